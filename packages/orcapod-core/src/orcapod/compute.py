@@ -1,0 +1,28 @@
+"""``pc``: pyarrow's compute functions, imported when the first one is used.
+
+``import pyarrow.compute`` takes longer than all of pyarrow, because it writes the documentation of every
+function. What only defines a pipeline should not wait for that.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a type checker need not be fast
+    from pyarrow.compute import Expression
+else:
+    Expression = Any
+
+__all__ = ["Expression", "pc"]
+
+
+class _LazyModule:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(import_module(self._name), attribute)
+        setattr(self, attribute, found)
+        return found
+
+
+pc: Any = _LazyModule("pyarrow.compute")

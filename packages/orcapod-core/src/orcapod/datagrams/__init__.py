@@ -1,0 +1,32 @@
+"""Rows: chunks of them, and one of them at a time."""
+
+from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup
+from orcapod.datagrams.columns import (
+    RECORD_TAG,
+    SEPARATOR,
+    SOURCE_INFO,
+    SOURCE_TAG,
+    ColumnConfig,
+    Columns,
+    source_info_name,
+)
+from orcapod.datagrams.datagram import Datagram, LazyPacket, Packet, Tag, row_of
+
+__all__ = [
+    "RECORD_TAG",
+    "SEPARATOR",
+    "SOURCE_INFO",
+    "SOURCE_TAG",
+    "Chunk",
+    "ColumnConfig",
+    "Columns",
+    "Datagram",
+    "LazyPacket",
+    "Origin",
+    "Packet",
+    "StreamSchema",
+    "Tag",
+    "regroup",
+    "row_of",
+    "source_info_name",
+]

@@ -1,0 +1,86 @@
+"""Everything orcapod raises, one tree.
+
+    OrcapodError
+    ├── InputValidationError (ValueError)    data that cannot become a stream
+    ├── SchemaError (TypeError)              streams, operators and functions that do not fit together
+    ├── ValueTypeError (TypeError)           a value that is not of its declared type
+    ├── IdentityError (TypeError)            something that cannot be given a hash
+    ├── PipelineError (RuntimeError)         a pipeline used in a way it cannot serve
+    │   └── LabelError (AttributeError)      no node, or no single node, of that label
+    ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
+    │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
+    │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
+    │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
+    ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
+    └── PluginError (LookupError)            a name that no installed package provides
+
+An exception raised by a user's own function is never wrapped: it arrives as itself.
+"""
+
+__all__ = [
+    "DatabaseError",
+    "DuplicateKeyError",
+    "ExecutionError",
+    "IdentityError",
+    "InputValidationError",
+    "LabelError",
+    "OrcapodError",
+    "PipelineError",
+    "PluginError",
+    "RecordSchemaError",
+    "SchemaError",
+    "StoreVersionError",
+    "ValueTypeError",
+]
+
+
+class OrcapodError(Exception):
+    """The root of every error that orcapod raises itself."""
+
+
+class InputValidationError(OrcapodError, ValueError):
+    """Data that cannot become a stream; says which source, row and column."""
+
+
+class SchemaError(OrcapodError, TypeError):
+    """Streams, operators and functions that do not fit together; raised while a pipeline is built."""
+
+
+class ValueTypeError(OrcapodError, TypeError):
+    """A value that is not of its declared type; says what was expected and what was found."""
+
+
+class IdentityError(OrcapodError, TypeError):
+    """Something that cannot be given a hash, so that nothing could be cached under it."""
+
+
+class PipelineError(OrcapodError, RuntimeError):
+    """A pipeline used in a way that it cannot serve."""
+
+
+class LabelError(PipelineError, AttributeError):
+    """No node, or no single node, bears that label."""
+
+
+class DatabaseError(OrcapodError, RuntimeError):
+    """A store that cannot do what it was asked."""
+
+
+class RecordSchemaError(DatabaseError, TypeError):
+    """Records whose columns do not fit what their path already holds."""
+
+
+class DuplicateKeyError(DatabaseError, ValueError):
+    """A key that is already there, when records were added with ``on_conflict="raise"``."""
+
+
+class StoreVersionError(DatabaseError, OSError):
+    """A store that was written by a newer version of orcapod."""
+
+
+class ExecutionError(OrcapodError, RuntimeError):
+    """An executor that cannot do what it was asked."""
+
+
+class PluginError(OrcapodError, LookupError):
+    """A name that no installed package provides; lists the known ones."""

@@ -1,0 +1,43 @@
+"""Columns of Python values, checked against their declared type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.errors import ValueTypeError
+from orcapod.types.logical import LogicalType, OptionalType
+
+__all__ = ["column_of"]
+
+_AS_THEY_ARE = frozenset({"bool", "int", "float", "str", "bytes", "date"})
+
+
+def column_of(values: Sequence[Any], logical: LogicalType) -> pa.Array[Any]:
+    """The values as one Arrow column of a logical type.
+
+    Raises:
+        ValueTypeError: a value is not of the type; the message starts with its row.
+    """
+    inner = logical.inner if isinstance(logical, OptionalType) else logical
+    if inner.name in _AS_THEY_ARE and _all_of(values, inner, optional=inner is not logical):
+        try:
+            return logical.from_python(values)
+        except (OverflowError, UnicodeEncodeError):
+            pass  # the loop below says which row it is
+    stored = []
+    for row, value in enumerate(values):
+        try:
+            stored.append(logical.accept(value))
+        except ValueTypeError as error:
+            raise ValueTypeError(f"row {row}: {error}") from None
+    return logical.from_python(stored)
+
+
+def _all_of(values: Sequence[Any], scalar: LogicalType, *, optional: bool) -> bool:
+    kinds = set(map(type, values))
+    if optional:
+        kinds.discard(type(None))
+    return kinds <= {scalar.annotation}

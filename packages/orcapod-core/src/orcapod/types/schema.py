@@ -1,0 +1,86 @@
+"""``Schema``: the names and types of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.types.logical import LogicalType, OptionalType, registry
+
+__all__ = ["Schema"]
+
+
+class Schema(Mapping[str, Any]):
+    """An immutable mapping from column names to the Python types of their values.
+
+    Args:
+        columns: ``{"x": int, "name": str | None}``, or pairs of the same; a type may also be given as
+            a ``LogicalType``.
+
+    Raises:
+        SchemaError: no Arrow type is known for one of the types.
+
+    Two schemas are equal when their columns are, in any order.
+    """
+
+    __slots__ = ("_types",)
+
+    def __init__(self, columns: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self._types: dict[str, LogicalType] = {
+            name: registry.resolve(kind) for name, kind in dict(columns).items()
+        }
+
+    @property
+    def types(self) -> Mapping[str, LogicalType]:
+        """The logical type of every column."""
+        return self._types
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema of tables of these columns."""
+        return pa.schema(
+            [pa.field(name, kind.arrow, isinstance(kind, OptionalType)) for name, kind in self._types.items()]
+        )
+
+    @property
+    def structure(self) -> tuple[tuple[str, str], ...]:
+        """What enters hashes: names and types, sorted, without nullability."""
+        return tuple(sorted((name, kind.hash_name) for name, kind in self._types.items()))
+
+    def select(self, names: Iterable[str]) -> Schema:
+        """The schema of these columns alone, in this order."""
+        return Schema({name: self._types[name] for name in names})
+
+    def drop(self, names: Iterable[str]) -> Schema:
+        """The schema without these columns."""
+        gone = frozenset(names)
+        return Schema({name: kind for name, kind in self._types.items() if name not in gone})
+
+    def rename(self, names: Mapping[str, str]) -> Schema:
+        """The schema with some columns renamed, ``{old: new}``."""
+        return Schema({names.get(name, name): kind for name, kind in self._types.items()})
+
+    def __or__(self, other: Schema) -> Schema:
+        return Schema({**self._types, **other._types})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._types[name].annotation
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._types)
+
+    def __len__(self) -> int:
+        return len(self._types)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Schema):
+            return self._types == other._types
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._types.items()))
+
+    def __repr__(self) -> str:
+        return f"Schema({', '.join(f'{name}: {kind.name}' for name, kind in self._types.items())})"
