@@ -1,0 +1,124 @@
+"""Operators on the columns of every row: select, drop, rename."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import SchemaError
+from orcapod.operators.operator import RowwiseOperator
+from orcapod.streams import Stream
+from orcapod.types import Schema
+
+__all__ = [
+    "DropPacketColumns",
+    "DropTagColumns",
+    "MapPackets",
+    "MapTags",
+    "SelectPacketColumns",
+    "SelectTagColumns",
+]
+
+
+class _ColumnsOperator(RowwiseOperator):
+    """Keeps some columns of one role."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
+
+    def arguments(self) -> object:
+        return self.columns
+
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        return chunk.selected(schema)
+
+
+class SelectTagColumns(_ColumnsOperator):
+    """Keeps these tag columns, in this order."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        _check(self.name, "tag", self.columns, schema.tags)
+        return replace(schema, tags=schema.tags.select(self.columns))
+
+
+class DropTagColumns(_ColumnsOperator):
+    """Keeps all tag columns but these."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        _check(self.name, "tag", self.columns, schema.tags)
+        return replace(schema, tags=schema.tags.drop(self.columns))
+
+
+class SelectPacketColumns(_ColumnsOperator):
+    """Keeps these packet columns, in this order."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        _check(self.name, "packet", self.columns, schema.packets)
+        return _with_packets(schema, self.columns)
+
+
+class DropPacketColumns(_ColumnsOperator):
+    """Keeps all packet columns but these."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        _check(self.name, "packet", self.columns, schema.packets)
+        return _with_packets(schema, schema.packets.drop(self.columns))
+
+
+class _MapOperator(RowwiseOperator):
+    """Renames some columns of one role."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = dict(names)
+
+    def arguments(self) -> object:
+        return self.names
+
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        return chunk.renamed(self.names, schema)
+
+    def _check(self, role: str, mine: Schema, others: Schema) -> None:
+        _check(self.name, role, self.names, mine)
+        taken = [self.names.get(name, name) for name in mine] + list(others)
+        for old, new in self.names.items():
+            if not isinstance(new, str) or not new or new.startswith("_"):
+                raise SchemaError(f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_'")
+            if taken.count(new) > 1:
+                raise SchemaError(f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}")
+
+
+class MapTags(_MapOperator):
+    """Renames tag columns, ``{old: new}``."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        self._check("tag", schema.tags, schema.packets)
+        return replace(schema, tags=schema.tags.rename(self.names))
+
+
+class MapPackets(_MapOperator):
+    """Renames packet columns, ``{old: new}``; a value keeps its provenance under the new name."""
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        self._check("packet", schema.packets, schema.tags)
+        packets, sources = schema.packets.rename(self.names), schema.sources.rename(self.names)
+        return replace(schema, packets=packets, sources=sources)
+
+
+def _with_packets(schema: StreamSchema, names: Iterable[str]) -> StreamSchema:
+    kept = list(names)
+    return replace(schema, packets=schema.packets.select(kept), sources=schema.sources.select(kept))
+
+
+def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None:
+    listed = list(columns)
+    if missing := [column for column in listed if column not in schema]:
+        raise SchemaError(f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}")
+    if len(set(listed)) != len(listed):
+        raise SchemaError(f"{name}: a column is named twice in {listed}")

@@ -1,0 +1,178 @@
+"""``Join``: the rows of several streams that agree in the tags they share.
+
+The machine is a symmetric hash join. Whatever side a chunk comes from, it is matched at once against
+all rows that came from the other, so it gives every pair exactly once, in whatever order chunks come.
+More than two inputs are a cascade of two-sided joins. The matching itself is Arrow's, on the keys
+alone; rows are then taken by position, so provenance is moved like any other column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as kind
+
+from orcapod.compute import pc
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import SchemaError
+from orcapod.operators.operator import Machine, Operator
+from orcapod.operators.positions import Positions
+from orcapod.streams import Stream
+from orcapod.types import OptionalType, Schema, encode
+
+__all__ = ["Join"]
+
+
+class Join(Operator):
+    """The natural join of streams: one row for every combination of rows that agree in their shared tags.
+
+    A null tag agrees with nothing. Streams that share no tag give every combination. Their packet
+    columns must be different; the order of inputs means nothing.
+    """
+
+    symmetric = True
+    inputs = (1, None)
+
+    def arguments(self) -> object:
+        return ()
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        tags: dict[str, Any] = {}
+        packets: dict[str, Any] = {}
+        for stream in inputs:
+            _check_roles(stream.schema, tags, packets)
+            for name, found in stream.schema.tags.types.items():
+                tags[name] = _shared(name, tags[name], found) if name in tags else found
+            packets.update(stream.schema.packets.types)
+        sources = {name: made for stream in inputs for name, made in stream.schema.sources.types.items()}
+        system = Positions(inputs).schema()
+        return StreamSchema(Schema(tags), Schema(packets), system, Schema(sources))
+
+    def machine(self, inputs: Sequence[Stream]) -> Machine:
+        return _JoinMachine(inputs, self.output_schema(inputs))
+
+
+class _JoinMachine(Machine):
+    """A cascade: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``."""
+
+    def __init__(self, inputs: Sequence[Stream], schema: StreamSchema) -> None:
+        self._schema = schema
+        self._positions = Positions(inputs)
+        self._stages: list[_Pair] = []
+        tags = set(inputs[0].schema.tags)
+        for stream in inputs[1:]:
+            self._stages.append(_Pair([name for name in stream.schema.tags if name in tags]))
+            tags |= set(stream.schema.tags)
+
+    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        slots = {slot: f"{slot}/{index}" for slot in chunk.slots()}  # names that no other input has
+        entering = chunk.renamed({**self._positions.names(index), **slots}, chunk.schema)
+        flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
+        for stage in self._stages[index:]:
+            flow = [made for part in flow for made in stage.push("left", part)]
+        return [self._finished(part) for part in flow]
+
+    def close(self, index: int) -> Iterable[Chunk]:
+        if index:
+            self._stages[index - 1].close("right")
+        elif self._stages:
+            self._stages[0].close("left")
+        for before, after in zip(self._stages, self._stages[1:], strict=False):
+            if before.closed:
+                after.close("left")
+        return []
+
+    def _finished(self, chunk: Chunk) -> Chunk:
+        ordered = self._positions.ordered(chunk.batch)
+        return Chunk(ordered, self._schema, chunk.origins).selected(self._schema)
+
+
+class _Pair:
+    """A join of two sides that remembers a side as long as the other may still give rows."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self._kept: dict[str, list[Chunk]] = {"left": [], "right": []}
+        self._open = {"left", "right"}
+
+    @property
+    def closed(self) -> bool:
+        return not self._open
+
+    def push(self, side: str, chunk: Chunk) -> list[Chunk]:
+        other = "right" if side == "left" else "left"
+        chunk = _without_null_keys(chunk, self._keys)
+        if not chunk.num_rows:
+            return []
+        if other in self._open:
+            self._kept[side].append(chunk)
+        if not self._kept[other]:
+            return []
+        if len(self._kept[other]) > 1:
+            self._kept[other] = [Chunk.concat(self._kept[other])]
+        (against,) = self._kept[other]
+        left, right = (chunk, against) if side == "left" else (against, chunk)
+        made = _matched(left, right, self._keys)
+        return [made] if made.num_rows else []
+
+    def close(self, side: str) -> None:
+        self._open.discard(side)
+        other = "right" if side == "left" else "left"
+        self._kept[other].clear()
+
+
+def _matched(left: Chunk, right: Chunk, keys: Sequence[str]) -> Chunk:
+    """One row for every pair that agrees in the keys, in the order of the left rows, then the right."""
+    pairs = _numbered(left, keys, "l").join(_numbered(right, keys, "r"), _names(keys), join_type="inner")
+    pairs = pairs.select(["l", "r"]).combine_chunks().sort_by([("l", "ascending"), ("r", "ascending")])
+    lefts = left.batch.take(pairs.column("l").combine_chunks())
+    rights = right.batch.take(pairs.column("r").combine_chunks())
+    columns = dict(zip(lefts.schema.names, lefts.columns, strict=True))
+    for name, column in zip(rights.schema.names, rights.columns, strict=True):
+        columns.setdefault(name, column)
+    return Chunk(pa.RecordBatch.from_pydict(columns), left.schema, {**left.origins, **right.origins})
+
+
+def _numbered(chunk: Chunk, keys: Sequence[str], number: str) -> pa.Table:
+    columns = {name: _comparable(chunk.column(key)) for name, key in zip(_names(keys), keys, strict=False)}
+    if not keys:
+        columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
+    return pa.table({**columns, number: pa.array(range(chunk.num_rows), pa.int64())})
+
+
+def _names(keys: Sequence[str]) -> list[str]:
+    return [f"k{i}" for i in range(len(keys))] or ["k"]
+
+
+def _comparable(column: pa.Array[Any]) -> pa.Array[Any]:
+    """A key column in a type that Arrow joins on, equal where the values are equal: 0.0 and -0.0, NaN and NaN."""
+    if kind.is_floating(column.type):
+        return encode(pc.add(column, 0.0))
+    return encode(column) if kind.is_nested(column.type) else column
+
+
+def _without_null_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
+    for key in keys:
+        if chunk.column(key).null_count:
+            chunk = chunk.with_batch(chunk.batch.filter(chunk.column(key).is_valid()))
+    return chunk
+
+
+def _check_roles(schema: StreamSchema, tags: dict[str, Any], packets: dict[str, Any]) -> None:
+    for name in schema.packets:
+        if name in packets:
+            raise SchemaError(
+                f"Join: packet column {name!r} is in two of the streams; rename one with map_packets, "
+                "drop one with drop_packet_columns, or use MergeJoin"
+            )
+    for name in [*(name for name in schema.packets if name in tags), *(name for name in schema.tags if name in packets)]:
+        raise SchemaError(f"Join: column {name!r} is a tag in one stream and data in another; rename one of them")
+
+
+def _shared(name: str, first: Any, second: Any) -> Any:
+    one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
+    if one != two:
+        raise SchemaError(f"Join: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one")
+    return one

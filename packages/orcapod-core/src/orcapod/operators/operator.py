@@ -1,0 +1,117 @@
+"""``Operator``: rearranges streams, and never makes a value."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+from orcapod.datagrams import Chunk, StreamSchema, regroup
+from orcapod.errors import SchemaError
+from orcapod.streams import DerivedStream, Producer, Stream
+
+__all__ = ["Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive"]
+
+_PUSH_ROWS = 65_536
+_PUSH_BYTES = 256 * 2**20
+
+
+class Machine(ABC):
+    """An operator at work: takes chunks as they come and gives chunks, without waiting for anything.
+
+    Inputs are pushed in any order and any chunking; the rows given in all are the same.
+    """
+
+    @abstractmethod
+    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        """Take a chunk of input ``index``; give what can be said now."""
+
+    @abstractmethod
+    def close(self, index: int) -> Iterable[Chunk]:
+        """Take the end of input ``index``, once; give what can be said now."""
+
+
+class Operator(Producer):
+    """Rearranges one or more streams into one.
+
+    Called with streams, it gives the stream it makes of them, checked and with its schema known, without
+    looking at a row.
+    """
+
+    inputs: tuple[int, int | None] = (1, 1)
+    """How many streams it takes: at least, and at most (None: any number)."""
+
+    def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
+        """The stream that this operator makes of ``streams``.
+
+        Raises:
+            SchemaError: it cannot be applied to them; says which column, and why.
+        """
+        least, most = self.inputs
+        if len(streams) < least or (most is not None and len(streams) > most):
+            expected = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+            raise SchemaError(f"{self.name} takes {expected} streams, found {len(streams)}")
+        for stream in streams:
+            if not isinstance(stream, Stream):
+                raise SchemaError(f"{self.name} takes streams, found {type(stream).__qualname__}; make a source of it")
+        return OperatorStream(self, streams, label=label or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower())
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and hashes."""
+        return type(self).__name__
+
+    @abstractmethod
+    def machine(self, inputs: Sequence[Stream]) -> Machine:
+        """A fresh machine for these inputs."""
+
+    @abstractmethod
+    def arguments(self) -> object:
+        """What, beside its kind, makes this operator differ from another."""
+
+    def content_structure(self) -> object:
+        return "operator", self.name, self.arguments()
+
+    def pipeline_structure(self) -> object:
+        return self.content_structure()
+
+
+class OperatorStream(DerivedStream):
+    """What an operator makes of other streams, row by row as someone asks."""
+
+    producer: Operator
+
+    def chunks(self) -> Iterator[Chunk]:
+        return drive(self.producer.machine(self.inputs), [stream.chunks() for stream in self.inputs])
+
+
+class RowwiseOperator(Operator):
+    """An operator that answers every chunk of its one input at once."""
+
+    @abstractmethod
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        """The rows that it makes of a chunk, in its output schema."""
+
+    def machine(self, inputs: Sequence[Stream]) -> Machine:
+        return _Rowwise(self, self.output_schema(inputs))
+
+
+class _Rowwise(Machine):
+    def __init__(self, operator: RowwiseOperator, schema: StreamSchema) -> None:
+        self._operator = operator
+        self._schema = schema
+
+    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        made = self._operator.apply(chunk, self._schema)
+        return [made] if made.num_rows else []
+
+    def close(self, index: int) -> Iterable[Chunk]:
+        return []
+
+
+def drive(machine: Machine, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+    """Push whole inputs through a machine, one after the other."""
+    for index, chunks in enumerate(inputs):
+        for chunk in regroup(chunks, rows=_PUSH_ROWS, size=_PUSH_BYTES):
+            yield from machine.push(index, chunk)
+        yield from machine.close(index)

@@ -1,0 +1,127 @@
+"""Operators that keep some of the rows: Filter, DropNulls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from hashlib import sha256
+from operator import and_
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import Expression, pc
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.operators.operator import RowwiseOperator
+from orcapod.streams import Stream
+from orcapod.types import OptionalType, Schema
+
+__all__ = ["DropNulls", "Filter"]
+
+
+class Filter(RowwiseOperator):
+    """Keeps the rows for which a predicate and all equality constraints hold; null does not hold.
+
+    Args:
+        predicate: a pyarrow expression over tag and packet columns, ``pc.field("x") > 3``.
+        constraints: ``column=value``; None means that the column is null.
+    """
+
+    def __init__(self, predicate: Expression | None = None, **constraints: Any) -> None:
+        if predicate is None and not constraints:
+            raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
+        if predicate is not None and not isinstance(predicate, pc.Expression):
+            raise SchemaError(
+                f"Filter: found a predicate of type {type(predicate).__qualname__}, expected a pyarrow expression "
+                "such as pyarrow.compute.field('x') > 3"
+            )
+        self.predicate = predicate
+        self.constraints = constraints
+
+    def arguments(self) -> object:
+        return _expression_structure(self.predicate), self.constraints
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        columns = schema.tags | schema.packets
+        for name, value in self.constraints.items():
+            if name not in columns:
+                raise SchemaError(f"Filter: there is no column {name!r}; found {list(columns)}")
+            if value is not None:
+                try:
+                    columns.types[name].accept(value)
+                except ValueTypeError as error:
+                    raise SchemaError(f"Filter: {name}={value!r} never holds: {error}") from None
+        try:
+            columns.arrow.empty_table().filter(self._expression(columns))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, TypeError) as error:
+            raise SchemaError(f"Filter: {self.predicate} does not apply to {columns}: {error}") from None
+        return schema
+
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        columns = schema.tags | schema.packets
+        table = pa.Table.from_batches([chunk.batch.select(list(columns))])
+        numbered = table.append_column("", pa.array(range(chunk.num_rows), pa.int64()))
+        kept = numbered.filter(self._expression(columns)).column("").combine_chunks()
+        return chunk if len(kept) == chunk.num_rows else chunk.take(kept)
+
+    def _expression(self, columns: Schema) -> Expression:
+        tests = [] if self.predicate is None else [self.predicate]
+        for name, value in self.constraints.items():
+            kind = columns.types[name]
+            if value is None:
+                tests.append(pc.field(name).is_null())
+            else:
+                tests.append(pc.field(name) == pa.scalar(kind.accept(value), kind.arrow))
+        return reduce(and_, tests)
+
+
+class DropNulls(RowwiseOperator):
+    """Keeps the rows that have a value in each of these columns, which are then no longer optional.
+
+    Args:
+        columns: tag or packet columns; all if None.
+    """
+
+    def __init__(self, columns: Sequence[str] | None = None) -> None:
+        self.columns = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)
+
+    def arguments(self) -> object:
+        return self.columns
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        known = schema.tags | schema.packets
+        if missing := [name for name in self.columns or () if name not in known]:
+            raise SchemaError(f"DropNulls: there is no column {missing[0]!r}; found {list(known)}")
+        return replace(schema, tags=self._present(schema.tags), packets=self._present(schema.packets))
+
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        names = self.columns if self.columns is not None else [*schema.tags, *schema.packets]
+        present = [chunk.column(name).is_valid() for name in names if chunk.column(name).null_count]
+        kept = chunk.batch.filter(reduce(pc.and_, present)) if present else chunk.batch
+        return Chunk(kept, schema, chunk.origins)
+
+    def _present(self, schema: Schema) -> Schema:
+        return Schema(
+            {
+                name: kind.inner if isinstance(kind, OptionalType) and self._names(name) else kind
+                for name, kind in schema.types.items()
+            }
+        )
+
+    def _names(self, column: str) -> bool:
+        return self.columns is None or column in self.columns
+
+
+def _expression_structure(expression: Expression | None) -> object:
+    """What an expression says: its text, and where Arrow shortens long literals in it, its serialized form."""
+    if expression is None:
+        return None
+    text = str(expression)
+    if "..." not in text:
+        return text
+    _, (serialized,) = expression.__reduce__()  # type: ignore[misc]  # Arrow's IPC form of the expression
+    return text, sha256(serialized).digest()

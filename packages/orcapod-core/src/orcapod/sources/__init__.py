@@ -1,0 +1,7 @@
+"""Where rows come from."""
+
+from orcapod.sources.arrow import ArrowTableSource
+from orcapod.sources.dicts import DictSource
+from orcapod.sources.source import Source
+
+__all__ = ["ArrowTableSource", "DictSource", "Source"]

@@ -1,0 +1,54 @@
+"""``ArrowTableSource``: a stream over an Arrow table, or anything that speaks Arrow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.errors import InputValidationError
+from orcapod.sources.source import Source
+
+__all__ = ["ArrowTableSource"]
+
+
+class ArrowTableSource(Source):
+    """A source over a pyarrow table, or any object with ``__arrow_c_stream__`` (polars, DuckDB, pandas, ...).
+
+    A column that holds no null is ``T``, whatever Arrow's flag says. See ``Source`` for the arguments.
+
+    Raises:
+        InputValidationError: the table cannot become a stream; says which column, and why.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        tag_columns: Sequence[str],
+        *,
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        named = f"ArrowTableSource {source_id!r}" if source_id else "ArrowTableSource"
+        if not isinstance(table, pa.Table):
+            if not hasattr(table, "__arrow_c_stream__"):
+                raise InputValidationError(
+                    f"{named}: found {type(table).__qualname__}, expected a pyarrow.Table or an object with "
+                    "__arrow_c_stream__; use DictSource for rows of Python values"
+                )
+            table = pa.table(table)
+        if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
+            raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one")
+        super().__init__(
+            dict(zip(table.column_names, table.columns, strict=True)),
+            tag_columns=tag_columns,
+            source_id=source_id,
+            record_id_column=record_id_column,
+            data_schema=data_schema,
+            label=label,
+            kind="ArrowTableSource",
+        )

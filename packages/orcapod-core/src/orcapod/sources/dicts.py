@@ -1,0 +1,87 @@
+"""``DictSource``: a stream over rows of Python values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
+from orcapod.sources.source import Source, declared_types
+from orcapod.types import LogicalType, column_of, type_of_values
+
+__all__ = ["DictSource"]
+
+
+class DictSource(Source):
+    """A source over rows given as dicts, all with the same keys.
+
+    Types are taken from the values where ``data_schema`` does not declare them: a column with a None
+    is ``T | None``, ints among floats are floats, and any other mixture is an error. See ``Source`` for
+    the arguments.
+
+    Raises:
+        InputValidationError: the rows cannot become a stream; says which row and column, and why.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        tag_columns: Sequence[str],
+        *,
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        named = f"DictSource {source_id!r}" if source_id else "DictSource"
+        given = list(rows)
+        names = _names(named, given, data_schema)
+        declared = declared_types(named, dict.fromkeys(names), data_schema)
+        types: dict[str, LogicalType] = {}
+        columns: dict[str, pa.ChunkedArray[Any]] = {}
+        for name in names:
+            values = [row[name] for row in given]
+            try:
+                types[name] = declared[name] if name in declared else type_of_values(values)
+                columns[name] = pa.chunked_array([column_of(values, types[name])])
+            except (SchemaError, ValueTypeError) as error:
+                where = _first_other(values) if isinstance(error, SchemaError) else ""
+                raise InputValidationError(f"{named}: column {name!r}: {error}{where}") from None
+        super().__init__(
+            columns,
+            tag_columns=tag_columns,
+            source_id=source_id,
+            record_id_column=record_id_column,
+            data_schema=types,
+            label=label,
+            kind="DictSource",
+        )
+
+
+def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[str, Any] | None) -> list[str]:
+    if not rows:
+        if not data_schema:
+            raise InputValidationError(f"{named}: no rows, so nothing is known of its columns; declare data_schema")
+        return list(data_schema)
+    for row, found in enumerate(rows):
+        if not isinstance(found, Mapping):
+            kind = type(found).__qualname__
+            raise InputValidationError(f"{named}: row {row} is of type {kind}, expected a dict of column names to values")
+        if found.keys() != rows[0].keys():
+            missing, extra = sorted(rows[0].keys() - found.keys()), sorted(found.keys() - rows[0].keys())
+            raise InputValidationError(
+                f"{named}: row {row} differs from row 0: missing {missing}, extra {extra}; "
+                "give every row the same columns, with None where there is no value"
+            )
+    return list(rows[0])
+
+
+def _first_other(values: Sequence[Any]) -> str:
+    """Where a column's values first change their type, for a message."""
+    first = next((value for value in values if value is not None), None)
+    for row, value in enumerate(values):
+        if value is not None and type(value) is not type(first):
+            return f" (first in row {row}: {value!r})"
+    return ""

@@ -1,0 +1,197 @@
+"""``Source``: a stream from outside, the root of all provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
+from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
+from orcapod.hashing import ContentHash, hash_rows, hash_structure
+from orcapod.streams import Stream
+from orcapod.types import STR, LogicalType, Schema, conform, registry, type_of_column
+
+__all__ = ["Source", "declared_types"]
+
+_CHUNK_ROWS = 65_536
+_NOTHING = pa.scalar("", pa.large_string())
+
+
+class Source(Stream):
+    """A stream over a table that came from outside.
+
+    Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
+    that identifies it; that name and ``source_id`` stay with every value that is made of it.
+
+    Args:
+        columns: the columns of the table, all of one length.
+        tag_columns: the columns that are keys; the others are the data.
+        source_id: what the source is called in provenance; made from its content if None.
+        record_id_column: the column whose values name the records: never null, never twice.
+        data_schema: declared types of columns, ``{"x": int | None}``; the others are taken from the data.
+        label: what the source is called in a pipeline; ``source_id`` if None.
+        kind: what it is called in messages.
+
+    Raises:
+        InputValidationError: the table cannot become a stream; says which column and row, and why.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, pa.ChunkedArray[Any]],
+        *,
+        tag_columns: Sequence[str],
+        source_id: str | None,
+        record_id_column: str | None,
+        data_schema: Mapping[str, Any] | None,
+        label: str | None,
+        kind: str,
+    ) -> None:
+        self._named = f"{kind} {source_id!r}" if source_id else kind
+        if source_id is not None and (not source_id or SEPARATOR in source_id):
+            raise self._invalid(f"source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name")
+        tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns)
+        self._check_names(columns, tags, record_id_column)
+        schema = self._typed(columns, declared_types(self._named, columns, data_schema))
+        self._table = pa.table({name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()})
+        self._record_id_column = record_id_column
+        if record_id_column is not None:
+            self._check_record_ids(self._table.column(record_id_column), record_id_column)
+        tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
+        digits = hash_structure((tag_schema.structure, packet_schema.structure)).short
+        self._source_tag, self._record_tag = f"{SOURCE_TAG}{SEPARATOR}{digits}", f"{RECORD_TAG}{SEPARATOR}{digits}"
+        system_tags = Schema({self._source_tag: STR, self._record_tag: STR})
+        self.schema = StreamSchema.plain(tag_schema, packet_schema, system_tags)
+        self._given_id = source_id
+        self._label = label
+
+    @cached_property
+    def source_id(self) -> str:
+        """What the source is called in provenance."""
+        return self._given_id or f"source-{self._data_digest.hex()[:12]}"
+
+    @property
+    def label(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
+        return self._label or self.source_id
+
+    def chunks(self) -> Iterator[Chunk]:
+        for start in range(0, self._table.num_rows, _CHUNK_ROWS):
+            part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
+            columns = {name: part.column(name).chunk(0) for name in self._table.column_names}
+            records = self._record_ids(columns, start, part.num_rows)
+            maker = pc.binary_join_element_wise(
+                pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
+            )
+            columns[self._source_tag] = pa.repeat(pa.scalar(self.source_id, pa.large_string()), part.num_rows)
+            columns[self._record_tag] = records
+            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+
+    def content_structure(self) -> object:
+        return "source", self.source_id, self.schema.structure, self._record_id_column, self._data_digest
+
+    def pipeline_structure(self) -> object:
+        return "source", self.schema.structure
+
+    @cached_property
+    def _data_digest(self) -> bytes:
+        """The digest of all rows, in their order."""
+        digest = sha256()
+        types = self.schema.tags | self.schema.packets
+        for batch in self._table.to_batches(max_chunksize=_CHUNK_ROWS):
+            for row in hash_rows(batch, types):
+                digest.update(row)
+        return digest.digest()
+
+    def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
+        if self._record_id_column is None:
+            numbers = pa.array(range(start, start + length), pa.int64())
+            return pc.binary_join_element_wise(
+                pa.scalar("row_", pa.large_string()), numbers.cast(pa.large_string()), _NOTHING
+            )
+        prefix = pa.scalar(f"{self._record_id_column}=", pa.large_string())
+        return pc.binary_join_element_wise(prefix, self._as_text(columns[self._record_id_column]), _NOTHING)
+
+    def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        name = self._record_id_column or ""
+        kind = (self.schema.tags | self.schema.packets).types[name]
+        return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
+
+    def _invalid(self, why: str) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}")
+
+    def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
+        names = list(columns)
+        for name in names:
+            if not isinstance(name, str) or not name:
+                raise self._invalid(f"found a column called {name!r}, expected non-empty strings; rename it")
+            if name.startswith("_"):
+                raise self._invalid(f"column {name!r} starts with '_', which is kept for system columns; rename it")
+        if missing := [tag for tag in tags if tag not in columns]:
+            raise self._invalid(f"tag column {missing[0]!r} is not there; found columns {names}")
+        if len(set(tags)) != len(tags):
+            raise self._invalid(f"tag_columns names a column twice: {list(tags)}")
+        if record_id_column is not None and record_id_column not in columns:
+            raise self._invalid(f"record_id_column {record_id_column!r} is not there; found columns {names}")
+
+    def _typed(
+        self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]
+    ) -> Schema:
+        types: dict[str, LogicalType] = {}
+        for name, column in columns.items():
+            if name in declared:
+                types[name] = declared[name]
+            elif len(column) == 0:
+                raise self._invalid(f"no rows, so the type of column {name!r} is unknown; declare it in data_schema")
+            else:
+                try:
+                    types[name] = type_of_column(column)
+                except SchemaError as error:
+                    raise self._invalid(f"column {name!r}: {error}") from None
+        return Schema(types)
+
+    def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
+        try:
+            return conform(column, kind)
+        except (SchemaError, ValueTypeError) as error:
+            raise self._invalid(f"column {name!r}: {error}") from None
+
+    def _check_record_ids(self, column: pa.ChunkedArray[Any], name: str) -> None:
+        if column.null_count:
+            row = pc.index(column.is_null(), True).as_py()
+            raise self._invalid(f"record_id_column {name!r} is null in row {row}; every record needs a name")
+        types = Schema({name: type_of_column(column)}) if len(column) else Schema()
+        seen: dict[bytes, int] = {}
+        start = 0
+        for batch in pa.table({name: column}).to_batches() if types else []:
+            for row, digest in enumerate(hash_rows(batch, types), start):
+                if (first := seen.setdefault(digest, row)) != row:
+                    value = column[row].as_py()
+                    raise self._invalid(
+                        f"record_id_column {name!r} is {value!r} in row {first} and in row {row}; "
+                        "a record's name must be its own"
+                    )
+            start += batch.num_rows
+
+
+def declared_types(
+    named: str, columns: Mapping[str, object], data_schema: Mapping[str, Any] | None
+) -> dict[str, LogicalType]:
+    """The logical types of a ``data_schema`` argument.
+
+    Raises:
+        InputValidationError: it names a column that is not there, or a type that is not known.
+    """
+    types: dict[str, LogicalType] = {}
+    for name, annotation in (data_schema or {}).items():
+        if name not in columns:
+            raise InputValidationError(f"{named}: data_schema declares {name!r}, found columns {list(columns)}")
+        try:
+            types[name] = registry.resolve(annotation)
+        except SchemaError as error:
+            raise InputValidationError(f"{named}: data_schema[{name!r}]: {error}") from None
+    return types
