@@ -1,0 +1,22 @@
+"""Making new values from one packet."""
+
+from orcapod.functions.awaiting import run_to_end
+from orcapod.functions.decorator import PodFunction, function_pod
+from orcapod.functions.packet_function import Identity, PythonPacketFunction
+from orcapod.functions.pod import CachedFunctionPod, FunctionPod, PodStream
+from orcapod.functions.step import ErrorPolicy, PacketError, Step, Work
+
+__all__ = [
+    "CachedFunctionPod",
+    "ErrorPolicy",
+    "FunctionPod",
+    "Identity",
+    "PacketError",
+    "PodFunction",
+    "PodStream",
+    "PythonPacketFunction",
+    "Step",
+    "Work",
+    "function_pod",
+    "run_to_end",
+]

@@ -1,0 +1,57 @@
+"""``function_pod``: the decorator that gives a function its pod and leaves it a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+from orcapod.functions.packet_function import Identity, PythonPacketFunction
+from orcapod.functions.pod import FunctionPod
+
+__all__ = ["PodFunction", "function_pod"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class PodFunction(Protocol[P, R_co]):
+    """A function with a pod: call it as ever, or apply ``function.pod`` to streams."""
+
+    pod: FunctionPod
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+def function_pod(
+    output_keys: str | Sequence[str],
+    *,
+    name: str | None = None,
+    version: str = "v0.0",
+    identity: Identity = "code",
+    depends_on: Sequence[object] = (),
+    label: str | None = None,
+) -> Callable[[Callable[P, R_co]], PodFunction[P, R_co]]:
+    """Give a typed function a ``pod``, to be applied to streams; the function itself stays as it is.
+
+    Args:
+        output_keys: the name of its output, or the names of the members of the tuple that it returns.
+        name: what it is called in records; the function's own name if None.
+        version: ``v{major}.{minor}``; another major version is another function.
+        identity: ``code`` makes what the function says, and everything of the user's own code that it
+            refers to, part of its identity; ``version`` trusts the author to change the major version.
+        depends_on: functions, classes or values that belong to its identity and that code does not show.
+        label: what its nodes are called; its name if None.
+
+    Raises:
+        SchemaError: types are missing, or are such that no column can have them.
+    """
+
+    def give(function: Callable[P, R_co]) -> PodFunction[P, R_co]:
+        packet_function = PythonPacketFunction(
+            function, output_keys, name=name, version=version, identity=identity, depends_on=depends_on
+        )
+        podded = cast(PodFunction[P, R_co], function)
+        podded.pod = FunctionPod(packet_function, label=label)
+        return podded
+
+    return give

@@ -1,0 +1,175 @@
+"""``FunctionPod``: a packet function applied to streams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
+from orcapod.errors import SchemaError
+from orcapod.functions.packet_function import PythonPacketFunction
+from orcapod.functions.step import Cache, Step
+from orcapod.operators import Join
+from orcapod.protocols import (
+    Database,
+    ExecutionObserver,
+    NoOpObserver,
+    PacketExecutionLoggerProtocol,
+    PythonFunctionExecutorProtocol,
+    RecordPath,
+)
+from orcapod.records import Forgetful, NoEntries, ResultCache, result_path
+from orcapod.streams import DerivedStream, Producer, Stream
+
+__all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
+
+
+class FunctionPod(Producer):
+    """A packet function that is applied to streams: every row keeps its tag and gets a new packet.
+
+    Columns that the function does not take are left out, and are no part of what identifies a packet.
+
+    Args:
+        packet_function: what makes the packets.
+        label: what its nodes are called; the function's name if None.
+        executor: where it runs when it is used outside a pipeline.
+    """
+
+    def __init__(
+        self,
+        packet_function: PythonPacketFunction,
+        *,
+        label: str | None = None,
+        executor: PythonFunctionExecutorProtocol | None = None,
+    ) -> None:
+        self.packet_function = packet_function
+        self.label = label or packet_function.name
+        self.executor = executor
+
+    def __call__(self, *streams: Stream, label: str | None = None) -> PodStream:
+        """The stream that the function makes of a stream; several streams are joined first.
+
+        Raises:
+            SchemaError: a column that the function takes is missing, or of another type.
+        """
+        for stream in streams:
+            if not isinstance(stream, Stream):
+                found = type(stream).__qualname__
+                raise SchemaError(f"{self.packet_function.name}.pod takes streams, found {found}; make a source of it")
+        if not streams:
+            raise SchemaError(f"{self.packet_function.name}.pod takes at least one stream, found none")
+        source = streams[0] if len(streams) == 1 else Join()(*streams)
+        return PodStream(self, [source], label=label or self.label)
+
+    def process_packet(
+        self, tag: Tag, packet: Packet, logger: PacketExecutionLoggerProtocol | None = None
+    ) -> tuple[Tag, Packet]:
+        """The row that the function makes of one row.
+
+        Raises:
+            SchemaError: a column that the function takes is missing, or of another type.
+            Exception: whatever the function raised, as itself.
+        """
+        row = row_of(tag, packet)
+        step = _step(self, self.packet_function.output_schema(row.schema), self.cache(), _OneLogger(logger))
+        (made,) = step.run([row])
+        return Tag(made, 0), Packet(made, 0)
+
+    def cache(self) -> Cache:
+        """Where its results are looked up and kept outside a pipeline."""
+        return Forgetful(self.packet_function.signature.outputs)
+
+    def content_structure(self) -> object:
+        return "function", self.packet_function.uri, self.packet_function.fingerprint
+
+    def pipeline_structure(self) -> object:
+        return "function", self.packet_function.uri
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (stream,) = inputs
+        return self.packet_function.output_schema(stream.schema)
+
+    def __repr__(self) -> str:
+        takes, gives = self.packet_function.signature.inputs, self.packet_function.signature.outputs
+        return f"<{type(self).__name__} {self.packet_function.name!r} {takes} -> {gives}>"
+
+
+class CachedFunctionPod(FunctionPod):
+    """A function pod that keeps its results in a database, also outside a pipeline.
+
+    Args:
+        pod: what is computed.
+        database: where results are looked up and kept.
+    """
+
+    def __init__(self, pod: FunctionPod, database: Database) -> None:
+        super().__init__(pod.packet_function, label=pod.label, executor=pod.executor)
+        self._database = database
+
+    def cache(self) -> Cache:
+        function = self.packet_function
+        return ResultCache(
+            self._database, result_path(function.uri), function.signature.outputs, code=str(function.fingerprint)
+        )
+
+
+class PodStream(DerivedStream):
+    """What a function pod makes of a stream.
+
+    Outside a pipeline, packets are computed when someone asks for them, once, and an exception of the
+    function ends the iteration.
+    """
+
+    producer: FunctionPod
+
+    def __init__(self, producer: FunctionPod, inputs: Sequence[Stream], *, label: str) -> None:
+        super().__init__(producer, inputs, label=label)
+        self._made: list[Chunk] = []
+        self._making: Iterator[Chunk] | None = None
+        self._lock = threading.Lock()
+
+    def chunks(self) -> Iterator[Chunk]:
+        given = 0
+        while (chunk := self._chunk(given)) is not None:
+            yield chunk
+            given += 1
+
+    def _chunk(self, index: int) -> Chunk | None:
+        with self._lock:
+            while len(self._made) <= index:
+                if self._making is None:
+                    step = _step(self.producer, self.schema, self.producer.cache(), NoOpObserver())
+                    self._making = step.run(self.inputs[0].chunks())
+                try:
+                    self._made.append(next(self._making))
+                except StopIteration:
+                    return None
+                except BaseException:
+                    self._made, self._making = [], None  # whoever asks again starts again
+                    raise
+            return self._made[index]
+
+
+class _OneLogger(NoOpObserver):
+    """Gives every packet the same logger."""
+
+    def __init__(self, logger: PacketExecutionLoggerProtocol | None) -> None:
+        self._logger = logger
+
+    def create_packet_logger(
+        self, tag: Tag, packet: Packet, *, pipeline_path: RecordPath = ()
+    ) -> PacketExecutionLoggerProtocol | None:
+        return self._logger
+
+
+def _step(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> Step:
+    return Step(
+        pod.packet_function,
+        schema,
+        cache=cache,
+        entries=NoEntries(),
+        executor=pod.executor,
+        observer=observer,
+        label=pod.label,
+        error_policy="fail_fast",
+    )

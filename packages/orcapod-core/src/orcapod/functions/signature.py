@@ -1,0 +1,102 @@
+"""``Signature``: what a Python function takes and gives, from its annotations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from orcapod.errors import SchemaError
+from orcapod.types import Schema
+
+__all__ = ["Signature"]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a function takes and gives.
+
+    Attributes:
+        inputs: its parameters and their types.
+        optional: the parameters that have a default, so that their column may be missing.
+        outputs: its output columns and their types.
+    """
+
+    inputs: Schema
+    optional: frozenset[str]
+    outputs: Schema
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        output_keys: Sequence[str],
+        *,
+        named: str,
+        input_schema: Mapping[str, Any] | None,
+        output_schema: Mapping[str, Any] | None,
+    ) -> Signature:
+        """The signature that a function declares.
+
+        Args:
+            function: annotated, with named parameters only.
+            output_keys: the names of its outputs, in their order.
+            named: what the function is called in messages.
+            input_schema: types of parameters, in place of annotations.
+            output_schema: types of outputs, in place of the return annotation.
+
+        Raises:
+            SchemaError: something is not declared, or declared in a way that no column can have.
+        """
+        hints = _hints(function, named)
+        inputs: dict[str, Any] = {}
+        optional = set()
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise SchemaError(f"{named}: parameter {parameter} cannot be filled from a column; give it a plain name")
+            annotation = (input_schema or {}).get(name, hints.get(name, inspect.Parameter.empty))
+            if annotation is inspect.Parameter.empty:
+                raise SchemaError(f"{named}: parameter {name!r} has no type; annotate it, as in '{name}: float'")
+            inputs[name] = annotation
+            if parameter.default is not parameter.empty:
+                optional.add(name)
+        if unknown := sorted(set(input_schema or ()) - set(inputs)):
+            raise SchemaError(f"{named}: input_schema names {unknown[0]!r}, found parameters {list(inputs)}")
+        outputs = output_schema or _outputs(hints.get("return", inspect.Parameter.empty), output_keys, named)
+        if list(outputs) != list(output_keys):
+            raise SchemaError(f"{named}: output_schema names {list(outputs)}, output_keys names {list(output_keys)}")
+        return cls(_schema(inputs, named), frozenset(optional), _schema(outputs, named))
+
+
+def _hints(function: Callable[..., Any], named: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(inspect.unwrap(function), include_extras=True)
+    except NameError as error:
+        raise SchemaError(f"{named}: an annotation names something that is not there: {error}") from None
+
+
+def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]:
+    if annotation is inspect.Parameter.empty:
+        raise SchemaError(f"{named}: the result has no type; annotate it, as in '-> float'")
+    if len(keys) == 1:
+        return {keys[0]: annotation}
+    members = get_args(annotation)
+    if get_origin(annotation) is not tuple or ... in members or len(members) != len(keys):
+        raise SchemaError(
+            f"{named}: output_keys names {len(keys)} outputs {list(keys)}, found '-> {annotation}'; "
+            f"expected a tuple of {len(keys)} types, as in '-> tuple[float, int]'"
+        )
+    return dict(zip(keys, members, strict=True))
+
+
+def _schema(columns: Mapping[str, Any], named: str) -> Schema:
+    made = Schema()
+    for name, annotation in columns.items():
+        if not name or name.startswith("_"):
+            raise SchemaError(f"{named}: a column may not be called {name!r}; names starting with '_' are the system's")
+        try:
+            made = made | Schema({name: annotation})
+        except SchemaError as error:
+            raise SchemaError(f"{named}: {name!r}: {error}") from None
+    return made

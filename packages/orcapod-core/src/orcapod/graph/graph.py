@@ -1,0 +1,120 @@
+"""``Graph``: the plan of a pipeline as a value: which streams are made of which, and what they are called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orcapod.hashing import hash_structure
+from orcapod.streams import DerivedStream, Stream
+
+__all__ = ["Element", "Graph"]
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One stream of a plan.
+
+    Attributes:
+        label: what it is called; unique in its graph.
+        stream: what it is.
+        inputs: the places of the elements that it is made of, all before its own.
+    """
+
+    label: str
+    stream: Stream
+    inputs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Streams in an order in which each stands behind what it is made of.
+
+    The same stream derived twice under the same name is one element, so running a notebook's cell
+    again adds nothing.
+    """
+
+    elements: tuple[Element, ...]
+
+    @classmethod
+    def of(cls, streams: Iterable[Stream]) -> Graph:
+        """The graph of these streams and all that they are made of.
+
+        Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph.
+        """
+        found = _Collection()
+        for stream in streams:
+            found.place(stream)
+        labels = _distinct([stream.label for stream in found.streams])
+        return cls(
+            tuple(
+                Element(label, stream, inputs)
+                for label, stream, inputs in zip(labels, found.streams, found.inputs, strict=True)
+            )
+        )
+
+
+class _Collection:
+    """Streams as they are found, each once."""
+
+    def __init__(self) -> None:
+        self.streams: list[Stream] = []
+        self.inputs: list[tuple[int, ...]] = []
+        self._places: dict[int, int] = {}
+        self._derived: dict[object, int] = {}
+
+    def place(self, stream: Stream) -> int:
+        """The place of a stream, behind everything that it is made of."""
+        pending = [stream]
+        while pending:
+            current = pending[-1]
+            ahead = [part for part in _parts(current) if id(part) not in self._places]
+            if id(current) in self._places or not ahead:
+                pending.pop()
+                if id(current) not in self._places:
+                    self._places[id(current)] = self._add(current)
+            else:
+                pending.extend(reversed(ahead))
+        return self._places[id(stream)]
+
+    def _add(self, stream: Stream) -> int:
+        inputs = tuple(self._places[id(part)] for part in _parts(stream))
+        if isinstance(stream, DerivedStream):
+            made = hash_structure(stream.producer.content_structure())
+            place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))
+        else:
+            place = next((at for at, other in enumerate(self.streams) if _same_root(other, stream)), len(self.streams))
+        if place == len(self.streams):
+            self.streams.append(stream)
+            self.inputs.append(inputs)
+        return place
+
+
+def _parts(stream: Stream) -> tuple[Stream, ...]:
+    return stream.inputs if isinstance(stream, DerivedStream) else ()
+
+
+def _same_root(one: Stream, other: Stream) -> bool:
+    """Whether two roots say the same; their data is only hashed when all else agrees."""
+    return (
+        not isinstance(one, DerivedStream)
+        and type(one) is type(other)
+        and one.label == other.label
+        and one.pipeline_hash() == other.pipeline_hash()
+        and one.content_hash() == other.content_hash()
+    )
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    count = Counter(labels)
+    taken = {label for label in labels if count[label] == 1}
+    made, number = [], Counter[str]()
+    for label in labels:
+        name = label
+        while count[label] > 1 and (name == label or name in taken):
+            number[label] += 1
+            name = f"{label}_{number[label]}"
+        taken.add(name)
+        made.append(name)
+    return made

@@ -1,0 +1,7 @@
+"""The compiled plan: nodes that execute, look up and keep."""
+
+from orcapod.nodes.kinds import FunctionNode, OperatorNode, SourceNode
+from orcapod.nodes.node import Node
+from orcapod.nodes.run import Flusher, Run, RunResult
+
+__all__ = ["Flusher", "FunctionNode", "Node", "OperatorNode", "Run", "RunResult", "SourceNode"]

@@ -1,0 +1,39 @@
+"""``SyncPipelineOrchestrator``: one node after the other, in this thread."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from orcapod.datagrams import Chunk
+from orcapod.functions import ErrorPolicy
+from orcapod.nodes import Node, Run
+
+__all__ = ["SyncPipelineOrchestrator"]
+
+
+class SyncPipelineOrchestrator:
+    """Runs every node to its end before the next, in an order in which inputs come first.
+
+    Args:
+        error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
+            exception.
+    """
+
+    def __init__(self, *, error_policy: ErrorPolicy = "continue") -> None:
+        self.error_policy = error_policy
+
+    def run(self, nodes: Sequence[Node], run: Run) -> None:
+        """Execute the nodes; what is between them is kept as long as a node still reads it."""
+        readers = Counter(part for node in nodes for part in node.inputs)
+        rows: dict[Node, list[Chunk]] = {}
+        for node in nodes:
+            made = node.execute([rows[part] for part in node.inputs], run=run)
+            if readers[node]:
+                rows[node] = list(made)
+            else:
+                deque(made, maxlen=0)
+            for part in node.inputs:
+                readers[part] -= 1
+                if not readers[part]:
+                    rows.pop(part, None)

@@ -1,0 +1,248 @@
+"""``Pipeline``: the front desk. Records what is built, compiles it, runs it; defaults are chosen here only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextvars import Token
+from datetime import UTC, datetime
+from typing import Any, Self
+from uuid import uuid4
+
+from orcapod.databases import MemoryDatabase, open_database
+from orcapod.errors import LabelError, PipelineError
+from orcapod.executors import LocalExecutor
+from orcapod.functions import ErrorPolicy, PodStream
+from orcapod.graph import Element, Graph
+from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
+from orcapod.observers import NoOpObserver
+from orcapod.operators import OperatorStream
+from orcapod.orchestrators import SyncPipelineOrchestrator
+from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
+from orcapod.records import Environment, RunLedger, RunRecord
+from orcapod.streams import DerivedStream, Stream, recording
+
+__all__ = ["Pipeline"]
+
+_FLUSH_SECONDS = 1.0
+
+
+class Pipeline:
+    """A named plan of streams, and the store of everything that it ever computed.
+
+    What is derived inside ``with pipeline:`` becomes its nodes, found by their labels as attributes
+    (``pipeline.summary``) or keys (``pipeline["summary"]``). The block may be entered again to add more;
+    one that is left with an exception adds nothing.
+
+    Args:
+        name: what it is called, or the parts of a hierarchical name; scopes everything that it keeps.
+        database: where records are kept: a database, a URL, or the path of an SQLite file; memory if None.
+        result_database: where computed packets are kept, unscoped, so that pipelines may share them; with
+            the other records if None.
+        auto_compile: compile whenever the block is left, so that mistakes show there.
+    """
+
+    def __init__(
+        self,
+        name: str | tuple[str, ...],
+        database: Database | str | os.PathLike[str] | None = None,
+        result_database: Database | str | os.PathLike[str] | None = None,
+        *,
+        auto_compile: bool = False,
+    ) -> None:
+        self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
+        if not self.name or not all(isinstance(part, str) and part for part in self.name):
+            raise PipelineError(f"found the name {name!r}, expected a non-empty string, or several")
+        self.database = _opened(database) if database is not None else MemoryDatabase()
+        self._records = self.database.at(*self.name)
+        self.result_database = self._records if result_database is None else _opened(result_database)
+        self._auto_compile = auto_compile
+        self._recorded: list[DerivedStream] = []
+        self._compiled = 0
+        self._nodes: dict[str, Node] = {}
+        self._blocks: list[tuple[list[DerivedStream], Token[Any]]] = []
+
+    @property
+    def log_database(self) -> Database:
+        """Where its logs and statuses belong: ``LoggingObserver(pipeline.log_database)``."""
+        return self._records
+
+    def __enter__(self) -> Self:
+        block: list[DerivedStream] = []
+        self._blocks.append((block, recording.set(block)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        block, token = self._blocks.pop()
+        recording.reset(token)
+        if kind is not None:
+            return
+        self._recorded += block
+        if self._auto_compile:
+            self.compile()
+
+    def compile(self) -> None:
+        """Make nodes of what was recorded; those that are there already stay as they are."""
+        if self._compiled == len(self._recorded):
+            return
+        known = {id(node.stream): node for node in self._nodes.values()}
+        placed: list[Node] = []
+        for element in Graph.of(self._recorded).elements:
+            node = known.get(id(element.stream)) or self._node(element, [placed[at] for at in element.inputs])
+            node.label = element.label
+            placed.append(node)
+        self._nodes = {node.label: node for node in placed}
+        self._compiled = len(self._recorded)
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """All nodes by label, each behind what it is made of."""
+        self.compile()
+        return self._nodes
+
+    def run(
+        self,
+        orchestrator: SyncPipelineOrchestrator | None = None,
+        *,
+        execution_engine: PythonFunctionExecutorProtocol | None = None,
+        execution_engine_opts: Mapping[str, Any] | None = None,
+        observer: ExecutionObserver | None = None,
+        error_policy: ErrorPolicy | None = None,
+        flush_interval: float = _FLUSH_SECONDS,
+    ) -> RunResult:
+        """Compute what is missing, and keep it.
+
+        Args:
+            orchestrator: what walks the nodes; a ``SyncPipelineOrchestrator`` if None.
+            execution_engine: where functions run, in this run, unless their node has an executor of its own.
+            execution_engine_opts: options of the engine, or of the nodes' executors where there is none.
+            observer: who is told what happens; nobody if None.
+            error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
+            flush_interval: after how many seconds, at the latest, a result that exists is stored.
+
+        Raises:
+            Exception: with ``fail_fast``, what the first failed packet's function raised.
+            DatabaseError: something could not be stored.
+        """
+        self.compile()
+        driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
+        engine = execution_engine
+        if execution_engine_opts:
+            engine = (engine if engine is not None else LocalExecutor()).with_options(**execution_engine_opts)
+        with Flusher(flush_interval) as flusher:
+            run = Run(
+                run_id=str(uuid4()),
+                observer=observer if observer is not None else NoOpObserver(),
+                error_policy=error_policy or driver.error_policy,
+                executor=engine,
+                keeping=flusher.keeping,
+            )
+            with flusher.keeping(run.observer.flush), _Recorded(self, run, type(driver).__name__):
+                driver.run(list(self._nodes.values()), run)
+        return _result(run)
+
+    def __getitem__(self, label: str) -> Node:
+        """The node of a label.
+
+        Raises:
+            LabelError: no node bears it.
+        """
+        self.compile()
+        try:
+            return self._nodes[label]
+        except KeyError:
+            numbered = [name for name in self._nodes if name.rpartition("_")[0] == label]
+            hint = f"there are several: {numbered}" if numbered else f"found {list(self._nodes)}"
+            raise LabelError(f"pipeline {'/'.join(self.name)!r} has no node {label!r}; {hint}") from None
+
+    def __getattr__(self, label: str) -> Any:
+        if label.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {label!r}")
+        return self[label]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._nodes]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __repr__(self) -> str:
+        lines = [f"<Pipeline {'/'.join(self.name)!r}"]
+        for node in self.nodes.values():
+            made_of = f" <- {', '.join(part.label for part in node.inputs)}" if node.inputs else ""
+            lines.append(f"  {node.label}{made_of}")
+        return "\n".join(lines) + ">"
+
+    def _node(self, element: Element, inputs: list[Node]) -> Node:
+        match element.stream:
+            case PodStream() as stream:
+                return FunctionNode(
+                    self.name,
+                    element.label,
+                    stream,
+                    inputs,
+                    results=self.result_database,
+                    records=self._records,
+                    executor=LocalExecutor(),
+                )
+            case OperatorStream() as stream:
+                return OperatorNode(self.name, element.label, stream, inputs)
+            case Stream() as stream:
+                return SourceNode(self.name, element.label, stream, inputs)
+
+
+class _Recorded:
+    """Tells the observer when a run starts and ends, and keeps what is left of it, whatever way it ends."""
+
+    def __init__(self, pipeline: Pipeline, run: Run, orchestrator: str) -> None:
+        self._pipeline = pipeline
+        self._run = run
+        self._orchestrator = orchestrator
+        self._environment: list[Environment] = []
+        self._looking = threading.Thread(target=lambda: self._environment.append(Environment.here()), daemon=True)
+
+    def __enter__(self) -> None:
+        self._started = datetime.now(UTC)
+        self._looking.start()
+        self._run.observer.on_run_start(self._run.run_id)
+
+    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+        run, pipeline = self._run, self._pipeline
+        result = _result(run)
+        if kind is None:
+            outcome = "SUCCESS" if result.ok else "FAILED"
+        else:
+            outcome = "FAILED" if issubclass(kind, Exception) else "INTERRUPTED"
+        try:
+            self._looking.join()
+            record = RunRecord(
+                run_id=run.run_id,
+                pipeline="/".join(pipeline.name),
+                started=self._started,
+                ended=datetime.now(UTC),
+                outcome=outcome,
+                counts=result.node_counts,
+                orchestrator=self._orchestrator,
+                executors={
+                    node.label: node.executor_for(run).executor_type_id
+                    for node in pipeline.nodes.values()
+                    if isinstance(node, FunctionNode)
+                },
+            )
+            RunLedger(pipeline.log_database).add(record, self._environment[0])
+            pipeline.database.flush()
+            pipeline.result_database.flush()
+        finally:
+            run.observer.on_run_end(run.run_id)
+            run.observer.flush()
+
+
+def _result(run: Run) -> RunResult:
+    states = ("computed", "cached", "failed")
+    counts = {label: {state: step.counts[state] for state in states} for label, step in run.steps.items()}
+    return RunResult(run.run_id, tuple(error for step in run.steps.values() for error in step.errors), counts)
+
+
+def _opened(database: Database | str | os.PathLike[str]) -> Database:
+    return open_database(database) if isinstance(database, str | os.PathLike) else database

@@ -1,0 +1,35 @@
+"""What is written, and how it is found again."""
+
+from orcapod.records.address import (
+    ENVIRONMENTS,
+    RUNS,
+    FunctionUri,
+    maker_name,
+    node_path,
+    record_ids,
+    result_path,
+)
+from orcapod.records.environment import Environment
+from orcapod.records.entries import EntryLog, NoEntries
+from orcapod.records.ledger import RunLedger, RunRecord
+from orcapod.records.result_cache import RECORD_ID, Forgetful, Result, ResultCache, tabulated
+
+__all__ = [
+    "ENVIRONMENTS",
+    "RECORD_ID",
+    "RUNS",
+    "EntryLog",
+    "Forgetful",
+    "Environment",
+    "FunctionUri",
+    "NoEntries",
+    "Result",
+    "ResultCache",
+    "RunLedger",
+    "RunRecord",
+    "maker_name",
+    "node_path",
+    "record_ids",
+    "result_path",
+    "tabulated",
+]

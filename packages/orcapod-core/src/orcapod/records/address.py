@@ -1,0 +1,47 @@
+"""Where records are kept, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from orcapod.datagrams import SEPARATOR
+from orcapod.hashing import ContentHash, hash_structure
+from orcapod.protocols import RecordPath
+
+__all__ = [
+    "ENVIRONMENTS",
+    "RUNS",
+    "FunctionUri",
+    "maker_name",
+    "node_path",
+    "record_ids",
+    "result_path",
+]
+
+FunctionUri = tuple[str, ...]
+"""``(name, output schema hash, v{major}, type id)``: what a packet function is called."""
+
+RUNS: RecordPath = ("_runs",)
+ENVIRONMENTS: RecordPath = ("_environments",)
+
+
+def result_path(uri: FunctionUri) -> RecordPath:
+    """Where the results of a function are kept."""
+    return "_result", *uri
+
+
+def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:
+    """Where the rows of a function node are kept, and its logs and statuses below ``_log`` and ``_status``."""
+    return *uri, f"schema:{pipeline_hash.short}"
+
+
+def record_ids(uri: FunctionUri, fingerprint: ContentHash, packet_hashes: Iterable[bytes]) -> list[bytes]:
+    """The ids of computed records: the same computation has the same id on every machine."""
+    prefix = hash_structure(("record", uri, fingerprint)).digest
+    return [sha256(prefix + packet).digest() for packet in packet_hashes]
+
+
+def maker_name(uri: FunctionUri, record_id: bytes) -> str:
+    """What provenance calls a computed record: ``{uri}::{record id}``."""
+    return f"{':'.join(uri)}{SEPARATOR}{record_id.hex()}"

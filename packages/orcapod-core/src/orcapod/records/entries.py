@@ -1,0 +1,59 @@
+"""``EntryLog``: which rows of a node stand for which computed records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.datagrams import Chunk, source_info_name
+from orcapod.hashing import hash_rows
+from orcapod.protocols import Database, RecordPath
+from orcapod.records.result_cache import RECORD_ID
+from orcapod.types import Schema
+
+__all__ = ["EntryLog", "NoEntries"]
+
+ENTRY_ID = "__entry_id"
+
+
+class EntryLog:
+    """The rows of a function node: tag, system tags, the id of the result, and who made the inputs.
+
+    The same packet under two tags is one result and two entries.
+    """
+
+    def __init__(self, database: Database, path: RecordPath) -> None:
+        self._database = database
+        self._path = path
+
+    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
+        """Keep the rows that are not there yet.
+
+        Args:
+            rows: input rows of the node.
+            ids: the record that was computed from each.
+            fresh: whether none of the records was there before, so that no entry can be.
+        """
+        identifying = rows.schema.tags | rows.schema.system_tags
+        batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+        keys = hash_rows(batch, identifying | Schema({RECORD_ID: bytes}))
+        if not fresh:
+            known = set(self._database.get_records_by_ids(self._path, keys, [ENTRY_ID]).column(0).to_pylist())
+            new = [row for row, key in enumerate(keys) if key not in known]
+            if not new:
+                return
+            if len(new) < len(keys):
+                rows, batch, keys = rows.take(new), batch.take(pa.array(new)), [keys[row] for row in new]
+        columns: dict[str, Any] = {ENTRY_ID: pa.array(keys, pa.large_binary())}
+        columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns |= {source_info_name(name): rows.source_info(name) for name in rows.schema.packets}
+        self._database.add_records(self._path, pa.table(columns))
+
+
+class NoEntries:
+    """For functions that are used outside a pipeline: their rows are nobody's."""
+
+    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
+        pass

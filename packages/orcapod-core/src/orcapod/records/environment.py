@@ -1,0 +1,79 @@
+"""What a run ran on: Python, packages, machine, and the state of the code under version control."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+
+from orcapod.hashing import ContentHash, hash_structure
+
+__all__ = ["Environment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a run ran on.
+
+    Attributes:
+        python: version and implementation, as in ``CPython 3.12.1``.
+        platform: operating system and processor.
+        packages: the distributions that can be imported, ``(name, version)``, sorted.
+        git_commit: the commit that is checked out where the program lies; None outside a repository.
+        git_dirty: whether tracked files differ from it; None outside a repository.
+    """
+
+    python: str
+    platform: str
+    packages: tuple[tuple[str, str], ...]
+    git_commit: str | None
+    git_dirty: bool | None
+
+    @classmethod
+    def here(cls) -> Environment:
+        """The environment of this process."""
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        folder = os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
+        commit = _git(folder, "rev-parse", "HEAD")
+        changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+        return cls(
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+            platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+            packages=_packages(),
+            git_commit=commit,
+            git_dirty=None if changes is None else bool(changes),
+        )
+
+    def content_hash(self) -> ContentHash:
+        """What tells it from another environment."""
+        parts = (self.python, self.platform, self.packages, self.git_commit, self.git_dirty)
+        return hash_structure(("environment", parts))
+
+
+def _packages() -> tuple[tuple[str, str], ...]:
+    """Names and versions from the folders that installers leave, without opening one of them."""
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or ".")
+        except OSError:
+            continue  # not every entry of sys.path is a folder
+        for entry in entries:
+            stem, dot, ending = entry.rpartition(".")
+            if dot and ending in ("dist-info", "egg-info"):
+                name, _, version = stem.partition("-")
+                found.setdefault(name.replace("_", "-").lower(), version)
+    return tuple(sorted(found.items()))
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    import subprocess  # only a run needs it: importing orcapod stays light
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # no git here, or a repository too large to ask
+    return done.stdout.strip() if done.returncode == 0 else None

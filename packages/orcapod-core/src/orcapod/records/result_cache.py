@@ -1,0 +1,105 @@
+"""``ResultCache``: what a function gave, found by what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.protocols import Database, RecordPath
+from orcapod.types import Schema
+
+__all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "tabulated"]
+
+RECORD_ID = "__record_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One packet that was computed.
+
+    Attributes:
+        record_id: what it is found by.
+        packet_hash: what it was computed from.
+        stored: the outputs, in the form that Arrow stores.
+        seconds: how long it took.
+    """
+
+    record_id: bytes
+    packet_hash: bytes
+    stored: tuple[Any, ...]
+    seconds: float
+
+
+class ResultCache:
+    """The results of one packet function, in a database.
+
+    Args:
+        database: where they are kept.
+        path: under which path.
+        outputs: the columns that the function gives.
+        code: the fingerprint of the code that computes what is stored from now on.
+        run_id: the run that computes it.
+    """
+
+    def __init__(self, database: Database, path: RecordPath, outputs: Schema, *, code: str, run_id: str = "") -> None:
+        self._database = database
+        self._path = path
+        self._outputs = outputs
+        self._code = code
+        self._run_id = run_id
+
+    def lookup(self, ids: Sequence[bytes]) -> pa.Table:
+        """The results of these records that are there: ``__record_id``, then the outputs."""
+        columns = [RECORD_ID, *self._outputs]
+        found = self._database.get_records_by_ids(self._path, ids, columns)
+        return found.select(columns) if found.num_rows else _empty(self._outputs)
+
+    def store(self, results: Sequence[Result]) -> pa.Table:
+        """Keep new results; give back what is kept, which is another writer's where that one was first."""
+        table = tabulated(results, self._outputs)
+        length = len(results)
+        now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
+        record = {
+            RECORD_ID: table.column(RECORD_ID),
+            "__packet_hash": pa.array([result.packet_hash for result in results], pa.large_binary()),
+            "__code": pa.repeat(pa.scalar(self._code, pa.large_string()), length),
+            "__run_id": pa.repeat(pa.scalar(self._run_id, pa.large_string()), length),
+            "__timestamp": pa.repeat(now, length),
+            "__seconds": pa.array([result.seconds for result in results], pa.float64()),
+            **{name: table.column(name) for name in self._outputs},
+        }
+        added = self._database.add_records(self._path, pa.table(record))
+        if added == length:
+            return table
+        return self.lookup([result.record_id for result in results])
+
+
+class Forgetful:
+    """The cache of a function that is used without a database: it knows nothing and keeps nothing."""
+
+    def __init__(self, outputs: Schema) -> None:
+        self._outputs = outputs
+
+    def lookup(self, ids: Sequence[bytes]) -> pa.Table:
+        return _empty(self._outputs)
+
+    def store(self, results: Sequence[Result]) -> pa.Table:
+        return tabulated(results, self._outputs)
+
+
+def tabulated(results: Sequence[Result], outputs: Schema) -> pa.Table:
+    """Results as a table: ``__record_id``, then the outputs."""
+    columns: dict[str, Any] = {RECORD_ID: pa.array([result.record_id for result in results], pa.large_binary())}
+    for index, (name, kind) in enumerate(outputs.types.items()):
+        columns[name] = kind.from_python([result.stored[index] for result in results])
+    return pa.table(columns)
+
+
+def _empty(outputs: Schema) -> pa.Table:
+    columns: dict[str, pa.DataType] = {RECORD_ID: pa.large_binary()}
+    columns |= {name: kind.arrow for name, kind in outputs.types.items()}
+    return pa.schema(columns).empty_table()
