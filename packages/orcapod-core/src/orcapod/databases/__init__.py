@@ -1,0 +1,44 @@
+"""Where Arrow tables of records are kept: in memory, in an SQLite file, nowhere, or in what a plugin provides.
+
+After the stores come the pieces for those who write another one.
+"""
+
+from orcapod.databases.contract import (
+    checked_ids,
+    checked_path,
+    checked_table,
+    chosen_columns,
+    conformed,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.databases.memory import MemoryDatabase
+from orcapod.databases.noop import NoOpDatabase
+from orcapod.databases.open import open_database
+from orcapod.databases.sql import Layout, SQLColumn, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sqlite import SQLiteDatabase
+
+__all__ = [
+    "Layout",
+    "MemoryDatabase",
+    "NoOpDatabase",
+    "SQLColumn",
+    "SQLiteDatabase",
+    "checked_ids",
+    "checked_path",
+    "checked_table",
+    "chosen_columns",
+    "conformed",
+    "duplicate_key",
+    "filtered",
+    "free_identifier",
+    "merged_schema",
+    "named_columns",
+    "open_database",
+    "path_text",
+    "rows_of",
+    "sql_column",
+    "table_of",
+]

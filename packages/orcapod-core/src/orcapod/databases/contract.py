@@ -1,0 +1,177 @@
+"""What every store checks and promises in the same words: paths, tables, keys, columns, schemas, rows wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError
+from orcapod.protocols.database import Key, OnConflict, RecordPath
+
+__all__ = [
+    "checked_ids",
+    "checked_path",
+    "checked_table",
+    "chosen_columns",
+    "conformed",
+    "duplicate_key",
+    "filtered",
+    "merged_schema",
+    "named_columns",
+]
+
+_KEY_TYPES = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+
+
+def checked_path(path: Iterable[str]) -> RecordPath:
+    """The path as a tuple.
+
+    Raises:
+        DatabaseError: it is not one or more non-empty strings.
+    """
+    parts = (path,) if isinstance(path, str) else tuple(path)
+    if isinstance(path, str) or not parts or not all(isinstance(part, str) and part for part in parts):
+        raise DatabaseError(f"expected a path of one or more non-empty strings, like ('a', 'b'), found {path!r}")
+    return parts
+
+
+def checked_ids(ids: Iterable[Key]) -> list[Key]:
+    """The keys, each once.
+
+    Raises:
+        DatabaseError: these are no strings or bytes, or one string where a sequence of them is wanted.
+    """
+    wanted = [] if isinstance(ids, str | bytes) else list(dict.fromkeys(ids))
+    strange = {type(key) for key in wanted if not isinstance(key, str | bytes)}
+    if strange or isinstance(ids, str | bytes):
+        found = ", ".join(sorted(kind.__name__ for kind in strange)) or f"the single key {ids!r}"
+        raise DatabaseError(f"expected a sequence of keys, each str or bytes, found {found}")
+    return wanted
+
+
+def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
+    """The table with its bare columns: metadata and nullability of fields are not kept by stores.
+
+    Raises:
+        RecordSchemaError: no columns, two of one name, or a first column that cannot be a key.
+        DatabaseError: there is no such way to treat conflicts.
+    """
+    if on_conflict not in ("skip", "raise"):
+        raise DatabaseError(f"expected on_conflict='skip' or 'raise', found {on_conflict!r}")
+    names = table.column_names
+    if not names:
+        raise RecordSchemaError(f"{_shown(path)}: expected a key as the first column, found a table of no columns")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise RecordSchemaError(f"{_shown(path)}: expected every column once, found {twice} more than once; rename one")
+    key = table.column(0)
+    type_ = key.type.value_type if pa.types.is_dictionary(key.type) else key.type
+    if type_ not in _KEY_TYPES and not pa.types.is_fixed_size_binary(type_):
+        raise RecordSchemaError(
+            f"{_shown(path)}: expected a first column of strings or bytes, the key, found {names[0]!r} of {key.type}"
+        )
+    if pc.any(key.is_null()).as_py():
+        raise RecordSchemaError(f"{_shown(path)}: expected a key in every row, found nulls in {names[0]!r}")
+    return pa.Table.from_arrays(table.columns, names=names)
+
+
+def duplicate_key(path: RecordPath, key: Key) -> DuplicateKeyError:
+    """The error for a key that is already there."""
+    return DuplicateKeyError(
+        f"{_shown(path)}: expected new keys only, found {key!r}, which is there already or twice in the table; "
+        "on_conflict='skip' keeps the first"
+    )
+
+
+def merged_schema(path: RecordPath, kept: pa.Schema | None, found: pa.Schema) -> pa.Schema:
+    """The kept schema, and after it the columns that are new.
+
+    Raises:
+        RecordSchemaError: the key has another name, or a column another type.
+    """
+    if kept is None:
+        return found
+    if kept.names[0] != found.names[0]:
+        raise RecordSchemaError(
+            f"{_shown(path)}: expected the key {kept.names[0]!r} as the first column, found {found.names[0]!r}"
+        )
+    fresh = []
+    for field in found:
+        at = kept.get_field_index(field.name)
+        if at < 0:
+            fresh.append(field)
+        elif kept.field(at).type != field.type:
+            raise RecordSchemaError(
+                f"{_shown(path)}: expected column {field.name!r} of {kept.field(at).type}, as in the records there, "
+                f"found {field.type}; cast it, or use another path"
+            )
+    return pa.schema([*kept, *fresh]) if fresh else kept
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of ``schema``, null where it has none."""
+    if table.schema.equals(schema):
+        return table
+    there = set(table.column_names)
+    columns = [
+        table.column(field.name) if field.name in there else pa.nulls(table.num_rows, field.type) for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def chosen_columns(path: RecordPath, schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
+    """The columns to give back: the key, then those asked for.
+
+    Raises:
+        RecordSchemaError: there is no such column.
+    """
+    if columns is None:
+        return list(schema.names)
+    known = set(schema.names)
+    unknown = [name for name in columns if name not in known]
+    if unknown or isinstance(columns, str):
+        raise RecordSchemaError(
+            f"{_shown(path)}: expected columns that are there ({', '.join(schema.names)}), "
+            f"found {columns if isinstance(columns, str) else unknown!r}"
+        )
+    return list(dict.fromkeys([schema.names[0], *columns]))
+
+
+def named_columns(path: RecordPath, schema: pa.Schema, where: pc.Expression) -> list[str]:
+    """The columns that a condition names: those without which it cannot be evaluated.
+
+    Raises:
+        RecordSchemaError: it cannot be evaluated with all of them either.
+    """
+    table = schema.empty_table()
+    try:
+        filtered(table, where)
+    except (pa.ArrowException, TypeError) as error:
+        raise RecordSchemaError(
+            f"{_shown(path)}: expected a condition on the columns {', '.join(schema.names)}, found {where}: {error}"
+        ) from error
+    needed = []
+    for name in schema.names:
+        try:
+            filtered(table.drop_columns([name]), where)
+        except pa.ArrowInvalid:
+            needed.append(name)
+    return needed
+
+
+def filtered(table: pa.Table, where: pc.Expression) -> pa.Table:
+    """The rows for which the condition holds, in order."""
+    from pyarrow import acero  # a large library, for conditions only
+
+    plan = [
+        acero.Declaration("table_source", acero.TableSourceNodeOptions(table)),
+        acero.Declaration("filter", acero.FilterNodeOptions(where)),
+    ]
+    return acero.Declaration.from_sequence(plan).to_table(use_threads=False)
+
+
+def _shown(path: RecordPath) -> str:
+    return "/".join(path)

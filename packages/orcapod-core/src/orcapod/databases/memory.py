@@ -1,0 +1,226 @@
+"""``MemoryDatabase``: records for as long as the process lives. The model that other stores are tested by."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from threading import Lock
+from typing import Any, NoReturn, Self
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.databases.contract import (
+    checked_ids,
+    checked_path,
+    checked_table,
+    chosen_columns,
+    conformed,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.errors import DatabaseError
+from orcapod.protocols.database import Key, OnConflict, RecordPath
+
+__all__ = ["MemoryDatabase"]
+
+
+class MemoryDatabase:
+    """A store that forgets everything when the process ends, or when any of its views is closed."""
+
+    def __init__(self) -> None:
+        self._memory = _Memory()
+        self._prefix: RecordPath = ()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """A new, empty store; the only URL is ``memory://``."""
+        if url != "memory://":
+            raise DatabaseError(f"expected memory://, found {url}; what is in memory has no place")
+        return cls()
+
+    def at(self, *prefix: str) -> Self:
+        """A view of this store in which every path starts with ``prefix``."""
+        view = type(self)()
+        view._memory = self._memory
+        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
+        return view
+
+    def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
+        """Add the rows whose keys are not there yet; give back how many were added."""
+        path = self._full(path)
+        table = checked_table(path, table, on_conflict)
+        keys: list[Key] = table.column(0).to_pylist()
+        with self._memory.opened() as shelves:
+            shelf = shelves.get(path, _NO_RECORDS)
+            schema = merged_schema(path, shelf.schema, table.schema)
+            if not keys:
+                return 0
+            fresh: dict[Key, int] = {}
+            for row, key in enumerate(keys):
+                if key not in shelf.rows and key not in fresh:
+                    fresh[key] = row
+                elif on_conflict == "raise":
+                    raise duplicate_key(path, key)
+            if len(fresh) < len(keys):
+                table = table.take(pa.array(list(fresh.values()), pa.int64()))
+            if shelf is _NO_RECORDS:
+                shelf = shelves[path] = _Shelf()
+            shelf.append(conformed(table, schema), fresh)
+            return len(fresh)
+
+    def get_records_by_ids(
+        self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        path, wanted = self._full(path), checked_ids(ids)
+        with self._memory.opened() as shelves:
+            shelf = shelves.get(path)
+            if shelf is None or shelf.schema is None:
+                return pa.table({})
+            names = chosen_columns(path, shelf.schema, columns)
+            return shelf.take([shelf.rows[key] for key in wanted if key in shelf.rows], names)
+
+    def get_records(
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        path = self._full(path)
+        with self._memory.opened() as shelves:
+            shelf = shelves.get(path)
+            if shelf is None or shelf.schema is None:
+                return pa.table({})
+            table = shelf.whole()
+        names = chosen_columns(path, table.schema, columns)
+        if where is None:
+            return table.select(names)
+        needed = named_columns(path, table.schema, where)
+        return filtered(table.select(list(dict.fromkeys([*names, *needed]))), where).select(names)
+
+    def list_paths(self) -> list[RecordPath]:
+        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        depth = len(self._prefix)
+        with self._memory.opened() as shelves:
+            held = [path for path, shelf in shelves.items() if shelf.rows]
+        return sorted(path[depth:] for path in held if path[:depth] == self._prefix and len(path) > depth)
+
+    def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
+        """Remove the records of these keys; give back how many were there."""
+        path, unwanted = self._full(path), checked_ids(ids)
+        with self._memory.opened() as shelves:
+            shelf = shelves.get(path, _NO_RECORDS)
+            gone = [key for key in unwanted if key in shelf.rows]
+            if gone:
+                shelf.remove(gone)
+            return len(gone)
+
+    def flush(self) -> None:
+        """Nothing: what is in memory survives nothing."""
+        with self._memory.opened():
+            pass
+
+    def close(self) -> None:
+        """Forget everything, for all views; closing twice is fine."""
+        self._memory.close()
+
+    def to_config(self) -> Mapping[str, object]:
+        """What it takes to open an empty store of this kind."""
+        return {"type": "memory", "prefix": list(self._prefix)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A new, empty store."""
+        return cls().at(*config.get("prefix", ()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a MemoryDatabase lives in one process and cannot be pickled; use a store on disk")
+
+    def __repr__(self) -> str:
+        return f"MemoryDatabase({'/'.join(self._prefix)})"
+
+    def _full(self, path: RecordPath) -> RecordPath:
+        return (*self._prefix, *checked_path(path))
+
+
+class _Memory:
+    """What the views of one store share."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._shelves: dict[RecordPath, _Shelf] | None = {}
+
+    @contextmanager
+    def opened(self) -> Iterator[dict[RecordPath, _Shelf]]:
+        """The shelves, for one thread at a time."""
+        with self._lock:
+            if self._shelves is None:
+                raise DatabaseError("this MemoryDatabase was closed, by this view of it or another; open a new one")
+            yield self._shelves
+
+    def close(self) -> None:
+        with self._lock:
+            self._shelves = None
+
+
+class _Shelf:
+    """The records of one path: tables in the order added, and where each key is.
+
+    Tables grow by merging with the one before when that is not much larger, so that there are few of
+    them, and a row is copied a logarithmic number of times.
+    """
+
+    def __init__(self) -> None:
+        self.schema: pa.Schema | None = None
+        self.rows: dict[Key, int] = {}
+        self._tables: list[pa.Table] = []
+
+    def append(self, table: pa.Table, keys: Mapping[Key, int]) -> None:
+        """Add a table of new keys, whose schema is that of the shelf or an extension of it."""
+        if table.schema != self.schema:
+            self.schema = table.schema
+            self._tables = [conformed(earlier, table.schema) for earlier in self._tables]
+        start = len(self.rows)
+        self.rows.update(zip(keys, range(start, start + table.num_rows), strict=True))
+        self._tables.append(table)
+        while len(self._tables) > 1 and self._tables[-2].num_rows <= 2 * self._tables[-1].num_rows:
+            self._tables[-2:] = [pa.concat_tables(self._tables[-2:]).combine_chunks()]
+
+    def whole(self) -> pa.Table:
+        """All records in order."""
+        assert self.schema is not None
+        return pa.concat_tables(self._tables) if self._tables else self.schema.empty_table()
+
+    def take(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
+        """The records at these places, by table."""
+        assert self.schema is not None
+        ends = list(accumulate(table.num_rows for table in self._tables))
+        places: list[list[int]] = [[] for _ in self._tables]
+        for row in rows:
+            places[bisect_right(ends, row)].append(row)
+        parts = [self.schema.empty_table().select(names)]
+        for table, end, found in zip(self._tables, ends, places, strict=True):
+            if found:
+                start = end - table.num_rows
+                parts.append(table.select(names).take(pa.array([row - start for row in found], pa.int64())))
+        return pa.concat_tables(parts)
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Drop the records of keys that are there."""
+        gone = {self.rows.pop(key) for key in keys}
+        table = self.whole()
+        kept = [row for row in range(table.num_rows) if row not in gone]
+        self._tables = [table.take(pa.array(kept, pa.int64())).combine_chunks()] if kept else []
+        self.rows = dict(zip(self.rows, range(len(kept)), strict=True))
+
+
+_NO_RECORDS = _Shelf()

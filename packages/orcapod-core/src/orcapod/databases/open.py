@@ -1,0 +1,55 @@
+"""``open_database``: a store from its URL, its file, or what ``to_config`` gave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.errors import DatabaseError
+from orcapod.plugins import Registry
+from orcapod.protocols.database import Database
+
+__all__ = ["open_database"]
+
+_REGISTRY = Registry(
+    "orcapod.databases",
+    noun="database",
+    homes={
+        "delta": "orcapod-delta",
+        "delta+s3": "orcapod-delta",
+        "postgresql": "orcapod-postgres",
+        "postgres": "orcapod-postgres",
+    },
+)
+
+
+def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Database:
+    """The store at a URL, in an SQLite file, or of a configuration.
+
+    The scheme of a URL, or the ``type`` of a configuration, is the name under which a package registers a
+    class in the entry point group ``orcapod.databases``; that class has ``from_url`` and ``from_config``.
+
+    Args:
+        place: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
+            what ``to_config`` of a store gave.
+
+    Raises:
+        PluginError: no installed package provides the scheme; names the known ones and what to install.
+        DatabaseError: the store cannot be opened.
+    """
+    if isinstance(place, Mapping):
+        if not isinstance(name := place.get("type"), str):
+            raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
+        opened: Database = _REGISTRY.load(name).from_config(place)
+        return opened
+    text = os.fspath(place)
+    scheme, separator, _ = text.partition("://")
+    if not separator or not isinstance(place, str):
+        if text.startswith("sqlite:"):
+            raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {text}")
+        if not text:
+            raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
+        return SQLiteDatabase(text)
+    opened = _REGISTRY.load(scheme.lower()).from_url(text)
+    return opened

@@ -1,0 +1,189 @@
+"""What SQL stores share: how Arrow columns become SQL values and come back, and what things are called there.
+
+A column is kept as integers, reals, text or bytes where that is exact, and otherwise as the canonical
+bytes of ``orcapod.types.codec``. Its Arrow type is kept beside the table and decides how it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.errors import RecordSchemaError, SchemaError
+from orcapod.protocols.database import RecordPath
+from orcapod.types.codec import decode, encode
+from orcapod.types.codec_reader import dressed, plain_type
+
+__all__ = ["Layout", "SQLColumn", "free_identifier", "path_text", "rows_of", "sql_column", "table_of"]
+
+SQLKind = Literal["boolean", "integer", "real", "text", "bytes"]
+
+_NAN = "NaN"  # SQLite has no NaN: it would come back as NULL
+
+
+@dataclass(frozen=True, slots=True)
+class SQLColumn:
+    """How the values of one Arrow type are kept in SQL.
+
+    Attributes:
+        kind: what they are there; ``boolean`` and ``integer`` are integers to the driver.
+        to_sql: an array as a list of SQL values, None for null.
+        from_sql: SQL values as an array of the type.
+    """
+
+    kind: SQLKind
+    to_sql: Callable[[pa.Array[Any]], list[Any]]
+    from_sql: Callable[[Sequence[Any]], pa.Array[Any]]
+
+
+@lru_cache(maxsize=512)
+def sql_column(type_: pa.DataType) -> SQLColumn:
+    """How values of this type are kept.
+
+    Raises:
+        SchemaError: they cannot be kept (unions).
+    """
+    if (plain := plain_type(type_)) is not None:
+        inner = sql_column(plain)
+        return SQLColumn(
+            inner.kind,
+            lambda array: _undressed_to_sql(array, inner),
+            lambda values: dressed(inner.from_sql(values), type_),
+        )
+    if pa.types.is_null(type_):
+        return SQLColumn("bytes", lambda array: [None] * len(array), lambda values: pa.nulls(len(values)))
+    if pa.types.is_boolean(type_):
+        return SQLColumn("boolean", pa.Array.to_pylist, lambda values: pa.array(values, pa.int8()).cast(type_))
+    if pa.types.is_integer(type_) and type_ != pa.uint64():
+        return SQLColumn("integer", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+    if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
+        ticks = pa.int32() if type_.bit_width == 32 else pa.int64()
+        return SQLColumn(
+            "integer",
+            lambda array: array.view(ticks).to_pylist(),
+            lambda values: pa.array(values, ticks).view(type_),
+        )
+    if type_ in (pa.float32(), pa.float64()):
+        return SQLColumn("real", _reals_to_sql, lambda values: _reals_from_sql(values, type_))
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return SQLColumn("text", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
+        return SQLColumn("bytes", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+    encode(pa.array([], type_))  # refuses what cannot be kept
+    return SQLColumn("bytes", _payloads, lambda values: decode(values, type_))
+
+
+def _undressed_to_sql(array: pa.Array[Any], inner: SQLColumn) -> list[Any]:
+    if isinstance(array, pa.DictionaryArray):  # each distinct value becomes one Python object, however often it occurs
+        values = [*inner.to_sql(array.dictionary), None]
+        return [values[-1 if index is None else index] for index in array.indices.to_pylist()]
+    return inner.to_sql(array.storage if isinstance(array, pa.ExtensionArray) else pc.run_end_decode(array))
+
+
+def _payloads(array: pa.Array[Any]) -> list[bytes | None]:
+    payloads: list[bytes | None] = encode(array).to_pylist()
+    if array.null_count == 0:
+        return payloads
+    return [blob if valid else None for blob, valid in zip(payloads, array.is_valid().to_pylist(), strict=True)]
+
+
+def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
+    values: list[float | None] = array.to_pylist()
+    if not pc.any(pc.is_nan(array)).as_py():
+        return list(values)
+    return [_NAN if value != value else value for value in values]
+
+
+def _reals_from_sql(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
+    try:
+        return pa.array(values, type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([float("nan") if value == _NAN else value for value in values], type_)
+
+
+def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
+    """The rows of a table as tuples of SQL values.
+
+    Raises:
+        RecordSchemaError: a column is of a type that cannot be kept.
+    """
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            to_sql = sql_column(column.type).to_sql
+        except SchemaError as error:
+            raise RecordSchemaError(f"{'/'.join(path)}: column {name!r}: {error}") from error
+        columns.append([value for chunk in column.chunks for value in to_sql(chunk)])
+    return list(zip(*columns, strict=True))
+
+
+def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]]) -> pa.Table:
+    """Batches of rows of SQL values as a table."""
+    columns = [sql_column(field.type) for field in schema]
+    arrays = [
+        [column.from_sql(values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)]
+        for rows in batches
+        if rows
+    ]
+    return pa.Table.from_batches([pa.RecordBatch.from_arrays(batch, schema=schema) for batch in arrays], schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the table of one path is called, which columns it has, and what they are called there."""
+
+    table: str
+    schema: pa.Schema
+    columns: tuple[str, ...]
+
+    def named(self, names: Iterable[str]) -> list[str]:
+        """What these columns are called in SQL."""
+        called = dict(zip(self.schema.names, self.columns, strict=True))
+        return [called[name] for name in names]
+
+    def extended(self, schema: pa.Schema, *, taken: Collection[str], max_bytes: int | None = None) -> Layout:
+        """This layout with the columns that ``schema`` has after those here; ``taken`` names are not used."""
+        columns = list(self.columns)
+        for name in schema.names[len(columns) :]:
+            columns.append(free_identifier(name, {*taken, *columns}, max_bytes=max_bytes))
+        return Layout(self.table, schema, tuple(columns))
+
+    def to_catalog(self) -> tuple[str, bytes, str]:
+        """The three values by which a catalog keeps it."""
+        return self.table, self.schema.serialize().to_pybytes(), json.dumps(self.columns)
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def from_catalog(table: str, schema: bytes, columns: str) -> Layout:
+        """What ``to_catalog`` gave."""
+        return Layout(table, pa.ipc.read_schema(pa.py_buffer(schema)), tuple(json.loads(columns)))
+
+
+def path_text(path: RecordPath) -> str:
+    """A path as one text, different for different paths."""
+    return json.dumps(path)
+
+
+def free_identifier(name: str, taken: Collection[str], *, max_bytes: int | None = None) -> str:
+    """``name``, or something like it, as an SQL identifier that is not taken.
+
+    Identifiers which differ by case only are one to SQL, NUL cannot be written, and some databases
+    have a longest one: beyond it a name ends in a hash of the whole.
+    """
+    wanted = name.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "backslashreplace").decode()
+    if max_bytes is not None and len(wanted.encode()) > max_bytes - 4:
+        digest = sha256(wanted.encode()).hexdigest()[:12]
+        wanted = wanted.encode()[: max_bytes - 17].decode("utf-8", "ignore") + "~" + digest
+    folded = {other.casefold() for other in taken}
+    found, number = wanted, 1
+    while found.casefold() in folded:
+        number += 1
+        found = f"{wanted}~{number}"
+    return found

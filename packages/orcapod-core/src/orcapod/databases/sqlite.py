@@ -1,0 +1,382 @@
+"""``SQLiteDatabase``: records in one file, which any SQLite shell can read.
+
+One SQL table per path, named by the path joined with "/"; its columns in the order they came, after
+``_row``, the order of the rows. The tables ``_orcapod_paths`` and ``_orcapod_format`` say which table holds which
+path under which Arrow schema, and by which version of orcapod the file can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from time import monotonic, sleep
+from typing import Any, NoReturn, Self
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.databases.contract import (
+    checked_ids,
+    checked_path,
+    checked_table,
+    chosen_columns,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.protocols.database import Key, OnConflict, RecordPath
+
+__all__ = ["SQLiteDatabase"]
+
+_FORMAT = 1
+_ORDER = "_row"
+_BUSY_SECONDS = 30.0
+_IDS_AT_ONCE = 30_000
+_ROWS_AT_ONCE = 65_536
+_DECLARED: dict[SQLKind, str] = {
+    "boolean": "INTEGER",
+    "integer": "INTEGER",
+    "real": "",  # declared REAL, SQLite would keep -0.0 as the integer 0
+    "text": "TEXT",
+    "bytes": "BLOB",
+}
+
+
+class SQLiteDatabase:
+    """A store in one SQLite file.
+
+    Any number of threads and processes on one machine may use the file at the same time; not over a
+    network file system. All views share one connection: closing any of them closes all.
+
+    Args:
+        path: the file; it and the folders above it are created if they are not there.
+
+    Raises:
+        StoreVersionError: a newer version of orcapod wrote the file.
+        DatabaseError: the file cannot be opened, or is not one of orcapod's.
+    """
+
+    __slots__ = ("_file", "_prefix")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = _File(Path(os.fspath(path)).expanduser().absolute())
+        self._prefix: RecordPath = ()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+        scheme, _, path = url.partition(":///")
+        if scheme != "sqlite" or not path:
+            raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {url}")
+        if "?" in path:
+            raise DatabaseError(f"expected no options, found {url}; a file of such a name can be opened by its path")
+        return cls(path)
+
+    def at(self, *prefix: str) -> Self:
+        """A view of this store in which every path starts with ``prefix``."""
+        view = object.__new__(type(self))
+        view._file = self._file
+        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
+        return view
+
+    def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
+        """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
+        path = self._full(path)
+        table = checked_table(path, table, on_conflict)
+        rows = rows_of(path, table)
+        with self._file.transaction(write=bool(rows)) as connection:
+            layout = _layout(connection, path)
+            schema = merged_schema(path, layout and layout.schema, table.schema)
+            if not rows:
+                return 0
+            if layout is None:
+                layout = _create(connection, path, schema)
+            elif layout.schema != schema:
+                layout = _extend(connection, path, layout, schema)
+            names = layout.named(table.column_names)
+            skip = f" ON CONFLICT ({_quoted(names[0])}) DO NOTHING" if on_conflict == "skip" else ""
+            statement = (
+                f"INSERT INTO {_quoted(layout.table)} ({', '.join(map(_quoted, names))})"
+                f" VALUES ({', '.join('?' * len(names))}){skip}"
+            )
+            before = connection.total_changes
+            try:
+                connection.executemany(statement, rows)
+            except sqlite3.IntegrityError:
+                raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
+            return connection.total_changes - before
+
+    def get_records_by_ids(
+        self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        path, wanted = self._full(path), checked_ids(ids)
+        with self._file.transaction(write=False) as connection:
+            layout = _layout(connection, path)
+            if layout is None:
+                return pa.table({})
+            names = chosen_columns(path, layout.schema, columns)
+            select = _select(layout, names) + f" WHERE {_quoted(layout.columns[0])} IN "
+            return table_of(
+                pa.schema([layout.schema.field(name) for name in names]),
+                (connection.execute(select + _marks(some), some).fetchall() for some in _chunks(wanted)),
+            )
+
+    def get_records(
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        path = self._full(path)
+        with self._file.transaction(write=False) as connection:
+            layout = _layout(connection, path)
+            if layout is None:
+                return pa.table({})
+            names = chosen_columns(path, layout.schema, columns)
+            needed = [] if where is None else named_columns(path, layout.schema, where)
+            read = list(dict.fromkeys([*names, *needed]))
+            cursor = connection.execute(_select(layout, read) + f" ORDER BY {_ORDER}")
+            table = table_of(
+                pa.schema([layout.schema.field(name) for name in read]),
+                iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
+            )
+        return table if where is None else filtered(table, where).select(names)
+
+    def list_paths(self) -> list[RecordPath]:
+        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        depth = len(self._prefix)
+        with self._file.transaction(write=False) as connection:
+            rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
+            known = [(_path(text), name) for text, name in rows]
+            below = [(path, name) for path, name in known if path[:depth] == self._prefix and len(path) > depth]
+            return sorted(
+                path[depth:]
+                for path, name in below
+                if connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
+            )
+
+    def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
+        """Remove the records of these keys; give back how many were there."""
+        path, unwanted = self._full(path), checked_ids(ids)
+        with self._file.transaction(write=True) as connection:
+            layout = _layout(connection, path)
+            if layout is None:
+                return 0
+            delete = f"DELETE FROM {_quoted(layout.table)} WHERE {_quoted(layout.columns[0])} IN "
+            return sum(connection.execute(delete + _marks(some), some).rowcount for some in _chunks(unwanted))
+
+    def flush(self) -> None:
+        """Nothing is left to do: every ``add_records`` is a transaction of its own."""
+        with self._file.transaction(write=False):
+            pass
+
+    def close(self) -> None:
+        """Let go of the file, for all views; closing twice is fine."""
+        self._file.close()
+
+    def to_config(self) -> Mapping[str, object]:
+        """Where the file is, and the prefix of this view."""
+        return {"type": "sqlite", "path": str(self._file.path), "prefix": list(self._prefix)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The view that ``to_config`` described."""
+        return cls(config["path"]).at(*config.get("prefix", ()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SQLiteDatabase cannot be pickled; send to_config() and open it there with from_config()")
+
+    def __repr__(self) -> str:
+        return f"SQLiteDatabase({str(self._file.path)!r}{', at ' + '/'.join(self._prefix) if self._prefix else ''})"
+
+    def _full(self, path: RecordPath) -> RecordPath:
+        return (*self._prefix, *checked_path(path))
+
+
+class _File:
+    """The one connection to a file that all views share, used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        if path.name == ":memory:":
+            raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
+        self.path = path
+        self._lock = Lock()
+        self._process = os.getpid()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection: sqlite3.Connection | None = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise DatabaseError(f"cannot open {path}: {error}") from error
+        self._closer = weakref.finalize(self, _close, self._connection, self._process)
+        try:
+            self._set_up()
+        except BaseException:
+            self._closer()
+            raise
+
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        """The connection within a transaction that ends with the block, undone if the block raises."""
+        if os.getpid() != self._process:
+            raise DatabaseError(
+                f"{self.path} was opened by the process that this one was forked from; "
+                "open it here again: SQLiteDatabase.from_config(database.to_config())"
+            )
+        with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise DatabaseError(f"{self.path} was closed, by this view of it or another; open it again")
+            try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise DatabaseError(f"{self.path}: {error}; nothing of this call was written") from error
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection = None
+            self._closer()
+
+    def _set_up(self) -> None:
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            raise DatabaseError(f"cannot open {self.path}: {error}") from error
+        with self.transaction(write=False) as connection:
+            version = self._version(connection)
+        if version is None:
+            with self.transaction(write=True) as connection:
+                if self._version(connection) is None:
+                    connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
+                    connection.execute("INSERT INTO _orcapod_format VALUES (?)", (_FORMAT,))
+                    connection.execute(
+                        "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
+                        " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
+                    )
+        elif version > _FORMAT:
+            raise StoreVersionError(
+                f"{self.path} has format {version}, written by a newer orcapod; this one reads up to {_FORMAT}: upgrade it"
+            )
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        patience = monotonic() + _BUSY_SECONDS
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:  # a change of journal does not wait for other processes by itself
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                if monotonic() > patience:
+                    raise
+                sleep(0.01)
+
+    def _version(self, connection: sqlite3.Connection) -> int | None:
+        """The format of the file, None if nothing of ours is in it yet."""
+        ours = {
+            name: [column[1] for column in connection.execute(f"PRAGMA table_info({name})")]
+            for name in ("_orcapod_format", "_orcapod_paths")
+        }
+        if not any(ours.values()):
+            return None
+        if ours["_orcapod_format"] == ["version"]:
+            rows = connection.execute("SELECT version FROM _orcapod_format").fetchall()
+            if len(rows) == 1 and isinstance(rows[0][0], int):
+                return int(rows[0][0])
+        raise DatabaseError(
+            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; use another file"
+        )
+
+
+def _close(connection: sqlite3.Connection, process: int) -> None:
+    if os.getpid() == process:
+        connection.close()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _path(text: str) -> RecordPath:
+    return tuple(json.loads(text))
+
+
+def _chunks(ids: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
+
+
+def _marks(ids: Sequence[Key]) -> str:
+    return f"({', '.join('?' * len(ids))})"
+
+
+def _select(layout: Layout, names: Sequence[str]) -> str:
+    return f"SELECT {', '.join(map(_quoted, layout.named(names)))} FROM {_quoted(layout.table)}"
+
+
+def _layout(connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
+    """How the records of a path are kept, None if there are none."""
+    query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
+    row = connection.execute(query, (path_text(path),)).fetchone()
+    return None if row is None else Layout.from_catalog(*row)
+
+
+def _create(connection: sqlite3.Connection, path: RecordPath, schema: pa.Schema) -> Layout:
+    taken = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
+    wanted = "/".join(path)
+    table = free_identifier("_" + wanted if wanted.casefold().startswith("sqlite_") else wanted, taken)
+    layout = Layout(table, schema, ()).extended(schema, taken=[_ORDER])
+    _check_width(connection, path, layout)
+    key, *others = (_definition(name, field) for name, field in zip(layout.columns, schema, strict=True))
+    columns = ", ".join([f"{_ORDER} INTEGER PRIMARY KEY", f"{key} NOT NULL UNIQUE", *others])
+    connection.execute(f"CREATE TABLE {_quoted(table)} ({columns})")
+    connection.execute("INSERT INTO _orcapod_paths VALUES (?, ?, ?, ?)", (path_text(path), *layout.to_catalog()))
+    return layout
+
+
+def _extend(connection: sqlite3.Connection, path: RecordPath, layout: Layout, schema: pa.Schema) -> Layout:
+    extended = layout.extended(schema, taken=[_ORDER])
+    _check_width(connection, path, extended)
+    old = len(layout.columns)
+    for name, field in zip(extended.columns[old:], list(schema)[old:], strict=True):
+        connection.execute(f"ALTER TABLE {_quoted(layout.table)} ADD COLUMN {_definition(name, field)}")
+    connection.execute(
+        "UPDATE _orcapod_paths SET table_name = ?, arrow_schema = ?, columns = ? WHERE path = ?",
+        (*extended.to_catalog(), path_text(path)),
+    )
+    return extended
+
+
+def _check_width(connection: sqlite3.Connection, path: RecordPath, layout: Layout) -> None:
+    limit = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - 1  # one is _row
+    if len(layout.columns) > limit:
+        raise RecordSchemaError(
+            f"{'/'.join(path)}: expected at most {limit} columns, which is what SQLite holds, "
+            f"found {len(layout.columns)}; put some together in a struct or a list"
+        )
+
+
+def _definition(name: str, field: pa.Field) -> str:
+    return f"{_quoted(name)} {_DECLARED[sql_column(field.type).kind]}".rstrip()

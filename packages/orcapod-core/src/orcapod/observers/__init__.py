@@ -1,0 +1,8 @@
+"""Who is told what happens in a run: nobody, logs, statuses, or several."""
+
+from orcapod.observers.composite import CompositeObserver
+from orcapod.observers.logging import LoggingObserver
+from orcapod.observers.noop import NoOpObserver
+from orcapod.observers.status import StatusObserver
+
+__all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "StatusObserver"]

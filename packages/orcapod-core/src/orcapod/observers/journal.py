@@ -1,0 +1,196 @@
+"""``Journal``: rows about packets, buffered and written by path. What logs and statuses share."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import Tag
+from orcapod.protocols import Database, RecordPath
+from orcapod.types import INT, STR
+
+__all__ = ["Journal", "Place"]
+
+_UNBOUND = "unbound"
+_TEXT = pa.large_string()
+_TIME = pa.timestamp("us", "UTC")
+_CONTEXT: Mapping[str, pa.DataType] = {
+    "__run_id": _TEXT,
+    "__node_label": _TEXT,
+    "__node_hash": _TEXT,
+    "__timestamp": _TIME,
+}
+
+_run_id: ContextVar[str | None] = ContextVar("orcapod_run_id", default=None)
+
+_Row = tuple["Place", Tag, int, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """What all rows about the packets of a node in a run have in common; compared by identity.
+
+    Attributes:
+        path: where they are kept.
+        run_id: which run; None outside of one.
+        node_label: what the node is called.
+        node_hash: which node.
+    """
+
+    path: RecordPath
+    run_id: str | None
+    node_label: str | None
+    node_hash: str | None
+
+
+class Journal:
+    """Rows about packets, in tables of one shape: key, context, fields, then the tags as text.
+
+    Any thread may write while another flushes. Rows leave the buffer when the database has them: after
+    a failure they are written by the next flush, under the same keys, so that none is lost or doubled.
+
+    Args:
+        database: where they are kept.
+        room: the first part of every path.
+        key: the name of the key column.
+        fields: the columns that every table has, and their types; others that are written are text.
+    """
+
+    def __init__(self, database: Database, *, room: str, key: str, fields: Mapping[str, pa.DataType]) -> None:
+        self._database = database
+        self._room = room
+        self._key = key
+        self._fields = fields
+        self._runs: list[str] = []
+        self._rows: list[_Row] = []
+        self._unwritten: list[tuple[RecordPath, pa.Table]] = []
+        self._unflushed = False
+        self._flushing = threading.Lock()
+
+    def start_run(self, run_id: str) -> None:
+        """Rows of places made from now on belong to this run."""
+        self._runs.append(run_id)
+        _run_id.set(run_id)
+
+    def end_run(self, run_id: str) -> None:
+        """The run is over; write what it has left."""
+        if run_id in self._runs:
+            self._runs.remove(run_id)
+        self.flush()
+
+    def place(self, node_label: str | None, node_hash: str | None, path: RecordPath) -> Place:
+        """Where rows about a node go, in the run of this thread or task, or else the last one begun."""
+        here = _run_id.get()
+        run_id = here if here in self._runs else self._runs[-1] if self._runs else None
+        below = path or tuple(part for part in (node_label, node_hash) if part) or (_UNBOUND,)
+        return Place((self._room, *below), run_id, node_label, node_hash)
+
+    def write(self, place: Place, tag: Tag, fields: Mapping[str, Any], *, at: int | None = None) -> None:
+        """Take a row.
+
+        Args:
+            place: which node and run.
+            tag: of the packet that it is about.
+            fields: its own columns, named without the leading ``__``; not to be changed afterwards.
+            at: when it happened, in nanoseconds since 1970; now if None.
+        """
+        # Appending to the one list is atomic, and flush takes away only what it has seen.
+        self._rows.append((place, tag, time.time_ns() if at is None else at, fields))
+
+    def flush(self) -> None:
+        """Return when all rows written so far survive the end of the process."""
+        with self._flushing:
+            if rows := self._rows[:]:
+                self._unwritten += self._tables(rows)
+                del self._rows[: len(rows)]
+            while self._unwritten:
+                self._database.add_records(*self._unwritten[0])
+                del self._unwritten[0]
+                self._unflushed = True
+            if self._unflushed:
+                self._database.flush()
+                self._unflushed = False
+
+    def read(self, *, run_id: str | None, node_label: str | None) -> pa.Table:
+        """The rows of all nodes, or of one run or label, in the order of time; whoever wrote them."""
+        self.flush()
+        wanted = {"__run_id": run_id, "__node_label": node_label}
+        where: pc.Expression | None = None
+        for name, value in wanted.items():
+            if value is not None:
+                found = pc.field(name) == pc.scalar(value)
+                where = found if where is None else where & found
+        fields = {f"__{name}": kind for name, kind in self._fields.items()}
+        tables = [pa.schema({self._key: _TEXT, **_CONTEXT, **fields}).empty_table()]
+        paths = [path for path in self._database.list_paths() if path[0] == self._room]
+        tables += [self._database.get_records(path, where=where) for path in paths]
+        table = pa.concat_tables(tables, promote_options="default")
+        return table.take(pc.sort_indices(table, [("__timestamp", "ascending"), (self._key, "ascending")]))
+
+    def _tables(self, rows: Sequence[_Row]) -> list[tuple[RecordPath, pa.Table]]:
+        """The rows as tables, one for every path, keys included."""
+        chunks: dict[tuple[Place, int], list[_Row]] = {}
+        for row in rows:
+            chunks.setdefault((row[0], id(row[1].chunk)), []).append(row)
+        places: dict[tuple[Place, tuple[str, ...]], list[list[_Row]]] = {}
+        for (place, _), members in chunks.items():
+            places.setdefault((place, tuple(members[0][1])), []).append(members)
+        # Keys begin with the time, so that a store's index grows at its end; chance tells processes apart.
+        stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
+        numbers = count()
+        tables: dict[RecordPath, list[pa.Table]] = {}
+        for (place, names), parts in places.items():
+            columns: dict[str, pa.Array[Any]] = self._columns(place, list(chain.from_iterable(parts)))
+            keys = [f"{stem}{number:08x}" for number in islice(numbers, len(columns["__timestamp"]))]
+            for name in names:
+                columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in parts])
+            table = pa.Table.from_pydict({self._key: pa.array(keys, _TEXT), **columns})
+            tables.setdefault(place.path, []).append(table)
+        return [(path, pa.concat_tables(found, promote_options="default")) for path, found in tables.items()]
+
+    def _columns(self, place: Place, rows: Sequence[_Row]) -> dict[str, pa.Array[Any]]:
+        """Context and fields."""
+        times = pc.divide(pa.array([at for _, _, at, _ in rows], pa.int64()), 1000)
+        columns: dict[str, pa.Array[Any]] = {
+            "__run_id": pa.repeat(pa.scalar(place.run_id, _TEXT), len(rows)),
+            "__node_label": pa.repeat(pa.scalar(place.node_label, _TEXT), len(rows)),
+            "__node_hash": pa.repeat(pa.scalar(place.node_hash, _TEXT), len(rows)),
+            "__timestamp": times.cast(_TIME),
+        }
+        for name in dict.fromkeys(chain(self._fields, *(fields for _, _, _, fields in rows))):
+            column = f"__{name}"
+            if column == self._key or column in _CONTEXT:
+                column = f"__recorded_{name}"  # somebody's field, not ours
+            values = [fields.get(name) for _, _, _, fields in rows]
+            columns[column] = _column(values, self._fields.get(name, _TEXT))
+        return columns
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """Whatever an executor recorded as a column of this type; text if it is another."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError):
+        if kind != _TEXT:
+            return pa.array([None if value is None else bool(value) for value in values], kind)
+        shown = [None if value is None else str(value).encode("utf-8", "backslashreplace") for value in values]
+        return pa.array(shown, _TEXT)
+
+
+def _tag_texts(rows: Sequence[_Row], name: str) -> pa.Array[Any]:
+    """A tag column of rows of one chunk, every value as ``str`` shows it; null stays null."""
+    chunk = rows[0][1].chunk
+    column = chunk.column(name).take(pa.array([tag.row for _, tag, _, _ in rows], pa.int64()))
+    if column.type == STR.arrow or column.type == INT.arrow:
+        return column.cast(_TEXT)
+    values = chunk.schema.tags.types[name].to_python(column)
+    return pa.array([None if value is None else str(value) for value in values], _TEXT)

@@ -1,0 +1,88 @@
+"""``LoggingObserver``: what every computed packet wrote, and how it failed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Self
+
+import pyarrow as pa
+
+from orcapod.datagrams import Packet, Tag
+from orcapod.observers.journal import Journal, Place
+from orcapod.observers.noop import NoOpObserver
+from orcapod.protocols import Database, RecordPath
+
+__all__ = ["LoggingObserver"]
+
+_FIELDS: Mapping[str, pa.DataType] = {
+    "stdout": pa.large_string(),
+    "stderr": pa.large_string(),
+    "python_logs": pa.large_string(),
+    "traceback": pa.large_string(),
+    "success": pa.bool_(),
+}
+
+
+class LoggingObserver(NoOpObserver):
+    """Keeps one row for every computed packet, under ``_log/<node path>``.
+
+    Its columns: ``__log_id``, ``__run_id``, ``__node_label``, ``__node_hash``, ``__timestamp`` (UTC), what
+    the executor recorded (``__stdout``, ``__stderr``, ``__python_logs``, ``__traceback``, ``__success``; any
+    other field as text), and the tag columns as text. Packets that no node stands behind are logged under
+    ``_log/unbound``. Rows are buffered until ``flush``.
+
+    Args:
+        database: where logs are kept, and found again by other observers.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._journal = Journal(database, room="_log", key="__log_id", fields=_FIELDS)
+        self._node: tuple[str | None, str | None] = (None, None)
+        self._place: Place | None = None
+
+    def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
+        view = copy.copy(self)
+        view._node = (node_label, node_hash)
+        view._place = self._journal.place(node_label, node_hash, node_path)
+        return view
+
+    def on_run_start(self, run_id: str) -> None:
+        self._journal.start_run(run_id)
+
+    def on_run_end(self, run_id: str) -> None:
+        self._journal.end_run(run_id)
+
+    def create_packet_logger(self, tag: Tag, packet: Packet, *, pipeline_path: RecordPath = ()) -> PacketLogger:
+        place = self._place
+        if place is None or (pipeline_path and place.path[1:] != pipeline_path):
+            place = self._journal.place(*self._node, pipeline_path)
+            if self._node[0] is not None:
+                self._place = place
+        return PacketLogger(self._journal, place, tag)
+
+    def flush(self) -> None:
+        self._journal.flush()
+
+    def get_logs(self, run_id: str | None = None, node_label: str | None = None) -> pa.Table:
+        """The logs of all nodes, in the order of time, those of earlier processes included.
+
+        Args:
+            run_id: only of this run.
+            node_label: only of nodes of this label.
+        """
+        return self._journal.read(run_id=run_id, node_label=node_label)
+
+
+class PacketLogger:
+    """Keeps what an executor captured while it computed one packet."""
+
+    __slots__ = ("_journal", "_place", "_tag")
+
+    def __init__(self, journal: Journal, place: Place, tag: Tag) -> None:
+        self._journal = journal
+        self._place = place
+        self._tag = tag
+
+    def record(self, **kwargs: object) -> None:
+        self._journal.write(self._place, self._tag, kwargs)
