@@ -1,28 +1,36 @@
-"""Reproducible scientific data pipelines: typed functions over streams, computed once, with provenance."""
+"""Reproducible scientific data pipelines: typed functions over streams, computed once, with provenance.
 
-from orcapod import databases, errors, executors, observers, operators, orchestrators, sources
-from orcapod.functions import CachedFunctionPod, FunctionPod, PythonPacketFunction, function_pod
-from orcapod.hashing import ContentHash
-from orcapod.nodes import RunResult
-from orcapod.pipeline import Pipeline
-from orcapod.records import ResultCache
-from orcapod.types import Schema
+Every name is loaded when it is first used, so that importing orcapod costs next to nothing; the types of
+the names are in ``__init__.pyi``.
+"""
 
-__all__ = [
-    "CachedFunctionPod",
-    "ContentHash",
-    "FunctionPod",
-    "Pipeline",
-    "PythonPacketFunction",
-    "ResultCache",
-    "RunResult",
-    "Schema",
-    "databases",
-    "errors",
-    "executors",
-    "function_pod",
-    "observers",
-    "operators",
-    "orchestrators",
-    "sources",
-]
+from importlib import import_module
+
+_HOMES = {
+    "CachedFunctionPod": "functions",
+    "ContentHash": "hashing",
+    "FunctionPod": "functions",
+    "Pipeline": "pipeline",
+    "PythonPacketFunction": "functions",
+    "ResultCache": "records",
+    "RunResult": "nodes",
+    "Schema": "types",
+    "function_pod": "functions",
+}
+_ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")
+
+__all__ = sorted([*_HOMES, *_ROOMS])
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"orcapod.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'orcapod' has no attribute {name!r}; found {__all__}")
+    found = getattr(import_module(f"orcapod.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
+import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -13,7 +14,7 @@ from uuid import uuid4
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.errors import LabelError, PipelineError
 from orcapod.executors import LocalExecutor
-from orcapod.functions import ErrorPolicy, PodStream
+from orcapod.functions import ErrorPolicy, PodStream, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
 from orcapod.observers import NoOpObserver
@@ -78,12 +79,19 @@ class Pipeline:
         recording.reset(token)
         if kind is not None:
             return
-        self._recorded += block
-        if self._auto_compile:
+        outer = self._blocks[-1][0] if self._blocks else self._recorded
+        outer += block
+        if self._auto_compile and not self._blocks:
             self.compile()
 
     def compile(self) -> None:
-        """Make nodes of what was recorded; those that are there already stay as they are."""
+        """Make nodes of what was recorded; those that are there already stay as they are.
+
+        Raises:
+            PipelineError: the block is not left yet.
+        """
+        if self._blocks:
+            raise PipelineError(f"pipeline {'/'.join(self.name)!r} is still being built; leave its with block first")
         if self._compiled == len(self._recorded):
             return
         known = {id(node.stream): node for node in self._nodes.values()}
@@ -127,20 +135,19 @@ class Pipeline:
         """
         self.compile()
         driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
-        engine = execution_engine
-        if execution_engine_opts:
-            engine = (engine if engine is not None else LocalExecutor()).with_options(**execution_engine_opts)
         with Flusher(flush_interval) as flusher:
             run = Run(
                 run_id=str(uuid4()),
                 observer=observer if observer is not None else NoOpObserver(),
-                error_policy=error_policy or driver.error_policy,
-                executor=engine,
-                keeping=flusher.keeping,
+                error_policy=checked_policy(error_policy or driver.error_policy),
+                engine=execution_engine,
+                engine_options=execution_engine_opts or {},
+                flusher=flusher,
             )
-            with flusher.keeping(run.observer.flush), _Recorded(self, run, type(driver).__name__):
+            flushed = (run.observer.flush, self.result_database.flush, self._records.flush)
+            with flusher.keeping(*flushed), _Recorded(self, run, type(driver).__name__):
                 driver.run(list(self._nodes.values()), run)
-        return _result(run)
+        return run.result()
 
     def __getitem__(self, label: str) -> Node:
         """The node of a label.
@@ -152,7 +159,7 @@ class Pipeline:
         try:
             return self._nodes[label]
         except KeyError:
-            numbered = [name for name in self._nodes if name.rpartition("_")[0] == label]
+            numbered = [name for name in self._nodes if re.fullmatch(re.escape(label) + r"_\d+", name)]
             hint = f"there are several: {numbered}" if numbered else f"found {list(self._nodes)}"
             raise LabelError(f"pipeline {'/'.join(self.name)!r} has no node {label!r}; {hint}") from None
 
@@ -199,49 +206,40 @@ class _Recorded:
         self._pipeline = pipeline
         self._run = run
         self._orchestrator = orchestrator
-        self._environment: list[Environment] = []
-        self._looking = threading.Thread(target=lambda: self._environment.append(Environment.here()), daemon=True)
+        self._looking = ThreadPoolExecutor(1)
+        self._environment = self._looking.submit(Environment.here)
+        self._started = datetime.now(UTC)
 
     def __enter__(self) -> None:
-        self._started = datetime.now(UTC)
-        self._looking.start()
-        self._run.observer.on_run_start(self._run.run_id)
+        try:
+            self._run.observer.on_run_start(self._run.run_id)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        run, pipeline = self._run, self._pipeline
-        result = _result(run)
+        run, result = self._run, self._run.result()
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
             outcome = "FAILED" if issubclass(kind, Exception) else "INTERRUPTED"
+        record = RunRecord(
+            run_id=run.run_id,
+            pipeline="/".join(self._pipeline.name),
+            started=self._started,
+            ended=datetime.now(UTC),
+            outcome=outcome,
+            counts=result.node_counts,
+            orchestrator=self._orchestrator,
+            executors=run.executors,
+        )
         try:
-            self._looking.join()
-            record = RunRecord(
-                run_id=run.run_id,
-                pipeline="/".join(pipeline.name),
-                started=self._started,
-                ended=datetime.now(UTC),
-                outcome=outcome,
-                counts=result.node_counts,
-                orchestrator=self._orchestrator,
-                executors={
-                    node.label: node.executor_for(run).executor_type_id
-                    for node in pipeline.nodes.values()
-                    if isinstance(node, FunctionNode)
-                },
-            )
-            RunLedger(pipeline.log_database).add(record, self._environment[0])
-            pipeline.database.flush()
-            pipeline.result_database.flush()
+            RunLedger(self._pipeline.log_database).add(record, self._environment.result())
+            run.flusher.flush()
         finally:
+            self._looking.shutdown()
             run.observer.on_run_end(run.run_id)
             run.observer.flush()
-
-
-def _result(run: Run) -> RunResult:
-    states = ("computed", "cached", "failed")
-    counts = {label: {state: step.counts[state] for state in states} for label, step in run.steps.items()}
-    return RunResult(run.run_id, tuple(error for step in run.steps.values() for error in step.errors), counts)
 
 
 def _opened(database: Database | str | os.PathLike[str]) -> Database:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import Expression, pc
 from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -140,7 +139,7 @@ def chosen_columns(path: RecordPath, schema: pa.Schema, columns: Sequence[str] |
     return list(dict.fromkeys([schema.names[0], *columns]))
 
 
-def named_columns(path: RecordPath, schema: pa.Schema, where: pc.Expression) -> list[str]:
+def named_columns(path: RecordPath, schema: pa.Schema, where: Expression) -> list[str]:
     """The columns that a condition names: those without which it cannot be evaluated.
 
     Raises:
@@ -162,9 +161,9 @@ def named_columns(path: RecordPath, schema: pa.Schema, where: pc.Expression) -> 
     return needed
 
 
-def filtered(table: pa.Table, where: pc.Expression) -> pa.Table:
+def filtered(table: pa.Table, where: Expression) -> pa.Table:
     """The rows for which the condition holds, in order."""
-    from pyarrow import acero  # a large library, for conditions only
+    from pyarrow import acero  # noqa: PLC0415  # a large library that only conditions need
 
     plan = [
         acero.Declaration("table_source", acero.TableSourceNodeOptions(table)),

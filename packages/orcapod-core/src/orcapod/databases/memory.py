@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import Expression
 from orcapod.databases.contract import (
     checked_ids,
     checked_path,
@@ -54,7 +54,7 @@ class MemoryDatabase:
         """Add the rows whose keys are not there yet; give back how many were added."""
         path = self._full(path)
         table = checked_table(path, table, on_conflict)
-        keys: list[Key] = table.column(0).to_pylist()
+        keys: list[Any] = table.column(0).to_pylist()
         with self._memory.opened() as shelves:
             shelf = shelves.get(path, _NO_RECORDS)
             schema = merged_schema(path, shelf.schema, table.schema)
@@ -86,7 +86,7 @@ class MemoryDatabase:
             return shelf.take([shelf.rows[key] for key in wanted if key in shelf.rows], names)
 
     def get_records(
-        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
         path = self._full(path)

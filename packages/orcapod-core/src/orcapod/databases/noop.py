@@ -7,7 +7,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import Expression
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["NoOpDatabase"]
@@ -33,7 +33,7 @@ class NoOpDatabase:
         return pa.table({})
 
     def get_records(
-        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """A table of no columns."""
         return pa.table({})
@@ -57,7 +57,7 @@ class NoOpDatabase:
         return {"type": "noop"}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, object]) -> Self:
+    def from_config(cls, config: Mapping[str, object]) -> Self:  # noqa: ARG003  # the protocol's signature
         """One is like another."""
         return cls()
 

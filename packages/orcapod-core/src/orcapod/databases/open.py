@@ -41,15 +41,15 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
     if isinstance(place, Mapping):
         if not isinstance(name := place.get("type"), str):
             raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
-        opened: Database = _REGISTRY.load(name).from_config(place)
-        return opened
+        configured: Database = _REGISTRY.load(name).from_config(place)
+        return configured
     text = os.fspath(place)
-    scheme, separator, _ = text.partition("://")
+    scheme, separator, rest = text.partition("://")
     if not separator or not isinstance(place, str):
         if text.startswith("sqlite:"):
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {text}")
         if not text:
             raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
         return SQLiteDatabase(text)
-    opened = _REGISTRY.load(scheme.lower()).from_url(text)
+    opened: Database = _REGISTRY.load(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
     return opened

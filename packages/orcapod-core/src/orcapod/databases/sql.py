@@ -19,7 +19,7 @@ from orcapod.compute import pc
 from orcapod.errors import RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
 from orcapod.types.codec import decode, encode
-from orcapod.types.codec_reader import dressed, plain_type
+from orcapod.types.codec_reader import dressed, plain_type, reader_of
 
 __all__ = ["Layout", "SQLColumn", "free_identifier", "path_text", "rows_of", "sql_column", "table_of"]
 
@@ -76,7 +76,7 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
         return SQLColumn("text", pa.Array.to_pylist, lambda values: pa.array(values, type_))
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         return SQLColumn("bytes", pa.Array.to_pylist, lambda values: pa.array(values, type_))
-    encode(pa.array([], type_))  # refuses what cannot be kept
+    reader_of(type_)  # refuses what cannot be kept
     return SQLColumn("bytes", _payloads, lambda values: decode(values, type_))
 
 

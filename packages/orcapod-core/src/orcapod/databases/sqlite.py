@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import Expression
 from orcapod.databases.contract import (
     checked_ids,
     checked_path,
@@ -95,7 +95,7 @@ class SQLiteDatabase:
         rows = rows_of(path, table)
         with self._file.transaction(write=bool(rows)) as connection:
             layout = _layout(connection, path)
-            schema = merged_schema(path, layout and layout.schema, table.schema)
+            schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
             if not rows:
                 return 0
             if layout is None:
@@ -111,7 +111,9 @@ class SQLiteDatabase:
             before = connection.total_changes
             try:
                 connection.executemany(statement, rows)
-            except sqlite3.IntegrityError:
+            except sqlite3.IntegrityError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                    raise
                 raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
             return connection.total_changes - before
 
@@ -132,7 +134,7 @@ class SQLiteDatabase:
             )
 
     def get_records(
-        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
         path = self._full(path)
@@ -275,7 +277,8 @@ class _File:
                     )
         elif version > _FORMAT:
             raise StoreVersionError(
-                f"{self.path} has format {version}, written by a newer orcapod; this one reads up to {_FORMAT}: upgrade it"
+                f"{self.path} has format {version}, written by a newer orcapod; "
+                f"this one reads up to {_FORMAT}: upgrade it"
             )
 
     def _prepare(self) -> None:
@@ -283,7 +286,7 @@ class _File:
         assert connection is not None
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
         patience = monotonic() + _BUSY_SECONDS
         while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             try:  # a change of journal does not wait for other processes by itself
@@ -307,7 +310,8 @@ class _File:
             if len(rows) == 1 and isinstance(rows[0][0], int):
                 return int(rows[0][0])
         raise DatabaseError(
-            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; use another file"
+            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
+            "use another file"
         )
 
 
@@ -324,8 +328,13 @@ def _path(text: str) -> RecordPath:
     return tuple(json.loads(text))
 
 
-def _chunks(ids: Sequence[Key]) -> Iterator[Sequence[Key]]:
-    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
+def _chunks(ids: list[Key]) -> Iterator[list[Key]]:
+    """As many keys as one statement takes, sorted, which SQLite finds faster."""
+    ordered: list[Key] = [
+        *sorted(key for key in ids if isinstance(key, str)),
+        *sorted(key for key in ids if isinstance(key, bytes)),
+    ]
+    return (ordered[start : start + _IDS_AT_ONCE] for start in range(0, len(ordered), _IDS_AT_ONCE))
 
 
 def _marks(ids: Sequence[Key]) -> str:
@@ -378,5 +387,5 @@ def _check_width(connection: sqlite3.Connection, path: RecordPath, layout: Layou
         )
 
 
-def _definition(name: str, field: pa.Field) -> str:
+def _definition(name: str, field: pa.Field[Any]) -> str:
     return f"{_quoted(name)} {_DECLARED[sql_column(field.type).kind]}".rstrip()

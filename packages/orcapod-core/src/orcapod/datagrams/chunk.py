@@ -169,7 +169,7 @@ class Chunk:
 
     def spelled_out(self) -> Chunk:
         """The same rows, every packet column with a slot of its own and the complete text in it."""
-        slots = {name: f"{_SLOT}{i}" for i, name in enumerate(self.origins)}
+        slots = {name: f"{_SLOT}{i}" for i, name in enumerate(self.schema.packets)}
         kept = [*self.schema.tags, *self.schema.system_tags, *self.schema.packets]
         columns = {name: self.batch.column(name) for name in kept}
         columns |= {slot: self.source_info(name) for name, slot in slots.items()}
@@ -193,15 +193,16 @@ class Chunk:
 def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]:
     """The same rows in chunks of up to ``rows`` rows and about ``size`` bytes, at least one row each."""
     waiting: list[Chunk] = []
-    waiting_rows = 0
+    waiting_rows = waiting_size = 0
     for chunk in chunks:
         fitting = max(1, min(rows, size * chunk.num_rows // max(1, chunk.batch.nbytes)))
         for start in range(0, chunk.num_rows, fitting):
             part = chunk.slice(start, fitting)
-            if waiting_rows + part.num_rows > fitting:
+            if waiting and (waiting_rows + part.num_rows > rows or waiting_size + part.batch.nbytes > size):
                 yield Chunk.concat(waiting)
-                waiting, waiting_rows = [], 0
+                waiting, waiting_rows, waiting_size = [], 0, 0
             waiting.append(part)
             waiting_rows += part.num_rows
+            waiting_size += part.batch.nbytes
     if waiting:
         yield Chunk.concat(waiting)

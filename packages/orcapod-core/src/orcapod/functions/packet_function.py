@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import re
+import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError, ValueTypeError
-from orcapod.functions.awaiting import run_to_end
+from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
 from orcapod.protocols import PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
-from orcapod.records import FunctionUri, record_ids
-from orcapod.types import Schema
+from orcapod.records import FunctionUri
+from orcapod.types import LogicalType, Schema
 
 __all__ = ["Identity", "PythonPacketFunction"]
 
@@ -75,10 +75,11 @@ class PythonPacketFunction:
         self.signature = Signature.of(
             function, keys, named=self.name, input_schema=input_schema, output_schema=output_schema
         )
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = is_async(function)
         self._major = f"v{major[1]}"
         self._identity = identity
         self._depends_on = tuple(depends_on)
+        self._warned = False
         self._outputs = list(self.signature.outputs.types.items())
 
     @cached_property
@@ -86,13 +87,16 @@ class PythonPacketFunction:
         """``(name, output schema hash, v{major}, type id)``."""
         return self.name, hash_structure(self.signature.outputs.structure).short, self._major, self.type_id
 
-    @cached_property
     def fingerprint(self) -> ContentHash:
-        """What the function's code says, or, with ``identity="version"``, which version it is."""
+        """What the function's code says now, or, with ``identity="version"``, which version it is.
+
+        It is taken anew each time: in a notebook, a helper may be another one from one run to the next.
+        """
         if self._identity == "version":
             return hash_structure(("version", self._major))
         found = fingerprint_function(self.function, depends_on=self._depends_on)
-        if found.opaque:
+        if found.opaque and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"{self.name}: a change in {'; '.join(found.opaque)} will not be seen, and results computed before "
                 "it will be taken for current; pass what matters as an argument, or name it in depends_on",
@@ -135,10 +139,34 @@ class PythonPacketFunction:
             return chunk.batch.select([]), schema
         return pa.RecordBatch.from_pydict(columns), schema
 
-    def identify(self, chunk: Chunk) -> tuple[list[bytes], list[bytes]]:
-        """For every row, the hash of what the function takes of it, and the id of the record that it makes."""
-        hashes = hash_rows(*self.inputs(chunk))
-        return hashes, record_ids(self.uri, self.fingerprint, hashes)
+    def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
+        """The rows that hold an int where the function takes a float, and no float is exactly that int."""
+        widened = [
+            (name, kind)
+            for name, kind in self.signature.inputs.types.items()
+            if name in chunk.schema.packets and chunk.column(name).type != kind.arrow
+        ]
+        try:
+            for name, kind in widened:
+                chunk.column(name).cast(kind.arrow)
+        except pa.ArrowInvalid:
+            return dict(self._inexact(chunk, widened))
+        return {}
+
+    def _inexact(
+        self, chunk: Chunk, widened: Sequence[tuple[str, LogicalType]]
+    ) -> Iterator[tuple[int, ValueTypeError]]:
+        for row in range(chunk.num_rows):
+            for name, kind in widened:
+                try:
+                    chunk.column(name).slice(row, 1).cast(kind.arrow)
+                except pa.ArrowInvalid as error:
+                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: expected {kind.name}: {error}")
+                    break
+
+    def packet_hashes(self, chunk: Chunk) -> list[bytes]:
+        """For every row, the hash of what the function takes of it."""
+        return hash_rows(*self.inputs(chunk))
 
     def arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
         """For every row, the arguments of a call: fresh values, nobody else's."""
@@ -174,9 +202,9 @@ class PythonPacketFunction:
         captured = _Captured()
         try:
             accepted = self.accept(executor.execute_callable(self.function, kwargs, logger=captured))
-        except ValueTypeError as error:
-            if captured.fields.get("success"):
-                captured.fields |= {"success": False, "traceback": f"{type(error).__qualname__}: {error}\n"}
+        except BaseException as error:
+            if captured.fields.get("success"):  # it returned, but what it returned was refused
+                captured.fields |= {"success": False, "traceback": "".join(traceback.format_exception_only(error))}
             raise
         finally:
             logger.record(**captured.fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
@@ -80,7 +80,7 @@ class FunctionPod(Producer):
         return Forgetful(self.packet_function.signature.outputs)
 
     def content_structure(self) -> object:
-        return "function", self.packet_function.uri, self.packet_function.fingerprint
+        return "function", self.packet_function.uri, self.packet_function.fingerprint()
 
     def pipeline_structure(self) -> object:
         return "function", self.packet_function.uri
@@ -109,7 +109,7 @@ class CachedFunctionPod(FunctionPod):
     def cache(self) -> Cache:
         function = self.packet_function
         return ResultCache(
-            self._database, result_path(function.uri), function.signature.outputs, code=str(function.fingerprint)
+            self._database, result_path(function.uri), function.signature.outputs, code=str(function.fingerprint())
         )
 
 
@@ -128,18 +128,18 @@ class PodStream(DerivedStream):
         self._making: Iterator[Chunk] | None = None
         self._lock = threading.Lock()
 
-    def chunks(self) -> Iterator[Chunk]:
+    def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         given = 0
-        while (chunk := self._chunk(given)) is not None:
+        while (chunk := self._chunk(given, inputs)) is not None:
             yield chunk
             given += 1
 
-    def _chunk(self, index: int) -> Chunk | None:
+    def _chunk(self, index: int, inputs: Sequence[Iterable[Chunk]]) -> Chunk | None:
         with self._lock:
             while len(self._made) <= index:
                 if self._making is None:
                     step = _step(self.producer, self.schema, self.producer.cache(), NoOpObserver())
-                    self._making = step.run(self.inputs[0].chunks())
+                    self._making = step.run(inputs[0])
                 try:
                     self._made.append(next(self._making))
                 except StopIteration:
@@ -165,6 +165,7 @@ class _OneLogger(NoOpObserver):
 def _step(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> Step:
     return Step(
         pod.packet_function,
+        pod.packet_function.fingerprint(),
         schema,
         cache=cache,
         entries=NoEntries(),

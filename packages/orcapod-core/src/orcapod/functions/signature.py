@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args, get_origin, get_type_hints
 
 from orcapod.errors import SchemaError
@@ -52,9 +53,11 @@ class Signature:
         hints = _hints(function, named)
         inputs: dict[str, Any] = {}
         optional = set()
-        for name, parameter in inspect.signature(function).parameters.items():
+        for name, parameter in _parameters(function, named).items():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                raise SchemaError(f"{named}: parameter {parameter} cannot be filled from a column; give it a plain name")
+                raise SchemaError(
+                    f"{named}: parameter {parameter} cannot be filled from a column; give it a plain name"
+                )
             annotation = (input_schema or {}).get(name, hints.get(name, inspect.Parameter.empty))
             if annotation is inspect.Parameter.empty:
                 raise SchemaError(f"{named}: parameter {name!r} has no type; annotate it, as in '{name}: float'")
@@ -70,10 +73,24 @@ class Signature:
 
 
 def _hints(function: Callable[..., Any], named: str) -> dict[str, Any]:
+    target: Any = inspect.unwrap(function)
+    while isinstance(target, partial):
+        target = inspect.unwrap(target.func)
+    if not hasattr(target, "__annotations__"):
+        target = type(target).__call__
     try:
-        return get_type_hints(inspect.unwrap(function), include_extras=True)
+        return get_type_hints(target, include_extras=True) if hasattr(target, "__annotations__") else {}
     except NameError as error:
         raise SchemaError(f"{named}: an annotation names something that is not there: {error}") from None
+
+
+def _parameters(function: Callable[..., Any], named: str) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except ValueError as error:
+        raise SchemaError(
+            f"{named}: its parameters cannot be seen ({error}); wrap it in a function of your own"
+        ) from None
 
 
 def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]:

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast, get_args
 
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, LazyPacket, Packet, StreamSchema, Tag, regroup
+from orcapod.errors import ExecutionError
 from orcapod.functions.packet_function import PythonPacketFunction
+from orcapod.hashing import ContentHash
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
-from orcapod.records import RECORD_ID, Result, maker_name, tabulated
+from orcapod.records import RECORD_ID, Result, maker_name, record_ids, tabulated
 
-__all__ = ["Cache", "Entries", "ErrorPolicy", "PacketError", "Step", "Work"]
+__all__ = ["Cache", "Entries", "ErrorPolicy", "PacketError", "Step", "Work", "checked_policy"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
@@ -35,6 +38,17 @@ ErrorPolicy = Literal["continue", "fail_fast"]
 
 def _nobody(store: Callable[[], None]) -> AbstractContextManager[None]:
     return nullcontext()
+
+
+def checked_policy(policy: str) -> ErrorPolicy:
+    """The error policy of that name.
+
+    Raises:
+        ExecutionError: there is none.
+    """
+    if policy not in get_args(ErrorPolicy):
+        raise ExecutionError(f"found error_policy {policy!r}, expected one of {get_args(ErrorPolicy)}")
+    return cast(ErrorPolicy, policy)
 
 
 class Cache(Protocol):
@@ -69,7 +83,8 @@ class PacketError:
 
     def __str__(self) -> str:
         tag = ", ".join(f"{name}={value!r}" for name, value in self.tag.items())
-        return f"{self.node_label}({tag}): {type(self.exception).__qualname__}: {self.exception}"
+        last = traceback.format_exception_only(self.exception)[-1].strip()
+        return f"{self.node_label}({tag}): {last}"
 
 
 @dataclass
@@ -78,6 +93,7 @@ class Step:
 
     Attributes:
         function: what is computed.
+        fingerprint: of its code, as it is now.
         schema: of the rows that it gives.
         cache: where results are looked up and kept.
         entries: where it is kept which rows they stand for.
@@ -91,6 +107,7 @@ class Step:
     """
 
     function: PythonPacketFunction
+    fingerprint: ContentHash
     schema: StreamSchema
     cache: Cache
     entries: Entries
@@ -103,7 +120,10 @@ class Step:
     errors: list[PacketError] = field(default_factory=list)
 
     def run(
-        self, chunks: Iterable[Chunk], *, keeping: Callable[[Callable[[], None]], AbstractContextManager[None]] = _nobody
+        self,
+        chunks: Iterable[Chunk],
+        *,
+        keeping: Callable[[Callable[[], None]], AbstractContextManager[None]] = _nobody,
     ) -> Iterator[Chunk]:
         """Chunks of results for chunks of input, in the order of the rows.
 
@@ -112,7 +132,7 @@ class Step:
             keeping: given a function that stores what is finished, has it called now and then.
         """
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
-            work = Work(self, chunk)
+            work = Work(self, self._admitted(chunk))
             with keeping(work.store):
                 try:
                     yield from self._computed(work)
@@ -122,8 +142,8 @@ class Step:
     def known(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The results that are there already; nothing is computed or told."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
-            work = Work(self, chunk)
-            rows = [row for row in range(chunk.num_rows) if work.has(row)]
+            work = Work(self, _without(chunk, self.function.refused(chunk)))
+            rows = [row for row in range(work.chunk.num_rows) if work.has(row)]
             if rows:
                 yield work.results(rows)
 
@@ -151,15 +171,29 @@ class Step:
             self.observer.on_packet_crash(self.label, tag, packet, error)
             if not isinstance(error, Exception | SystemExit):
                 raise  # an interrupt is no failure of the packet
-            self.counts["failed"] += 1
-            self.errors.append(PacketError(self.label, tag, packet, error))
-            if self.error_policy == "fail_fast":
-                raise
+            work.fail(row)
+            self._failed(tag, packet, error)
             return
         result = work.finish(row, stored, time.perf_counter() - started)
         self.counts["computed"] += 1
         shown = LazyPacket(lambda: work.one(row, result))
         self.observer.on_packet_end(self.label, tag, packet, shown, cached=False)
+
+    def _failed(self, tag: Tag, packet: Packet, error: BaseException) -> None:
+        self.counts["failed"] += 1
+        self.errors.append(PacketError(self.label, tag, packet, error))
+        if self.error_policy == "fail_fast":
+            raise error
+
+    def _admitted(self, chunk: Chunk) -> Chunk:
+        """The rows that the function can be given; the others have failed."""
+        refused = self.function.refused(chunk)
+        for row, error in refused.items():
+            tag, packet = Tag(chunk, row), Packet(chunk, row)
+            self.observer.on_packet_start(self.label, tag, packet)
+            self.observer.on_packet_crash(self.label, tag, packet, error)
+            self._failed(tag, packet, error)
+        return _without(chunk, refused)
 
 
 class Work:
@@ -168,10 +202,12 @@ class Work:
     def __init__(self, step: Step, chunk: Chunk) -> None:
         self.chunk = chunk
         self._step = step
-        self._hashes, self._ids = step.function.identify(chunk)
+        self._hashes = step.function.packet_hashes(chunk)
+        self._ids = record_ids(step.function.uri, step.fingerprint, self._hashes)
         self._lock = threading.Lock()
         self._finished: set[bytes] = set()
         self._computed: set[int] = set()
+        self._failed: set[int] = set()
         self._waiting: list[Result] = []
         self._kept = [step.cache.lookup(list(dict.fromkeys(self._ids)))]
         self._place = _places(self._kept[0], 0)
@@ -197,6 +233,10 @@ class Work:
         self._waiting.append(result)
         return result
 
+    def fail(self, row: int) -> None:
+        """Take it that a row has no result, even if an equal one gets one."""
+        self._failed.add(row)
+
     def store(self) -> None:
         """Keep what is finished and not yet kept. Any thread may call this at any time."""
         with self._lock:
@@ -214,7 +254,7 @@ class Work:
     def settled(self, start: int, stop: int) -> Iterator[Chunk]:
         """Keep the results of the rows from ``start`` up to ``stop``, and give them on."""
         self.store()
-        rows = [row for row in range(start, stop) if self._ids[row] in self._place]
+        rows = [row for row in range(start, stop) if self._ids[row] in self._place and row not in self._failed]
         if not rows:
             return
         whole = len(rows) == self.chunk.num_rows
@@ -256,6 +296,10 @@ class Work:
             tag, packet = Tag(self.chunk, row), Packet(self.chunk, row)
             step.observer.on_packet_end(step.label, tag, packet, Packet(made, at), cached=True)
         step.counts["cached"] += len(cached)
+
+
+def _without(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
+    return chunk.take([row for row in range(chunk.num_rows) if row not in rows]) if rows else chunk
 
 
 def _places(results: pa.Table, start: int) -> dict[bytes, int]:

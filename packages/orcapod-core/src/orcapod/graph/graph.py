@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orcapod.hashing import hash_structure
-from orcapod.streams import DerivedStream, Stream
+from orcapod.sources import Source
+from orcapod.streams import DerivedStream, Stream, inputs_first, inputs_of
 
 __all__ = ["Element", "Graph"]
 
@@ -44,8 +45,8 @@ class Graph:
         Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph.
         """
         found = _Collection()
-        for stream in streams:
-            found.place(stream)
+        for stream in inputs_first(streams, inputs_of):
+            found.add(stream)
         labels = _distinct([stream.label for stream in found.streams])
         return cls(
             tuple(
@@ -64,22 +65,9 @@ class _Collection:
         self._places: dict[int, int] = {}
         self._derived: dict[object, int] = {}
 
-    def place(self, stream: Stream) -> int:
-        """The place of a stream, behind everything that it is made of."""
-        pending = [stream]
-        while pending:
-            current = pending[-1]
-            ahead = [part for part in _parts(current) if id(part) not in self._places]
-            if id(current) in self._places or not ahead:
-                pending.pop()
-                if id(current) not in self._places:
-                    self._places[id(current)] = self._add(current)
-            else:
-                pending.extend(reversed(ahead))
-        return self._places[id(stream)]
-
-    def _add(self, stream: Stream) -> int:
-        inputs = tuple(self._places[id(part)] for part in _parts(stream))
+    def add(self, stream: Stream) -> None:
+        """Take a stream whose inputs are there already."""
+        inputs = tuple(self._places[id(part)] for part in inputs_of(stream))
         if isinstance(stream, DerivedStream):
             made = hash_structure(stream.producer.content_structure())
             place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))
@@ -88,18 +76,14 @@ class _Collection:
         if place == len(self.streams):
             self.streams.append(stream)
             self.inputs.append(inputs)
-        return place
-
-
-def _parts(stream: Stream) -> tuple[Stream, ...]:
-    return stream.inputs if isinstance(stream, DerivedStream) else ()
+        self._places[id(stream)] = place
 
 
 def _same_root(one: Stream, other: Stream) -> bool:
-    """Whether two roots say the same; their data is only hashed when all else agrees."""
+    """Whether two sources say the same; their data is only hashed when all else agrees."""
     return (
-        not isinstance(one, DerivedStream)
-        and type(one) is type(other)
+        isinstance(one, Source)
+        and isinstance(other, Source)
         and one.label == other.label
         and one.pipeline_hash() == other.pipeline_hash()
         and one.content_hash() == other.content_hash()

@@ -48,7 +48,7 @@ def canonical_bytes(value: object) -> bytes:
         case bool():
             return b"T" if value else b"F"
         case int():
-            return _framed(b"i", str(int(value)).encode())
+            return _framed(b"i", str(Decimal(int(value))).encode())  # str(int) refuses 4,301 digits
         case float():
             canonical = float("nan") if value != value else value
             return b"f" + struct.pack("<d", canonical)

@@ -657,7 +657,7 @@ def _attribute(value: object, name: str) -> tuple[object, object] | None:
         return None
     holder, raw = _class_attribute(cls, name)
     getting = _class_attribute(cls, "__getattribute__")[0]
-    if hasattr(type(raw), "__set__") or getting is not object:
+    if hasattr(type(raw), "__set__") or isinstance(raw, functools.cached_property) or getting is not object:
         return None
     if cls is not value and name in getattr(value, "__dict__", {}):
         return value, vars(value)[name]

@@ -100,11 +100,8 @@ def class_syntax(qualname: str, files: Iterable[str], lines: Sequence[int]) -> S
     """
     for file in files:
         source = _source(file)
-        node = source.definition(qualname, lines) if source else None
-        if source and node:
-            if node not in source.classes:
-                source.classes[node] = _Reader(source.imports).read(node)
-            return source.classes[node]
+        if source and (found := source.class_syntax(qualname, tuple(lines))):
+            return found
     return None
 
 
@@ -133,7 +130,7 @@ class _Source:
 
     def __init__(self, file: str, lines: list[str], flags: int) -> None:
         self.lines = lines
-        self.classes: dict[ast.ClassDef, Syntax] = {}
+        self._classes: dict[tuple[str, tuple[int, ...]], Syntax | None] = {}
         module = ast.parse("".join(lines), file)
         self._statements = module.body
         self._functions: dict[CodeType, _Function] = {}
@@ -161,7 +158,14 @@ class _Source:
     def function(self, code: CodeType) -> _Function | None:
         return self._functions.get(code)
 
-    def definition(self, qualname: str, lines: Sequence[int]) -> ast.ClassDef | None:
+    def class_syntax(self, qualname: str, lines: tuple[int, ...]) -> Syntax | None:
+        key = (qualname, lines)
+        if key not in self._classes:
+            node = self._definition(qualname, lines)
+            self._classes[key] = _Reader(self.imports).read(node) if node else None
+        return self._classes[key]
+
+    def _definition(self, qualname: str, lines: Sequence[int]) -> ast.ClassDef | None:
         scopes: list[Sequence[ast.AST]] = [self._statements]
         for name in qualname.replace(".<locals>", "").split("."):
             found = [node for scope in scopes for node in _definitions(scope) if node.name == name]

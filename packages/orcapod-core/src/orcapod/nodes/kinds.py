@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk
+from orcapod.errors import ExecutionError
 from orcapod.functions import PodStream, Step
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
-from orcapod.operators import OperatorStream, drive
+from orcapod.operators import OperatorStream
 from orcapod.protocols import (
     Database,
     ExecutionObserver,
@@ -16,7 +17,7 @@ from orcapod.protocols import (
     PythonFunctionExecutorProtocol,
     RecordPath,
 )
-from orcapod.records import EntryLog, ResultCache, node_path, result_path
+from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
 
 __all__ = ["FunctionNode", "OperatorNode", "SourceNode"]
 
@@ -27,7 +28,7 @@ class SourceNode(Node):
     def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
         return self.stream.chunks()
 
-    def chunks(self) -> Iterator[Chunk]:
+    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         return self.stream.chunks()
 
 
@@ -37,10 +38,10 @@ class OperatorNode(Node):
     stream: OperatorStream
 
     def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
-        return drive(self.stream.producer.machine(self.stream.inputs), inputs)
+        return self.stream.made_of(inputs)
 
-    def chunks(self) -> Iterator[Chunk]:
-        return drive(self.stream.producer.machine(self.stream.inputs), [node.chunks() for node in self.inputs])
+    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return self.stream.made_of(inputs)
 
 
 class FunctionNode(Node):
@@ -81,6 +82,11 @@ class FunctionNode(Node):
         self.path = node_path(self._function.uri, self.pipeline_hash())
 
     @property
+    def uri(self) -> FunctionUri:
+        """What its function is called in records."""
+        return self._function.uri
+
+    @property
     def executor(self) -> PythonFunctionExecutorProtocol:
         return self._own_executor or self._default_executor
 
@@ -89,8 +95,20 @@ class FunctionNode(Node):
         self._own_executor = executor
 
     def executor_for(self, run: Run) -> PythonFunctionExecutorProtocol:
-        """Where the function runs in a run."""
-        return self._own_executor or run.executor or self._default_executor
+        """Where the function runs in a run, with the run's options.
+
+        Raises:
+            ExecutionError: the executor does not run functions of this kind, or does not know an option.
+        """
+        executor = self._own_executor or run.engine or self._default_executor
+        if executor is run.engine or (run.engine is None and run.engine_options):
+            executor = executor.with_options(**run.engine_options)
+        if not executor.supports(self._function.type_id):
+            raise ExecutionError(
+                f"node {self.label!r}: the executor {executor.executor_type_id!r} does not run functions of type "
+                f"{self._function.type_id!r}; give the node another one"
+            )
+        return executor
 
     def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
         (chunks,) = inputs
@@ -98,23 +116,21 @@ class FunctionNode(Node):
         with self.executor_for(run) as executor:
             step = self._step(run.run_id, executor, observer)
             step.error_policy = run.error_policy
-            run.steps[self.label] = step
-            yield from step.run(chunks, keeping=run.keeping)
+            run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
+            yield from step.run(chunks, keeping=run.flusher.keeping)
 
-    def chunks(self) -> Iterator[Chunk]:
-        (node,) = self.inputs
-        return self._step("", None, NoOpObserver()).known(node.chunks())
+    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        (chunks,) = inputs
+        return self._step("", None, NoOpObserver()).known(chunks)
 
-    def _step(
-        self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver
-    ) -> Step:
-        function = self._function
+    def _step(self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver) -> Step:
+        function, fingerprint = self._function, self._function.fingerprint()
         cache = ResultCache(
             self._results,
             result_path(function.uri),
             function.signature.outputs,
-            code=str(function.fingerprint),
+            code=str(fingerprint),
             run_id=run_id,
         )
         entries = EntryLog(self._records, self.path)
-        return Step(function, self.schema, cache, entries, executor, observer, self.label, self.path)
+        return Step(function, fingerprint, self.schema, cache, entries, executor, observer, self.label, self.path)

@@ -10,7 +10,7 @@ from orcapod.hashing import ContentHash
 from orcapod.nodes.run import Run
 from orcapod.protocols import RecordPath
 from orcapod.sources import ArrowTableSource
-from orcapod.streams import Stream
+from orcapod.streams import Stream, evaluated
 
 __all__ = ["Node"]
 
@@ -37,6 +37,13 @@ class Node(Stream):
         self.schema = stream.schema
 
     @abstractmethod
+    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        """Its rows as far as they are recorded, given those of its inputs; nothing is computed."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        return evaluated(self, lambda node: node.inputs, lambda node, inputs: node.known(inputs))
+
+    @abstractmethod
     def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
         """Its rows, made of the rows of its inputs."""
 
@@ -48,7 +55,7 @@ class Node(Stream):
             yield from self.work(inputs, run)
         finally:
             run.observer.on_node_end(self.label, node_hash)
-            run.observer.flush()
+            run.flusher.flush()
 
     def as_source(self) -> ArrowTableSource:
         """What is recorded now, as a source of its own: provenance starts anew at ``{pipeline}/{label}``."""
@@ -65,9 +72,3 @@ class Node(Stream):
 
     def pipeline_hash(self) -> ContentHash:
         return self.stream.pipeline_hash()
-
-    def content_structure(self) -> object:
-        return self.stream.content_structure()
-
-    def pipeline_structure(self) -> object:
-        return self.stream.pipeline_structure()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 from orcapod.errors import PipelineError
 from orcapod.functions import ErrorPolicy, PacketError, Step
+from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
-__all__ = ["Flusher", "Run", "RunResult"]
+__all__ = ["Run", "RunResult"]
 
 
 @dataclass
@@ -24,71 +22,27 @@ class Run:
         run_id: its name.
         observer: who is told.
         error_policy: what a failed packet does.
-        executor: where functions run, for this run; None leaves it to the nodes.
-        keeping: given a function that stores what is finished, has it called at the latest one flush
-            interval after something was finished, for as long as the context lasts.
+        engine: where functions run, for this run; None leaves it to the nodes.
+        engine_options: options of the engine, or of the nodes' own executors where there is none.
+        flusher: has what is finished stored.
         steps: the function nodes at work, by label.
+        executors: what kind of executor each of them runs on.
     """
 
     run_id: str
     observer: ExecutionObserver
     error_policy: ErrorPolicy
-    executor: PythonFunctionExecutorProtocol | None
-    keeping: Callable[[Callable[[], None]], AbstractContextManager[None]]
+    engine: PythonFunctionExecutorProtocol | None
+    engine_options: Mapping[str, Any]
+    flusher: Flusher
     steps: dict[str, Step] = field(default_factory=dict)
+    executors: dict[str, str] = field(default_factory=dict)
 
-
-class Flusher:
-    """A thread that has what is finished stored, so that at most one interval of computing is ever lost.
-
-    Args:
-        interval: seconds between two rounds.
-
-    An error in a round ends the rounds, and is raised where the flusher is used next.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        self._stores: list[Callable[[], None]] = []
-        self._stop = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
-
-    @contextmanager
-    def keeping(self, store: Callable[[], None]) -> Iterator[None]:
-        """Have ``store`` called in every round while the context lasts."""
-        self.check()
-        self._stores.append(store)
-        try:
-            yield
-        finally:
-            self._stores.remove(store)
-
-    def check(self) -> None:
-        """Raise what went wrong in a round."""
-        if self._error is not None:
-            raise self._error
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        if error is None:
-            self.check()
-
-    def _rounds(self) -> None:
-        while not self._stop.wait(self._interval):
-            for store in list(self._stores):
-                try:
-                    store()
-                except BaseException as error:
-                    self._error = error
-                    return
+    def result(self) -> RunResult:
+        """What the run did so far."""
+        states = ("computed", "cached", "failed")
+        counts = {label: {state: step.counts[state] for state in states} for label, step in self.steps.items()}
+        return RunResult(self.run_id, tuple(error for step in self.steps.values() for error in step.errors), counts)
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from orcapod.datagrams import Packet, Tag
 from orcapod.protocols import ExecutionObserver, PacketExecutionLoggerProtocol, RecordPath
@@ -31,9 +31,7 @@ class CompositeObserver:
             observer.on_run_start(run_id)
 
     def on_run_end(self, run_id: str) -> None:
-        with ExitStack() as stack:
-            for observer in reversed(self._observers):
-                stack.callback(observer.on_run_end, run_id)
+        _call_all([partial(observer.on_run_end, run_id) for observer in self._observers])
 
     def on_node_start(self, node_label: str, node_hash: str) -> None:
         for observer in self._observers:
@@ -66,9 +64,16 @@ class CompositeObserver:
         return _CompositeLogger(loggers) if len(loggers) > 1 else loggers[0] if loggers else None
 
     def flush(self) -> None:
-        with ExitStack() as stack:
-            for observer in reversed(self._observers):
-                stack.callback(observer.flush)
+        _call_all([observer.flush for observer in self._observers])
+
+
+def _call_all(calls: Sequence[Callable[[], None]]) -> None:
+    """Call each one, even if one before it raised."""
+    if calls:
+        try:
+            calls[0]()
+        finally:
+            _call_all(calls[1:])
 
 
 class _CompositeLogger:

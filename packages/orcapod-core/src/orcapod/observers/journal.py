@@ -94,17 +94,17 @@ class Journal:
         below = path or tuple(part for part in (node_label, node_hash) if part) or (_UNBOUND,)
         return Place((self._room, *below), run_id, node_label, node_hash)
 
-    def write(self, place: Place, tag: Tag, fields: Mapping[str, Any], *, at: int | None = None) -> None:
+    def write(self, place: Place, tag: Tag, at: int, fields: Mapping[str, Any]) -> None:
         """Take a row.
 
         Args:
             place: which node and run.
             tag: of the packet that it is about.
+            at: when it happened, in nanoseconds since 1970.
             fields: its own columns, named without the leading ``__``; not to be changed afterwards.
-            at: when it happened, in nanoseconds since 1970; now if None.
         """
         # Appending to the one list is atomic, and flush takes away only what it has seen.
-        self._rows.append((place, tag, time.time_ns() if at is None else at, fields))
+        self._rows.append((place, tag, at, fields))
 
     def flush(self) -> None:
         """Return when all rows written so far survive the end of the process."""

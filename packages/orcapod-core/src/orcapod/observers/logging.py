@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from typing import Self
 
@@ -23,6 +24,8 @@ _FIELDS: Mapping[str, pa.DataType] = {
     "success": pa.bool_(),
 }
 
+_NOBODY: tuple[str | None, str | None] = (None, None)
+
 
 class LoggingObserver(NoOpObserver):
     """Keeps one row for every computed packet, under ``_log/<node path>``.
@@ -38,13 +41,13 @@ class LoggingObserver(NoOpObserver):
 
     def __init__(self, database: Database) -> None:
         self._journal = Journal(database, room="_log", key="__log_id", fields=_FIELDS)
-        self._node: tuple[str | None, str | None] = (None, None)
-        self._place: Place | None = None
+        self._node = _NOBODY
+        self._at: tuple[RecordPath, Place | None] = ((), None)
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
         view._node = (node_label, node_hash)
-        view._place = self._journal.place(node_label, node_hash, node_path)
+        view._at = (node_path, self._journal.place(node_label, node_hash, node_path))
         return view
 
     def on_run_start(self, run_id: str) -> None:
@@ -54,11 +57,11 @@ class LoggingObserver(NoOpObserver):
         self._journal.end_run(run_id)
 
     def create_packet_logger(self, tag: Tag, packet: Packet, *, pipeline_path: RecordPath = ()) -> PacketLogger:
-        place = self._place
-        if place is None or (pipeline_path and place.path[1:] != pipeline_path):
+        path, place = self._at
+        if place is None or (pipeline_path and pipeline_path != path):
             place = self._journal.place(*self._node, pipeline_path)
-            if self._node[0] is not None:
-                self._place = place
+            if self._node != _NOBODY:
+                self._at = (pipeline_path, place)  # in one piece: other threads may be here too
         return PacketLogger(self._journal, place, tag)
 
     def flush(self) -> None:
@@ -85,4 +88,4 @@ class PacketLogger:
         self._tag = tag
 
     def record(self, **kwargs: object) -> None:
-        self._journal.write(self._place, self._tag, kwargs)
+        self._journal.write(self._place, self._tag, time.time_ns(), kwargs)

@@ -58,7 +58,7 @@ class StatusObserver(NoOpObserver):
 
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
         if cached:
-            self._journal.write(self._place or self._bare(node_label), tag, _CACHED)
+            self._journal.write(self._place or self._bare(node_label), tag, time.time_ns(), _CACHED)
         else:
             self._ended(node_label, tag, _SUCCESS)
 
@@ -86,11 +86,11 @@ class StatusObserver(NoOpObserver):
 
     def _ended(self, node_label: str, tag: Tag, fields: Mapping[str, str]) -> None:
         self._started.pop((self._place or node_label, id(tag.chunk), tag.row), None)
-        self._journal.write(self._place or self._bare(node_label), tag, fields)
+        self._journal.write(self._place or self._bare(node_label), tag, time.time_ns(), fields)
 
     def _note_running(self) -> None:
         for key in list(self._started):
             # Whoever takes an entry out, this or the packet's end, is alone with it.
             if started := self._started.pop(key, None):
                 place, tag, at = started
-                self._journal.write(place, tag, _RUNNING, at=at)
+                self._journal.write(place, tag, at, _RUNNING)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as kind
 
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.operator import Machine, Operator
@@ -103,7 +103,7 @@ class _Pair:
 
     def push(self, side: str, chunk: Chunk) -> list[Chunk]:
         other = "right" if side == "left" else "left"
-        chunk = _without_null_keys(chunk, self._keys)
+        chunk = _with_comparable_keys(chunk, self._keys)
         if not chunk.num_rows:
             return []
         if other in self._open:
@@ -139,7 +139,7 @@ def _numbered(chunk: Chunk, keys: Sequence[str], number: str) -> pa.Table:
     columns = {name: _comparable(chunk.column(key)) for name, key in zip(_names(keys), keys, strict=False)}
     if not keys:
         columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
-    return pa.table({**columns, number: pa.array(range(chunk.num_rows), pa.int64())})
+    return pa.table({**columns, number: counted(0, chunk.num_rows)})
 
 
 def _names(keys: Sequence[str]) -> list[str]:
@@ -147,17 +147,19 @@ def _names(keys: Sequence[str]) -> list[str]:
 
 
 def _comparable(column: pa.Array[Any]) -> pa.Array[Any]:
-    """A key column in a type that Arrow joins on, equal where the values are equal: 0.0 and -0.0, NaN and NaN."""
-    if kind.is_floating(column.type):
-        return encode(pc.add(column, 0.0))
-    return encode(column) if kind.is_nested(column.type) else column
+    """A key column in a type that Arrow joins on; one NaN equals another."""
+    return encode(column) if kind.is_floating(column.type) or kind.is_nested(column.type) else column
 
 
-def _without_null_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
+def _with_comparable_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
+    """The rows without null in a key. Of equal keys, 0.0 and -0.0, one form goes on, whichever side it came from."""
+    batch = chunk.batch
     for key in keys:
-        if chunk.column(key).null_count:
-            chunk = chunk.with_batch(chunk.batch.filter(chunk.column(key).is_valid()))
-    return chunk
+        if batch.column(key).null_count:
+            batch = batch.filter(batch.column(key).is_valid())
+        if kind.is_floating(batch.schema.field(key).type):
+            batch = batch.set_column(batch.schema.get_field_index(key), key, pc.add(batch.column(key), 0.0))
+    return chunk.with_batch(batch)
 
 
 def _check_roles(schema: StreamSchema, tags: dict[str, Any], packets: dict[str, Any]) -> None:
@@ -173,6 +175,6 @@ def _check_roles(schema: StreamSchema, tags: dict[str, Any], packets: dict[str, 
 
 def _shared(name: str, first: Any, second: Any) -> Any:
     one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
-    if one != two:
+    if one.hash_name != two.hash_name:
         raise SchemaError(f"Join: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one")
-    return one
+    return min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types

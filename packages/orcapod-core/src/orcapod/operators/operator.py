@@ -81,8 +81,8 @@ class OperatorStream(DerivedStream):
 
     producer: Operator
 
-    def chunks(self) -> Iterator[Chunk]:
-        return drive(self.producer.machine(self.inputs), [stream.chunks() for stream in self.inputs])
+    def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return drive(self.producer.machine(self.inputs), inputs)
 
 
 class RowwiseOperator(Operator):

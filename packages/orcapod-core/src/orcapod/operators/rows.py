@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from hashlib import sha256
 from operator import and_
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import Expression, pc
+from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.streams import Stream
-from orcapod.types import OptionalType, Schema
+from orcapod.types import OptionalType, Schema, as_standard, encode
 
 __all__ = ["DropNulls", "Filter"]
 
@@ -38,10 +37,10 @@ class Filter(RowwiseOperator):
                 "such as pyarrow.compute.field('x') > 3"
             )
         self.predicate = predicate
-        self.constraints = constraints
+        self.constraints = {name: as_standard(value) for name, value in constraints.items()}
 
     def arguments(self) -> object:
-        return _expression_structure(self.predicate), self.constraints
+        return None if self.predicate is None else _expression_structure(self.predicate), self.constraints
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -63,7 +62,7 @@ class Filter(RowwiseOperator):
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         columns = schema.tags | schema.packets
         table = pa.Table.from_batches([chunk.batch.select(list(columns))])
-        numbered = table.append_column("", pa.array(range(chunk.num_rows), pa.int64()))
+        numbered = table.append_column("", counted(0, chunk.num_rows))
         kept = numbered.filter(self._expression(columns)).column("").combine_chunks()
         return chunk if len(kept) == chunk.num_rows else chunk.take(kept)
 
@@ -116,12 +115,8 @@ class DropNulls(RowwiseOperator):
         return self.columns is None or column in self.columns
 
 
-def _expression_structure(expression: Expression | None) -> object:
-    """What an expression says: its text, and where Arrow shortens long literals in it, its serialized form."""
-    if expression is None:
-        return None
-    text = str(expression)
-    if "..." not in text:
-        return text
-    _, (serialized,) = expression.__reduce__()  # type: ignore[misc]  # Arrow's IPC form of the expression
-    return text, sha256(serialized).digest()
+def _expression_structure(expression: Expression) -> object:
+    """What an expression says: its text, and its literals, whose types the text leaves out and whose ends it cuts."""
+    _, (serialized,) = expression.__reduce__()  # type: ignore[misc]  # a file of one row, a column for every literal
+    literals = pa.ipc.open_file(serialized).get_batch(0).columns
+    return str(expression), [(str(column.type), column.is_valid()[0].as_py(), encode(column)[0].as_py()) for column in literals]

@@ -12,7 +12,7 @@ from orcapod.compute import Expression
 __all__ = ["Database", "Key", "OnConflict", "RecordPath"]
 
 RecordPath = tuple[str, ...]
-"""Where records are kept: any number of non-empty strings, of any characters."""
+"""Where records are kept: one or more non-empty strings, of any characters."""
 
 Key = str | bytes
 """What identifies a record within its path."""
@@ -28,7 +28,8 @@ class Database(Protocol):
     The **first column** of every table is its key: strings or bytes, never null. The first writer
     wins: a key, once there, keeps its row. A path comes into being with its first records; later
     ones may bring new columns (older rows read null there) or leave some out (null), but a column
-    keeps its type. Any Arrow type comes back as it went in.
+    keeps its type. Any Arrow type comes back as it went in, unions excepted; metadata and nullability of
+    fields are not kept.
 
     ``at`` gives a view of the same store below a prefix; all views see what any of them wrote. Every
     method may be called from any thread. A database is a context manager that closes itself.
@@ -45,15 +46,15 @@ class Database(Protocol):
         conflict with itself: its first row wins.
 
         Raises:
-            DuplicateKeyError: with ``on_conflict="raise"``, a key is there already.
-            RecordSchemaError: the columns do not fit what the path holds.
+            DuplicateKeyError: with ``on_conflict="raise"``, a key is there already, or twice in ``table``.
+            RecordSchemaError: the columns do not fit what the path holds, or the first one is no key.
         """
         ...
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there, in no particular order; an unknown path gives no rows.
+        """The records of these keys that are there, in no particular order; an unknown path gives no columns.
 
         Args:
             path: where to look.
@@ -65,12 +66,15 @@ class Database(Protocol):
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives an empty table.
+        """All records of a path, in the order they were added; an unknown path gives no columns.
 
         Args:
             path: where to look.
             columns: the columns wanted, all if None; the key comes first in any case.
             where: only the rows for which this holds; it may name columns that are not wanted.
+
+        Raises:
+            RecordSchemaError: a column that is wanted or named is not there.
         """
         ...
 
@@ -87,11 +91,17 @@ class Database(Protocol):
         ...
 
     def close(self) -> None:
-        """Flush, and let go of files and connections; closing twice is fine."""
+        """Flush, and let go of files and connections, for all views; closing twice is fine.
+
+        Any other use of a closed store is a DatabaseError that says so.
+        """
         ...
 
     def to_config(self) -> Mapping[str, object]:
-        """What it takes to open this view again, as JSON values; never a secret."""
+        """What it takes to open this view again, as JSON values; never a secret.
+
+        Its ``type`` is the name under which ``open_database`` finds the class.
+        """
         ...
 
     @classmethod

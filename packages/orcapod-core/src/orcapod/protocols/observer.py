@@ -26,8 +26,8 @@ class ExecutionObserver(Protocol):
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> ExecutionObserver:
         """A light view of this observer that stamps what it writes with a node's identity.
 
-        Asked for once per node and run, after ``on_run_start``; all that concerns the node is told to the
-        view. Views share what they have buffered.
+        Asked for once per node and run, after ``on_run_start``; what happens to the node's packets is told
+        to the view. Views share what they have buffered.
 
         Args:
             node_hash: the node's pipeline hash, as text.

@@ -9,8 +9,8 @@ from orcapod.records.address import (
     record_ids,
     result_path,
 )
-from orcapod.records.environment import Environment
 from orcapod.records.entries import EntryLog, NoEntries
+from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
 from orcapod.records.result_cache import RECORD_ID, Forgetful, Result, ResultCache, tabulated
 
@@ -19,8 +19,8 @@ __all__ = [
     "RECORD_ID",
     "RUNS",
     "EntryLog",
-    "Forgetful",
     "Environment",
+    "Forgetful",
     "FunctionUri",
     "NoEntries",
     "Result",

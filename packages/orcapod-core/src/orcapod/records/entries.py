@@ -40,7 +40,8 @@ class EntryLog:
         batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
         keys = hash_rows(batch, identifying | Schema({RECORD_ID: bytes}))
         if not fresh:
-            known = set(self._database.get_records_by_ids(self._path, keys, [ENTRY_ID]).column(0).to_pylist())
+            found = self._database.get_records_by_ids(self._path, keys, [ENTRY_ID])
+            known = set(found.column(0).to_pylist()) if found.num_rows else set()
             new = [row for row, key in enumerate(keys) if key not in known]
             if not new:
                 return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from orcapod.hashing import ContentHash, hash_structure
 
@@ -34,7 +36,7 @@ class Environment:
     def here(cls) -> Environment:
         """The environment of this process."""
         main = getattr(sys.modules.get("__main__"), "__file__", None)
-        folder = os.path.dirname(os.path.abspath(main)) if main else os.getcwd()
+        folder = str(Path(main).absolute().parent) if main else "."
         commit = _git(folder, "rev-parse", "HEAD")
         changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
         return cls(
@@ -68,8 +70,6 @@ def _packages() -> tuple[tuple[str, str], ...]:
 
 
 def _git(folder: str, *arguments: str) -> str | None:
-    import subprocess  # only a run needs it: importing orcapod stays light
-
     try:
         done = subprocess.run(
             ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL

@@ -88,7 +88,5 @@ class RunLedger:
             datetime: pa.timestamp("us", "UTC"),
         }
         optional = {"__git_commit": pa.large_string(), "__git_dirty": pa.bool_()}
-        columns = {
-            name: pa.array([value], optional.get(name) or kinds[type(value)]) for name, value in record.items()
-        }
+        columns = {name: pa.array([value], optional.get(name) or kinds[type(value)]) for name, value in record.items()}
         self._database.add_records(path, pa.table(columns))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import Schema
 
@@ -17,8 +17,7 @@ __all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "tabulated"]
 RECORD_ID = "__record_id"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One packet that was computed.
 
     Attributes:
@@ -75,7 +74,9 @@ class ResultCache:
         added = self._database.add_records(self._path, pa.table(record))
         if added == length:
             return table
-        return self.lookup([result.record_id for result in results])
+        first = self.lookup([result.record_id for result in results])
+        mine = pc.invert(pc.is_in(table.column(RECORD_ID), value_set=first.column(RECORD_ID)))
+        return pa.concat_tables([first, table.filter(mine)])
 
 
 class Forgetful:

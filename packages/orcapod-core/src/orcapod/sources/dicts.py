@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.sources.source import Source, declared_types
-from orcapod.types import LogicalType, column_of, type_of_values
+from orcapod.types import LogicalType, column_of, misfit, type_of_values
 
 __all__ = ["DictSource"]
 
@@ -47,7 +48,8 @@ class DictSource(Source):
                 types[name] = declared[name] if name in declared else type_of_values(values)
                 columns[name] = pa.chunked_array([column_of(values, types[name])])
             except (SchemaError, ValueTypeError) as error:
-                where = _first_other(values) if isinstance(error, SchemaError) else ""
+                row = misfit(values) if isinstance(error, SchemaError) else None
+                where = "" if row is None else f" (first in row {row}: {shortened(values[row])})"
                 raise InputValidationError(f"{named}: column {name!r}: {error}{where}") from None
         super().__init__(
             columns,
@@ -70,18 +72,9 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
             kind = type(found).__qualname__
             raise InputValidationError(f"{named}: row {row} is of type {kind}, expected a dict of column names to values")
         if found.keys() != rows[0].keys():
-            missing, extra = sorted(rows[0].keys() - found.keys()), sorted(found.keys() - rows[0].keys())
+            missing, extra = (sorted(keys, key=repr) for keys in (rows[0].keys() - found.keys(), found.keys() - rows[0].keys()))
             raise InputValidationError(
                 f"{named}: row {row} differs from row 0: missing {missing}, extra {extra}; "
                 "give every row the same columns, with None where there is no value"
             )
     return list(rows[0])
-
-
-def _first_other(values: Sequence[Any]) -> str:
-    """Where a column's values first change their type, for a message."""
-    first = next((value for value in values if value is not None), None)
-    for row, value in enumerate(values):
-        if value is not None and type(value) is not type(first):
-            return f" (first in row {row}: {value!r})"
-    return ""

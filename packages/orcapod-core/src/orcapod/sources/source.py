@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
@@ -55,7 +55,7 @@ class Source(Stream):
         self._named = f"{kind} {source_id!r}" if source_id else kind
         if source_id is not None and (not source_id or SEPARATOR in source_id):
             raise self._invalid(f"source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name")
-        tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns)
+        tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
         self._table = pa.table({name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()})
@@ -91,11 +91,16 @@ class Source(Stream):
             columns[self._record_tag] = records
             yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
 
-    def content_structure(self) -> object:
-        return "source", self.source_id, self.schema.structure, self._record_id_column, self._data_digest
+    def content_hash(self) -> ContentHash:
+        parts = (self.source_id, self.schema.structure, self._record_id_column, self._data_digest)
+        return hash_structure(("content", "source", parts))
 
-    def pipeline_structure(self) -> object:
-        return "source", self.schema.structure
+    def pipeline_hash(self) -> ContentHash:
+        return self._pipeline_hash
+
+    @cached_property
+    def _pipeline_hash(self) -> ContentHash:
+        return hash_structure(("pipeline", "source", self.schema.structure))
 
     @cached_property
     def _data_digest(self) -> bytes:
@@ -109,7 +114,7 @@ class Source(Stream):
 
     def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
         if self._record_id_column is None:
-            numbers = pa.array(range(start, start + length), pa.int64())
+            numbers = counted(start, length)
             return pc.binary_join_element_wise(
                 pa.scalar("row_", pa.large_string()), numbers.cast(pa.large_string()), _NOTHING
             )
@@ -126,6 +131,8 @@ class Source(Stream):
 
     def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
         names = list(columns)
+        if not names:
+            raise self._invalid("there is no column, so that rows could not be told from nothing; give at least one")
         for name in names:
             if not isinstance(name, str) or not name:
                 raise self._invalid(f"found a column called {name!r}, expected non-empty strings; rename it")

@@ -1,6 +1,7 @@
 """Many rows: streams, and how they are derived from each other."""
 
-from orcapod.streams.derived import DerivedStream, Producer, recording
+from orcapod.streams.derived import DerivedStream, Producer, inputs_of, recording
+from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
 
-__all__ = ["DerivedStream", "Producer", "Stream", "recording"]
+__all__ = ["DerivedStream", "Producer", "Stream", "evaluated", "inputs_first", "inputs_of", "recording"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 
-from orcapod.datagrams import StreamSchema
-from orcapod.hashing import ContentHash
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.hashing import ContentHash, hash_structure
+from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
 
-__all__ = ["DerivedStream", "Producer", "recording"]
+__all__ = ["DerivedStream", "Producer", "inputs_of", "recording"]
 
 
 class Producer(ABC):
@@ -54,17 +55,45 @@ class DerivedStream(Stream):
         self.inputs = tuple(inputs)
         self.label = label
         self.schema = producer.output_schema(self.inputs)
+        parts = self._parts([stream.pipeline_hash() for stream in self.inputs])
+        self._pipeline_hash = hash_structure(("pipeline", producer.pipeline_structure(), parts))
         if (record := recording.get()) is not None:
             record.append(self)
 
-    def content_structure(self) -> object:
-        return self.producer.content_structure(), self._parts([stream.content_hash() for stream in self.inputs])
+    @abstractmethod
+    def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        """Its rows, given those of its inputs."""
 
-    def pipeline_structure(self) -> object:
-        return self.producer.pipeline_structure(), self._parts([stream.pipeline_hash() for stream in self.inputs])
+    def chunks(self) -> Iterator[Chunk]:
+        this: Stream = self
+        return evaluated(this, inputs_of, _rows)
+
+    def content_hash(self) -> ContentHash:
+        """The identity of the stream; taken anew each time, since the code of a function may change in a notebook."""
+        this: Stream = self
+        hashes: dict[int, ContentHash] = {}
+        for part in inputs_first([this], inputs_of):
+            inputs = [hashes[id(each)] for each in inputs_of(part)]
+            hashes[id(part)] = part._content_of(inputs) if isinstance(part, DerivedStream) else part.content_hash()
+        return hashes[id(self)]
+
+    def pipeline_hash(self) -> ContentHash:
+        return self._pipeline_hash
+
+    def _content_of(self, inputs: list[ContentHash]) -> ContentHash:
+        return hash_structure(("content", self.producer.content_structure(), self._parts(inputs)))
 
     def _parts(self, hashes: list[ContentHash]) -> list[ContentHash]:
         return sorted(hashes, key=str) if self.producer.symmetric else hashes
+
+
+def inputs_of(stream: Stream) -> Sequence[Stream]:
+    """What a stream is made of; nothing, if it comes from outside."""
+    return stream.inputs if isinstance(stream, DerivedStream) else ()
+
+
+def _rows(stream: Stream, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+    return stream.made_of(inputs) if isinstance(stream, DerivedStream) else stream.chunks()
 
 
 recording: ContextVar[list[DerivedStream] | None] = ContextVar("recording", default=None)

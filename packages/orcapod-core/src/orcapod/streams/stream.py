@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash
 from orcapod.streams.verbs import Verbs
 from orcapod.types import Schema
 
@@ -35,20 +35,12 @@ class Stream(Verbs):
         """The rows, chunk by chunk; every call starts from the first."""
 
     @abstractmethod
-    def content_structure(self) -> object:
-        """What ``content_hash`` is made of."""
-
-    @abstractmethod
-    def pipeline_structure(self) -> object:
-        """What ``pipeline_hash`` is made of."""
-
     def content_hash(self) -> ContentHash:
         """The identity of the stream, its data included; equal in every process."""
-        return hash_structure(("content", self.content_structure()))
 
+    @abstractmethod
     def pipeline_hash(self) -> ContentHash:
         """The identity of schema and topology; equal for other data in the same columns."""
-        return hash_structure(("pipeline", self.pipeline_structure()))
 
     def output_schema(self, columns: Columns = None) -> tuple[Schema, Schema]:
         """The tag and the packet schema, with the system columns asked for.

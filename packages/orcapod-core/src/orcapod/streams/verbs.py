@@ -48,9 +48,7 @@ class Verbs:
         """Packet columns renamed, ``{old: new}``. See ``orcapod.operators.MapPackets``."""
         return self._apply(label, (), "MapPackets", names)
 
-    def filter(
-        self, predicate: Expression | None = None, *, label: str | None = None, **constraints: Any
-    ) -> Stream:
+    def filter(self, predicate: Expression | None = None, *, label: str | None = None, **constraints: Any) -> Stream:
         """The rows for which all of this holds. See ``orcapod.operators.Filter``."""
         return self._apply(label, (), "Filter", predicate, **constraints)
 

@@ -64,7 +64,7 @@ def _nested(inner: st.SearchStrategy[pa.DataType]) -> st.SearchStrategy[pa.DataT
     )
 
 
-def _values(type_: pa.DataType) -> st.SearchStrategy[Any]:
+def _values(type_: Any) -> st.SearchStrategy[Any]:
     """Python values, or None, from which ``pa.array`` makes a column of that type."""
     if pa.types.is_struct(type_):
         present: st.SearchStrategy[Any] = st.fixed_dictionaries({field.name: _values(field.type) for field in type_})
@@ -73,7 +73,7 @@ def _values(type_: pa.DataType) -> st.SearchStrategy[Any]:
         present = st.lists(st.tuples(keys, _values(type_.item_type)), max_size=3)
     elif pa.types.is_fixed_size_list(type_):
         present = st.lists(_values(type_.value_type), min_size=type_.list_size, max_size=type_.list_size)
-    elif pa.types.is_nested(type_):
+    elif pa.types.is_list(type_) or pa.types.is_large_list(type_):
         present = st.lists(_values(type_.value_type), max_size=3)
     else:
         present = _VALUES[type_]
@@ -94,7 +94,7 @@ def tables(draw: st.DrawFn, *, key: str = "key") -> pa.Table:
     """A table of up to four columns of any type, after a text column of distinct keys."""
     types = draw(st.lists(column_types(), max_size=4))
     size = draw(st.integers(0, 6))
-    columns = {key: pa.array([f"k{row}" for row in range(size)], pa.string())}
+    columns: dict[str, pa.Array[Any]] = {key: pa.array([f"k{row}" for row in range(size)], pa.string())}
     for number, type_ in enumerate(types):
         columns[f"c{number}"] = draw(arrays(type_, size=size))
     return pa.table(columns)

@@ -1,10 +1,10 @@
 """What a value may be: Python types, their Arrow types, and the conversions between them."""
 
-from orcapod.types.builtin import INT, STR, AwareDatetime, ListType
+from orcapod.types.builtin import INT, STR, AwareDatetime, ListType, as_standard
 from orcapod.types.codec import decode, encode
 from orcapod.types.columns import column_of
 from orcapod.types.convert import conform, type_of_column
-from orcapod.types.infer import type_of_values
+from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.schema import Schema
 
@@ -17,10 +17,12 @@ __all__ = [
     "OptionalType",
     "Schema",
     "TypeRegistry",
+    "as_standard",
     "column_of",
     "conform",
     "decode",
     "encode",
+    "misfit",
     "registry",
     "type_of_column",
     "type_of_values",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from types import GenericAlias
-from typing import Annotated, Any, TypedDict, get_args, get_type_hints
+from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
@@ -34,12 +35,16 @@ __all__ = [
 
 def as_standard(value: Any) -> Any:
     """A numpy scalar as the Python value that it is, a numpy array as lists; anything else as it is."""
-    if hasattr(value, "dtype"):
-        if hasattr(value, "tolist"):
-            return value.tolist()
-        if hasattr(value, "item"):
-            return value.item()
-    return value
+    if not hasattr(value, "dtype") or not hasattr(value, "tolist"):
+        return value
+    standard = value.tolist()
+    if getattr(value.dtype, "kind", None) in ("m", "M") and _holds_int(standard):
+        return value  # finer than microseconds: what numpy gives then is a bare number
+    return standard
+
+
+def _holds_int(standard: Any) -> bool:
+    return any(map(_holds_int, standard)) if isinstance(standard, list) else isinstance(standard, int)
 
 
 class _Scalar(LogicalType):
@@ -135,13 +140,19 @@ class _Datetime(LogicalType):
         self.arrow = pa.timestamp("us", zone)
 
     def accept(self, value: Any) -> Any:
-        if not isinstance(value, datetime):
+        standard = as_standard(value)
+        if not isinstance(standard, datetime):
             raise mismatch(self.name, value)
-        if (value.utcoffset() is None) is not (self.zone is None):
+        if (standard.utcoffset() is None) is not (self.zone is None):
             found = "it has no time zone" if self.zone else "it has a time zone"
             fix = "attach one" if self.zone else "annotate it as orcapod.types.AwareDatetime, or drop the zone"
             raise mismatch(self.name, value, f"{found}; {fix}")
-        return value if self.zone is None else value.astimezone(UTC)
+        if self.zone is None:
+            return standard
+        try:
+            return standard.astimezone(UTC)
+        except OverflowError:
+            raise mismatch(self.name, value, "in UTC it is outside the years 1 to 9999") from None
 
     def restore(self, stored: Any) -> Any:
         return stored if self.zone is None else stored.replace(tzinfo=UTC)
@@ -287,13 +298,13 @@ class RecordType(LogicalType):
 
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
-        self.name = f"{{{', '.join(f'{name}: {item.name}' for name, item in self.members.items())}}}"
+        self.name = f"{{{', '.join(f'{_quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])
 
     @property
     def hash_name(self) -> str:
-        return f"{{{', '.join(f'{name}: {item.hash_name}' for name, item in self.members.items())}}}"
+        return f"{{{', '.join(f'{_quoted(name)}: {item.hash_name}' for name, item in self.members.items())}}}"
 
     def takes(self, other: LogicalType) -> bool:
         return (
@@ -306,7 +317,8 @@ class RecordType(LogicalType):
         if not isinstance(value, Mapping):
             raise mismatch(self.name, value)
         if value.keys() != self.members.keys():
-            raise mismatch(self.name, value, "the names differ")
+            missing, extra = self.members.keys() - value.keys(), value.keys() - self.members.keys()
+            raise mismatch(self.name, value, f"missing {sorted(missing)}, extra {sorted(extra, key=repr)}")
         return {name: _member(self.name, name, item, value[name]) for name, item in self.members.items()}
 
     def restore(self, stored: Any) -> Any:
@@ -319,6 +331,11 @@ def record_type(members: Mapping[str, LogicalType]) -> RecordType:
     """The record type of these members, with a ``TypedDict`` made for it."""
     made = TypedDict("Record", {name: item.annotation for name, item in members.items()})  # type: ignore[misc]
     return RecordType(members, made)
+
+
+def _quoted(name: str) -> str:
+    """A member's name as it can be told from the rest of a type's name."""
+    return name if name.isidentifier() else repr(name)
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:
@@ -361,14 +378,21 @@ def _tuple(annotation: Any) -> LogicalType:
     match get_args(annotation):
         case (item, end) if end is ...:
             return VariadicTupleType(registry.resolve(item))
-        case () if annotation is tuple:
-            raise SchemaError("found tuple; expected the types of its members, as in tuple[int, str] or tuple[int, ...]")
+        case () if get_origin(annotation) is None or annotation is typing.Tuple:  # noqa: UP006  # it need not be ours
+            raise SchemaError(
+                f"found {annotation}; expected the types of its members, as in tuple[int, str] or tuple[int, ...]"
+            )
         case items:
             return TupleType(tuple(map(registry.resolve, items)))
 
 
 def _dict(annotation: Any) -> LogicalType:
     if hasattr(annotation, "__required_keys__"):
+        if loose := sorted(annotation.__optional_keys__):
+            raise SchemaError(
+                f"keys of {annotation} may be missing: {loose}; expected all of them in every value, "
+                "with None where there is none: declare them 'T | None' and not NotRequired or total=False"
+            )
         hints = get_type_hints(annotation, include_extras=True)
         return RecordType({name: registry.resolve(hint) for name, hint in hints.items()}, annotation)
     match get_args(annotation):

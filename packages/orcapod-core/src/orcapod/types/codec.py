@@ -45,14 +45,14 @@ _FLOAT_BITS = {  # width: (all but the sign, infinity, the quiet NaN)
 _CACHED_STEPS = 1 << 16
 
 
-def encode(array: pa.Array[Any]) -> pa.LargeBinaryArray:
+def encode(array: pa.Array[Any]) -> pa.Array[Any]:
     """The payload of every value of a column; of a null ``b""``, never null.
 
     Raises:
         SchemaError: the type has no canonical bytes (unions).
     """
     array = _plain(array)
-    type_ = array.type
+    type_: Any = array.type
     if pa.types.is_null(type_):
         return _empties(len(array))
     if (width := byte_width(type_)) is not None:
@@ -113,7 +113,7 @@ def _plain(array: pa.Array[Any]) -> pa.Array[Any]:
             return array
 
 
-def _binary(length: int, offsets: pa.Buffer, data: pa.Buffer | None) -> pa.LargeBinaryArray:
+def _binary(length: int, offsets: pa.Buffer, data: pa.Buffer | None) -> pa.Array[Any]:
     return pa.Array.from_buffers(pa.large_binary(), length, [None, offsets, data or _NOTHING], 0)
 
 
@@ -122,11 +122,16 @@ def _values_buffer(array: pa.Array[Any], width: int) -> pa.Buffer:
     return _NOTHING if buffer is None else buffer.slice(array.offset * width, len(array) * width)
 
 
-def _empties(length: int) -> pa.LargeBinaryArray:
+def _empties(length: int) -> pa.Array[Any]:
     return _binary(length, _values_buffer(pa.repeat(pa.scalar(0, pa.int64()), length + 1), 8), None)
 
 
-def _present(array: pa.Array[Any], payloads: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
+def _joined(*parts: pa.Array[Any] | pa.Scalar[Any], between: pa.Scalar[Any] = _EMPTY) -> pa.Array[Any]:
+    joined: pa.Array[Any] = pc.binary_join_element_wise(*parts, between)
+    return joined
+
+
+def _present(array: pa.Array[Any], payloads: pa.Array[Any]) -> pa.Array[Any]:
     return payloads if array.null_count == 0 else pc.if_else(array.is_valid(), payloads, _EMPTY)
 
 
@@ -150,7 +155,7 @@ def _sums(counts: pa.Array[Any]) -> pa.Array[Any]:
     return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(counts)])
 
 
-def _words(numbers: pa.Array[Any]) -> pa.LargeBinaryArray:
+def _words(numbers: pa.Array[Any]) -> pa.Array[Any]:
     """Every int64 as its eight bytes."""
     return _binary(len(numbers), _steps(len(numbers), 8), _values_buffer(numbers, 8))
 
@@ -172,11 +177,11 @@ def _fixed_bytes(array: pa.Array[Any], width: int) -> pa.Buffer:
     return _values_buffer(array, width)
 
 
-def _encode_bytes(array: pa.Array[Any]) -> pa.LargeBinaryArray:
+def _encode_bytes(array: pa.Array[Any]) -> pa.Array[Any]:
     array = array.cast(pa.large_binary())
     lengths = pc.fill_null(pc.binary_length(array), 0)
-    joined = pc.binary_join_element_wise(_words(lengths), array, _EMPTY)
-    return pc.fill_null(joined, _EMPTY) if array.null_count else joined
+    joined = _joined(_words(lengths), array)
+    return joined if array.null_count == 0 else pc.fill_null(joined, _EMPTY)
 
 
 def _tagged(array: pa.Array[Any]) -> list[pa.Array[Any] | pa.Scalar[Any]]:
@@ -186,31 +191,31 @@ def _tagged(array: pa.Array[Any]) -> list[pa.Array[Any] | pa.Scalar[Any]]:
     return [pc.if_else(array.is_valid(), _PRESENT, _ABSENT), encode(array)]
 
 
-def _encode_fields(array: pa.StructArray) -> pa.LargeBinaryArray:
+def _encode_fields(array: Any) -> pa.Array[Any]:
     parts = [part for field in array.flatten() for part in _tagged(_plain(field))]
-    return pc.binary_join_element_wise(*parts, _EMPTY) if parts else _empties(len(array))
+    return _joined(*parts) if parts else _empties(len(array))
 
 
-def _encode_map(array: pa.ListArray[Any]) -> pa.LargeBinaryArray:
+def _encode_map(array: Any) -> pa.Array[Any]:
     keys, items = array.flatten().flatten()
-    entries = pc.binary_join_element_wise(encode(keys), *_tagged(_plain(items)), _EMPTY)
+    entries = _joined(encode(keys), *_tagged(_plain(items)))
     counts = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     blocks = _blocks(entries, _sums(counts))
-    return _present(array, pc.binary_join_element_wise(_words(counts), blocks, _EMPTY))
+    return _present(array, _joined(_words(counts), blocks))
 
 
-def _blocks(payloads: pa.LargeBinaryArray, offsets: pa.Array[Any]) -> pa.LargeBinaryArray:
+def _blocks(payloads: pa.Array[Any], offsets: pa.Array[Any]) -> pa.Array[Any]:
     """The payloads between each two offsets as one value; nothing is copied."""
     _, starts, data = payloads.buffers()
     ends = pa.Array.from_buffers(pa.int64(), len(payloads) + 1, [None, starts], 0, payloads.offset)
     return _binary(len(offsets) - 1, _values_buffer(ends.take(offsets), 8), data)
 
 
-def _fixed_blocks(data: pa.Buffer, width: int, offsets: pa.Array[Any]) -> pa.LargeBinaryArray:
+def _fixed_blocks(data: pa.Buffer, width: int, offsets: pa.Array[Any]) -> pa.Array[Any]:
     return _binary(len(offsets) - 1, _values_buffer(pc.multiply(offsets, width), 8), data)
 
 
-def _encode_lists(array: pa.ListArray[Any]) -> pa.LargeBinaryArray:
+def _encode_lists(array: Any) -> pa.Array[Any]:
     items = _plain(array.flatten())
     counts = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = _sums(counts)
@@ -221,20 +226,20 @@ def _encode_lists(array: pa.ListArray[Any]) -> pa.LargeBinaryArray:
         blocks = _fixed_blocks(_fixed_bytes(items, width), width, offsets)
     nulls = items.is_null()
     if not pc.any(nulls).as_py():
-        return pc.binary_join_element_wise(_words(counts), blocks, _ABSENT)
+        return _joined(_words(counts), blocks, between=_ABSENT)
     before = _sums(nulls.cast(pa.int64())).take(offsets)
     ragged = pc.not_equal(before[1:], before[:-1])
     valid = _fixed_blocks(_values_buffer(items.is_valid().cast(pa.uint8()), 1), 1, offsets)
     flags = pc.if_else(ragged, _PRESENT, _ABSENT)
     validity = pc.if_else(ragged, valid, _EMPTY)
-    return pc.binary_join_element_wise(_words(counts), flags, validity, blocks, _EMPTY)
+    return _joined(_words(counts), flags, validity, blocks)
 
 
 def _all(truths: pa.BooleanArray) -> bool:
     return bool(pc.all(truths, min_count=0).as_py())
 
 
-def _contents(column: pa.LargeBinaryArray) -> pa.Buffer:
+def _contents(column: pa.Array[Any]) -> pa.Buffer:
     """The bytes of all values one after the other."""
     _, offsets, data = column.buffers()
     if data is None or len(column) == 0:
@@ -243,11 +248,11 @@ def _contents(column: pa.LargeBinaryArray) -> pa.Buffer:
     return data.slice(ends[0].as_py(), ends[-1].as_py() - ends[0].as_py())
 
 
-def _validity(column: pa.LargeBinaryArray) -> pa.Buffer | None:
+def _validity(column: pa.Array[Any]) -> pa.Buffer | None:
     return column.buffers()[0] if column.null_count else None
 
 
-def _decode_fixed(column: pa.LargeBinaryArray, type_: pa.DataType, width: int) -> pa.Array[Any]:
+def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.Array[Any]:
     filled = pc.fill_null(column, pa.scalar(bytes(width), pa.large_binary())) if column.null_count else column
     if not _all(pc.equal(pc.binary_length(filled), width)):
         raise ValueTypeError(f"expected {width} bytes for every {type_}, found values of another length")
@@ -256,20 +261,21 @@ def _decode_fixed(column: pa.LargeBinaryArray, type_: pa.DataType, width: int) -
     return array if stored == type_ else array.cast(type_)
 
 
-def _numbers(column: pa.LargeBinaryArray) -> pa.Array[Any]:
+def _numbers(column: pa.Array[Any]) -> pa.Array[Any]:
     """The first eight bytes of every value as int64, 0 for a null."""
     heads = pc.fill_null(pc.binary_slice(column, 0, 8), bytes(8))
     return _decode_fixed(heads, pa.int64(), 8)
 
 
-def _decode_bytes(column: pa.LargeBinaryArray, type_: pa.DataType) -> pa.Array[Any]:
+def _decode_bytes(column: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
     lengths = pc.fill_null(pc.binary_length(column), 8)
     if not _all(pc.equal(_numbers(column), pc.subtract(lengths, 8))):
         raise ValueTypeError(f"expected a length and as many bytes for every {type_}, found another number of bytes")
-    return pc.binary_replace_slice(column, 0, 8, b"").cast(type_)
+    bodies: pa.Array[Any] = pc.binary_replace_slice(column, 0, 8, b"")
+    return bodies.cast(type_)
 
 
-def _decode_plain_lists(column: pa.LargeBinaryArray, type_: pa.DataType) -> pa.Array[Any] | None:
+def _decode_plain_lists(column: pa.Array[Any], type_: Any) -> pa.Array[Any] | None:
     """Lists of fixed-width values without nulls, column-wise; None if these are not such."""
     item = type_.value_type
     width = byte_width(item)

@@ -61,21 +61,23 @@ def is_list_like(type_: pa.DataType) -> bool:
     )
 
 
-def plain_type(type_: pa.DataType) -> pa.DataType | None:
+def plain_type(type_: Any) -> pa.DataType | None:
     """The type below one layer of extension, dictionary or run-end encoding; None if there is no such layer."""
+    plain: pa.DataType | None = None
     if isinstance(type_, pa.BaseExtensionType):
-        return type_.storage_type
-    if pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
-        return type_.value_type
-    return None
+        plain = type_.storage_type
+    elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
+        plain = type_.value_type
+    return plain
 
 
-def dressed(array: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
+def dressed(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
     """An array of ``plain_type(type_)`` as one of ``type_``."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, array)
     if pa.types.is_run_end_encoded(type_):
-        return pc.run_end_encode(array, run_end_type=type_.run_end_type)
+        runs: pa.Array[Any] = pc.run_end_encode(array, run_end_type=type_.run_end_type)
+        return runs
     try:
         encoded = array.dictionary_encode()
         indices, dictionary = encoded.indices, encoded.dictionary
@@ -91,7 +93,7 @@ def dressed(array: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
     return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=type_.ordered)
 
 
-def reader_of(type_: pa.DataType) -> Reader:
+def reader_of(type_: Any) -> Reader:
     """An empty reader of that type.
 
     Raises:
@@ -119,7 +121,7 @@ class Reader(ABC):
     """Gathers payloads of one type."""
 
     def __init__(self, type_: pa.DataType) -> None:
-        self._type = type_
+        self._type: Any = type_
         self._valid = bytearray()
 
     @abstractmethod
@@ -225,7 +227,7 @@ class _BytesReader(Reader):
 
 
 class _ListReader(Reader):
-    def __init__(self, type_: pa.DataType, items: Reader) -> None:
+    def __init__(self, type_: Any, items: Reader) -> None:
         super().__init__(type_)
         self._items = items
         self._counts: list[int] = []

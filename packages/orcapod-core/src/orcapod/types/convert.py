@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +23,34 @@ from orcapod.types.builtin import (
     STR,
     DictType,
     ListType,
+    RecordType,
+    TupleType,
+    VariadicTupleType,
     record_type,
 )
 from orcapod.types.logical import LogicalType, OptionalType
 
 __all__ = ["conform", "type_of_column"]
+
+_Column = pa.ChunkedArray | pa.Array
+
+_SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
+    (kind.is_boolean, BOOL),
+    (kind.is_integer, INT),
+    (kind.is_floating, FLOAT),
+    *((test, STR) for test in (kind.is_string, kind.is_large_string, kind.is_string_view)),
+    *((test, BYTES) for test in (kind.is_binary, kind.is_large_binary, kind.is_binary_view, kind.is_fixed_size_binary)),
+    (kind.is_date, DATE),
+    (lambda arrow: kind.is_timestamp(arrow) and arrow.tz is None, DATETIME),
+    (kind.is_timestamp, AWARE_DATETIME),
+]
+
+_ENDS: dict[LogicalType, tuple[Any, Any]] = {
+    DATE: (date.min, date.max),
+    DATETIME: (datetime.min, datetime.max),  # noqa: DTZ901  # the ends of what has no zone
+    AWARE_DATETIME: (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),
+}
+"""Arrow's points in time reach further than Python's."""
 
 
 def type_of_column(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> LogicalType:
@@ -35,11 +61,9 @@ def type_of_column(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> LogicalType:
     Raises:
         SchemaError: no logical type stands for the Arrow type; a column of nothing but nulls among them.
     """
-    arrow = column.type
-    if kind.is_null(arrow):
+    column = _plain(column)
+    if kind.is_null(column.type):
         raise SchemaError("the column holds nothing but nulls; declare its type in data_schema")
-    if kind.is_dictionary(arrow):
-        return type_of_column(column.cast(arrow.value_type))
     made = _type_of_values(column)
     return OptionalType(made) if column.null_count else made
 
@@ -51,62 +75,78 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
         ValueTypeError: a value has no exact conversion, or is null where the type allows none.
         SchemaError: columns of this Arrow type are no columns of the logical type.
     """
-    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
-    if kind.is_dictionary(chunked.type):
-        chunked = chunked.cast(chunked.type.value_type)
-    if chunked.null_count and not isinstance(logical, OptionalType):
-        row = pc.index(chunked.is_null(), True).as_py()
-        raise ValueTypeError(f"expected {logical.name}, found null in row {row}; declare '{logical.name} | None'")
-    if chunked.type == logical.arrow:
-        return chunked
-    if not kind.is_null(chunked.type):
-        found = _type_of_values(chunked).arrow
-        if not _widens(found, logical.arrow):
+    chunked = _plain(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    if chunked.type != logical.arrow:
+        if not _widens(_canonical(chunked.type), logical.arrow):
             raise SchemaError(f"expected a column of {logical.name}, found Arrow type {chunked.type}")
-    try:
-        return chunked.cast(logical.arrow)
-    except pa.ArrowInvalid as error:
-        raise ValueTypeError(f"expected {logical.name}, found a value without exact conversion: {error}") from None
+        chunked = _cast(chunked, logical)
+    if fault := _fault(chunked, logical):
+        row = _first_row(chunked, lambda part: _fault(part, logical) is not None)
+        raise ValueTypeError(f"row {row}: {fault}")
+    return chunked
 
 
-def _type_of_values(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> LogicalType:
+def _plain(column: Any) -> Any:
+    """The same values without the dress of dictionary and run-end encoding."""
+    if kind.is_dictionary(column.type):
+        return _plain(column.cast(column.type.value_type))
+    return _plain(pc.run_end_decode(column)) if kind.is_run_end_encoded(column.type) else column
+
+
+def _type_of_values(column: Any) -> LogicalType:
     arrow = column.type
-    if kind.is_boolean(arrow):
-        return BOOL
-    if kind.is_integer(arrow):
-        return INT
-    if kind.is_floating(arrow):
-        return FLOAT
-    if kind.is_string(arrow) or kind.is_large_string(arrow) or kind.is_string_view(arrow):
-        return STR
-    if kind.is_binary(arrow) or kind.is_large_binary(arrow) or kind.is_binary_view(arrow):
-        return BYTES
-    if kind.is_fixed_size_binary(arrow):
-        return BYTES
-    if kind.is_date(arrow):
-        return DATE
-    if kind.is_timestamp(arrow):
-        return DATETIME if arrow.tz is None else AWARE_DATETIME
+    for test, logical in _SCALARS:
+        if test(arrow):
+            return logical
     if kind.is_map(arrow):
-        entries = _entries(column)
-        return DictType(type_of_column(entries.field(0)), type_of_column(entries.field(1)))
-    if kind.is_list(arrow) or kind.is_large_list(arrow) or kind.is_fixed_size_list(arrow):
+        return DictType(*map(type_of_column, _entries(column)))
+    if _is_list(arrow):
         return ListType(type_of_column(pc.list_flatten(column)))
     if kind.is_struct(arrow):
-        flat = column if isinstance(column, pa.Array) else column.combine_chunks()
-        if isinstance(flat, pa.ChunkedArray):
-            flat = flat.chunk(0)
-        members = flat.drop_null().flatten()
-        return record_type({field.name: type_of_column(member) for field, member in zip(arrow, members, strict=True)})
-    raise SchemaError(f"no type stands for Arrow's {arrow}; cast the column to one that has one, or drop it")
+        members = column.drop_null().flatten()
+        return record_type({name: type_of_column(member) for name, member in zip(_names(arrow), members, strict=True)})
+    raise _unknown(arrow)
 
 
-def _entries(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> Any:
-    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    chunks = flat.chunks if isinstance(flat, pa.ChunkedArray) else [flat]
-    keys = pa.chunked_array([chunk.keys for chunk in chunks], type=column.type.key_type)
-    items = pa.chunked_array([chunk.items for chunk in chunks], type=column.type.item_type)
-    return pa.StructArray.from_arrays([keys.combine_chunks(), items.combine_chunks()], ["key", "value"])
+def _canonical(arrow: pa.DataType) -> pa.DataType:
+    """The Arrow type of the logical type that stands for an Arrow type; null stays null."""
+    if kind.is_null(arrow):
+        return arrow
+    if kind.is_dictionary(arrow):
+        return _canonical(arrow.value_type)
+    for test, logical in _SCALARS:
+        if test(arrow):
+            return logical.arrow
+    if kind.is_map(arrow):
+        return pa.map_(_canonical(arrow.key_type), _canonical(arrow.item_type))
+    if _is_list(arrow):
+        return pa.large_list(_canonical(arrow.value_type))
+    if kind.is_struct(arrow):
+        return pa.struct([(name, _canonical(arrow.field(i).type)) for i, name in enumerate(_names(arrow))])
+    raise _unknown(arrow)
+
+
+def _is_list(arrow: pa.DataType) -> bool:
+    # Not list views: Arrow casts a slice of one to other values.
+    return kind.is_list(arrow) or kind.is_large_list(arrow) or kind.is_fixed_size_list(arrow)
+
+
+def _names(arrow: pa.StructType) -> list[str]:
+    names = [field.name for field in arrow]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SchemaError(f"a struct has two members called {twice[0]!r}; rename one")
+    return names
+
+
+def _unknown(arrow: pa.DataType) -> SchemaError:
+    return SchemaError(f"no type stands for Arrow's {arrow}; cast the column to one that has one, or drop it")
+
+
+def _entries(column: Any) -> list[Any]:
+    """The keys and the items of all maps of a column, and of no map that was sliced away."""
+    arrow = column.type
+    entry = pa.struct([pa.field("key", arrow.key_type, nullable=False), pa.field("value", arrow.item_type)])
+    return pc.list_flatten(column.cast(pa.list_(entry))).flatten()  # type: ignore[no-any-return]
 
 
 def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -123,3 +163,57 @@ def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
             field.name in inner and _widens(inner[field.name], field.type) for field in wanted
         )
     return False
+
+
+def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
+    def fails(part: pa.ChunkedArray[Any]) -> bool:
+        try:
+            part.cast(logical.arrow)
+        except pa.ArrowInvalid:
+            return True
+        return False
+
+    try:
+        return column.cast(logical.arrow)
+    except pa.ArrowNotImplementedError as error:
+        raise SchemaError(f"expected a column of {logical.name}, found Arrow type {column.type}: {error}") from None
+    except pa.ArrowInvalid as error:
+        row = _first_row(column, fails)
+        raise ValueTypeError(
+            f"row {row}: expected {logical.name}, found a value without exact conversion: {error}"
+        ) from None
+
+
+def _fault(column: Any, logical: LogicalType) -> str | None:
+    """What is wrong with a column of the right Arrow type: nulls and points in time that its type does not have."""
+    inner = logical
+    if isinstance(logical, OptionalType):
+        inner = logical.inner
+    elif column.null_count:
+        return f"expected {logical.name}, found null; declare '{logical.name} | None' if there may be none"
+    if ends := _ENDS.get(inner):
+        least, most = (pa.scalar(end, inner.arrow) for end in ends)
+        if pc.any(pc.or_(pc.less(column, least), pc.greater(column, most))).as_py():
+            return f"expected {inner.name}, found one outside the years 1 to 9999"
+    faults = (_fault(member, kind) for member, kind in _members(column, inner))
+    return next((f"in {inner.name}: {fault}" for fault in faults if fault), None)
+
+
+def _members(column: Any, logical: LogicalType) -> list[tuple[Any, LogicalType]]:
+    """What the values of a column are made of: columns, and their types."""
+    match logical:
+        case ListType() | VariadicTupleType():
+            return [(pc.list_flatten(column), logical.item)]
+        case DictType():
+            return list(zip(_entries(column), (logical.key, logical.item), strict=True))
+        case TupleType():
+            return list(zip(column.drop_null().flatten(), logical.items, strict=True))
+        case RecordType():
+            return list(zip(column.drop_null().flatten(), logical.members.values(), strict=True))
+        case _:
+            return []
+
+
+def _first_row(column: pa.ChunkedArray[Any], fails: Callable[[pa.ChunkedArray[Any]], bool]) -> int:
+    """The first row of which ``fails`` is true, for what is true of a column as soon as it is of one row."""
+    return bisect_left(range(len(column)), True, key=lambda row: fails(column.slice(0, row + 1)))

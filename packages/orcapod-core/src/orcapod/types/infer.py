@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain
@@ -27,7 +28,7 @@ from orcapod.types.builtin import (
 )
 from orcapod.types.logical import LogicalType, OptionalType, registry
 
-__all__ = ["type_of_values"]
+__all__ = ["misfit", "type_of_values"]
 
 _SCALARS: dict[type, LogicalType] = {bool: BOOL, int: INT, float: FLOAT, str: STR, bytes: BYTES, date: DATE}
 
@@ -44,6 +45,25 @@ def type_of_values(values: Sequence[Any]) -> LogicalType:
     return _single(kinds, values)
 
 
+class _NothingToSee(SchemaError):
+    """There may be a type, but no value tells it."""
+
+
+def misfit(values: Sequence[Any]) -> int | None:
+    """The first row that cannot be of one type with the rows before it; None if there is no such row."""
+
+    def fits(rows: int) -> bool:
+        try:
+            type_of_values(values[:rows])
+        except SchemaError as error:
+            return isinstance(error, _NothingToSee)
+        return True
+
+    if fits(len(values)):
+        return None
+    return bisect_left(range(len(values)), True, key=lambda row: not fits(row + 1))
+
+
 def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
     if len(kinds) == 1:
         (kind,) = kinds
@@ -53,9 +73,10 @@ def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
         return FLOAT
     if any(hasattr(kind, "dtype") for kind in kinds):
         standard = [as_standard(value) for value in values]
-        return _single(set(map(type, standard)), standard)
+        if set(map(type, standard)) != kinds:
+            return type_of_values(standard)
     if not kinds:
-        raise SchemaError("there is no value to take the type from; declare it in data_schema")
+        raise _NothingToSee("there is no value to take the type from; declare it in data_schema")
     if all(issubclass(kind, datetime) for kind in kinds):
         aware = {value.utcoffset() is not None for value in values}
         if len(aware) == 2:

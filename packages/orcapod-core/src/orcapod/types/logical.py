@@ -164,6 +164,8 @@ registry = TypeRegistry()
 
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     """The error for a value that is not of its declared type."""
+    if value is None and not why:
+        return ValueTypeError(f"expected {expected}, found None; declare '{expected} | None' if there may be none")
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."

@@ -1,0 +1,27 @@
+from orcapod import databases, errors, executors, observers, operators, orchestrators, sources, types
+from orcapod.functions import CachedFunctionPod, FunctionPod, PythonPacketFunction, function_pod
+from orcapod.hashing import ContentHash
+from orcapod.nodes import RunResult
+from orcapod.pipeline import Pipeline
+from orcapod.records import ResultCache
+from orcapod.types import Schema
+
+__all__ = [
+    "CachedFunctionPod",
+    "ContentHash",
+    "FunctionPod",
+    "Pipeline",
+    "PythonPacketFunction",
+    "ResultCache",
+    "RunResult",
+    "Schema",
+    "databases",
+    "errors",
+    "executors",
+    "function_pod",
+    "observers",
+    "operators",
+    "orchestrators",
+    "sources",
+    "types",
+]

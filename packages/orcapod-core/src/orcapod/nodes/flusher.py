@@ -1,0 +1,70 @@
+"""``Flusher``: what is finished is stored within a second, whatever the run is waiting for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Flusher"]
+
+
+class Flusher:
+    """A thread that has what is finished stored, so that at most one interval of computing is ever lost.
+
+    Args:
+        interval: seconds between two rounds.
+
+    An error in a round ends the rounds, and is raised where the flusher is used next.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._stores: list[Callable[[], None]] = []
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
+
+    @contextmanager
+    def keeping(self, *stores: Callable[[], None]) -> Iterator[None]:
+        """Have these called in every round while the context lasts, the inner contexts' before the outer's."""
+        self.check()
+        self._stores[:0] = stores
+        try:
+            yield
+        finally:
+            for store in stores:
+                self._stores.remove(store)
+
+    def flush(self) -> None:
+        """One round, now."""
+        self.check()
+        for store in list(self._stores):
+            store()
+
+    def check(self) -> None:
+        """Raise what went wrong in a round."""
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if error is None:
+            self.check()
+
+    def _rounds(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.flush()
+            except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it
+                self._error = error
+                return

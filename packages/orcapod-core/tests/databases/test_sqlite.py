@@ -1,0 +1,180 @@
+"""``SQLiteDatabase`` is a store; its file is readable by other tools, and refuses files that are not its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from orcapod.databases import SQLiteDatabase
+from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.testing.database import DatabaseSuite
+
+
+class TestSQLiteDatabase(DatabaseSuite):
+    def make_database(self, folder: Path) -> SQLiteDatabase:
+        return SQLiteDatabase(folder / "run.db")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "run.db"
+
+
+def shell(file: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute(query).fetchall()
+        connection.commit()
+        return rows
+
+
+def test_other_tools_read_it(file: Path) -> None:
+    """One table per path, native columns, in the order added."""
+    with SQLiteDatabase(file) as database:
+        table = pa.table(
+            {
+                "id": ["b", "a"],
+                "n": pa.array([2, None], pa.int16()),
+                "x": [0.5, float("nan")],
+                "ok": [True, False],
+                "when": pa.array([1, 2], pa.timestamp("us", "UTC")),
+                "name": pa.array(["u", None]).dictionary_encode(),
+                "raw": [b"\x01", None],
+            }
+        )
+        database.at("_result").add_records(("double", "v1"), table)
+    rows = shell(file, 'SELECT * FROM "_result/double/v1" ORDER BY _row')
+    assert rows == [(1, "b", 2, 0.5, 1, 1, "u", b"\x01"), (2, "a", None, "NaN", 0, 2, None, None)]
+    assert shell(file, "SELECT path, table_name FROM _orcapod_paths") == [
+        ('["_result", "double", "v1"]', "_result/double/v1")
+    ]
+
+
+def test_the_order_survives_a_vacuum(file: Path) -> None:
+    with SQLiteDatabase(file) as database:
+        database.add_records(("p",), pa.table({"key": ["c", "b", "a", "d"]}))
+        database.delete_records(("p",), ["c"])
+    shell(file, "VACUUM")
+    with SQLiteDatabase(file) as database:
+        assert database.get_records(("p",))["key"].to_pylist() == ["b", "a", "d"]
+
+
+def test_what_is_declared(file: Path) -> None:
+    """Write-ahead log, explicit order, a unique key."""
+    with SQLiteDatabase(file) as database:
+        database.add_records(("p",), pa.table({"Key": ["a"], "key": [1], "_row": [2], "x": [0.5]}))
+        (sql,) = shell(file, "SELECT sql FROM sqlite_master WHERE name = 'p'")[0]
+        assert shell(file, "PRAGMA journal_mode") == [("wal",)]
+    assert sql == (
+        'CREATE TABLE "p" (_row INTEGER PRIMARY KEY, "Key" TEXT NOT NULL UNIQUE,'
+        ' "key~2" INTEGER, "_row~2" INTEGER, "x")'
+    )
+
+
+def test_a_newer_format_is_refused(file: Path) -> None:
+    SQLiteDatabase(file).close()
+    shell(file, "UPDATE _orcapod_format SET version = 99")
+    with pytest.raises(StoreVersionError, match="99.*up to 1.*upgrade"):
+        SQLiteDatabase(file)
+
+
+def test_a_file_of_another_kind_is_refused(file: Path) -> None:
+    file.write_text("these are notes of mine, by no means a database\n" * 100)
+    before = file.read_bytes()
+    with pytest.raises(DatabaseError, match="not a database"):
+        SQLiteDatabase(file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["_orcapod_paths", "_orcapod_format"])
+def test_tables_of_our_names_that_are_not_ours_are_refused(file: Path, name: str) -> None:
+    shell(file, f"CREATE TABLE {name} (something TEXT)")
+    with pytest.raises(DatabaseError, match="did not make"):
+        SQLiteDatabase(file)
+
+
+def test_tables_of_another_application_are_left_alone(file: Path) -> None:
+    shell(file, "CREATE TABLE samples (name TEXT)")
+    shell(file, "INSERT INTO samples VALUES ('mine')")
+    with SQLiteDatabase(file) as database:
+        assert database.list_paths() == []
+        database.add_records(("Samples",), pa.table({"key": ["k"]}))
+        assert database.list_paths() == [("Samples",)]
+    assert shell(file, "SELECT * FROM samples") == [("mine",)]
+    assert shell(file, 'SELECT key FROM "Samples~2"') == [("k",)]
+
+
+def test_a_place_where_no_file_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "run.db"):
+        with pytest.raises(DatabaseError, match="cannot open"):
+            SQLiteDatabase(path)
+
+
+def test_too_many_columns(file: Path) -> None:
+    """1,999 fit; one more is refused before anything is written, also when it comes later."""
+    with SQLiteDatabase(file) as database:
+        wide = pa.table({"key": ["k"], **{f"c{i}": [i] for i in range(1998)}})
+        database.add_records(("p",), wide)
+        assert database.get_records(("p",)).equals(wide)
+        for path, table in ((("q",), wide.append_column("d", [[1]])), (("p",), pa.table({"key": ["l"], "d": [1]}))):
+            with pytest.raises(RecordSchemaError, match="at most 1999.*found 2000"):
+                database.add_records(path, table)
+        assert database.get_records(("p",)).num_rows == 1
+
+
+def test_unions_are_refused_by_name(file: Path) -> None:
+    union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    with SQLiteDatabase(file) as database:
+        with pytest.raises(RecordSchemaError, match="p: column 'u'.*union"):
+            database.add_records(("p",), pa.table({"key": ["a"], "u": union}))
+        assert database.list_paths() == []
+
+
+def test_a_write_that_fails_is_an_error_and_leaves_nothing(file: Path) -> None:
+    with SQLiteDatabase(file) as database:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        shell(
+            file,
+            "CREATE TRIGGER full BEFORE INSERT ON p WHEN new.key = 'c' BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
+        with pytest.raises(DatabaseError, match="disk full"):
+            database.add_records(("p",), pa.table({"key": ["b", "c"], "new": [1, 2]}))
+        assert database.get_records(("p",)).to_pylist() == [{"key": "a"}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_may_not_use_it(file: Path) -> None:
+    with SQLiteDatabase(file) as database:
+        child = os.fork()
+        if child == 0:
+            try:
+                database.list_paths()
+            except DatabaseError as error:
+                os._exit(0 if "forked" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert database.list_paths() == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_forgotten_store_is_closed(file: Path) -> None:
+    database = SQLiteDatabase(file)
+    database.add_records(("p",), pa.table({"key": ["a"]}))
+    del database
+    gc.collect()
+    assert not file.with_name("run.db-wal").exists()
+    assert shell(file, "SELECT key FROM p") == [("a",)]
+
+
+def test_home_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with SQLiteDatabase("~/lab.db") as database:
+        assert database.to_config()["path"] == str(tmp_path / "lab.db")
+    assert repr(database.at("a", "b")) == f"SQLiteDatabase('{tmp_path}/lab.db', at a/b)"
