@@ -1,5 +1,12 @@
 from orcapod import databases, errors, executors, observers, operators, orchestrators, sources, types
-from orcapod.functions import CachedFunctionPod, FunctionPod, PythonPacketFunction, function_pod
+from orcapod.functions import (
+    CachedFunctionPod,
+    FunctionPod,
+    NodeConfig,
+    PipelineConfig,
+    PythonPacketFunction,
+    function_pod,
+)
 from orcapod.hashing import ContentHash
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
@@ -10,7 +17,9 @@ __all__ = [
     "CachedFunctionPod",
     "ContentHash",
     "FunctionPod",
+    "NodeConfig",
     "Pipeline",
+    "PipelineConfig",
     "PythonPacketFunction",
     "ResultCache",
     "RunResult",

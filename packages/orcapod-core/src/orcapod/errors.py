@@ -11,13 +11,17 @@
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
+    ├── ConfigError (ValueError)             an option that has no meaning
     ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
+    │   ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
+    │   └── WorkerDiedError                  a packet whose worker process died
     └── PluginError (LookupError)            a name that no installed package provides
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
 """
 
 __all__ = [
+    "ConfigError",
     "DatabaseError",
     "DuplicateKeyError",
     "ExecutionError",
@@ -25,12 +29,14 @@ __all__ = [
     "InputValidationError",
     "LabelError",
     "OrcapodError",
+    "PacketTimeoutError",
     "PipelineError",
     "PluginError",
     "RecordSchemaError",
     "SchemaError",
     "StoreVersionError",
     "ValueTypeError",
+    "WorkerDiedError",
 ]
 
 
@@ -80,6 +86,18 @@ class StoreVersionError(DatabaseError, OSError):
 
 class ExecutionError(OrcapodError, RuntimeError):
     """An executor that cannot do what it was asked."""
+
+
+class ConfigError(OrcapodError, ValueError):
+    """An option that has no meaning; says what was found and what there is to choose from."""
+
+
+class PacketTimeoutError(ExecutionError, TimeoutError):
+    """A packet that took longer than its node allows."""
+
+
+class WorkerDiedError(ExecutionError):
+    """A packet whose worker process died: killed, crashed, or ended by the function itself."""
 
 
 class PluginError(OrcapodError, LookupError):

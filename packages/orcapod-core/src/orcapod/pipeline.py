@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -14,19 +15,19 @@ from uuid import uuid4
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.errors import LabelError, PipelineError
 from orcapod.executors import LocalExecutor
-from orcapod.functions import ErrorPolicy, PodStream, checked_policy
+from orcapod.functions import ErrorPolicy, PipelineConfig, PodStream, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
 from orcapod.observers import NoOpObserver
 from orcapod.operators import OperatorStream
-from orcapod.orchestrators import SyncPipelineOrchestrator
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
 from orcapod.records import Environment, RunLedger, RunRecord
 from orcapod.streams import DerivedStream, Stream, recording
 
 __all__ = ["Pipeline"]
 
-_FLUSH_SECONDS = 1.0
+Orchestrator = SyncPipelineOrchestrator | AsyncPipelineOrchestrator
 
 
 class Pipeline:
@@ -42,6 +43,7 @@ class Pipeline:
         result_database: where computed packets are kept, unscoped, so that pipelines may share them; with
             the other records if None.
         auto_compile: compile whenever the block is left, so that mistakes show there.
+        config: how packets are run where nobody says otherwise.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Pipeline:
         result_database: Database | str | os.PathLike[str] | None = None,
         *,
         auto_compile: bool = False,
+        config: PipelineConfig | None = None,
     ) -> None:
+        self.config = config or PipelineConfig()
         self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
         if not self.name or not all(isinstance(part, str) and part for part in self.name):
             raise PipelineError(f"found the name {name!r}, expected a non-empty string, or several")
@@ -111,13 +115,13 @@ class Pipeline:
 
     def run(
         self,
-        orchestrator: SyncPipelineOrchestrator | None = None,
+        orchestrator: Orchestrator | None = None,
         *,
         execution_engine: PythonFunctionExecutorProtocol | None = None,
         execution_engine_opts: Mapping[str, Any] | None = None,
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
-        flush_interval: float = _FLUSH_SECONDS,
+        flush_interval: float | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
 
@@ -133,20 +137,77 @@ class Pipeline:
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             DatabaseError: something could not be stored.
         """
-        self.compile()
         driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
-        with Flusher(flush_interval) as flusher:
-            run = Run(
-                run_id=str(uuid4()),
-                observer=observer if observer is not None else NoOpObserver(),
-                error_policy=checked_policy(error_policy or driver.error_policy),
-                engine=execution_engine,
-                engine_options=execution_engine_opts or {},
-                flusher=flusher,
-            )
-            flushed = (run.observer.flush, self.result_database.flush, self._records.flush)
-            with flusher.keeping(*flushed), _Recorded(self, run, type(driver).__name__):
-                driver.run(list(self._nodes.values()), run)
+        return self._run(
+            driver, self._begun(driver, execution_engine, execution_engine_opts, observer, error_policy, flush_interval)
+        )
+
+    async def run_async(
+        self,
+        orchestrator: Orchestrator | None = None,
+        *,
+        execution_engine: PythonFunctionExecutorProtocol | None = None,
+        execution_engine_opts: Mapping[str, Any] | None = None,
+        observer: ExecutionObserver | None = None,
+        error_policy: ErrorPolicy | None = None,
+        flush_interval: float | None = None,
+    ) -> RunResult:
+        """The same, awaited: async functions run in the caller's event loop, all else beside it.
+
+        Args:
+            orchestrator: what walks the nodes; an ``AsyncPipelineOrchestrator`` if None.
+            execution_engine: as for ``run``, and so are the others.
+            execution_engine_opts: see ``run``.
+            observer: see ``run``.
+            error_policy: see ``run``.
+            flush_interval: see ``run``.
+
+        Raises:
+            asyncio.CancelledError: the awaiting task was cancelled; what was finished is stored.
+        """
+        import asyncio  # noqa: PLC0415  # whoever awaits has loaded it
+
+        driver = orchestrator if orchestrator is not None else AsyncPipelineOrchestrator()
+        run = self._begun(driver, execution_engine, execution_engine_opts, observer, error_policy, flush_interval)
+        run.loop = asyncio.get_running_loop()
+        ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
+        try:
+            return await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            run.stop.set()
+            await asyncio.wait([ending])
+            raise
+
+    def _begun(
+        self,
+        driver: Orchestrator,
+        engine: PythonFunctionExecutorProtocol | None,
+        engine_options: Mapping[str, Any] | None,
+        observer: ExecutionObserver | None,
+        error_policy: ErrorPolicy | None,
+        flush_interval: float | None,
+    ) -> Run:
+        return Run(
+            run_id=str(uuid4()),
+            observer=observer if observer is not None else NoOpObserver(),
+            error_policy=checked_policy(error_policy or driver.error_policy),
+            engine=engine,
+            engine_options=engine_options or {},
+            flusher=Flusher(self.config.flush_interval if flush_interval is None else flush_interval),
+            config=self.config.node,
+            labels=tuple(self.nodes),
+            overlapping=driver.overlapping,
+        )
+
+    def _run(self, driver: Orchestrator, run: Run) -> RunResult:
+        stores = (run.observer.flush, self.result_database.flush, self._records.flush)
+        with ExitStack() as stack:
+            stack.enter_context(run.flusher)
+            stack.enter_context(run.flusher.keeping(*stores))
+            stack.enter_context(_Recorded(self, run, type(driver).__name__))
+            if run.engine is not None:
+                stack.enter_context(run.engine)
+            driver.run(list(self._nodes.values()), run)
         return run.result()
 
     def __getitem__(self, label: str) -> Node:

@@ -22,7 +22,7 @@ def rows():
             "idx": [0, 1, 2],
             "key": ["a", None, "c"],
             "day": [date(2024, 1, number) for number in (1, 2, 3)],
-            "weight": [0.5, 1.0, 2.0],
+            "weight": [0.5, 1.0, None],
             "x": [10, 11, 12],
         }
     )

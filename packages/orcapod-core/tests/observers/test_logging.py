@@ -91,6 +91,26 @@ def test_one_write_per_path(database, rows, monkeypatch):
     assert len(written) == 2
 
 
+def test_one_write_for_all_views_of_a_path(database, rows, monkeypatch):
+    """Another run of the node, rows of other chunks, other tags."""
+    written = []
+    add = database.add_records
+    monkeypatch.setattr(database, "add_records", lambda path, table: written.append(path) or add(path, table))
+    observer = started(database)
+    other = next(iter(_other_source().iter_packets()))
+    for run_id in ("run-1", "run-2"):
+        observer.on_run_start(run_id)
+        view = observer.contextualize("h", "label", node_path=("p",))
+        for row in [rows[2], other, next(iter(_other_source(2).iter_packets())), rows[1]]:
+            view.create_packet_logger(*row).record(**QUIET)
+    logs = observer.get_logs()
+    assert written == [("_log", "p")]
+    assert logs["__run_id"].to_pylist() == ["run-1"] * 4 + ["run-2"] * 4
+    assert logs["idx"].to_pylist() == ["2", None, None, "1"] * 2
+    assert logs["flag"].to_pylist() == [None, "True", "2", None] * 2
+    assert logs["weight"].to_pylist() == [None, None, None, "1.0"] * 2
+
+
 def test_where_rows_go(database, rows):
     """To the path of the logger, else of the view, else to a place made of what is known."""
     observer = started(database)
@@ -149,8 +169,8 @@ def test_logs_of_all_nodes_in_the_order_of_time(database, rows):
     assert len(set(logs["__log_id"].to_pylist())) == 3
 
 
-def _other_source():
-    return DictSource([{"flag": True, "y": 1}], tag_columns=["flag"], source_id="other")
+def _other_source(flag=True):
+    return DictSource([{"flag": flag, "y": 1}], tag_columns=["flag"], source_id="other")
 
 
 def test_logs_can_be_asked_for_by_run_and_label(database, rows):

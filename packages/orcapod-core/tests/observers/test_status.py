@@ -60,7 +60,7 @@ def test_failures_say_why(view, rows):
     assert view.get_status()["__error"].to_pylist() == ["ZeroDivisionError: division by zero"]
 
 
-def test_a_packet_that_runs_when_the_buffer_is_flushed_is_seen_running_once(view, rows):
+def test_a_packet_that_runs_when_the_buffer_is_flushed_is_seen_running_once(view, rows, database):
     """At the time it was started, also if it is flushed again and again."""
     slow, fast = rows[:2]
     view.on_packet_start("label", *slow)
@@ -68,6 +68,7 @@ def test_a_packet_that_runs_when_the_buffer_is_flushed_is_seen_running_once(view
     view.on_packet_end("label", *fast, fast[1], cached=False)
     view.flush()
     view.flush()
+    assert sorted(database.get_records(("_status", "f", "x"))["__state"].to_pylist()) == ["RUNNING", "SUCCESS"]
     assert states(view) == [("0", "RUNNING"), ("1", "SUCCESS")]
     view.on_packet_end("label", *slow, slow[1], cached=False)
     assert states(view) == [("0", "RUNNING"), ("1", "SUCCESS"), ("0", "SUCCESS")]

@@ -147,11 +147,12 @@ class Chunk:
         if origin.column is None:
             return made
         ending = pa.scalar(SEPARATOR + origin.column, pa.large_string())
-        if pa.types.is_large_list(made.type):
+        if isinstance(made, pa.LargeListArray):
             texts = pc.binary_join_element_wise(made.flatten(), ending, _NOTHING)
-            lengths = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(made.value_lengths())])
-            return pa.LargeListArray.from_arrays(lengths, texts)
-        return pc.binary_join_element_wise(made, ending, _NOTHING)
+            ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(made.value_lengths())])
+            return pa.LargeListArray.from_arrays(ends, texts)
+        joined: pa.Array[Any] = pc.binary_join_element_wise(made, ending, _NOTHING)
+        return joined
 
     def table(self, columns: Columns = None) -> pa.Table:
         """The rows as an Arrow table of tags, then packet columns, with the columns asked for."""
@@ -186,7 +187,7 @@ class Chunk:
             chunks = [chunk.spelled_out() for chunk in chunks]
             first = chunks[0]
         names = first.batch.schema.names
-        batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])
+        batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
 
 

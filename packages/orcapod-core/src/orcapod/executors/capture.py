@@ -287,9 +287,6 @@ class _LogRouter(logging.Handler):
         self._keep_back = keep_back
         self.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
 
-    def createLock(self) -> None:  # noqa: N802  # logging's own name
-        self.lock = None  # appending to a list needs none, and a fork finds none held
-
     def emit(self, record: logging.LogRecord) -> None:
         call = _here()
         if call is None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Any
 
-__all__ = ["is_async", "run_to_end"]
+__all__ = ["background_loop", "is_async", "run_to_end"]
 
 _INTERRUPTED_SECONDS = 1.0
 
@@ -23,6 +23,11 @@ _Outcome = tuple[Any, BaseException | None]
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether calling it gives a coroutine: an ``async def``, a partial of one, or an object called like one."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def background_loop() -> Any:
+    """The one asyncio event loop of this process that runs in a thread of its own."""
+    return _background().loop
 
 
 def run_to_end(awaitable: Awaitable[Any]) -> Any:

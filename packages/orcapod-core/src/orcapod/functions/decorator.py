@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, Protocol, TypeVar, cast
+from dataclasses import replace
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from orcapod.functions.node_config import NodeConfig
 from orcapod.functions.packet_function import Identity, PythonPacketFunction
 from orcapod.functions.pod import FunctionPod
 
@@ -30,6 +32,10 @@ def function_pod(
     identity: Identity = "code",
     depends_on: Sequence[object] = (),
     label: str | None = None,
+    node_config: NodeConfig | None = None,
+    max_concurrency: int | None = None,
+    retries: int | None = None,
+    timeout: float | None = None,
 ) -> Callable[[Callable[P, R_co]], PodFunction[P, R_co]]:
     """Give a typed function a ``pod``, to be applied to streams; the function itself stays as it is.
 
@@ -41,17 +47,25 @@ def function_pod(
             refers to, part of its identity; ``version`` trusts the author to change the major version.
         depends_on: functions, classes or values that belong to its identity and that code does not show.
         label: what its nodes are called; its name if None.
+        node_config: how its packets are run; the pipeline's defaults if None.
+        max_concurrency: how many packets may be computed at once; takes the place of what ``node_config`` says.
+        retries: how often a packet that fails is tried again; likewise.
+        timeout: after how many seconds a packet is given up; likewise.
 
     Raises:
         SchemaError: types are missing, or are such that no column can have them.
+        ConfigError: a number makes no sense.
     """
+    given = {"max_concurrency": max_concurrency, "retries": retries, "timeout": timeout}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = replace(node_config or NodeConfig(), **options) if options else node_config
 
     def give(function: Callable[P, R_co]) -> PodFunction[P, R_co]:
         packet_function = PythonPacketFunction(
             function, output_keys, name=name, version=version, identity=identity, depends_on=depends_on
         )
         podded = cast(PodFunction[P, R_co], function)
-        podded.pod = FunctionPod(packet_function, label=label)
+        podded.pod = FunctionPod(packet_function, label=label, node_config=config)
         return podded
 
     return give

@@ -14,9 +14,10 @@ import pyarrow as pa
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
+from orcapod.functions.captured import Captured
 from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
-from orcapod.protocols import PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
+from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri
 from orcapod.types import LogicalType, Schema
 
@@ -199,16 +200,39 @@ class PythonPacketFunction:
             return self.accept(self.direct_call(kwargs))
         if logger is None:
             return self.accept(executor.execute_callable(self.function, kwargs))
-        captured = _Captured()
+        captured = Captured()
         try:
-            accepted = self.accept(executor.execute_callable(self.function, kwargs, logger=captured))
+            returned = executor.execute_callable(self.function, kwargs, logger=captured)
+        except BaseException:
+            logger.record(**captured.fields)
+            raise
+        return self._concluded(returned, captured.fields, logger)
+
+    def conclude(self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None) -> tuple[Any, ...]:
+        """The outputs of a call that was made elsewhere, in the form that Arrow stores.
+
+        Raises:
+            ValueTypeError: an output is not of its declared type.
+            BaseException: whatever the function raised, as itself.
+        """
+        if outcome.error is not None:
+            if logger is not None:
+                logger.record(**outcome.captured)
+            raise outcome.error
+        return self._concluded(outcome.value, outcome.captured, logger)
+
+    def _concluded(
+        self, returned: Any, captured: dict[str, Any], logger: PacketExecutionLoggerProtocol | None
+    ) -> tuple[Any, ...]:
+        try:
+            return self.accept(returned)
         except BaseException as error:
-            if captured.fields.get("success"):  # it returned, but what it returned was refused
-                captured.fields |= {"success": False, "traceback": "".join(traceback.format_exception_only(error))}
+            if captured.get("success"):  # it returned, but what it returned was refused
+                captured |= {"success": False, "traceback": "".join(traceback.format_exception_only(error))}
             raise
         finally:
-            logger.record(**captured.fields)
-        return accepted
+            if logger is not None:
+                logger.record(**captured)
 
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
         """The function's own result, in this thread, with nothing captured."""
@@ -236,15 +260,3 @@ class PythonPacketFunction:
             except ValueTypeError as error:
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
         return tuple(stored)
-
-
-class _Captured:
-    """Holds what an executor captured until it is known whether the outputs are accepted."""
-
-    __slots__ = ("fields",)
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-
-    def record(self, **kwargs: object) -> None:
-        self.fields |= kwargs

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
+from orcapod.functions.node_config import NodeConfig
 from orcapod.functions.packet_function import PythonPacketFunction
-from orcapod.functions.step import Cache, Step
+from orcapod.functions.step import Step
+from orcapod.functions.work import Cache, Task
 from orcapod.operators import Join
 from orcapod.protocols import (
     Database,
@@ -33,6 +35,7 @@ class FunctionPod(Producer):
         packet_function: what makes the packets.
         label: what its nodes are called; the function's name if None.
         executor: where it runs when it is used outside a pipeline.
+        node_config: how its packets are run; the pipeline's defaults if None.
     """
 
     def __init__(
@@ -41,8 +44,10 @@ class FunctionPod(Producer):
         *,
         label: str | None = None,
         executor: PythonFunctionExecutorProtocol | None = None,
+        node_config: NodeConfig | None = None,
     ) -> None:
         self.packet_function = packet_function
+        self.node_config = node_config
         self.label = label or packet_function.name
         self.executor = executor
 
@@ -103,7 +108,7 @@ class CachedFunctionPod(FunctionPod):
     """
 
     def __init__(self, pod: FunctionPod, database: Database) -> None:
-        super().__init__(pod.packet_function, label=pod.label, executor=pod.executor)
+        super().__init__(pod.packet_function, label=pod.label, executor=pod.executor, node_config=pod.node_config)
         self._database = database
 
     def cache(self) -> Cache:
@@ -163,14 +168,12 @@ class _OneLogger(NoOpObserver):
 
 
 def _step(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> Step:
+    function = pod.packet_function
     return Step(
-        pod.packet_function,
-        pod.packet_function.fingerprint(),
-        schema,
-        cache=cache,
-        entries=NoEntries(),
+        Task(function, function.fingerprint(), schema, cache, NoEntries()),
         executor=pod.executor,
         observer=observer,
         label=pod.label,
         error_policy="fail_fast",
+        config=pod.node_config or NodeConfig(),
     )

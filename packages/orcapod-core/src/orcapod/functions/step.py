@@ -1,68 +1,47 @@
-"""``Step``: a packet function at work on a stream. What a function node does is written here, once.
+"""``Step``: a packet function at work on a stream, one call after the other.
 
-A chunk on its way through a function is a ``Work``: all its rows are looked up at once, the missing
-ones are computed one by one, and what is finished is stored and given on, in the order of the rows.
-Nothing here waits for anything but the executor, so the two orchestrators drive the same code.
+What a function node does is written here and in ``Work``, once; a ``Crew`` makes the same calls many at a
+time. Nothing here waits for anything but the executor.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any
 
-import pyarrow as pa
+from orcapod.datagrams import Chunk, LazyPacket, Packet, Tag, regroup
+from orcapod.functions.node_config import ErrorPolicy, NodeConfig
+from orcapod.functions.work import Task, Work
+from orcapod.protocols import (
+    ExecutionObserver,
+    PacketExecutionLoggerProtocol,
+    PythonFunctionExecutorProtocol,
+    RecordPath,
+)
 
-from orcapod.datagrams import Chunk, LazyPacket, Packet, StreamSchema, Tag, regroup
-from orcapod.errors import ExecutionError
-from orcapod.functions.packet_function import PythonPacketFunction
-from orcapod.hashing import ContentHash
-from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
-from orcapod.records import RECORD_ID, Result, maker_name, record_ids, tabulated
-
-__all__ = ["Cache", "Entries", "ErrorPolicy", "PacketError", "Step", "Work", "checked_policy"]
+__all__ = ["Attempt", "Keeping", "PacketError", "Step", "backoff"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
 _HAND_ON_SECONDS = 0.05
-_MANY = 64
+_LONGEST_PAUSE = 10.0
 
-ErrorPolicy = Literal["continue", "fail_fast"]
-"""What a failed packet does to a run: it is left out, or it ends the run."""
+Keeping = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Given a function that stores what is finished, has it called now and then while the context lasts."""
 
 
-def _nobody(store: Callable[[], None]) -> AbstractContextManager[None]:
+def _nobody(store: Callable[[], None]) -> AbstractContextManager[None]:  # noqa: ARG001  # nobody calls it
     return nullcontext()
 
 
-def checked_policy(policy: str) -> ErrorPolicy:
-    """The error policy of that name.
-
-    Raises:
-        ExecutionError: there is none.
-    """
-    if policy not in get_args(ErrorPolicy):
-        raise ExecutionError(f"found error_policy {policy!r}, expected one of {get_args(ErrorPolicy)}")
-    return cast(ErrorPolicy, policy)
-
-
-class Cache(Protocol):
-    """Where results are looked up and kept."""
-
-    def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...
-
-    def store(self, results: Sequence[Result]) -> pa.Table: ...
-
-
-class Entries(Protocol):
-    """Where it is kept which rows the results stand for."""
-
-    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None: ...
+def backoff(attempt: int) -> float:
+    """Seconds to wait after a failed attempt, the first being 0: 0.1, 0.2, 0.4, ... at most 10."""
+    return min(0.1 * 2.0**attempt, _LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,52 +66,54 @@ class PacketError:
         return f"{self.node_label}({tag}): {last}"
 
 
+class Attempt:
+    """One packet on its way: where it stands, and who writes down what it says."""
+
+    __slots__ = ("logger", "number", "packet", "row", "tag", "work")
+
+    def __init__(self, work: Work, row: int) -> None:
+        self.work = work
+        self.row = row
+        self.tag = Tag(work.chunk, row)
+        self.packet = Packet(work.chunk, row)
+        self.number = 0
+        self.logger: PacketExecutionLoggerProtocol | None = None
+
+
 @dataclass
 class Step:
     """A packet function at work on a stream.
 
     Attributes:
-        function: what is computed.
-        fingerprint: of its code, as it is now.
-        schema: of the rows that it gives.
-        cache: where results are looked up and kept.
-        entries: where it is kept which rows they stand for.
+        task: what is computed, and where it is kept.
         executor: where the function runs; in this thread, with nothing captured, if None.
         observer: who is told; already contextualized.
         label: what the node is called.
         path: where its logs go.
         error_policy: what a failed packet does.
+        config: how packets are run.
         counts: how many packets were ``computed``, ``cached`` and ``failed``.
         errors: the packets that failed.
     """
 
-    function: PythonPacketFunction
-    fingerprint: ContentHash
-    schema: StreamSchema
-    cache: Cache
-    entries: Entries
+    task: Task
     executor: PythonFunctionExecutorProtocol | None
     observer: ExecutionObserver
     label: str
     path: RecordPath = ()
     error_policy: ErrorPolicy = "continue"
+    config: NodeConfig = field(default_factory=NodeConfig)
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
 
-    def run(
-        self,
-        chunks: Iterable[Chunk],
-        *,
-        keeping: Callable[[Callable[[], None]], AbstractContextManager[None]] = _nobody,
-    ) -> Iterator[Chunk]:
+    def run(self, chunks: Iterable[Chunk], *, keeping: Keeping = _nobody) -> Iterator[Chunk]:
         """Chunks of results for chunks of input, in the order of the rows.
 
         Args:
             chunks: the input.
-            keeping: given a function that stores what is finished, has it called now and then.
+            keeping: has what is finished stored while a call is being made.
         """
-        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
-            work = Work(self, self._admitted(chunk))
+        for work in self.works(chunks):
             with keeping(work.store):
                 try:
                     yield from self._computed(work)
@@ -142,167 +123,89 @@ class Step:
     def known(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """The results that are there already; nothing is computed or told."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
-            work = Work(self, _without(chunk, self.function.refused(chunk)))
-            rows = [row for row in range(work.chunk.num_rows) if work.has(row)]
-            if rows:
+            work = Work(self.task, _without(chunk, self.task.function.refused(chunk)), self._cached)
+            if rows := work.known():
                 yield work.results(rows)
 
-    def _computed(self, work: Work) -> Iterator[Chunk]:
-        given = 0
-        last = time.monotonic()
-        for row, kwargs in work.calls():
-            if work.has(row):
-                continue  # the same packet stood further up in this chunk
-            self.compute(work, row, kwargs)
-            if (now := time.monotonic()) - last > _HAND_ON_SECONDS:
-                yield from work.settled(given, row + 1)
-                given, last = row + 1, now
-        yield from work.settled(given, work.chunk.num_rows)
+    def works(self, chunks: Iterable[Chunk]) -> Iterator[Work]:
+        """The chunks as work, in suitable portions; what the function cannot be given has failed."""
+        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
+            refused = self.task.function.refused(chunk)
+            for row, error in refused.items():
+                tag, packet = Tag(chunk, row), Packet(chunk, row)
+                self.observer.on_packet_start(self.label, tag, packet)
+                self._failed(tag, packet, error)
+            yield Work(self.task, _without(chunk, refused), self._cached)
 
-    def compute(self, work: Work, row: int, kwargs: dict[str, Any]) -> None:
-        """Compute one packet and tell of it."""
-        tag, packet = Tag(work.chunk, row), Packet(work.chunk, row)
-        self.observer.on_packet_start(self.label, tag, packet)
-        logger = self.observer.create_packet_logger(tag, packet, pipeline_path=self.path)
-        started = time.perf_counter()
-        try:
-            stored = self.function.call(kwargs, executor=self.executor, logger=logger)
-        except BaseException as error:
-            self.observer.on_packet_crash(self.label, tag, packet, error)
-            if not isinstance(error, Exception | SystemExit):
-                raise  # an interrupt is no failure of the packet
-            work.fail(row)
-            self._failed(tag, packet, error)
-            return
-        result = work.finish(row, stored, time.perf_counter() - started)
+    def begin(self, attempt: Attempt) -> None:
+        """Tell that a packet is being computed, and get a logger for it; another one for every further try."""
+        if not attempt.number:
+            self.observer.on_packet_start(self.label, attempt.tag, attempt.packet)
+        attempt.logger = self.observer.create_packet_logger(attempt.tag, attempt.packet, pipeline_path=self.path)
+
+    def succeed(self, attempt: Attempt, stored: tuple[Any, ...], seconds: float) -> None:
+        """Take a result, and tell of it."""
+        work, row = attempt.work, attempt.row
+        result = work.finish(row, stored, seconds)
         self.counts["computed"] += 1
         shown = LazyPacket(lambda: work.one(row, result))
-        self.observer.on_packet_end(self.label, tag, packet, shown, cached=False)
+        self.observer.on_packet_end(self.label, attempt.tag, attempt.packet, shown, cached=False)
+
+    def crash(self, attempt: Attempt, error: BaseException) -> bool:
+        """Take an exception, and say whether to try again; tell of it if not.
+
+        Raises:
+            BaseException: the exception, if it is an interrupt, or if the first failure ends the run.
+        """
+        is_failure = isinstance(error, Exception | SystemExit)
+        if is_failure and attempt.number < self.config.retries:
+            attempt.number += 1
+            return True
+        if not is_failure:
+            self.observer.on_packet_crash(self.label, attempt.tag, attempt.packet, error)
+            raise error
+        attempt.work.fail(attempt.row)
+        self._failed(attempt.tag, attempt.packet, error)
+        return False
+
+    def _computed(self, work: Work) -> Iterator[Chunk]:
+        last = time.monotonic()
+        missing = work.missing()
+        for row, kwargs in zip(missing, work.arguments(missing) if missing else (), strict=True):
+            if work.has(row):
+                continue  # the same packet stood further up in this chunk
+            self._compute(Attempt(work, row), kwargs)
+            if (now := time.monotonic()) - last > _HAND_ON_SECONDS:
+                yield from work.settled(in_order=True)
+                last = now
+        yield from work.settled(in_order=True)
+
+    def _compute(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:
+        while True:
+            self.begin(attempt)
+            started = time.perf_counter()
+            try:
+                stored = self.task.function.call(kwargs, executor=self.executor, logger=attempt.logger)
+            except BaseException as error:  # noqa: BLE001  # an interrupt goes on from crash
+                if not self.crash(attempt, error):
+                    return
+                time.sleep(backoff(attempt.number - 1))
+                (kwargs,) = attempt.work.arguments([attempt.row])
+            else:
+                self.succeed(attempt, stored, time.perf_counter() - started)
+                return
 
     def _failed(self, tag: Tag, packet: Packet, error: BaseException) -> None:
         self.counts["failed"] += 1
         self.errors.append(PacketError(self.label, tag, packet, error))
+        self.observer.on_packet_crash(self.label, tag, packet, error)
         if self.error_policy == "fail_fast":
             raise error
 
-    def _admitted(self, chunk: Chunk) -> Chunk:
-        """The rows that the function can be given; the others have failed."""
-        refused = self.function.refused(chunk)
-        for row, error in refused.items():
-            tag, packet = Tag(chunk, row), Packet(chunk, row)
-            self.observer.on_packet_start(self.label, tag, packet)
-            self.observer.on_packet_crash(self.label, tag, packet, error)
-            self._failed(tag, packet, error)
-        return _without(chunk, refused)
-
-
-class Work:
-    """A chunk on its way through a packet function."""
-
-    def __init__(self, step: Step, chunk: Chunk) -> None:
-        self.chunk = chunk
-        self._step = step
-        self._hashes = step.function.packet_hashes(chunk)
-        self._ids = record_ids(step.function.uri, step.fingerprint, self._hashes)
-        self._lock = threading.Lock()
-        self._finished: set[bytes] = set()
-        self._computed: set[int] = set()
-        self._failed: set[int] = set()
-        self._waiting: list[Result] = []
-        self._kept = [step.cache.lookup(list(dict.fromkeys(self._ids)))]
-        self._place = _places(self._kept[0], 0)
-        self._cached = frozenset(self._place)
-
-    def calls(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The rows without a result, and the arguments to compute it from."""
-        missing = [row for row, key in enumerate(self._ids) if key not in self._cached]
-        if missing:
-            part = self.chunk if len(missing) == len(self._ids) else self.chunk.take(missing)
-            yield from zip(missing, self._step.function.arguments(part), strict=True)
-
-    def has(self, row: int) -> bool:
-        """Whether there is a result for a row."""
-        key = self._ids[row]
-        return key in self._finished or key in self._place
-
-    def finish(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
-        """Take the result of a row."""
-        result = Result(self._ids[row], self._hashes[row], stored, seconds)
-        self._finished.add(result.record_id)
-        self._computed.add(row)
-        self._waiting.append(result)
-        return result
-
-    def fail(self, row: int) -> None:
-        """Take it that a row has no result, even if an equal one gets one."""
-        self._failed.add(row)
-
-    def store(self) -> None:
-        """Keep what is finished and not yet kept. Any thread may call this at any time."""
-        with self._lock:
-            count = len(self._waiting)
-            if not count:
-                return
-            kept = self._step.cache.store(self._waiting[:count])
-            del self._waiting[:count]
-            start = sum(table.num_rows for table in self._kept)
-            self._kept.append(kept)
-            if len(self._kept) > _MANY:
-                self._kept = [pa.concat_tables(self._kept).combine_chunks()]
-            self._place |= _places(kept, start)
-
-    def settled(self, start: int, stop: int) -> Iterator[Chunk]:
-        """Keep the results of the rows from ``start`` up to ``stop``, and give them on."""
-        self.store()
-        rows = [row for row in range(start, stop) if self._ids[row] in self._place and row not in self._failed]
-        if not rows:
-            return
-        whole = len(rows) == self.chunk.num_rows
-        self._step.entries.add(
-            self.chunk if whole else self.chunk.take(rows),
-            self._ids if whole else [self._ids[row] for row in rows],
-            fresh=not self._cached,
-        )
-        made = self.results(rows)
-        self._tell_cached(rows, made)
-        yield made
-
-    def results(self, rows: Sequence[int]) -> Chunk:
-        """The results of rows that have one."""
-        table = pa.concat_tables(self._kept)
-        places = [self._place[self._ids[row]] for row in rows]
-        inputs = self.chunk if len(rows) == self.chunk.num_rows else self.chunk.take(rows)
-        if places != list(range(table.num_rows)):
-            table = table.take(pa.array(places, pa.int64()))
-        return self._given(inputs, table.combine_chunks(), [self._ids[row] for row in rows])
-
-    def one(self, row: int, result: Result) -> Chunk:
-        """The result of one row, before it was kept."""
-        table = tabulated([result], self._step.function.signature.outputs)
-        return self._given(self.chunk.slice(row, 1), table, [result.record_id])
-
-    def _given(self, inputs: Chunk, table: pa.Table, ids: Sequence[bytes]) -> Chunk:
-        schema = self._step.schema
-        columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
-        columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
-        uri = self._step.function.uri
-        maker = pa.array([maker_name(uri, key) for key in ids], pa.large_string())
-        return Chunk.made_by(schema, columns, maker, schema.packets)
-
-    def _tell_cached(self, rows: Sequence[int], made: Chunk) -> None:
-        step = self._step
-        cached = [(at, row) for at, row in enumerate(rows) if row not in self._computed]
-        for at, row in cached:
-            tag, packet = Tag(self.chunk, row), Packet(self.chunk, row)
-            step.observer.on_packet_end(step.label, tag, packet, Packet(made, at), cached=True)
-        step.counts["cached"] += len(cached)
+    def _cached(self, tag: Tag, packet: Packet, result: Packet) -> None:
+        self.counts["cached"] += 1
+        self.observer.on_packet_end(self.label, tag, packet, result, cached=True)
 
 
 def _without(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
     return chunk.take([row for row in range(chunk.num_rows) if row not in rows]) if rows else chunk
-
-
-def _places(results: pa.Table, start: int) -> dict[bytes, int]:
-    """Where each record stands, counted from ``start``."""
-    keys: list[Any] = results.column(RECORD_ID).to_pylist()
-    return {key: at for at, key in enumerate(keys, start)}

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError
-from orcapod.functions import PodStream, Step
+from orcapod.functions import Crew, Intake, NodeConfig, PodStream, Step, Task
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.operators import OperatorStream
 from orcapod.protocols import (
+    CallSession,
+    ConcurrentExecutorProtocol,
     Database,
     ExecutionObserver,
     NoOpObserver,
@@ -25,7 +27,7 @@ __all__ = ["FunctionNode", "OperatorNode", "SourceNode"]
 class SourceNode(Node):
     """A stream that comes from outside the pipeline: a source, or a node of another pipeline."""
 
-    def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
+    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
         return self.stream.chunks()
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
@@ -37,8 +39,8 @@ class OperatorNode(Node):
 
     stream: OperatorStream
 
-    def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
-        return self.stream.made_of(inputs)
+    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
+        return self.stream.driven(intake.inputs())
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         return self.stream.made_of(inputs)
@@ -58,6 +60,7 @@ class FunctionNode(Node):
 
     Attributes:
         executor: where the function runs; once set, it holds against the one that a run is given.
+        node_config: how its packets are run; the pipeline's defaults if None.
     """
 
     stream: PodStream
@@ -78,6 +81,7 @@ class FunctionNode(Node):
         self._records = records
         self._default_executor = executor
         self._own_executor: PythonFunctionExecutorProtocol | None = None
+        self.node_config = stream.producer.node_config
         self._function = stream.producer.packet_function
         self.path = node_path(self._function.uri, self.pipeline_hash())
 
@@ -110,14 +114,40 @@ class FunctionNode(Node):
             )
         return executor
 
-    def work(self, inputs: Sequence[Iterable[Chunk]], run: Run) -> Iterator[Chunk]:
-        (chunks,) = inputs
+    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
         observer = run.observer.contextualize(str(self.pipeline_hash()), self.label, node_path=self.path)
         with self.executor_for(run) as executor:
             step = self._step(run.run_id, executor, observer)
             step.error_policy = run.error_policy
+            step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
-            yield from step.run(chunks, keeping=run.flusher.keeping)
+            session = self._session(executor, intake, step.config, run)
+            if session is None:
+                yield from step.run(intake.chunks(), keeping=run.flusher.keeping)
+            else:
+                crew = Crew(step, intake, session, in_order=not run.overlapping)
+                yield from crew.run(keeping=run.flusher.keeping)
+
+    def _session(
+        self, executor: PythonFunctionExecutorProtocol, intake: Intake, config: NodeConfig, run: Run
+    ) -> CallSession | None:
+        """Who makes the calls; None where they are best made here, one after the other."""
+        function = self._function.function
+        concurrency, timeout = config.max_concurrency, config.timeout
+        if isinstance(executor, ConcurrentExecutorProtocol):
+            own = executor.open_session(function, intake.deliver, concurrency=concurrency, timeout=timeout)
+            if own is not None:
+                return own
+        if not run.overlapping and timeout is None:
+            return None
+        # It loads asyncio, which takes longer than most of orcapod.
+        from orcapod.functions.sessions import local_session  # noqa: PLC0415
+
+        if not run.overlapping:
+            concurrency = 1
+        return local_session(
+            executor, function, intake.deliver, concurrency=concurrency, timeout=timeout, loop=run.loop
+        )
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
@@ -125,12 +155,7 @@ class FunctionNode(Node):
 
     def _step(self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver) -> Step:
         function, fingerprint = self._function, self._function.fingerprint()
-        cache = ResultCache(
-            self._results,
-            result_path(function.uri),
-            function.signature.outputs,
-            code=str(fingerprint),
-            run_id=run_id,
-        )
-        entries = EntryLog(self._records, self.path)
-        return Step(function, fingerprint, self.schema, cache, entries, executor, observer, self.label, self.path)
+        outputs = function.signature.outputs
+        cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
+        task = Task(function, fingerprint, self.schema, cache, EntryLog(self._records, self.path))
+        return Step(task, executor, observer, self.label, self.path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from orcapod.errors import PipelineError
-from orcapod.functions import ErrorPolicy, PacketError, Step
+from orcapod.functions import ErrorPolicy, NodeConfig, PacketError, Step
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
@@ -25,6 +26,11 @@ class Run:
         engine: where functions run, for this run; None leaves it to the nodes.
         engine_options: options of the engine, or of the nodes' own executors where there is none.
         flusher: has what is finished stored.
+        config: how packets are run in nodes without a configuration of their own.
+        labels: of all nodes, each behind what it is made of.
+        overlapping: whether nodes run at the same time, and the calls of a node too.
+        loop: the asyncio event loop where async functions run; None for one of orcapod's own.
+        stop: set when the run is to end before its time.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
     """
@@ -35,14 +41,20 @@ class Run:
     engine: PythonFunctionExecutorProtocol | None
     engine_options: Mapping[str, Any]
     flusher: Flusher
+    config: NodeConfig
+    labels: tuple[str, ...]
+    overlapping: bool = False
+    loop: Any = None
+    stop: Event = field(default_factory=Event)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
 
     def result(self) -> RunResult:
         """What the run did so far."""
         states = ("computed", "cached", "failed")
-        counts = {label: {state: step.counts[state] for state in states} for label, step in self.steps.items()}
-        return RunResult(self.run_id, tuple(error for step in self.steps.values() for error in step.errors), counts)
+        steps = {label: self.steps[label] for label in self.labels if label in self.steps}
+        counts = {label: {state: step.counts[state] for state in states} for label, step in steps.items()}
+        return RunResult(self.run_id, tuple(error for step in steps.values() for error in step.errors), counts)
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,7 +9,15 @@ from orcapod.operators.columns import (
     SelectTagColumns,
 )
 from orcapod.operators.join import Join
-from orcapod.operators.operator import Machine, Operator, OperatorStream, RowwiseOperator, drive
+from orcapod.operators.operator import (
+    InputEvent,
+    Machine,
+    Operator,
+    OperatorStream,
+    RowwiseOperator,
+    drive,
+    in_turn,
+)
 from orcapod.operators.rows import DropNulls, Filter
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "DropPacketColumns",
     "DropTagColumns",
     "Filter",
+    "InputEvent",
     "Join",
     "Machine",
     "MapPackets",
@@ -27,4 +36,5 @@ __all__ = [
     "SelectPacketColumns",
     "SelectTagColumns",
     "drive",
+    "in_turn",
 ]

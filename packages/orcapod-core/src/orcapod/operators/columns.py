@@ -87,7 +87,9 @@ class _MapOperator(RowwiseOperator):
         taken = [self.names.get(name, name) for name in mine] + list(others)
         for old, new in self.names.items():
             if not isinstance(new, str) or not new or new.startswith("_"):
-                raise SchemaError(f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_'")
+                raise SchemaError(
+                    f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_'"
+                )
             if taken.count(new) > 1:
                 raise SchemaError(f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}")
 

@@ -169,12 +169,17 @@ def _check_roles(schema: StreamSchema, tags: dict[str, Any], packets: dict[str, 
                 f"Join: packet column {name!r} is in two of the streams; rename one with map_packets, "
                 "drop one with drop_packet_columns, or use MergeJoin"
             )
-    for name in [*(name for name in schema.packets if name in tags), *(name for name in schema.tags if name in packets)]:
+    for name in [
+        *(name for name in schema.packets if name in tags),
+        *(name for name in schema.tags if name in packets),
+    ]:
         raise SchemaError(f"Join: column {name!r} is a tag in one stream and data in another; rename one of them")
 
 
 def _shared(name: str, first: Any, second: Any) -> Any:
     one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
     if one.hash_name != two.hash_name:
-        raise SchemaError(f"Join: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one")
+        raise SchemaError(
+            f"Join: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one"
+        )
     return min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types

@@ -10,7 +10,7 @@ from orcapod.datagrams import Chunk, StreamSchema, regroup
 from orcapod.errors import SchemaError
 from orcapod.streams import DerivedStream, Producer, Stream
 
-__all__ = ["Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive"]
+__all__ = ["InputEvent", "Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive", "in_turn"]
 
 _PUSH_ROWS = 65_536
 _PUSH_BYTES = 256 * 2**20
@@ -82,7 +82,11 @@ class OperatorStream(DerivedStream):
     producer: Operator
 
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return drive(self.producer.machine(self.inputs), inputs)
+        return self.driven(in_turn(inputs))
+
+    def driven(self, events: Iterable[InputEvent]) -> Iterator[Chunk]:
+        """Its rows, given those of its inputs in whatever order they come."""
+        return drive(self.producer.machine(self.inputs), events)
 
 
 class RowwiseOperator(Operator):
@@ -109,9 +113,19 @@ class _Rowwise(Machine):
         return []
 
 
-def drive(machine: Machine, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-    """Push whole inputs through a machine, one after the other."""
+InputEvent = tuple[int, Chunk | None]
+"""A chunk of the input of that index; None for its end."""
+
+
+def in_turn(inputs: Sequence[Iterable[Chunk]]) -> Iterator[InputEvent]:
+    """Whole inputs, one after the other, in large chunks."""
     for index, chunks in enumerate(inputs):
         for chunk in regroup(chunks, rows=_PUSH_ROWS, size=_PUSH_BYTES):
-            yield from machine.push(index, chunk)
-        yield from machine.close(index)
+            yield index, chunk
+        yield index, None
+
+
+def drive(machine: Machine, events: Iterable[InputEvent]) -> Iterator[Chunk]:
+    """What a machine gives for what comes."""
+    for index, chunk in events:
+        yield from machine.close(index) if chunk is None else machine.push(index, chunk)

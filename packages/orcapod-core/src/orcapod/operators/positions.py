@@ -81,4 +81,5 @@ def _text(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array[Any]:
         else column
         for column in columns
     ]
-    return pc.binary_join_element_wise(*texts, separator)
+    joined: pa.Array[Any] = pc.binary_join_element_wise(*texts, separator)
+    return joined

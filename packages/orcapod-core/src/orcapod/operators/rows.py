@@ -67,7 +67,7 @@ class Filter(RowwiseOperator):
         return chunk if len(kept) == chunk.num_rows else chunk.take(kept)
 
     def _expression(self, columns: Schema) -> Expression:
-        tests = [] if self.predicate is None else [self.predicate]
+        tests: list[Expression] = [] if self.predicate is None else [self.predicate]
         for name, value in self.constraints.items():
             kind = columns.types[name]
             if value is None:
@@ -117,6 +117,9 @@ class DropNulls(RowwiseOperator):
 
 def _expression_structure(expression: Expression) -> object:
     """What an expression says: its text, and its literals, whose types the text leaves out and whose ends it cuts."""
-    _, (serialized,) = expression.__reduce__()  # type: ignore[misc]  # a file of one row, a column for every literal
+    reduced: Any = expression.__reduce__()
+    ((serialized,),) = reduced[1:]  # a file of one row, with a column for every literal
     literals = pa.ipc.open_file(serialized).get_batch(0).columns
-    return str(expression), [(str(column.type), column.is_valid()[0].as_py(), encode(column)[0].as_py()) for column in literals]
+    return str(expression), [
+        (str(column.type), column.is_valid()[0].as_py(), encode(column)[0].as_py()) for column in literals
+    ]

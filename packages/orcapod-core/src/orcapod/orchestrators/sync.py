@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from orcapod.datagrams import Chunk
-from orcapod.functions import ErrorPolicy
+from orcapod.functions import ErrorPolicy, Supply, checked_policy
 from orcapod.nodes import Node, Run
 
 __all__ = ["SyncPipelineOrchestrator"]
@@ -18,17 +18,22 @@ class SyncPipelineOrchestrator:
     Args:
         error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
             exception.
+
+    Raises:
+        ConfigError: an error policy that there is not.
     """
 
+    overlapping = False
+
     def __init__(self, *, error_policy: ErrorPolicy = "continue") -> None:
-        self.error_policy = error_policy
+        self.error_policy = checked_policy(error_policy)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
         """Execute the nodes; what is between them is kept as long as a node still reads it."""
         readers = Counter(part for node in nodes for part in node.inputs)
         rows: dict[Node, list[Chunk]] = {}
         for node in nodes:
-            made = node.execute([rows[part] for part in node.inputs], run=run)
+            made = node.execute(Supply([rows[part] for part in node.inputs]), run=run)
             if readers[node]:
                 rows[node] = list(made)
             else:

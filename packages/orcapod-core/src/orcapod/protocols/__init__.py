@@ -2,6 +2,11 @@
 
 from orcapod.protocols.database import Database, Key, OnConflict, RecordPath
 from orcapod.protocols.executor import (
+    Call,
+    CallSession,
+    ConcurrentExecutorProtocol,
+    Deliver,
+    Outcome,
     PacketExecutionLoggerProtocol,
     PacketFunctionExecutorProtocol,
     PythonFunctionExecutorProtocol,
@@ -10,11 +15,16 @@ from orcapod.protocols.noop import NoOpObserver
 from orcapod.protocols.observer import ExecutionObserver
 
 __all__ = [
+    "Call",
+    "CallSession",
+    "ConcurrentExecutorProtocol",
     "Database",
+    "Deliver",
     "ExecutionObserver",
     "Key",
     "NoOpObserver",
     "OnConflict",
+    "Outcome",
     "PacketExecutionLoggerProtocol",
     "PacketFunctionExecutorProtocol",
     "PythonFunctionExecutorProtocol",

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
-__all__ = ["PacketExecutionLoggerProtocol", "PacketFunctionExecutorProtocol", "PythonFunctionExecutorProtocol"]
+__all__ = [
+    "Call",
+    "CallSession",
+    "ConcurrentExecutorProtocol",
+    "Deliver",
+    "Outcome",
+    "PacketExecutionLoggerProtocol",
+    "PacketFunctionExecutorProtocol",
+    "PythonFunctionExecutorProtocol",
+]
 
 
 @runtime_checkable
@@ -74,4 +84,76 @@ class PythonFunctionExecutorProtocol(PacketFunctionExecutorProtocol, Protocol):
         logger: PacketExecutionLoggerProtocol | None = None,
     ) -> Awaitable[Any]:
         """The same, awaited."""
+        ...
+
+
+class Call(NamedTuple):
+    """One call to be made: what tells it from the others of its session, its arguments, and whether to capture."""
+
+    key: int
+    kwargs: Mapping[str, Any]
+    capture: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one call ended.
+
+    Attributes:
+        key: of the call.
+        value: what the function returned, if it did.
+        error: what it raised, as itself, or what happened to it instead.
+        captured: what a logger is to record; empty where nothing was captured.
+        seconds: how long it took.
+    """
+
+    key: int
+    value: Any = None
+    error: BaseException | None = None
+    captured: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Deliver = Callable[[Outcome], None]
+"""Where a session hands over outcomes, as they come, from any thread; never blocks."""
+
+
+class CallSession(Protocol):
+    """Calls of one function, made concurrently somewhere else."""
+
+    concurrency: int
+    """How many calls are made at once, at the most."""
+
+    def submit(self, batch: Sequence[Call]) -> None:
+        """Take calls that are best made in one place, one after the other; never blocks.
+
+        The outcome of each is delivered as soon as it is there. One that dies takes no other with it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; what is still being computed is given up, and delivers nothing any more."""
+        ...
+
+
+@runtime_checkable
+class ConcurrentExecutorProtocol(PythonFunctionExecutorProtocol, Protocol):
+    """An executor that makes many calls at once: in a pool of processes, on a cluster."""
+
+    def open_session(
+        self,
+        fn: Callable[..., Any],
+        deliver: Deliver,
+        *,
+        concurrency: int | None,
+        timeout: float | None,
+    ) -> CallSession | None:
+        """A session for the calls of one function; None where this executor makes one call after the other.
+
+        Args:
+            fn: the function.
+            deliver: where outcomes go.
+            concurrency: how many calls may be made at once; None leaves it to the executor.
+            timeout: after how many seconds a call is given up; None for never.
+        """
         ...

@@ -70,9 +70,13 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
     for row, found in enumerate(rows):
         if not isinstance(found, Mapping):
             kind = type(found).__qualname__
-            raise InputValidationError(f"{named}: row {row} is of type {kind}, expected a dict of column names to values")
+            raise InputValidationError(
+                f"{named}: row {row} is of type {kind}, expected a dict of column names to values"
+            )
         if found.keys() != rows[0].keys():
-            missing, extra = (sorted(keys, key=repr) for keys in (rows[0].keys() - found.keys(), found.keys() - rows[0].keys()))
+            missing, extra = (
+                sorted(keys, key=repr) for keys in (rows[0].keys() - found.keys(), found.keys() - rows[0].keys())
+            )
             raise InputValidationError(
                 f"{named}: row {row} differs from row 0: missing {missing}, extra {extra}; "
                 "give every row the same columns, with None where there is no value"

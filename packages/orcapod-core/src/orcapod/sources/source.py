@@ -58,7 +58,9 @@ class Source(Stream):
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
-        self._table = pa.table({name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()})
+        self._table = pa.table(
+            {name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()}
+        )
         self._record_id_column = record_id_column
         if record_id_column is not None:
             self._check_record_ids(self._table.column(record_id_column), record_id_column)
@@ -82,7 +84,7 @@ class Source(Stream):
     def chunks(self) -> Iterator[Chunk]:
         for start in range(0, self._table.num_rows, _CHUNK_ROWS):
             part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
-            columns = {name: part.column(name).chunk(0) for name in self._table.column_names}
+            columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
             records = self._record_ids(columns, start, part.num_rows)
             maker = pc.binary_join_element_wise(
                 pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
@@ -114,12 +116,11 @@ class Source(Stream):
 
     def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
         if self._record_id_column is None:
-            numbers = counted(start, length)
-            return pc.binary_join_element_wise(
-                pa.scalar("row_", pa.large_string()), numbers.cast(pa.large_string()), _NOTHING
-            )
-        prefix = pa.scalar(f"{self._record_id_column}=", pa.large_string())
-        return pc.binary_join_element_wise(prefix, self._as_text(columns[self._record_id_column]), _NOTHING)
+            prefix, names = "row_", counted(start, length).cast(pa.large_string())
+        else:
+            prefix, names = f"{self._record_id_column}=", self._as_text(columns[self._record_id_column])
+        ids: pa.Array[Any] = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_string()), names, _NOTHING)
+        return ids
 
     def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
         name = self._record_id_column or ""
@@ -145,9 +146,7 @@ class Source(Stream):
         if record_id_column is not None and record_id_column not in columns:
             raise self._invalid(f"record_id_column {record_id_column!r} is not there; found columns {names}")
 
-    def _typed(
-        self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]
-    ) -> Schema:
+    def _typed(self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]) -> Schema:
         types: dict[str, LogicalType] = {}
         for name, column in columns.items():
             if name in declared:

@@ -286,9 +286,7 @@ class DictType(LogicalType):
 
     def restore(self, stored: Any) -> Any:
         items = stored.items() if isinstance(stored, dict) else stored
-        return {
-            self.key.restore(key): None if item is None else self.item.restore(item) for key, item in items
-        }
+        return {self.key.restore(key): None if item is None else self.item.restore(item) for key, item in items}
 
 
 class RecordType(LogicalType):
@@ -405,7 +403,7 @@ def _dict(annotation: Any) -> LogicalType:
 
 
 for _scalar in (BOOL, INT, FLOAT, STR, BYTES, DATE):
-    registry.register(_scalar.python, lambda annotation, made=_scalar: made)
+    registry.register(_scalar.python, lambda annotation, made=_scalar: made)  # type: ignore[misc]  # the default binds it
 registry.register(datetime, lambda annotation: DATETIME)
 registry.register(list, _list)
 registry.register(tuple, _tuple)

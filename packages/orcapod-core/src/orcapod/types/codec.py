@@ -62,8 +62,7 @@ def encode(array: pa.Array[Any]) -> pa.Array[Any]:
     if pa.types.is_struct(type_):
         return _present(array, _encode_fields(array))
     if pa.types.is_map(type_):
-        entry = pa.struct([pa.field("key", type_.key_type, nullable=False), pa.field("value", type_.item_type)])
-        return _encode_map(array.cast(pa.list_(entry)))
+        return _present(array, _encode_maps(array))
     if is_list_like(type_):
         return _present(array, _encode_lists(array))
     raise SchemaError(f"values of the type {type_} have no canonical bytes; use a struct with one nullable field each")
@@ -196,12 +195,17 @@ def _encode_fields(array: Any) -> pa.Array[Any]:
     return _joined(*parts) if parts else _empties(len(array))
 
 
-def _encode_map(array: Any) -> pa.Array[Any]:
-    keys, items = array.flatten().flatten()
-    entries = _joined(encode(keys), *_tagged(_plain(items)))
-    counts = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
-    blocks = _blocks(entries, _sums(counts))
-    return _present(array, _joined(_words(counts), blocks))
+def _encode_maps(array: Any) -> pa.Array[Any]:
+    entry = pa.struct([pa.field("key", array.type.key_type), pa.field("item", array.type.item_type)])
+    entries = pa.StructArray.from_arrays([array.keys, array.items], fields=list(entry))
+    buffers = array.buffers()[
+        :2
+    ]  # not a cast to lists: of slices with fixed-size lists in them it makes invalid arrays
+    lists: Any = pa.Array.from_buffers(pa.list_(entry), len(array), buffers, -1, array.offset, [entries])
+    counts = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
+    keys, items = lists.flatten().flatten()
+    blocks = _blocks(_joined(encode(keys), *_tagged(_plain(items))), _sums(counts))
+    return _joined(_words(counts), blocks)
 
 
 def _blocks(payloads: pa.Array[Any], offsets: pa.Array[Any]) -> pa.Array[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as kind
 
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.builtin import (
     AWARE_DATETIME,
@@ -31,8 +31,6 @@ from orcapod.types.builtin import (
 from orcapod.types.logical import LogicalType, OptionalType
 
 __all__ = ["conform", "type_of_column"]
-
-_Column = pa.ChunkedArray | pa.Array
 
 _SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
     (kind.is_boolean, BOOL),
@@ -75,7 +73,9 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
         ValueTypeError: a value has no exact conversion, or is null where the type allows none.
         SchemaError: columns of this Arrow type are no columns of the logical type.
     """
-    chunked = _plain(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    chunked: pa.ChunkedArray[Any] = _plain(
+        column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    )
     if chunked.type != logical.arrow:
         if not _widens(_canonical(chunked.type), logical.arrow):
             raise SchemaError(f"expected a column of {logical.name}, found Arrow type {chunked.type}")
@@ -108,7 +108,7 @@ def _type_of_values(column: Any) -> LogicalType:
     raise _unknown(arrow)
 
 
-def _canonical(arrow: pa.DataType) -> pa.DataType:
+def _canonical(arrow: Any) -> pa.DataType:
     """The Arrow type of the logical type that stands for an Arrow type; null stays null."""
     if kind.is_null(arrow):
         return arrow
@@ -131,7 +131,7 @@ def _is_list(arrow: pa.DataType) -> bool:
     return kind.is_list(arrow) or kind.is_large_list(arrow) or kind.is_fixed_size_list(arrow)
 
 
-def _names(arrow: pa.StructType) -> list[str]:
+def _names(arrow: Any) -> list[str]:
     names = [field.name for field in arrow]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SchemaError(f"a struct has two members called {twice[0]!r}; rename one")
@@ -179,6 +179,8 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
         raise SchemaError(f"expected a column of {logical.name}, found Arrow type {column.type}: {error}") from None
     except pa.ArrowInvalid as error:
         row = _first_row(column, fails)
+        if row == len(column):
+            return column.take(counted(0, row)).cast(logical.arrow)
         raise ValueTypeError(
             f"row {row}: expected {logical.name}, found a value without exact conversion: {error}"
         ) from None
@@ -216,4 +218,5 @@ def _members(column: Any, logical: LogicalType) -> list[tuple[Any, LogicalType]]
 
 def _first_row(column: pa.ChunkedArray[Any], fails: Callable[[pa.ChunkedArray[Any]], bool]) -> int:
     """The first row of which ``fails`` is true, for what is true of a column as soon as it is of one row."""
-    return bisect_left(range(len(column)), True, key=lambda row: fails(column.slice(0, row + 1)))
+    # Taken, not sliced: Arrow casts the items of lists that were sliced away, too.
+    return bisect_left(range(len(column)), True, key=lambda row: fails(column.take(counted(0, row + 1))))

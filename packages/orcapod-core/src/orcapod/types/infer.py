@@ -39,13 +39,18 @@ def type_of_values(values: Sequence[Any]) -> LogicalType:
     Raises:
         SchemaError: they are of several types, of none that is known, or there is none to look at.
     """
-    kinds = set(map(type, values))
+    kinds = set(map(_scalar_of, set(map(type, values))))
     if NoneType in kinds:
         return OptionalType(_single(kinds - {NoneType}, [value for value in values if value is not None]))
     return _single(kinds, values)
 
 
-class _NothingToSee(SchemaError):
+def _scalar_of(kind: type) -> type:
+    """The scalar type of which a kind of value is a subclass, or the kind itself."""
+    return next((base for base in kind.__mro__ if base in _SCALARS or base is datetime), kind)
+
+
+class _NoValueError(SchemaError):
     """There may be a type, but no value tells it."""
 
 
@@ -56,7 +61,7 @@ def misfit(values: Sequence[Any]) -> int | None:
         try:
             type_of_values(values[:rows])
         except SchemaError as error:
-            return isinstance(error, _NothingToSee)
+            return isinstance(error, _NoValueError)
         return True
 
     if fits(len(values)):
@@ -76,7 +81,7 @@ def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
         if set(map(type, standard)) != kinds:
             return type_of_values(standard)
     if not kinds:
-        raise _NothingToSee("there is no value to take the type from; declare it in data_schema")
+        raise _NoValueError("there is no value to take the type from; declare it in data_schema")
     if all(issubclass(kind, datetime) for kind in kinds):
         aware = {value.utcoffset() is not None for value in values}
         if len(aware) == 2:

@@ -57,7 +57,7 @@ class LogicalType(ABC):
         """A column of values that ``accept`` gave."""
         return pa.array(values, type=self.arrow)
 
-    def to_python(self, column: pa.Array[Any]) -> list[Any]:
+    def to_python(self, column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
         """The values of a column, every one a fresh object."""
         values = column.to_pylist()
         if self.plain:

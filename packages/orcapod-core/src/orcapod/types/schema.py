@@ -28,9 +28,7 @@ class Schema(Mapping[str, Any]):
     __slots__ = ("_types",)
 
     def __init__(self, columns: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self._types: dict[str, LogicalType] = {
-            name: registry.resolve(kind) for name, kind in dict(columns).items()
-        }
+        self._types: dict[str, LogicalType] = {name: registry.resolve(kind) for name, kind in dict(columns).items()}
 
     @property
     def types(self) -> Mapping[str, LogicalType]:

@@ -1,0 +1,151 @@
+"""``Crew``: a packet function at work on a stream, many calls at a time.
+
+One thread takes events, chunks to compute and outcomes of calls, and does everything but the calls. Calls
+go out in batches that take about as long as it takes to send them somewhere to be worth it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import count
+
+from orcapod.datagrams import Chunk
+from orcapod.functions.intake import Intake, Signal
+from orcapod.functions.step import Attempt, Keeping, Step, backoff
+from orcapod.functions.work import Work
+from orcapod.protocols import Call, CallSession, Outcome
+
+__all__ = ["Crew"]
+
+_BATCH_SECONDS = 0.05
+_LARGEST_BATCH = 1000
+_HAND_ON_SECONDS = 0.05
+
+
+class Crew:
+    """A step whose calls are made by a session.
+
+    Args:
+        step: what is done with each packet before and after its call.
+        intake: where chunks and outcomes come from.
+        session: who makes the calls; its outcomes go to the intake.
+        in_order: whether rows are given on in their order.
+    """
+
+    def __init__(self, step: Step, intake: Intake, session: CallSession, *, in_order: bool) -> None:
+        self._step = step
+        self._intake = intake
+        self._session = session
+        self._in_order = in_order
+        self._works: deque[Work] = deque()
+        self._queue: deque[Attempt] = deque()
+        self._same: dict[bytes, list[Attempt]] = {}
+        self._flying: dict[int, Attempt] = {}
+        self._pausing: list[tuple[float, int, Attempt]] = []
+        self._keys = count()
+        self._seconds = _BATCH_SECONDS
+
+    def run(self, *, keeping: Keeping) -> Iterator[Chunk]:
+        """Chunks of results for the chunks of the intake."""
+        with keeping(self._store):
+            try:
+                yield from self._events()
+            finally:
+                self._session.close()
+                self._store()
+
+    def _events(self) -> Iterator[Chunk]:
+        is_open = True
+        given = time.monotonic()
+        while is_open or self._works:
+            self._submit()
+            hungry = is_open and len(self._queue) < self._batch() * self._session.concurrency
+            match self._intake.take(hungry=hungry, timeout=self._patience(given)):
+                case Outcome() as outcome:
+                    self._conclude(outcome)
+                case Signal.OVER:
+                    is_open = False
+                case (_, Chunk() as chunk):
+                    for work in self._step.works([chunk]):
+                        self._accept(work)
+            if time.monotonic() - given > _HAND_ON_SECONDS or not self._flying:
+                yield from self._settled()
+                given = time.monotonic()
+
+    def _accept(self, work: Work) -> None:
+        self._works.append(work)
+        for row in work.missing():
+            attempt = Attempt(work, row)
+            if (same := self._same.get(work.record_id(row))) is not None:
+                same.append(attempt)  # it is being computed already
+            else:
+                self._same[work.record_id(row)] = []
+                self._queue.append(attempt)
+
+    def _batch(self) -> int:
+        return max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
+
+    def _submit(self) -> None:
+        while self._pausing and self._pausing[0][0] <= time.monotonic():
+            self._queue.appendleft(heapq.heappop(self._pausing)[2])
+        batch = self._batch()
+        # A second batch for everyone, where one is soon done, so that nobody waits for the next.
+        room = self._session.concurrency * batch * (1 if batch == 1 else 2)
+        while self._queue and len(self._flying) + batch <= room:
+            attempts = [self._queue.popleft() for _ in range(min(batch, len(self._queue)))]
+            self._session.submit(self._calls(attempts))
+
+    def _calls(self, attempts: list[Attempt]) -> list[Call]:
+        calls = []
+        at = 0
+        while at < len(attempts):
+            work, first = attempts[at].work, at
+            while at < len(attempts) and attempts[at].work is work:
+                at += 1
+            part = attempts[first:at]
+            for attempt, kwargs in zip(part, work.arguments([each.row for each in part]), strict=True):
+                self._step.begin(attempt)
+                key = next(self._keys)
+                self._flying[key] = attempt
+                calls.append(Call(key, kwargs, attempt.logger is not None))
+        return calls
+
+    def _conclude(self, outcome: Outcome) -> None:
+        attempt = self._flying.pop(outcome.key)
+        self._seconds = 0.9 * self._seconds + 0.1 * outcome.seconds
+        try:
+            stored = self._step.task.function.conclude(outcome, attempt.logger)
+        except BaseException as error:  # noqa: BLE001  # an interrupt goes on from crash
+            if self._step.crash(attempt, error):
+                due = time.monotonic() + backoff(attempt.number - 1)
+                heapq.heappush(self._pausing, (due, next(self._keys), attempt))
+            elif same := self._same.pop(attempt.work.record_id(attempt.row)):
+                self._same[attempt.work.record_id(attempt.row)] = same[1:]
+                self._queue.append(same[0])  # an equal packet has its own try
+            return
+        self._step.succeed(attempt, stored, outcome.seconds)
+        for other in self._same.pop(attempt.work.record_id(attempt.row)):
+            if other.work is not attempt.work:
+                other.work.adopt(attempt.work.result(attempt.row))
+
+    def _patience(self, given: float) -> float | None:
+        """How long nothing may happen before something has to be done."""
+        waits = [_HAND_ON_SECONDS - (time.monotonic() - given)] if self._flying else []
+        if self._pausing:
+            waits.append(self._pausing[0][0] - time.monotonic())
+        return max(0.0, min(waits)) if waits else None
+
+    def _settled(self) -> Iterator[Chunk]:
+        for work in list(self._works):
+            yield from work.settled(in_order=self._in_order)
+            if work.is_done:
+                self._works.remove(work)
+            elif self._in_order:
+                return
+
+    def _store(self) -> None:
+        for work in list(self._works):
+            work.store()

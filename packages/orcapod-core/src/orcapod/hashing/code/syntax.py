@@ -1,0 +1,258 @@
+"""What the syntax tree of a function or a class says, without what does not matter.
+
+Comments, docstrings, formatting, annotations that nothing reads and code for type checkers do not count;
+nor does what the versions of Python parse differently.
+"""
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Literal
+
+from orcapod.hashing.canonical import canonical_bytes
+from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, statements, written
+
+__all__ = ["MUTATORS", "Change", "Syntax", "read_class", "read_function"]
+
+MUTATORS = frozenset({
+    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft", "fill",
+    "insert", "intersection_update", "move_to_end", "pop", "popitem", "popleft", "put", "remove", "resize",
+    "reverse", "rotate", "setdefault", "sort", "subtract", "symmetric_difference_update", "update",
+})  # fmt: skip
+_NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_params"})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Code that changes what a path leads to: its contents, or what its last name is bound to."""
+
+    path: NamePath
+    what: Literal["contents", "binding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """What is written in a function or a class.
+
+    Attributes:
+        digest: of the normalised tree, or of the code object where there is no source.
+        references: paths that begin outside, in the order in which they are written.
+        uses: paths that begin at a parameter.
+        changes: what it visibly changes outside, or through a parameter.
+        hints: paths in the annotations of a class, which need not exist when the code runs.
+        bound: names that a class body binds.
+        imports: what the file around it imports by ``from module import name``.
+    """
+
+    digest: bytes
+    references: tuple[NamePath, ...] = ()
+    uses: tuple[NamePath, ...] = ()
+    changes: tuple[Change, ...] = ()
+    hints: tuple[NamePath, ...] = ()
+    bound: frozenset[str] = frozenset()
+    imports: Mapping[str, Imported] = field(default_factory=dict)
+
+
+def read_function(node: Function, imports: Mapping[str, Imported]) -> Syntax:
+    """What a function says; its name, decorators and defaults are met as objects."""
+    reader = _Reader()
+    reader.write_inside(node)
+    return reader.syntax(imports)
+
+
+def read_class(node: ast.ClassDef, imports: Mapping[str, Imported]) -> Syntax:
+    """What a class says; its bases, methods and inner classes are met as objects."""
+    reader = _Reader()
+    reader.write([node.decorator_list, node.keywords])
+    scope = reader.enter(node.body, is_class=True)
+    reader.write([item for item in statements(node.body) if not isinstance(item, ast.ClassDef | Function)])
+    return reader.syntax(imports, frozenset(scope.bound))
+
+
+class _Reader:
+    """Writes a tree down as text, and notes what it refers to and what it changes."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._scopes: list[Scope] = []
+        self._references: dict[NamePath, None] = {}
+        self._uses: dict[NamePath, None] = {}
+        self._changes: dict[Change, None] = {}
+        self._hints: dict[NamePath, None] = {}
+
+    def syntax(self, imports: Mapping[str, Imported], bound: frozenset[str] = frozenset()) -> Syntax:
+        digest = sha256("".join(self._text).encode("utf-8", "surrogatepass")).digest()
+        noted = (tuple(self._references), tuple(self._uses), tuple(self._changes), tuple(self._hints))
+        return Syntax(digest, *noted, bound, imports)
+
+    def enter(self, nodes: Iterable[ast.AST], *, is_class: bool = False) -> Scope:
+        scope = Scope(is_class)
+        scope.bind(nodes)
+        self._scopes.append(scope)
+        return scope
+
+    def write_inside(self, node: Function) -> None:
+        body = node.body if isinstance(node.body, list) else [node.body]
+        scope = self.enter(body)
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        names = {item.arg for item in (*arguments, node.args.vararg, node.args.kwarg) if item}
+        scope.parameters = names - scope.bound
+        scope.bound |= names | {item.name for item in getattr(node, "type_params", ())}
+        kind = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+        self._text.append(f"{kind}{'def' if isinstance(node.body, list) else 'lambda'} ")
+        self.write([node.args, body])
+        self._scopes.pop()
+
+    def write(self, value: object) -> None:
+        match value:
+            case ast.Name() | ast.Attribute():
+                self._write_path(value)
+            case ast.Constant():
+                plain = value.value
+                self._text.append((b"..." if plain is Ellipsis else canonical_bytes(plain)).hex())
+            case list():
+                self._text.append("[")
+                for item in self._meant(value):
+                    self.write(item)
+                    self._text.append(",")
+                self._text.append("]")
+            case ast.arg():
+                self._write_fields(value, "annotation")
+            case ast.arguments():
+                self._write_fields(value, "defaults", "kw_defaults")  # written outside, where they are evaluated
+            case ast.AnnAssign() if not self._scopes[-1].is_class:
+                self._write_fields(ast.Assign([value.target], value.value))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                self._text.append(f"({getattr(value, 'name', '')} ")
+                self.write([getattr(value, "decorator_list", []), value.args.defaults, value.args.kw_defaults])
+                self.write_inside(value)
+                self._text.append(")")
+            case ast.ClassDef():
+                self._text.append(f"(class {value.name} ")
+                self.write([value.decorator_list, value.bases, value.keywords])
+                self.enter(value.body, is_class=True)
+                self.write(value.body)
+                self._scopes.pop()
+                self._text.append(")")
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                self._write_comprehension(value)
+            case ast.JoinedStr():
+                joined = _joined(value)
+                self._write_fields(joined) if isinstance(joined, ast.JoinedStr) else self.write(joined)
+            case ast.FormattedValue(format_spec=ast.JoinedStr(values=[] | [ast.Constant(value="")])):
+                self._write_fields(value, "format_spec")
+            case ast.AST():
+                self._note_changes(value)
+                self._write_fields(value)
+            case _:
+                self._text.append(str(value))
+
+    def _meant(self, nodes: list[ast.AST]) -> list[ast.AST]:
+        in_class = self._scopes and self._scopes[-1].is_class  # there, annotations are fields
+        return [
+            item
+            for item in statements(nodes)
+            if in_class or not (isinstance(item, ast.AnnAssign) and item.value is None)
+        ]
+
+    def _write_fields(self, node: ast.AST, *without: str) -> None:
+        self._text.append(f"({type(node).__name__}")
+        for name, value in ast.iter_fields(node):
+            if value is None or name in _NO_MEANING or name in without:
+                continue
+            if isinstance(value, list) and not self._meant(value):
+                continue
+            self._text.append(f" {name}=")
+            if name == "annotation":
+                kept, self._references = self._references, self._hints
+                self.write(_unquoted(value))
+                self._references = kept
+            else:
+                self.write(value)
+        self._text.append(")")
+
+    def _write_comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        first, *others = node.generators
+        self.write(first.iter)  # evaluated outside
+        self.enter(generator.target for generator in node.generators)
+        self._write_fields(first, "iter")
+        self.write(others)
+        self._write_fields(node, "generators")
+        self._scopes.pop()
+
+    def _write_path(self, node: ast.Name | ast.Attribute) -> None:
+        found = self._path(node)
+        if found is None:
+            self._note_changes(node)
+            self._write_fields(node)
+            return
+        self._text.append(f"<{'.'.join(written(node))}>")
+        path, origin = found
+        if origin == "inside" or (origin == "parameter" and len(path) == 1):
+            return
+        (self._references if origin == "outside" else self._uses)[path] = None
+        if not isinstance(node.ctx, ast.Load):
+            self._changes[Change(path, "binding")] = None
+
+    def _note_changes(self, node: ast.AST) -> None:
+        match node:
+            case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
+                self._note_contents(node.value)
+            case ast.Call(func=ast.Attribute(value=value, attr=attribute)) if attribute in MUTATORS:
+                self._note_contents(value)
+
+    def _note_contents(self, node: ast.expr) -> None:
+        while (found := self._path(node)) is None and isinstance(node, ast.Subscript | ast.Attribute):
+            node = node.value
+        if found and found[1] != "inside":
+            self._changes[Change(found[0], "contents")] = None
+
+    def _path(self, node: ast.AST) -> tuple[NamePath, Literal["outside", "parameter", "inside"]] | None:
+        if not (names := written(node)):
+            return None
+        root, *attributes = names
+        scope = self._holder(root)
+        if scope is None:
+            return names, "outside"
+        if root in scope.imported:
+            return (scope.imported[root], *attributes), "outside"
+        return names, "parameter" if root in scope.parameters and scope is self._scopes[0] else "inside"
+
+    def _holder(self, name: str) -> Scope | None:
+        for scope in reversed(self._scopes):
+            if name in scope.passed or (scope.is_class and scope is not self._scopes[-1]):
+                continue  # functions inside a class do not see its names
+            if name in scope.outer:
+                return None
+            if name in scope.bound or name in scope.imported:
+                return scope
+        return None
+
+
+def _joined(node: ast.JoinedStr) -> ast.JoinedStr | ast.Constant:
+    """An f-string as if it were written without breaks; a plain string if nothing is formatted in it."""
+    values: list[ast.expr] = []
+    for value in node.values:
+        match value, values[-1:]:
+            case ast.Constant(value=""), _:
+                pass
+            case ast.Constant(value=str(text)), [ast.Constant(value=str(before))]:
+                values[-1] = ast.Constant(before + text)
+            case _:
+                values.append(value)
+    match values:
+        case []:
+            return ast.Constant("")
+        case [ast.Constant() as only]:
+            return only
+    return ast.JoinedStr(values)
+
+
+def _unquoted(annotation: object) -> object:
+    if not isinstance(annotation, ast.Constant) or not isinstance(annotation.value, str):
+        return annotation
+    try:
+        return ast.parse(annotation.value, mode="eval").body
+    except SyntaxError:
+        return annotation

@@ -1,0 +1,111 @@
+"""``AsyncPipelineOrchestrator``: all nodes at once, with bounded channels between them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextvars import copy_context
+
+from orcapod.functions import ErrorPolicy, checked_policy
+from orcapod.nodes import Node, Run
+from orcapod.orchestrators.channels import Inbox
+
+__all__ = ["AsyncPipelineOrchestrator"]
+
+_STOPPING_SECONDS = 0.8
+
+
+class AsyncPipelineOrchestrator:
+    """Runs all nodes at the same time; every result goes on to the next node as soon as it is there.
+
+    Each node has a thread that does all but the calls of functions: async functions run as tasks of one
+    event loop, others in threads of their own or where their executor says. What is between two nodes is
+    bounded: a node that is fast waits for one that is slow.
+
+    Args:
+        buffer_size: how many chunks wait between two nodes at the most.
+        error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
+            exception.
+
+    Raises:
+        ConfigError: a buffer size below 1, or an error policy that there is not.
+    """
+
+    overlapping = True
+
+    def __init__(self, *, buffer_size: int = 64, error_policy: ErrorPolicy = "continue") -> None:
+        Inbox(0, buffer_size=buffer_size)
+        self.buffer_size = buffer_size
+        self.error_policy = checked_policy(error_policy)
+
+    def run(self, nodes: Sequence[Node], run: Run) -> None:
+        """Execute the nodes, and return when all of them have ended."""
+        inboxes = {node: Inbox(len(node.inputs), buffer_size=self.buffer_size) for node in nodes}
+        readers: dict[Node, list[tuple[Inbox, int]]] = {node: [] for node in nodes}
+        for node in nodes:
+            for index, part in enumerate(node.inputs):
+                readers[part].append((inboxes[node], index))
+        launch = _Launch(run, list(inboxes.values()))
+        for node in nodes:
+            launch.start(node, inboxes[node], readers[node])
+        launch.wait()
+
+
+class _Launch:
+    """The threads of a run."""
+
+    def __init__(self, run: Run, inboxes: Sequence[Inbox]) -> None:
+        self._run = run
+        self._inboxes = inboxes
+        self._threads: list[threading.Thread] = []
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def start(self, node: Node, inbox: Inbox, readers: Sequence[tuple[Inbox, int]]) -> None:
+        context = copy_context()
+        name = f"orcapod-{node.label}"
+        thread = threading.Thread(
+            target=context.run, args=(self._execute, node, inbox, readers), name=name, daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def wait(self) -> None:
+        """Return when all nodes have ended; raise what ended one of them before its time."""
+        try:
+            for thread in self._threads:
+                while thread.is_alive():
+                    thread.join(0.05)  # an interrupt gets in between
+                    if self._run.stop.is_set():
+                        raise _Stopped
+        except BaseException as error:
+            self._stop(error)
+            deadline = time.monotonic() + _STOPPING_SECONDS
+            for thread in self._threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _execute(self, node: Node, inbox: Inbox, readers: Sequence[tuple[Inbox, int]]) -> None:
+        try:
+            for chunk in node.execute(inbox, run=self._run):
+                for reader, index in readers:
+                    reader.put(index, chunk)
+        except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+            self._stop(error)
+        finally:
+            for reader, index in readers:
+                reader.close(index)
+
+    def _stop(self, error: BaseException) -> None:
+        with self._lock:
+            if self._error is None:
+                self._error = error
+        for inbox in self._inboxes:
+            inbox.stop(self._error)
+
+
+class _Stopped(BaseException):
+    """The run was told to end."""

@@ -1,0 +1,288 @@
+"""The built-in types: which values they accept, exactly, and what they say about those that they do not."""
+
+import enum
+import math
+import typing
+from collections import OrderedDict
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Annotated, NamedTuple, NotRequired, Optional, TypedDict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.hashing.canonical import canonical_bytes
+from orcapod.testing.strategies import tables, types, values
+from orcapod.types import AwareDatetime, column_of, registry
+
+
+class Point(TypedDict):
+    x: float
+    y: float | None
+
+
+class Loose(TypedDict, total=False):
+    x: int
+
+
+class Looser(TypedDict):
+    x: NotRequired[int]
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Name(str):
+    __slots__ = ()
+
+
+WALL = datetime(2024, 1, 2, 3, 4, 5, 6)
+INSTANT = WALL.replace(tzinfo=UTC)
+EAST = INSTANT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+ACCEPTED = [
+    (int, Colour.RED, 1),
+    (int, -(2**63), -(2**63)),
+    (float, 3, 3.0),
+    (float, 2**60, 2.0**60),
+    (str, Name("é"), "é"),
+    (bytes, bytearray(b"ab"), b"ab"),
+    (bytes, memoryview(b"ab"), b"ab"),
+    (bool, True, True),
+    (date, date(2024, 2, 29), date(2024, 2, 29)),
+    (datetime, WALL, WALL),
+    (AwareDatetime, EAST, INSTANT),
+    (int | None, None, None),
+    (list[float], [1, 2.5], [1.0, 2.5]),
+    (list[int | None], [1, None], [1, None]),
+    (list[list[str]], [[], ["a"]], [[], ["a"]]),
+    (tuple[int, ...], (1, 2), (1, 2)),
+    (tuple[int, str | None], (1, None), (1, None)),
+    (tuple[int, str], Pair(1, "a"), (1, "a")),
+    (tuple[()], (), ()),
+    (dict[str, float], {"a": 1}, {"a": 1.0}),
+    (dict[int, list[int]], OrderedDict({2: [1], 1: []}), {2: [1], 1: []}),
+    (Point, {"y": None, "x": 1}, {"x": 1.0, "y": None}),
+    (list[AwareDatetime], [EAST], [INSTANT]),
+]
+
+REFUSED = [
+    (int, True, ["expected int", "True", "bool", "int()"]),
+    (int, 1.5, ["expected int", "1.5", "float"]),
+    (int, 1.0, ["expected int", "1.0"]),
+    (int, "1", ["expected int", "'1'", "str"]),
+    (int, 2**63, ["expected int", "64 bits"]),
+    (int, -(2**63) - 1, ["expected int", "64 bits"]),
+    (int, None, ["expected int", "None", "int | None"]),
+    (float, True, ["expected float", "bool"]),
+    (float, 2**53 + 1, ["expected float", "no exact float"]),
+    (float, 10**400, ["expected float", "no exact float"]),
+    (bool, 1, ["expected bool", "1", "int"]),
+    (str, b"a", ["expected str", "bytes"]),
+    (str, "a\ud800", ["expected str", "Unicode"]),
+    (str, Name("\udfff"), ["expected str", "Unicode"]),
+    (bytes, "a", ["expected bytes", "str"]),
+    (date, WALL, ["expected date", ".date()"]),
+    (datetime, date(2024, 1, 1), ["expected datetime", "date"]),
+    (datetime, INSTANT, ["has a time zone", "AwareDatetime"]),
+    (AwareDatetime, WALL, ["no time zone", "attach"]),
+    (AwareDatetime, datetime.max.replace(tzinfo=timezone(timedelta(hours=-5))), ["years 1 to 9999"]),
+    (list[int], (1, 2), ["expected list[int]", "tuple"]),
+    (list[int], [1, "a"], ["item 1 of list[int]", "expected int", "'a'"]),
+    (list[int], [1, None], ["item 1", "int | None"]),
+    (list[str], "ab", ["expected list[str]", "'ab'"]),
+    (tuple[int, ...], [1], ["expected tuple[int, ...]", "list"]),
+    (tuple[int, str], (1,), ["2 members expected, 1 found"]),
+    (tuple[int, str], (1, 2), ["member 1", "expected str"]),
+    (dict[str, int], {1: 1}, ["a key", "expected str"]),
+    (dict[str, int], {"a": "b"}, ["key 'a'", "expected int"]),
+    (dict[str, int], [("a", 1)], ["expected dict[str, int]"]),
+    (Point, {"x": 1.0}, ["missing ['y']", "extra []"]),
+    (Point, {"x": 1.0, "y": 1.0, 3: 4}, ["missing []", "extra [3]"]),
+    (Point, {"x": None, "y": None}, ["x of", "expected float", "float | None"]),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "kept"), ACCEPTED)
+def test_an_exact_conversion_is_made(annotation, value, kept):
+    logical = registry.resolve(annotation)
+    (back,) = logical.to_python(column_of([value], logical))
+    assert canonical_bytes(back) == canonical_bytes(kept)
+
+
+@pytest.mark.parametrize(("annotation", "value", "words"), REFUSED)
+def test_any_other_value_is_refused_by_row_with_what_was_found_and_expected(annotation, value, words):
+    logical = registry.resolve(annotation)
+    with pytest.raises(ValueTypeError, match="^row 0: ") as caught:
+        column_of([value], logical)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_the_row_is_that_of_the_first_value_that_does_not_fit():
+    for given_values, annotation in [([1, 2, "a", "b"], int), ([[1], [2], [None]], list[int]), (["a", "b", "\ud800"], str)]:
+        with pytest.raises(ValueTypeError, match="^row 2: "):
+            column_of(given_values, registry.resolve(annotation))
+
+
+def test_a_long_value_is_shortened_in_a_message():
+    with pytest.raises(ValueTypeError) as caught:
+        column_of(["x" * 10_000], registry.resolve(int))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (Loose, ["Loose", "['x']", "T | None"]),
+        (Looser, ["Looser", "['x']", "T | None"]),
+        (Pair, ["Pair", "members"]),
+        (typing.Tuple, ["members"]),  # noqa: UP006
+        (list[complex], ["complex"]),
+        (list[int | str], ["int | str"]),
+    ],
+)
+def test_a_type_whose_values_could_not_be_kept_is_refused(annotation, words):
+    with pytest.raises(SchemaError) as caught:
+        registry.resolve(annotation)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Optional[int], int | None),  # noqa: UP007, UP045
+        (typing.List[int], list[int]),  # noqa: UP006
+        (Annotated[int, "metres"], int),
+        (Colour, int),
+        (typing.Tuple[int, ...], tuple[int, ...]),  # noqa: UP006
+        (TypedDict("Same", {"y": float | None, "x": float}), Point),
+    ],
+)
+def test_different_ways_to_write_a_type_are_one_type(one, other):
+    assert registry.resolve(one) == registry.resolve(other)
+    assert registry.resolve(one).arrow == registry.resolve(other).arrow
+
+
+TAKES = [
+    (float, int, True),
+    (int, float, False),
+    (int, bool, False),
+    (float, bool, False),
+    (int | None, int, True),
+    (int, int | None, False),
+    (float | None, int | None, True),
+    (list[float], list[int], True),
+    (list[float | None] | None, list[int], True),
+    (list[int], list[int | None], False),
+    (list[int], tuple[int, ...], False),
+    (tuple[float, ...], tuple[int, ...], True),
+    (tuple[float, str], tuple[int, str], True),
+    (tuple[float, str], tuple[int, str, int], False),
+    (dict[str, float], dict[str, int], True),
+    (dict[str, int], dict[int, int], False),
+    (Point, TypedDict("Ints", {"x": int, "y": int}), True),
+    (TypedDict("Ints", {"x": int, "y": int}), Point, False),
+    (Point, TypedDict("Less", {"x": float}), False),
+    (datetime, AwareDatetime, False),
+    (date, datetime, False),
+]
+
+
+@pytest.mark.parametrize(("mine", "theirs", "fits"), TAKES)
+def test_a_type_takes_what_converts_to_it_exactly(mine, theirs, fits):
+    assert registry.resolve(mine).takes(registry.resolve(theirs)) is fits
+
+
+@given(types())
+def test_a_type_takes_itself_and_is_taken_by_its_optional(annotation):
+    logical = registry.resolve(annotation)
+    assert logical.takes(logical)
+    assert registry.resolve(annotation | None).takes(logical)
+    assert registry.resolve(annotation | None).hash_name == logical.hash_name
+
+
+@given(st.data())
+def test_values_come_back_from_a_column_as_they_went_in_however_it_is_cut(data):
+    annotation = data.draw(types())
+    logical = registry.resolve(annotation)
+    given_values = data.draw(st.lists(values(annotation), max_size=6))
+    expected = [canonical_bytes(value) for value in given_values]
+    column = column_of(given_values, logical)
+    column.validate(full=True)
+    assert column.type == logical.arrow
+    assert [canonical_bytes(value) for value in logical.to_python(column)] == expected
+    table = data.draw(tables({"x": annotation}, [{"x": value} for value in given_values]))
+    assert [canonical_bytes(value) for value in logical.to_python(table.column("x"))] == expected
+
+
+def test_what_comes_out_of_a_column_is_fresh_each_time():
+    logical = registry.resolve(list[dict[str, list[int]]])
+    column = column_of([[{"a": [1]}]], logical)
+    logical.to_python(column)[0][0]["a"].append(2)
+    assert logical.to_python(column) == [[{"a": [1]}]]
+
+
+class TestNumpy:
+    @pytest.fixture
+    def np(self):
+        return pytest.importorskip("numpy")
+
+    @pytest.mark.parametrize(
+        ("annotation", "make", "kept"),
+        [
+            (int, lambda np: np.int8(-3), -3),
+            (int, lambda np: np.uint64(7), 7),
+            (float, lambda np: np.float32(0.5), 0.5),
+            (float, lambda np: np.int16(2), 2.0),
+            (float, lambda np: np.float64(-0.0), -0.0),
+            (bool, lambda np: np.bool_(True), True),
+            (str, lambda np: np.str_("é"), "é"),
+            (bytes, lambda np: np.bytes_(b"a"), b"a"),
+            (date, lambda np: np.datetime64("2024-02-29"), date(2024, 2, 29)),
+            (datetime, lambda np: np.datetime64("2024-01-02T03:04:05.000006"), WALL),
+            (int, lambda np: np.array(5), 5),
+            (list[int], lambda np: np.array([1, 2], dtype="i2"), [1, 2]),
+            (list[list[float]], lambda np: np.array([[1.0], [2.0]], dtype="f4"), [[1.0], [2.0]]),
+            (list[int], lambda np: [np.int8(1), 2], [1, 2]),
+            (list[float], lambda np: np.arange(3), [0.0, 1.0, 2.0]),
+        ],
+    )
+    def test_a_numpy_value_is_the_python_value_that_it_is(self, annotation, make, kept, np):
+        logical = registry.resolve(annotation)
+        (back,) = logical.to_python(column_of([make(np)], logical))
+        assert canonical_bytes(back) == canonical_bytes(kept)
+
+    @pytest.mark.parametrize(
+        ("annotation", "make"),
+        [
+            (int, lambda np: np.float64(1.5)),
+            (int, lambda np: np.bool_(True)),
+            (int, lambda np: np.uint64(2**64 - 1)),
+            (int, lambda np: np.datetime64("2024-01-01", "ns")),
+            (datetime, lambda np: np.datetime64("2024-01-01", "ns")),
+            (list[int], lambda np: np.array(["2024-01-01"], dtype="M8[ns]")),
+            (int, lambda np: np.timedelta64(5, "ns")),
+            (float, lambda np: np.longdouble(1) / 3),
+            (list[int], lambda np: np.array([1.5])),
+            (list[int], lambda np: np.array(5)),
+            (int, lambda np: np.array([5])),
+        ],
+    )
+    def test_a_numpy_value_of_another_kind_is_refused(self, annotation, make, np):
+        with pytest.raises(ValueTypeError, match="^row 0: "):
+            column_of([make(np)], registry.resolve(annotation))
+
+
+def test_nan_infinity_and_negative_zero_are_kept():
+    logical = registry.resolve(float)
+    nan, zero, infinity = logical.to_python(column_of([math.nan, -0.0, -math.inf], logical))
+    assert math.isnan(nan)
+    assert math.copysign(1, zero) == -1
+    assert infinity == -math.inf
