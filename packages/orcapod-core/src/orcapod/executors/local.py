@@ -6,18 +6,34 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import CoroutineType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
-from orcapod.errors import ExecutionError
+from orcapod.errors import ConfigError
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.functions.awaiting import is_async, run_to_end
-from orcapod.protocols import PacketExecutionLoggerProtocol
+from orcapod.protocols import CallSession, Deliver, PacketExecutionLoggerProtocol
 
 __all__ = ["LocalExecutor"]
 
 
+Kind = Literal["thread", "process"]
+"""What a pool is made of."""
+
+
 class LocalExecutor:
-    """Runs Python functions in the calling thread; awaited, plain functions run in a thread of asyncio's.
+    """Runs Python functions on this machine: in the calling thread, or in a pool of threads or processes.
+
+    Without workers, calls are made in the calling thread, so that a debugger works; awaited, plain
+    functions run in a thread of asyncio's. A pool of processes survives a function that kills its process:
+    only the packet fails that was being computed. Its workers load the user's modules anew, and functions
+    of ``__main__`` and of notebooks are sent to them by value.
+
+    Args:
+        workers: how many calls are made at once; None for no pool.
+        kind: ``thread`` for functions that wait, ``process`` for functions that compute.
+
+    Raises:
+        ConfigError: fewer than one worker, or a kind that there is not.
 
     Output is captured for calls that have a logger. What that needs is put in place by the first such
     call, and put back when the outermost ``with`` block is left; outside of one, after every call.
@@ -25,7 +41,14 @@ class LocalExecutor:
 
     executor_type_id = "local"
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int | None = None, kind: Kind = "thread") -> None:
+        if workers is not None and (type(workers) is not int or workers < 1):
+            raise ConfigError(f"found workers {workers!r}, expected an int from 1 on, or None")
+        if kind not in get_args(Kind):
+            raise ConfigError(f"found kind {kind!r}, expected one of {get_args(Kind)}")
+        self.workers = workers
+        self.kind = kind
+        self._pool: Any = None
         self._lock = threading.Lock()
         self._entered = 0
         self._held: ExitStack | None = None
@@ -34,9 +57,29 @@ class LocalExecutor:
         return function_type_id == "python"
 
     def with_options(self, **options: Any) -> Self:
-        if options:
-            raise ExecutionError(f"LocalExecutor takes no options, found {sorted(options)}; leave them out")
-        return self
+        if unknown := sorted(options.keys() - {"workers", "kind"}):
+            raise ConfigError(f"LocalExecutor takes the options 'workers' and 'kind', found {unknown}; leave them out")
+        return type(self)(**{"workers": self.workers, "kind": self.kind, **options}) if options else self
+
+    def open_session(
+        self, fn: Callable[..., Any], deliver: Deliver, *, concurrency: int | None, timeout: float | None
+    ) -> CallSession | None:
+        if self.workers is None:
+            return None
+        # Pools take a while to import, and only those who have one should wait for it.
+        from orcapod.executors.processes import ProcessSession, WorkerPool  # noqa: PLC0415
+        from orcapod.functions.sessions import ThreadSession  # noqa: PLC0415
+
+        most = min(self.workers, concurrency or self.workers)
+        if self.kind == "thread":
+            return ThreadSession(self, fn, deliver, concurrency=most, timeout=timeout)
+        with self._lock:
+            pool = self._pool or WorkerPool()
+            if self._entered:
+                self._pool = pool
+            else:
+                pool.close()  # nobody will say when it is not needed any more
+        return ProcessSession(pool, fn, deliver, concurrency=most, timeout=timeout)
 
     def execute_callable(
         self,
@@ -88,10 +131,14 @@ class LocalExecutor:
     def __exit__(self, *exc_info: object) -> None:
         with self._lock:
             self._entered -= 1
-            if self._entered or self._held is None:
+            if self._entered:
                 return
             held, self._held = self._held, None
-        held.close()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+        if held is not None:
+            held.close()
 
 
 def _logged(fn: Callable[..., Any], kwargs: Mapping[str, Any], logger: PacketExecutionLoggerProtocol) -> Any:

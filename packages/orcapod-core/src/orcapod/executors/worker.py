@@ -1,0 +1,166 @@
+"""What runs in a worker process: takes calls from a connection, and answers each as soon as it is made.
+
+Run as a program, by file, so that a worker loads nothing of orcapod; it needs cloudpickle and what the
+user's function needs. Output is captured by file descriptor, so what C code and child processes write is
+captured too, in the order written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from types import CoroutineType
+from typing import Any
+
+import cloudpickle
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Answer calls until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    connection = Connection(descriptor)
+    capture = Capture()
+    function: Any = None
+    try:
+        while True:
+            kind, content = pickle.loads(connection.recv_bytes())  # noqa: S301  # from the process that made this one
+            match kind:
+                case "path":
+                    sys.path[:] = content
+                case "function":
+                    function = _Loaded(content)
+                case "batch":
+                    for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
+                        connection.send_bytes(_packed(_made(function, key, kwargs, capture if wanted else None)))
+    except EOFError:
+        return
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent is gone works for nobody."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+class _Loaded:
+    """The user's function; loading it may fail, which is then how every call ends."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._function: Any = None
+
+    def __call__(self, **kwargs: Any) -> Any:
+        if self._function is None:
+            self._function = pickle.loads(self._content)  # noqa: S301  # from the process that made this one
+        result = self._function(**kwargs)
+        if isinstance(result, CoroutineType):
+            import asyncio  # noqa: PLC0415  # a function that is not async does not need it
+
+            return asyncio.run(result)
+        return result
+
+
+def _made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | None) -> tuple[Any, ...]:
+    if capture is not None:
+        capture.begin()
+    value: Any = None
+    error: BaseException | None = None
+    text: str | None = None
+    started = time.perf_counter()
+    try:
+        value = function(**kwargs)
+    except BaseException as raised:  # noqa: BLE001  # whatever it is, it is how this call ended
+        error = raised
+        text = _traceback(raised)
+    seconds = time.perf_counter() - started
+    captured = {} if capture is None else {**capture.end(), "traceback": text, "success": error is None}
+    return key, value, None if error is None else (*_taken_apart(error), text), captured, seconds
+
+
+def _traceback(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _taken_apart(error: BaseException) -> tuple[Any, ...]:
+    """An exception without its constructor, which may take other arguments than ``args``."""
+    return type(error), error.args, dict(vars(error))
+
+
+def _packed(answer: tuple[Any, ...]) -> bytes:
+    try:
+        return pickle.dumps(answer, protocol=5)
+    except Exception:  # noqa: BLE001  # classes of the user's __main__ take the longer way
+        pass
+    try:
+        packed: bytes = cloudpickle.dumps(answer)
+    except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
+        key, value, failure, captured, seconds = answer
+        what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
+        message = f"{what} cannot be sent between processes: {error}"
+        captured = {**captured, "success": False, "traceback": message} if captured else captured
+        return pickle.dumps((key, None, (TypeError, (message,), {}, message), captured, seconds), protocol=5)
+    return packed
+
+
+class Capture:
+    """Takes what is written to the descriptors 1 and 2, and what is logged, while calls are made."""
+
+    def __init__(self) -> None:
+        self._files: dict[int, int] = {}
+        self._records: list[str] = []
+
+    def begin(self) -> None:
+        if not self._files:
+            self._install()
+
+    def end(self) -> dict[str, Any]:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        logs = "".join(f"{line}\n" for line in self._records)
+        self._records.clear()
+        return {"stdout": self._read(1), "stderr": self._read(2), "python_logs": logs}
+
+    def _install(self) -> None:
+        for descriptor in (1, 2):
+            with tempfile.TemporaryFile() as file:
+                self._files[descriptor] = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDWR | os.O_APPEND)
+            os.dup2(self._files[descriptor], descriptor)
+        root = logging.getLogger()
+        root.setLevel(logging.INFO)
+        root.addHandler(_Handler(self._records))
+
+    def _read(self, descriptor: int) -> str:
+        file = self._files[descriptor]
+        size = os.fstat(file).st_size
+        if not size:
+            return ""
+        content = os.pread(file, size, 0)
+        os.ftruncate(file, 0)
+        return content.decode("utf-8", "backslashreplace")
+
+
+class _Handler(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
