@@ -15,7 +15,7 @@ from uuid import uuid4
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.errors import LabelError, PipelineError
 from orcapod.executors import LocalExecutor
-from orcapod.functions import ErrorPolicy, PipelineConfig, PodStream, checked_policy
+from orcapod.functions import ErrorPolicy, FirstFailure, PipelineConfig, PodStream, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
 from orcapod.observers import NoOpObserver
@@ -96,16 +96,23 @@ class Pipeline:
         """
         if self._blocks:
             raise PipelineError(f"pipeline {'/'.join(self.name)!r} is still being built; leave its with block first")
+        self._place_nodes()
+
+    def _place_nodes(self) -> None:
         if self._compiled == len(self._recorded):
             return
         known = {id(node.stream): node for node in self._nodes.values()}
         placed: list[Node] = []
-        for element in Graph.of(self._recorded).elements:
+        for element in Graph.of(self._recorded, stands_for=self._planned).elements:
             node = known.get(id(element.stream)) or self._node(element, [placed[at] for at in element.inputs])
             node.label = element.label
             placed.append(node)
         self._nodes = {node.label: node for node in placed}
         self._compiled = len(self._recorded)
+
+    def _planned(self, stream: Stream) -> Stream:
+        """What a node of this very pipeline was made of; any other stream as it is."""
+        return stream.stream if isinstance(stream, Node) and self._nodes.get(stream.label) is stream else stream
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -207,7 +214,13 @@ class Pipeline:
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
             if run.engine is not None:
                 stack.enter_context(run.engine)
-            driver.run(list(self._nodes.values()), run)
+            failure = None
+            try:
+                driver.run(list(self._nodes.values()), run)
+            except FirstFailure as first:
+                failure = first.error
+            if failure is not None:
+                raise failure
         return run.result()
 
     def __getitem__(self, label: str) -> Node:
@@ -216,7 +229,7 @@ class Pipeline:
         Raises:
             LabelError: no node bears it.
         """
-        self.compile()
+        self._place_nodes()
         try:
             return self._nodes[label]
         except KeyError:

@@ -14,14 +14,14 @@ from orcapod.operators import Machine, Operator
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
-DEEP = 2000
+DEEP = 1100  # Python's own limit is 1000
 
 
 def source(source_id: str = "s", rows: int = 2) -> DictSource:
     return DictSource([{"i": i, "x": i} for i in range(rows)], tag_columns=["i"], source_id=source_id)
 
 
-@op.function_pod("x")
+@op.function_pod("x", identity="version")
 def increment(x: int) -> int:
     return x + 1
 

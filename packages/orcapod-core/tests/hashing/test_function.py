@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import orcapod.hashing.function
-from orcapod.hashing.function import Fingerprint, fingerprint_function
+import orcapod.hashing.code
+from orcapod.hashing.code import Fingerprint, fingerprint_function
 
 LAB = '''
 import enum, functools, re
@@ -160,7 +160,7 @@ NO_CHANGES = {
 RUN = """
 import importlib, json, sys
 from pathlib import Path
-from orcapod.hashing.function import fingerprint_function
+from orcapod.hashing.code import fingerprint_function
 found = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     names = [path.stem for path in folder.iterdir() if path.suffix == ".py"]
@@ -177,7 +177,7 @@ print(json.dumps(found))
 
 def python(*arguments: str, seed: str) -> str:
     """What a new process prints."""
-    package = Path(orcapod.hashing.function.__file__).parents[2]
+    package = Path(orcapod.hashing.code.__file__).parents[3]
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, *arguments]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
@@ -512,9 +512,14 @@ def test_installed_packages_count_by_name_or_version(module: Callable[[str], Any
     assert fingerprint_function(lab.f, packages="version").opaque == ()
 
 
-def test_arrow_values_count_by_value(module: Callable[[str], Any]) -> None:
-    lab = module("import pyarrow as pa\ndef make(n):\n    t = pa.table({'x': [n]})\n    return lambda: t\n")
-    assert hash_of(lab.make(1)) == hash_of(lab.make(1)) != hash_of(lab.make(2))
+def test_arrow_types_count_by_value_and_arrow_data_is_opaque(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "import pyarrow as pa\ndef typed(kind):\n    s = pa.schema([('x', kind)])\n    return lambda: (s, kind)\n"
+        "def holding(n):\n    t = pa.table({'x': [n]})\n    return lambda: t\n"
+    )
+    whole, half = lab.pa.int64(), lab.pa.float16()
+    assert hash_of(lab.typed(whole)) == hash_of(lab.typed(whole)) != hash_of(lab.typed(half))
+    assert labels(fingerprint_function(lab.holding(1)).opaque) == ["t"]
 
 
 def vectors() -> list[Any]:

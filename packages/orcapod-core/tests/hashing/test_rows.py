@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orcapod.hashing import hash_rows
-from orcapod.hashing.canonical import canonical_bytes
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing.strategies import rows, schemas, tables
 from orcapod.types import Schema, column_of
@@ -34,13 +33,8 @@ def test_two_rows_have_equal_hashes_if_and_only_if_they_are_equal(data):
     schema = data.draw(schemas("a", "b"))
     given_rows = data.draw(rows(schema, most=8))
     hashes = hash_rows(batch_of(given_rows, schema), schema)
-    # A dict's order of insertion is part of the value here, and not of canonical_bytes.
-    kept = [repr(row).encode() + canonical_bytes(row) for row in given_rows]
-    assert len(set(hashes)) >= len(set(map(canonical_bytes, given_rows)))
-    assert len(set(hashes)) <= len(set(kept))
-    for one, first in zip(hashes, kept, strict=True):
-        for other, second in zip(hashes, kept, strict=True):
-            assert one == other or first != second
+    shown = [repr(row) for row in given_rows]  # tells 0.0 from -0.0, and a dict from one filled in another order
+    assert [[one == other for other in hashes] for one in hashes] == [[one == other for other in shown] for one in shown]
 
 
 @given(st.data())
@@ -62,11 +56,6 @@ def test_each_row_is_hashed_for_itself(data):
     together = hash_rows(batch_of([*given_rows, {"a": None, "b": None}], loose), loose)
     alone = [hash_rows(batch_of([row], schema), schema)[0] for row in given_rows]
     assert together[:-1] == alone
-    assert together[-1] not in alone or not all(map(_has_value, given_rows))
-
-
-def _has_value(row):
-    return any(value is not None for value in row.values())
 
 
 def test_what_looks_alike_is_kept_apart():

@@ -145,6 +145,14 @@ def test_what_lies_under_a_null_is_never_seen() -> None:
     assert encode(pair).to_pylist() == [b"", b"\x01" + struct.pack("<q", 6)]
 
 
+def test_sliced_maps_of_fixed_size_lists() -> None:
+    """Arrow's own cast of such maps to lists gives arrays that read beyond their end."""
+    type_ = pa.list_(pa.map_(pa.string(), pa.list_(pa.int64(), 2)))
+    array = pa.array([[[("z", [1, 2])]], None, [None, [("a", [3, 4]), ("b", None)]]], type_)
+    for start in range(4):
+        assert encode(array[start:]).to_pylist() == [payload(scalar) for scalar in array[start:]]
+
+
 def test_all_nans_are_one() -> None:
     for width, (_, quiet) in FLOATS.items():
         other = (quiet + 3).to_bytes(width, "little")

@@ -7,13 +7,14 @@ from orcapod.functions.intake import Intake, Signal, Supply
 from orcapod.functions.node_config import ErrorPolicy, NodeConfig, PipelineConfig, checked_policy
 from orcapod.functions.packet_function import Identity, PythonPacketFunction
 from orcapod.functions.pod import CachedFunctionPod, FunctionPod, PodStream
-from orcapod.functions.step import Keeping, PacketError, Step
+from orcapod.functions.step import FirstFailure, Keeping, PacketError, Step
 from orcapod.functions.work import Task, Work
 
 __all__ = [
     "CachedFunctionPod",
     "Crew",
     "ErrorPolicy",
+    "FirstFailure",
     "FunctionPod",
     "Identity",
     "Intake",

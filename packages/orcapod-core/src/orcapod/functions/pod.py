@@ -9,7 +9,7 @@ from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.functions.node_config import NodeConfig
 from orcapod.functions.packet_function import PythonPacketFunction
-from orcapod.functions.step import Step
+from orcapod.functions.step import FirstFailure, Step
 from orcapod.functions.work import Cache, Task
 from orcapod.operators import Join
 from orcapod.protocols import (
@@ -77,8 +77,13 @@ class FunctionPod(Producer):
         """
         row = row_of(tag, packet)
         step = _step(self, self.packet_function.output_schema(row.schema), self.cache(), _OneLogger(logger))
-        (made,) = step.run([row])
-        return Tag(made, 0), Packet(made, 0)
+        try:
+            (made,) = step.run([row])
+        except FirstFailure as first:
+            failure = first.error
+        else:
+            return Tag(made, 0), Packet(made, 0)
+        raise failure
 
     def cache(self) -> Cache:
         """Where its results are looked up and kept outside a pipeline."""
@@ -149,10 +154,15 @@ class PodStream(DerivedStream):
                     self._made.append(next(self._making))
                 except StopIteration:
                     return None
-                except BaseException:
+                except BaseException as error:
                     self._made, self._making = [], None  # whoever asks again starts again
-                    raise
-            return self._made[index]
+                    if not isinstance(error, FirstFailure):
+                        raise
+                    failure = error.error
+                    break
+            else:
+                return self._made[index]
+        raise failure
 
 
 class _OneLogger(NoOpObserver):

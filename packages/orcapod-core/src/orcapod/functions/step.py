@@ -24,7 +24,7 @@ from orcapod.protocols import (
     RecordPath,
 )
 
-__all__ = ["Attempt", "Keeping", "PacketError", "Step", "backoff"]
+__all__ = ["Attempt", "FirstFailure", "Keeping", "PacketError", "Step", "backoff"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
@@ -64,6 +64,17 @@ class PacketError:
         tag = ", ".join(f"{name}={value!r}" for name, value in self.tag.items())
         last = traceback.format_exception_only(self.exception)[-1].strip()
         return f"{self.node_label}({tag}): {last}"
+
+
+class FirstFailure(BaseException):
+    """The first packet has failed, and the run is to end with its exception.
+
+    The exception itself may be one that means something on the way up: StopIteration, say.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Attempt:
@@ -134,6 +145,8 @@ class Step:
             for row, error in refused.items():
                 tag, packet = Tag(chunk, row), Packet(chunk, row)
                 self.observer.on_packet_start(self.label, tag, packet)
+                if logger := self.observer.create_packet_logger(tag, packet, pipeline_path=self.path):
+                    logger.record(success=False, traceback=f"{type(error).__qualname__}: {error}\n")
                 self._failed(tag, packet, error)
             yield Work(self.task, _without(chunk, refused), self._cached)
 
@@ -155,7 +168,8 @@ class Step:
         """Take an exception, and say whether to try again; tell of it if not.
 
         Raises:
-            BaseException: the exception, if it is an interrupt, or if the first failure ends the run.
+            FirstFailure: it ends the run.
+            BaseException: the exception, if it is an interrupt.
         """
         is_failure = isinstance(error, Exception | SystemExit)
         if is_failure and attempt.number < self.config.retries:
@@ -200,7 +214,7 @@ class Step:
         self.errors.append(PacketError(self.label, tag, packet, error))
         self.observer.on_packet_crash(self.label, tag, packet, error)
         if self.error_policy == "fail_fast":
-            raise error
+            raise FirstFailure(error)
 
     def _cached(self, tag: Tag, packet: Packet, result: Packet) -> None:
         self.counts["cached"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orcapod.hashing import hash_structure
@@ -39,14 +39,22 @@ class Graph:
     elements: tuple[Element, ...]
 
     @classmethod
-    def of(cls, streams: Iterable[Stream]) -> Graph:
+    def of(cls, streams: Iterable[Stream], *, stands_for: Callable[[Stream], Stream] = lambda stream: stream) -> Graph:
         """The graph of these streams and all that they are made of.
 
         Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph.
+
+        Args:
+            streams: what is planned.
+            stands_for: the stream of the plan that an input means, where it is not itself part of it.
         """
+
+        def inputs(stream: Stream) -> list[Stream]:
+            return [stands_for(part) for part in inputs_of(stream)]
+
         found = _Collection()
-        for stream in inputs_first(streams, inputs_of):
-            found.add(stream)
+        for stream in inputs_first(streams, inputs):
+            found.add(stream, inputs(stream))
         labels = _distinct([stream.label for stream in found.streams])
         return cls(
             tuple(
@@ -65,9 +73,9 @@ class _Collection:
         self._places: dict[int, int] = {}
         self._derived: dict[object, int] = {}
 
-    def add(self, stream: Stream) -> None:
-        """Take a stream whose inputs are there already."""
-        inputs = tuple(self._places[id(part)] for part in inputs_of(stream))
+    def add(self, stream: Stream, parts: Sequence[Stream]) -> None:
+        """Take a stream that is made of others which are there already."""
+        inputs = tuple(self._places[id(part)] for part in parts)
         if isinstance(stream, DerivedStream):
             made = hash_structure(stream.producer.content_structure())
             place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))

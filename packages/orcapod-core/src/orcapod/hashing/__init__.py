@@ -1,8 +1,8 @@
 """What makes two things the same."""
 
 from orcapod.hashing.canonical import STRUCTURE_METHOD, hash_structure
+from orcapod.hashing.code import Fingerprint, fingerprint_function
 from orcapod.hashing.content_hash import SHORT_DIGITS, ContentHash
-from orcapod.hashing.function import Fingerprint, fingerprint_function
 from orcapod.hashing.rows import ROW_METHOD, hash_rows
 
 __all__ = [

@@ -16,10 +16,13 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR
+from orcapod.errors import SchemaError
 from orcapod.streams import Stream
 from orcapod.types import Schema
 
 __all__ = ["Positions"]
+
+_MOST = 512
 
 
 class Positions:
@@ -35,6 +38,12 @@ class Positions:
         ]
         self._types = [stream.schema.system_tags for stream in inputs]
         self._order = order
+        if (count := sum(map(len, self._names))) > _MOST:
+            raise SchemaError(
+                f"the result would carry {count} system tags, more than {_MOST}: each names a source row that a row is "
+                "made of, and joining rows with what was derived from them doubles these; compute in fewer joins, or "
+                "start provenance anew with node.as_source()"
+            )
         groups = (list(group) for _, group in groupby(order, key=lambda index: hashes[index]))
         self._alike = [group for group in groups if len(group) > 1 and self._types[group[0]]]
 

@@ -75,7 +75,7 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
         case DictType(key=key, item=item):
             return st.dictionaries(values(key), values(item), max_size=3)
         case RecordType(members=members):
-            return st.fixed_dictionaries({name: values(member) for name, member in members.items()})
+            return _named({name: values(member) for name, member in members.items()})
         case scalar:
             return _SCALARS[scalar]
 
@@ -87,7 +87,7 @@ def schemas(*names: str, nested: int = 4) -> st.SearchStrategy[Schema]:
 
 def rows(schema: Mapping[str, Any], *, most: int = 6) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Up to ``most`` rows of Python values."""
-    return st.lists(st.fixed_dictionaries({name: values(kind) for name, kind in schema.items()}), max_size=most)
+    return st.lists(_named({name: values(kind) for name, kind in schema.items()}), max_size=most)
 
 
 @st.composite
@@ -135,6 +135,10 @@ def bag(schema: Schema, table: pa.Table) -> list[bytes]:
     """
     columns = {name: kind.to_python(table.column(name)) for name, kind in schema.types.items()}
     return sorted(canonical_bytes({name: column[i] for name, column in columns.items()}) for i in range(table.num_rows))
+
+
+def _named(members: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.tuples(*members.values()).map(lambda drawn: dict(zip(members, drawn, strict=True)))
 
 
 def _perhaps_none(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

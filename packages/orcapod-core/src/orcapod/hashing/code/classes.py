@@ -1,61 +1,174 @@
-"""What a class of the user's own is made of: its source if that is what runs, and what it holds."""
+"""What a class of the user's own is made of: its source, if that is what runs, and what it holds."""
 
 import ast
 import functools
 import sys
 import types
 from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
 from enum import Enum
 from types import FunctionType
 from typing import Any
 
 from orcapod.hashing.code.ownership import is_own, module_of
-from orcapod.hashing.code.sources import Source, source_of
+from orcapod.hashing.code.sources import source_of
 from orcapod.hashing.code.syntax import Syntax, read_class
 
-__all__ = ["CACHED", "class_syntax", "dataclass_fields", "functions_in", "functions_of", "held", "holder_of", "raw"]
+__all__ = [
+    "CACHED",
+    "class_syntax",
+    "dataclass_fields",
+    "functions_in",
+    "functions_of",
+    "holder_of",
+    "raw",
+    "written_in",
+]
 
 CACHED = type(functools.lru_cache(lambda: None))
 _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _WITHOUT_MEANING = frozenset({
-    "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__", "__annotations_cache__",
-    "__dataclass_fields__", "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__", "__match_args__",
-    "__module__", "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__",
-    "__weakref__", "_abc_impl",
+    "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__",
+    "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__", "__match_args__", "__module__",
+    "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__", "__weakref__",
+    "_abc_impl",
 })  # fmt: skip
-_PARAMETERS = {"eq": True, "order": False, "frozen": False, "unsafe_hash": False}
+_PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
 _OPTIONS = {"init": True, "compare": True, "default_factory": None}
 
 _seen: dict[int, tuple[type, Syntax | None]] = {}
 
 
+def functions_in(value: object) -> list[FunctionType]:
+    """The plain functions in what a class holds under a name."""
+    match value:
+        case FunctionType():
+            return [value]
+        case staticmethod() | classmethod():
+            return functions_in(value.__func__)
+        case property():
+            return [found for each in (value.fget, value.fset, value.fdel) for found in functions_in(each)]
+        case functools.cached_property():
+            return functions_in(value.func)
+        case CACHED():
+            return functions_in(value.__wrapped__)
+    return []
+
+
+def functions_of(cls: type) -> list[FunctionType]:
+    """All plain functions that a class itself holds."""
+    return [found for value in vars(cls).values() for found in functions_in(value)]
+
+
+def holder_of(cls: type, name: str) -> type | None:
+    """The class of the line of inheritance that holds an attribute."""
+    return next((base for base in cls.__mro__ if name in vars(base)), None)
+
+
+def raw(cls: type, name: str) -> object:
+    """What the class or a base of it holds under a name, as it is stored; ``None`` if nothing."""
+    holder = holder_of(cls, name)
+    return vars(holder)[name] if holder else None
+
+
+def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
+    """What a class holds that its author wrote, or put there later; sorted by name."""
+    members = cls.__members__ if issubclass(cls, Enum) else {}
+    named_tuple = issubclass(cls, tuple) and "_fields" in vars(cls)
+    for name, value in sorted(vars(cls).items()):
+        if name in members or name in _WITHOUT_MEANING or isinstance(value, _SLOTS):
+            continue
+        if syntax and name in syntax.bound:
+            if type(value).__name__ != "_tuplegetter":
+                yield name, value
+        elif named_tuple:
+            if name in ("_fields", "_field_defaults"):
+                yield name, value
+        elif isinstance(value, FunctionType) and value.__code__.co_filename == "<string>" and name.startswith("__"):
+            continue  # made by dataclasses
+        elif syntax is None or any(is_own(module_of(function)) for function in functions_in(value)):
+            yield name, value
+
+
+def dataclass_fields(cls: type) -> Iterator[object]:
+    """What a dataclass knows about itself."""
+    for name, each in _fields(cls).items():
+        held = [(option, getattr(each, option)) for option in ("default", "kw_only", *_OPTIONS)]
+        yield (name, *(item for item in held if item[1] is not MISSING))
+    if parameters := vars(cls).get("__dataclass_params__"):
+        yield tuple(getattr(parameters, name) for name in _PARAMETERS)
+
+
 def class_syntax(cls: type) -> Syntax | None:
     """What a class says in its source; ``None`` if there is none that is known to be what runs."""
-    if id(cls) not in _seen:
-        _seen[id(cls)] = cls, _class_syntax(cls)
+    if id(cls) not in _seen:  # a class seen once keeps what was seen, as functions do
+        _seen[id(cls)] = cls, _read(cls)
     return _seen[id(cls)][1]
 
 
-def _class_syntax(cls: type) -> Syntax | None:
+def _read(cls: type) -> Syntax | None:
+    """The body of a class is gone once it has run: that its file was not edited shows in what is left of it."""
     module = sys.modules.get(cls.__module__)
-    own = [item.__code__ for item in functions_of(cls).values() if item.__qualname__.startswith(f"{cls.__qualname__}.")]
+    codes = [item.__code__ for item in functions_of(cls)]
+    own = [code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}.")]
     file = getattr(module, "__file__", None) or next((code.co_filename for code in own), None)
     source = source_of(file) if file else None
     if source is None:
         return None
-    # The body of a class is gone once it has run: what is left of the file must all be in it.
-    around = [item.__code__ for item in vars(module).values() if isinstance(item, FunctionType)] if module else []
-    if not all(source.function(code) for code in (*own, *around) if code.co_filename == file):
+    own = [code for code in own if code.co_filename == file]
+    around = [*vars(module).values(), *(each.default_factory for each in _fields(cls).values())] if module else []
+    left = [*own, *(item.__code__ for item in around if isinstance(item, FunctionType))]
+    if not all(source.function(code) for code in left if code.co_filename == file):
         return None
     first = vars(cls).get("__firstlineno__")
-    lines = [first] if isinstance(first, int) else [code.co_firstlineno for code in own if code.co_filename == file]
+    lines = [first] if isinstance(first, int) else [code.co_firstlineno for code in own]
     node = source.class_definition(cls.__qualname__, lines)
-    return read_class(node, source.imports) if node and _annotates(node, cls) else None
+    return read_class(node, source.imports) if node and _declares(node, cls) else None
 
 
-def _annotates(node: ast.ClassDef, cls: type) -> bool:
-    """Whether the annotations and the options of a dataclass are those that the class has."""
-    fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-    names = [item.target.id for item in fields]
-    parameters = vars(cls).get("__dataclass_params__")
-""" % ()
+def _declares(node: ast.ClassDef, cls: type) -> bool:
+    """Whether this is where the annotations and the dataclass options of the class were written."""
+    declared = {
+        item.target.id: item.value
+        for item in node.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    lazily = declared if "__annotate_func__" in vars(cls) else ()
+    if list(vars(cls).get("__annotations__", lazily)) != list(declared):
+        return False
+    parameters, fields = vars(cls).get("__dataclass_params__"), _fields(cls)
+    if parameters is None:
+        return True
+    said = {option: _said(value) for call in node.decorator_list for option, value in _keywords(call)}
+    if any(said.get(option, usual) != getattr(parameters, option) for option, usual in _PARAMETERS.items()):
+        return False
+    for name, call in declared.items():
+        said, field = {option: _said(value) for option, value in _keywords(call)}, fields.get(name)
+        if any(said.get(option, usual) != _held(getattr(field, option, usual)) for option, usual in _OPTIONS.items()):
+            return False
+    return True
+
+
+def _keywords(call: ast.expr | None) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(call, ast.Call):
+        yield from ((keyword.arg, keyword.value) for keyword in call.keywords if keyword.arg)
+
+
+def _said(value: ast.expr) -> object:
+    match value:
+        case ast.Constant():
+            return value.value
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Lambda():
+            return "<lambda>"
+    return "something that is not seen at a glance"
+
+
+def _held(value: object) -> object:
+    return value if isinstance(value, bool) else getattr(value, "__name__", None)
+
+
+def _fields(cls: type) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = vars(cls).get("__dataclass_fields__", {})
+    return found

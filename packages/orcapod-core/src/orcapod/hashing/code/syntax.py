@@ -121,8 +121,8 @@ class _Reader:
                 self._write_fields(value, "annotation")
             case ast.arguments():
                 self._write_fields(value, "defaults", "kw_defaults")  # written outside, where they are evaluated
-            case ast.AnnAssign() if not self._scopes[-1].is_class:
-                self._write_fields(ast.Assign([value.target], value.value))
+            case ast.AnnAssign(value=ast.expr() as assigned) if not self._scopes[-1].is_class:
+                self._write_fields(ast.Assign([value.target], assigned))
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 self._text.append(f"({getattr(value, 'name', '')} ")
                 self.write([getattr(value, "decorator_list", []), value.args.defaults, value.args.kw_defaults])
@@ -214,10 +214,11 @@ class _Reader:
         root, *attributes = names
         scope = self._holder(root)
         if scope is None:
-            return names, "outside"
+            return (root, *attributes), "outside"
         if root in scope.imported:
             return (scope.imported[root], *attributes), "outside"
-        return names, "parameter" if root in scope.parameters and scope is self._scopes[0] else "inside"
+        is_parameter = root in scope.parameters and scope is self._scopes[0]
+        return (root, *attributes), "parameter" if is_parameter else "inside"
 
     def _holder(self, name: str) -> Scope | None:
         for scope in reversed(self._scopes):

@@ -1,0 +1,155 @@
+"""``Chunk``: rows by role, and provenance that stays with its value whatever is done to the rows."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orcapod.datagrams import Chunk, ColumnConfig, Origin, StreamSchema, regroup
+from orcapod.errors import SchemaError
+from orcapod.testing.strategies import chunkings, split
+from orcapod.types import STR, ListType, Schema
+
+SYSTEM = {"_tag_source_id::0": "s", "_tag_record_id::0": "r"}
+
+
+def schema_of(*packets):
+    return StreamSchema.plain(Schema({"k": int}), Schema(dict.fromkeys(packets, str)), Schema(dict.fromkeys(SYSTEM, str)))
+
+
+def texts(values):
+    return pa.array(values, pa.large_string())
+
+
+def chunk_of(length, *, start=0, names=("a", "b"), maker="made"):
+    """Rows in which every value is the text that its source info must be."""
+    numbers = range(start, start + length)
+    columns = {"k": pa.array(numbers, pa.int64())}
+    columns |= {name: texts([f"{maker}::row_{i}::{name}" for i in numbers]) for name in names}
+    columns |= {name: texts([f"{text}{i}" for i in numbers]) for name, text in SYSTEM.items()}
+    makers = texts([f"{maker}::row_{i}" for i in numbers])
+    return Chunk.made_by(schema_of(*names), columns, makers, names)
+
+
+def assert_provenance_follows(chunk):
+    for name in chunk.schema.packets:
+        assert chunk.source_info(name).to_pylist() == chunk.column(name).to_pylist()
+    table = chunk.table({"source": True, "system_tags": True})
+    for name in chunk.schema.packets:
+        assert table[f"_source_{name}"].to_pylist() == table[name].to_pylist()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda chunk: chunk.take([3, 0, 3]),
+        lambda chunk: chunk.slice(2, 2),
+        lambda chunk: chunk.slice(2, 2).take([1]),
+        lambda chunk: chunk.slice(1, 0),
+        lambda chunk: chunk.renamed({"a": "b", "b": "a", "k": "key"}, replace(schema_of("b", "a"), tags=Schema({"key": int}))),
+        lambda chunk: chunk.selected(schema_of("b")),
+        lambda chunk: chunk.selected(schema_of()),
+        lambda chunk: chunk.spelled_out(),
+        lambda chunk: chunk.spelled_out().slice(1, 2).spelled_out(),
+        lambda chunk: Chunk.concat([chunk, chunk.slice(1, 2)]),
+    ],
+)
+def test_provenance_follows_its_value(changed):
+    made = changed(chunk_of(4))
+    assert_provenance_follows(made)
+
+
+def test_a_renamed_value_keeps_who_made_it():
+    renamed = chunk_of(2).renamed({"a": "x"}, schema_of("x", "b"))
+    assert renamed.column("x").to_pylist() == renamed.source_info("x").to_pylist()
+    assert renamed.source_info("x")[1].as_py() == "made::row_1::a"
+
+
+def test_selecting_leaves_out_columns_and_the_slots_that_nothing_needs():
+    schema = schema_of()
+    assert chunk_of(2).selected(schema).batch.schema.names == ["k", *SYSTEM]
+    two_makers = Chunk.concat([chunk_of(1), chunk_of(1, maker="other").renamed({}, schema_of("a", "b"))])
+    assert len(two_makers.selected(schema_of("a")).slots()) == 1
+
+
+def test_chunks_of_differing_origins_are_spelled_out_and_keep_their_provenance():
+    one, other = chunk_of(2), chunk_of(3, start=7, names=("b", "a"), maker="other")
+    turned = Chunk(other.batch, one.schema, dict(reversed(other.origins.items())))
+    renamed_slot = other.renamed({"__slot:0": "__slot:other"}, other.schema)
+    swapped = chunk_of(2, maker="third").renamed({"a": "b", "b": "a"}, one.schema)
+    for parts in ([one, turned], [turned, one], [one, renamed_slot], [one, swapped, turned]):
+        together = Chunk.concat(parts)
+        assert together.num_rows == sum(part.num_rows for part in parts)
+        assert together.column("k").to_pylist() == [k for part in parts for k in part.column("k").to_pylist()]
+        assert_provenance_follows(together)
+
+
+def test_chunks_of_equal_origins_are_put_together_without_spelling_out():
+    together = Chunk.concat([chunk_of(2), chunk_of(2, start=2)])
+    assert together.slots() == chunk_of(1).slots()
+
+
+def test_collected_makers_give_collected_source_infos():
+    makers = pa.array([["m::row_0", "m::row_1"], [], ["m::row_2"]], pa.large_list(pa.large_string()))
+    collected = Chunk(
+        pa.RecordBatch.from_pydict({"k": pa.array([0, 1, 2]), "a": texts(["x", "y", "z"]), "__slot:0": makers}),
+        replace(schema_of("a"), system_tags=Schema(), sources=Schema({"a": ListType(STR)})),
+        {"a": Origin("__slot:0", "a")},
+    )
+    expected = [["m::row_0::a", "m::row_1::a"], [], ["m::row_2::a"]]
+    assert collected.source_info("a").to_pylist() == expected
+    assert collected.slice(1, 2).source_info("a").to_pylist() == expected[1:]
+    assert collected.spelled_out().slice(1, 2).source_info("a").to_pylist() == expected[1:]
+    collected.slice(2, 1).table({"source": True}).validate(full=True)
+
+
+@pytest.mark.parametrize("columns", [None, {}, {"system_tags": True}, {"source": True}, ColumnConfig(source=True)])
+def test_a_table_has_the_columns_asked_for_and_their_schema(columns):
+    chunk = chunk_of(3)
+    tags, packets = chunk.schema.shown(columns)
+    assert chunk.table(columns).schema == (tags | packets).arrow
+    config = ColumnConfig.of(columns)
+    assert ("_source_a" in packets) == config.source
+    assert ("_tag_record_id::0" in tags) == config.system_tags
+
+
+def test_an_unknown_kind_of_column_is_an_error():
+    with pytest.raises(SchemaError, match=r"\['sources'\].*\['system_tags', 'source'\]"):
+        ColumnConfig.of({"sources": True})
+
+
+def test_packet_hashes_are_those_of_the_packet_columns_alone():
+    chunk = chunk_of(3)
+    other = chunk.with_batch(chunk.batch.set_column(0, "k", pa.array([9, 9, 9], pa.int64())))
+    assert chunk.packet_hashes == other.packet_hashes
+    assert len(set(chunk.packet_hashes)) == 3
+
+
+@given(st.data())
+def test_regrouped_chunks_have_the_same_rows_within_bounds(data):
+    length = data.draw(st.integers(0, 12))
+    parts = split(chunk_of(length), data.draw(chunkings(length))) if length else []
+    most, size = data.draw(st.integers(1, 6)), data.draw(st.sampled_from([1, 200, 500, 10**9]))
+    made = list(regroup(parts, rows=most, size=size))
+    assert [k for chunk in made for k in chunk.column("k").to_pylist()] == list(range(length))
+    assert all(1 <= chunk.num_rows <= most for chunk in made)
+    assert all(chunk.num_rows == 1 or chunk.batch.nbytes <= size + 200 for chunk in made)  # about
+    for one, other in zip(made, made[1:], strict=False):  # no smaller than it must be
+        fits = one.num_rows + other.num_rows <= most and one.batch.nbytes + other.batch.nbytes <= size
+        assert not fits or size < 10**9
+    for chunk in made:
+        assert_provenance_follows(chunk)
+
+
+def test_regrouping_bounds_bytes_where_rows_grow_smaller():
+    """A chunk of few large rows, then ever more smaller ones: each alone fits, together they would not."""
+
+    def wide(rows, size):
+        return chunk_of(rows).with_batch(chunk_of(rows).batch.set_column(1, "a", texts(["x" * size] * rows)))
+
+    parts = [wide(rows, 100_000 // rows) for rows in (1, 2, 4, 8, 16, 32)]
+    made = list(regroup(parts, rows=10_000, size=110_000))
+    assert sum(chunk.num_rows for chunk in made) == 63
+    assert max(chunk.batch.nbytes for chunk in made) < 150_000

@@ -1,0 +1,66 @@
+"""The pinned hashes: what was ever hashed keeps its hash.
+
+Append-only. To add a vector, write it at the end of its file with an empty hash: the test fails and tells what to
+write there. A hash that is there is never changed; another rule is another method, and another file.
+
+``value``, ``schema`` and ``rows`` are Python expressions, since JSON knows neither -0.0 nor a tuple.
+"""
+
+import datetime
+import decimal
+import json
+import math
+import pathlib
+import uuid
+from importlib import resources
+from typing import TypedDict
+
+import pytest
+
+from orcapod.hashing import ROW_METHOD, STRUCTURE_METHOD, ContentHash, hash_structure
+from orcapod.sources import DictSource
+from orcapod.types import AwareDatetime
+
+NAMES = {
+    "AwareDatetime": AwareDatetime,
+    "UTC": datetime.UTC,
+    "ContentHash": ContentHash,
+    "Decimal": decimal.Decimal,
+    "PurePosixPath": pathlib.PurePosixPath,
+    "Record": TypedDict("Record", {"a": int, "b": str | None}),
+    "UUID": uuid.UUID,
+    "date": datetime.date,
+    "datetime": datetime.datetime,
+    "inf": math.inf,
+    "nan": math.nan,
+    "time": datetime.time,
+    "timedelta": datetime.timedelta,
+}
+
+
+def vectors(method):
+    text = (resources.files("orcapod.testing") / "vectors" / f"{method}.json").read_text(encoding="utf-8")
+    return [pytest.param(vector, id=vector["name"]) for vector in json.loads(text)]
+
+
+def read(expression):
+    return eval(expression, dict(NAMES))
+
+
+@pytest.mark.parametrize("vector", vectors(ROW_METHOD))
+def test_rows_keep_their_hashes(vector):
+    source = DictSource(list(map(read, vector["rows"])), [], data_schema=read(vector["schema"]))
+    found = [str(packet.content_hash()) for _, packet in source.iter_packets()]
+    assert found == vector["hashes"]
+    assert all(one.startswith(f"{ROW_METHOD}:") for one in found)
+
+
+@pytest.mark.parametrize("vector", vectors(STRUCTURE_METHOD))
+def test_structures_keep_their_hashes(vector):
+    assert str(hash_structure(read(vector["value"]))) == vector["hash"]
+
+
+@pytest.mark.parametrize("method", [ROW_METHOD, STRUCTURE_METHOD])
+def test_no_two_vectors_have_one_name(method):
+    names = [vector.id for vector in vectors(method)]
+    assert len(set(names)) == len(names)

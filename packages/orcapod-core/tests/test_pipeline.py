@@ -1,0 +1,568 @@
+"""``Pipeline``: what it records, what its nodes are called, how it is run."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Self
+
+import pytest
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase
+from orcapod.errors import ExecutionError, LabelError, OrcapodError, PipelineError
+from orcapod.executors import LocalExecutor
+from orcapod.functions import FunctionPod
+from orcapod.observers import NoOpObserver
+from orcapod.sources import DictSource
+
+
+def source(source_id: str = "s", rows: int = 2, column: str = "x") -> DictSource:
+    return DictSource([{"i": i, column: i} for i in range(rows)], tag_columns=["i"], source_id=source_id)
+
+
+@op.function_pod("y")
+def increment(x: int) -> int:
+    return x + 1
+
+
+@op.function_pod("z")
+def double(y: int) -> int:
+    return 2 * y
+
+
+# Recording
+
+
+def test_only_what_is_derived_inside_the_block_is_recorded_with_all_it_is_made_of() -> None:
+    outside = increment.pod(source())
+    unrelated = source("other").map_packets({"x": "q"})
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        double.pod(outside)
+    source("late").map_packets({"x": "q"})
+    assert unrelated is not None
+    assert list(pipeline.nodes) == ["s", "increment", "double"]
+
+
+def test_the_order_of_nodes_puts_each_behind_what_it_is_made_of() -> None:
+    with op.Pipeline("p") as pipeline:
+        made = increment.pod(source())
+        made.join(double.pod(made), label="both")
+    assert [node.label for node in pipeline] == ["s", "increment", "double", "both"]
+    assert [part.label for part in pipeline.both.inputs] == ["increment", "double"]
+    assert repr(pipeline).splitlines()[1:] == [
+        "  s", "  increment <- s", "  double <- increment", "  both <- increment, double>"
+    ]  # fmt: skip
+
+
+def test_a_block_left_with_an_exception_records_nothing() -> None:
+    pipeline = op.Pipeline("p")
+    with pytest.raises(ZeroDivisionError), pipeline:
+        increment.pod(source())
+        raise ZeroDivisionError
+    assert list(pipeline.nodes) == []
+    with pipeline:
+        increment.pod(source())
+    assert list(pipeline.nodes) == ["s", "increment"]
+    increment.pod(source("after"))
+    assert list(pipeline.nodes) == ["s", "increment"], "the recorder was put back"
+
+
+def test_an_inner_block_of_the_same_pipeline_falls_with_the_outer() -> None:
+    pipeline = op.Pipeline("p")
+    with pytest.raises(ZeroDivisionError), pipeline:
+        with pipeline:
+            increment.pod(source())
+        raise ZeroDivisionError
+    assert list(pipeline.nodes) == []
+
+
+def test_the_inner_of_two_pipelines_records_and_then_the_outer_again() -> None:
+    outer, inner = op.Pipeline("outer"), op.Pipeline("inner")
+    with outer:
+        first = increment.pod(source())
+        with inner:
+            double.pod(first)
+        first.map_packets({"y": "w"})
+    assert list(outer.nodes) == ["s", "increment", "map_packets"]
+    assert list(inner.nodes) == ["s", "increment", "double"]
+
+
+def test_only_the_calling_thread_records() -> None:
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        thread = threading.Thread(target=lambda: increment.pod(source("thread")))
+        thread.start()
+        thread.join()
+        double.pod(source(column="y"))
+    assert list(pipeline.nodes) == ["s", "double"]
+
+
+def test_running_the_same_cell_again_adds_nothing() -> None:
+    pipeline = op.Pipeline("p")
+    for _ in range(3):
+        with pipeline:
+            increment.pod(source()).map_packets({"y": "w"})
+        assert list(pipeline.nodes) == ["s", "increment", "map_packets"]
+    assert pipeline.run().counts("increment")["computed"] == 2
+
+
+def test_a_block_entered_again_adds_to_what_is_there_and_keeps_its_nodes() -> None:
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        made = increment.pod(source())
+    node, own = pipeline.increment, LocalExecutor()
+    node.executor = own
+    assert pipeline.run().counts("increment")["computed"] == 2
+    with pipeline:
+        double.pod(made)
+    assert pipeline.increment is node and pipeline.increment.executor is own
+    result = pipeline.run()
+    assert result.counts("increment")["cached"] == result.counts("double")["computed"] == 2
+
+
+def test_a_node_may_be_built_upon_in_a_later_block_and_stays_itself() -> None:
+    """Cell by cell, as in a notebook."""
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        increment.pod(source())
+    node = pipeline.increment
+    with pipeline:
+        double.pod(node)
+    assert list(pipeline.nodes) == ["s", "increment", "double"]
+    assert pipeline.increment is node
+    with pipeline:
+        pipeline.double.map_packets({"z": "w"}, label="last")
+    result = pipeline.run()
+    assert result.counts("increment")["computed"] == result.counts("double")["computed"] == 2
+    assert pipeline.last.as_table()["w"].to_pylist() == [2, 4]
+
+
+def test_a_run_inside_the_open_block_is_refused() -> None:
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        increment.pod(source())
+        with pytest.raises(PipelineError, match="with"):
+            pipeline.run()
+    assert pipeline.run().counts("increment")["computed"] == 2
+
+
+def test_auto_compile_makes_the_nodes_when_the_block_is_left() -> None:
+    with op.Pipeline("p", auto_compile=True) as pipeline:
+        increment.pod(source())
+    assert "increment" in dir(pipeline)
+    assert pipeline.increment.as_table().num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["", (), ("a", ""), ("a", 3), None, 5])
+def test_a_pipeline_has_a_name(name: Any) -> None:
+    with pytest.raises((PipelineError, TypeError)):
+        op.Pipeline(name)
+
+
+# Labels
+
+
+def test_default_labels_say_what_a_node_is() -> None:
+    left, right = source("left"), source("right", column="q")
+    with op.Pipeline("p") as pipeline:
+        left.join(right)
+        left.select_packet_columns(["x"])
+        left.drop_nulls()
+        op.FunctionPod(increment.pod.packet_function, label="pod_label")(left)
+        increment.pod(left)
+        increment.pod(left, label="call_label")
+    assert list(pipeline.nodes) == [
+        "left", "right", "join", "select_packet_columns", "drop_nulls", "pod_label", "increment", "call_label"
+    ]  # fmt: skip
+
+
+def test_labels_that_meet_are_numbered_in_the_order_of_the_graph() -> None:
+    def built() -> op.Pipeline:
+        with op.Pipeline("p") as pipeline:
+            for rows in (2, 3, 4):
+                increment.pod(source(f"s{rows}", rows))
+        return pipeline
+
+    first = built()
+    assert [label for label in first.nodes if "increment" in label] == ["increment_1", "increment_2", "increment_3"]
+    assert list(built().nodes) == list(first.nodes)
+    first.run()
+    assert [first[f"increment_{n}"].as_table().num_rows for n in (1, 2, 3)] == [2, 3, 4]
+    with pytest.raises(LabelError, match=r"'increment'.*\['increment_1', 'increment_2', 'increment_3'\]"):
+        _ = first.increment
+
+
+def test_a_node_is_found_as_attribute_and_key_and_an_unknown_label_names_the_known() -> None:
+    with op.Pipeline(("lab", "p")) as pipeline:
+        increment.pod(source(), label="grade_final")
+        double.pod(source(column="y"), label="what is it?")
+    assert pipeline.grade_final is pipeline["grade_final"] is pipeline.nodes["grade_final"]
+    assert pipeline["what is it?"].label == "what is it?"
+    assert "grade_final" in dir(pipeline)
+    with pytest.raises(LabelError, match=r"'lab/p' has no node 'grade'; found \['s.*', 'grade_final'"):
+        _ = pipeline.grade
+    with pytest.raises(LabelError, match="grade_final"):
+        pipeline["nope"]
+    assert not hasattr(pipeline, "nope") and not hasattr(pipeline, "_nope")
+    assert isinstance(pytest.raises(AttributeError, getattr, pipeline, "nope").value, PipelineError)
+
+
+# Composition
+
+
+def test_a_node_of_one_pipeline_is_an_input_of_another_and_keeps_its_provenance() -> None:
+    one, two = op.Pipeline("one"), op.Pipeline("two")
+    with one:
+        increment.pod(source("roots"))
+    with two:
+        both = one.increment.join(source("roots", column="q"), label="both")
+        double.pod(one.increment)
+    assert list(two.nodes) == ["increment", "roots", "both", "double"]
+    assert two.run().counts("double") == {"computed": 0, "cached": 0, "failed": 0}, "nothing is there yet"
+    one.run()
+    assert two.run().counts("double") == {"computed": 2, "cached": 0, "failed": 0}
+    direct = double.pod(increment.pod(source("roots")))
+    every = {"source": True, "system_tags": True}
+    assert two.double.as_table(every).equals(direct.as_table(every))
+    infos = [packet.source_info() for _, packet in two.both.iter_packets()]
+    assert [info["q"] for info in infos] == ["roots::row_0::q", "roots::row_1::q"]
+    assert [info["y"].split(":")[0] for info in infos] == ["increment", "increment"]
+    assert both.pipeline_hash() == two.both.pipeline_hash()
+
+
+def test_nodes_of_two_pipelines_are_two_inputs_even_if_they_say_the_same() -> None:
+    one, two = op.Pipeline("one"), op.Pipeline("two")
+    for pipeline in (one, two):
+        with pipeline:
+            increment.pod(source())
+    two.run()
+    with op.Pipeline("three") as three:
+        one.increment.select_packet_columns(["y"], label="of_one")
+        two.increment.select_packet_columns(["y"], label="of_two")
+    three.run()
+    assert three.of_one.as_table().num_rows == 0
+    assert three.of_two.as_table().num_rows == 2
+
+
+def test_as_source_starts_provenance_anew() -> None:
+    one = op.Pipeline(("lab", "one"))
+    with one:
+        increment.pod(source())
+    assert one.increment.as_source().as_table().num_rows == 0
+    one.run()
+    snapshot = one.increment.as_source()
+    assert snapshot.source_id == "lab/one/increment"
+    assert snapshot.as_table().equals(one.increment.as_table())
+    two = op.Pipeline("two")
+    with two:
+        double.pod(snapshot)
+        snapshot.map_packets({"y": "w"}, label="renamed")
+    two.run()
+    found = [packet.source_info() for _, packet in two.renamed.iter_packets()]
+    assert found == [{"w": "lab/one/increment::row_0::y"}, {"w": "lab/one/increment::row_1::y"}]
+    assert two.double.as_table()["z"].to_pylist() == [2, 4]
+
+
+# How it is run
+
+
+class Engine:
+    """A stranger's executor, which notes what it is asked."""
+
+    executor_type_id = "stranger"
+
+    def __init__(self, options: Mapping[str, Any] | None = None, log: list[tuple[str, Any]] | None = None) -> None:
+        self.options = dict(options or {})
+        self.log = log if log is not None else []
+        self.supported = True
+
+    def supports(self, function_type_id: str) -> bool:
+        return self.supported and function_type_id == "python"
+
+    def with_options(self, **options: Any) -> Engine:
+        self.log.append(("options", options))
+        if "bad" in options:
+            raise ExecutionError("no option is called 'bad'")
+        made = Engine({**self.options, **options}, self.log)
+        made.supported = self.supported
+        return made
+
+    def __enter__(self) -> Self:
+        self.log.append(("enter", None))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.log.append(("exit", None))
+
+    def execute_callable(self, fn: Callable[..., Any], kwargs: Mapping[str, Any], *, logger: Any = None) -> Any:
+        self.log.append(("call", (dict(kwargs), self.options)))
+        return fn(**kwargs)
+
+    async def async_execute_callable(
+        self, fn: Callable[..., Any], kwargs: Mapping[str, Any], *, logger: Any = None
+    ) -> Any:
+        return self.execute_callable(fn, kwargs, logger=logger)
+
+    def calls(self) -> list[Any]:
+        return [what for kind, what in self.log if kind == "call"]
+
+
+@pytest.fixture
+def chain() -> op.Pipeline:
+    with op.Pipeline("p") as pipeline:
+        double.pod(increment.pod(source()))
+    return pipeline
+
+
+def test_an_engine_given_to_run_holds_for_that_run_only(chain: op.Pipeline) -> None:
+    engine = Engine()
+    assert isinstance(chain.increment.executor, LocalExecutor)
+    assert chain.run(execution_engine=engine).ok
+    assert [kwargs for kwargs, _ in engine.calls()] == [{"x": 0}, {"x": 1}, {"y": 1}, {"y": 2}]
+    assert isinstance(chain.increment.executor, LocalExecutor)
+    with chain:
+        increment.pod(source("more", rows=5), label="more")
+    chain.run()
+    assert len(engine.calls()) == 4
+    assert [kind for kind, _ in engine.log].count("enter") == [kind for kind, _ in engine.log].count("exit") > 0
+
+
+def test_an_executor_set_on_a_node_belongs_to_that_node_and_holds_against_the_engine(chain: op.Pipeline) -> None:
+    own, engine = Engine(), Engine()
+    chain.increment.executor = own
+    chain.run(execution_engine=engine)
+    assert [kwargs for kwargs, _ in own.calls()] == [{"x": 0}, {"x": 1}]
+    assert [kwargs for kwargs, _ in engine.calls()] == [{"y": 1}, {"y": 2}]
+    assert chain.increment.executor is own
+    assert chain.double.executor is not own
+
+
+def test_options_reach_the_engine_for_every_function_node(chain: op.Pipeline) -> None:
+    engine = Engine()
+    chain.run(execution_engine=engine, execution_engine_opts={"num_cpus": 2})
+    assert [what for kind, what in engine.log if kind == "options"] == [{"num_cpus": 2}] * 2
+    assert {tuple(options.items()) for _, options in engine.calls()} == {(("num_cpus", 2),)}
+    assert engine.options == {}
+
+
+def test_with_options_is_called_for_every_function_node_even_without_options(chain: op.Pipeline) -> None:
+    engine = Engine()
+    chain.run(execution_engine=engine)
+    assert [what for kind, what in engine.log if kind == "options"] == [{}, {}]
+
+
+def test_options_without_an_engine_reach_the_executors_of_the_nodes(chain: op.Pipeline) -> None:
+    first, second = Engine(), Engine()
+    chain.increment.executor, chain.double.executor = first, second
+    chain.run(execution_engine_opts={"num_cpus": 2})
+    for engine in (first, second):
+        assert {tuple(options.items()) for _, options in engine.calls()} == {(("num_cpus", 2),)}
+
+
+def test_options_that_an_executor_does_not_know_are_an_error(chain: op.Pipeline) -> None:
+    with pytest.raises(ExecutionError, match="bad"):
+        chain.run(execution_engine=Engine(), execution_engine_opts={"bad": 1})
+    with pytest.raises(OrcapodError, match="num_cpus"):
+        chain.run(execution_engine_opts={"num_cpus": 1})
+
+
+def test_an_executor_that_does_not_run_python_is_refused(chain: op.Pipeline) -> None:
+    engine = Engine()
+    engine.supported = False
+    with pytest.raises(ExecutionError, match="stranger.*python"):
+        chain.run(execution_engine=engine)
+    assert not engine.calls()
+
+
+def test_the_executors_of_a_run_are_recorded_once_per_run(chain: op.Pipeline) -> None:
+    chain.double.executor = Engine()
+    chain.run()
+    (run,) = chain.log_database.get_records(("_runs",)).to_pylist()
+    assert run["__executors"] == '{"increment": "local", "double": "stranger"}'
+    assert run["__orchestrator"] == "SyncPipelineOrchestrator"
+
+
+class Notes(NoOpObserver):
+    """A stranger's observer, with a view for every node."""
+
+    def __init__(self, notes: list[tuple[Any, ...]] | None = None, node: str = "") -> None:
+        self.notes = notes if notes is not None else []
+        self.node = node
+
+    def contextualize(self, node_hash: str, node_label: str, *, node_path: tuple[str, ...] = ()) -> Notes:  # type: ignore[override]
+        self.notes.append(("contextualize", node_label, node_hash, node_path))
+        return Notes(self.notes, node_label)
+
+    def on_run_start(self, run_id: str) -> None:
+        self.notes.append(("run_start", run_id))
+
+    def on_run_end(self, run_id: str) -> None:
+        self.notes.append(("run_end", run_id))
+
+    def on_packet_start(self, node_label: str, tag: Any, packet: Any) -> None:
+        assert node_label == self.node
+        self.notes.append(("start", node_label, dict(tag), dict(packet)))
+
+    def create_packet_logger(self, tag: Any, packet: Any, *, pipeline_path: tuple[str, ...] = ()) -> Any:
+        self.notes.append(("logger", self.node, pipeline_path))
+        return self
+
+    def record(self, **kwargs: object) -> None:
+        self.notes.append(("record", kwargs["success"]))
+
+    def on_packet_end(self, node_label: str, tag: Any, packet: Any, result: Any, *, cached: bool) -> None:
+        self.notes.append(("end", node_label, dict(tag), dict(result)))
+
+
+def test_a_strangers_observer_is_told_in_the_order_of_the_protocol() -> None:
+    with op.Pipeline("p") as pipeline:
+        increment.pod(source(rows=1))
+    observer = Notes()
+    result = pipeline.run(observer=observer)
+    node = pipeline.increment
+    assert observer.notes == [
+        ("run_start", result.run_id),
+        ("contextualize", "increment", str(node.pipeline_hash()), node.path),
+        ("start", "increment", {"i": 0}, {"x": 0}),
+        ("logger", "increment", node.path),
+        ("record", True),
+        ("end", "increment", {"i": 0}, {"y": 1}),
+        ("run_end", result.run_id),
+    ]
+
+
+def test_a_result_says_what_the_run_did(chain: op.Pipeline) -> None:
+    result = chain.run()
+    assert result.ok and result.errors == () and result.raise_for_errors() is None  # type: ignore[func-returns-value]
+    assert repr(result).splitlines() == [
+        f"<RunResult {result.run_id} ok",
+        "  increment: 2 computed, 0 cached, 0 failed",
+        "  double: 2 computed, 0 cached, 0 failed>",
+    ]
+    with pytest.raises(OrcapodError, match=r"'nope'.*\['double', 'increment'\]"):
+        result.counts("nope")
+    with pytest.raises(OrcapodError, match="'s'"):
+        result.counts("s")
+    counts = result.counts("double")
+    counts["computed"] = 99
+    assert result.counts("double")["computed"] == 2
+
+
+def test_a_failed_result_says_how_many() -> None:
+    @op.function_pod("y")
+    def f(x: int) -> float:
+        return 1 / x
+
+    with op.Pipeline("p") as pipeline:
+        f.pod(source())
+    result = pipeline.run()
+    assert not result.ok and "1 failed" in repr(result).splitlines()[0]
+    with pytest.raises(BaseExceptionGroup, match=result.run_id):
+        result.raise_for_errors()
+
+
+def test_a_pipeline_of_nothing_runs() -> None:
+    result = op.Pipeline("p").run()
+    assert result.ok and result.node_counts == {}
+
+
+def test_a_run_in_a_folder_that_is_gone_is_recorded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    folder.rmdir()
+    pipeline = op.Pipeline("p")
+    assert pipeline.run().ok
+    assert pipeline.log_database.get_records(("_runs",)).num_rows == 1
+
+
+# What is edited while the process lives
+
+
+@pytest.fixture
+def notebook() -> Iterator[Callable[[str], ModuleType]]:
+    """Runs cells, as a notebook does."""
+    module = ModuleType("notebook_of_a_test")
+    module.__dict__["op"] = op
+    sys.modules[module.__name__] = module
+    cells: list[str] = []
+
+    def run(code: str) -> ModuleType:
+        name = f"<cell {len(cells)}>"
+        cells.append(name)
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        exec(compile(code, name, "exec"), module.__dict__)
+        return module
+
+    yield run
+    del sys.modules[module.__name__]
+    for name in cells:
+        linecache.cache.pop(name, None)
+
+
+def test_a_helper_or_constant_edited_in_a_notebook_recomputes(notebook: Callable[[str], ModuleType]) -> None:
+    notebook("def helper(x):\n    return x + 1\n")
+    notebook("LIMIT = 10\n")
+    cell = notebook("@op.function_pod('y')\ndef f(x: int) -> int:\n    return helper(x) + LIMIT\n")
+    pod: FunctionPod = cell.__dict__["f"].pod
+    with op.Pipeline("p") as pipeline:
+        pod(source())
+    expected = [
+        ("", (2, 0), [11, 12]),
+        ("def helper(x):\n    # a comment\n    return x + 1\n", (0, 2), [11, 12]),
+        ("def helper(x):\n    return x + 100\n", (2, 0), [110, 111]),
+        ("LIMIT = 20\n", (2, 0), [120, 121]),
+        ("LIMIT = 10\ndef helper(x):\n    return x + 1\n", (0, 2), [11, 12]),
+    ]
+    for edit, counts, values in expected:
+        notebook(edit)
+        result = pipeline.run().counts("f")
+        assert (result["computed"], result["cached"]) == counts, edit
+        assert pipeline.f.as_table()["y"].to_pylist() == values
+
+
+# Scopes
+
+
+def test_two_pipelines_on_one_store_do_not_mix() -> None:
+    calls = []
+
+    @op.function_pod("y", identity="version")
+    def f(x: int) -> int:
+        calls.append(x)
+        return x
+
+    database = MemoryDatabase()
+    names: list[str | tuple[str, ...]] = ["a", "b", ("a", "b"), ("a", "b", "c"), "a/b"]
+    for name in names:
+        with op.Pipeline(name, database) as pipeline:
+            f.pod(source(rows=1))
+        assert pipeline.f.as_table().num_rows == 0
+        assert pipeline.run().counts("f") == {"computed": 1, "cached": 0, "failed": 0}
+        assert pipeline.log_database.get_records(("_runs",)).num_rows == 1
+    assert len(calls) == len(names)
+    runs = [database.get_records(path) for path in database.list_paths() if path[-1] == "_runs"]
+    assert sorted(name for table in runs for name in table["__pipeline"].to_pylist()) == [
+        "a", "a/b", "a/b", "a/b/c", "b"
+    ]  # fmt: skip
+
+
+def test_equal_runs_share_one_environment() -> None:
+    database = MemoryDatabase()
+    for _ in range(2):
+        with op.Pipeline("p", database) as pipeline:
+            increment.pod(source())
+        pipeline.run()
+    runs = pipeline.log_database.get_records(("_runs",)).to_pylist()
+    (environment,) = pipeline.log_database.get_records(("_environments",)).to_pylist()
+    assert len(runs) == 2
+    assert {run["__environment_id"] for run in runs} == {environment["__environment_id"]}
+    assert re.match(r"\w+ 3\.\d+\.\d+", environment["__python"])
+    assert '"pyarrow"' in environment["__packages"]
