@@ -62,9 +62,14 @@ def test_the_order_of_nodes_puts_each_behind_what_it_is_made_of() -> None:
 
 def test_a_block_left_with_an_exception_records_nothing() -> None:
     pipeline = op.Pipeline("p")
-    with pytest.raises(ZeroDivisionError), pipeline:
-        increment.pod(source())
-        raise ZeroDivisionError
+
+    def cell() -> None:
+        with pipeline:
+            increment.pod(source())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cell()
     assert list(pipeline.nodes) == []
     with pipeline:
         increment.pod(source())
@@ -75,10 +80,15 @@ def test_a_block_left_with_an_exception_records_nothing() -> None:
 
 def test_an_inner_block_of_the_same_pipeline_falls_with_the_outer() -> None:
     pipeline = op.Pipeline("p")
-    with pytest.raises(ZeroDivisionError), pipeline:
+
+    def cell() -> None:
         with pipeline:
-            increment.pod(source())
-        raise ZeroDivisionError
+            with pipeline:
+                increment.pod(source())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cell()
     assert list(pipeline.nodes) == []
 
 
@@ -121,7 +131,8 @@ def test_a_block_entered_again_adds_to_what_is_there_and_keeps_its_nodes() -> No
     assert pipeline.run().counts("increment")["computed"] == 2
     with pipeline:
         double.pod(made)
-    assert pipeline.increment is node and pipeline.increment.executor is own
+    assert pipeline.increment is node
+    assert pipeline.increment.executor is own
     result = pipeline.run()
     assert result.counts("increment")["cached"] == result.counts("double")["computed"] == 2
 
@@ -209,8 +220,9 @@ def test_a_node_is_found_as_attribute_and_key_and_an_unknown_label_names_the_kno
         _ = pipeline.grade
     with pytest.raises(LabelError, match="grade_final"):
         pipeline["nope"]
-    assert not hasattr(pipeline, "nope") and not hasattr(pipeline, "_nope")
-    assert isinstance(pytest.raises(AttributeError, getattr, pipeline, "nope").value, PipelineError)
+    assert not hasattr(pipeline, "nope")
+    assert not hasattr(pipeline, "_nope")
+    assert issubclass(LabelError, AttributeError)
 
 
 # Composition
@@ -439,7 +451,9 @@ def test_a_strangers_observer_is_told_in_the_order_of_the_protocol() -> None:
 
 def test_a_result_says_what_the_run_did(chain: op.Pipeline) -> None:
     result = chain.run()
-    assert result.ok and result.errors == () and result.raise_for_errors() is None  # type: ignore[func-returns-value]
+    assert result.ok
+    assert result.errors == ()
+    assert result.raise_for_errors() is None
     assert repr(result).splitlines() == [
         f"<RunResult {result.run_id} ok",
         "  increment: 2 computed, 0 cached, 0 failed",
@@ -462,14 +476,16 @@ def test_a_failed_result_says_how_many() -> None:
     with op.Pipeline("p") as pipeline:
         f.pod(source())
     result = pipeline.run()
-    assert not result.ok and "1 failed" in repr(result).splitlines()[0]
+    assert not result.ok
+    assert "1 failed" in repr(result).splitlines()[0]
     with pytest.raises(BaseExceptionGroup, match=result.run_id):
         result.raise_for_errors()
 
 
 def test_a_pipeline_of_nothing_runs() -> None:
     result = op.Pipeline("p").run()
-    assert result.ok and result.node_counts == {}
+    assert result.ok
+    assert result.node_counts == {}
 
 
 def test_a_run_in_a_folder_that_is_gone_is_recorded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """``Chunk``: rows by role, and provenance that stays with its value whatever is done to the rows."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,9 @@ SYSTEM = {"_tag_source_id::0": "s", "_tag_record_id::0": "r"}
 
 
 def schema_of(*packets):
-    return StreamSchema.plain(Schema({"k": int}), Schema(dict.fromkeys(packets, str)), Schema(dict.fromkeys(SYSTEM, str)))
+    return StreamSchema.plain(
+        Schema({"k": int}), Schema(dict.fromkeys(packets, str)), Schema(dict.fromkeys(SYSTEM, str))
+    )
 
 
 def texts(values):
@@ -48,7 +51,9 @@ def assert_provenance_follows(chunk):
         lambda chunk: chunk.slice(2, 2),
         lambda chunk: chunk.slice(2, 2).take([1]),
         lambda chunk: chunk.slice(1, 0),
-        lambda chunk: chunk.renamed({"a": "b", "b": "a", "k": "key"}, replace(schema_of("b", "a"), tags=Schema({"key": int}))),
+        lambda chunk: chunk.renamed(
+            {"a": "b", "b": "a", "k": "key"}, replace(schema_of("b", "a"), tags=Schema({"key": int}))
+        ),
         lambda chunk: chunk.selected(schema_of("b")),
         lambda chunk: chunk.selected(schema_of()),
         lambda chunk: chunk.spelled_out(),
@@ -136,7 +141,7 @@ def test_regrouped_chunks_have_the_same_rows_within_bounds(data):
     assert [k for chunk in made for k in chunk.column("k").to_pylist()] == list(range(length))
     assert all(1 <= chunk.num_rows <= most for chunk in made)
     assert all(chunk.num_rows == 1 or chunk.batch.nbytes <= size + 200 for chunk in made)  # about
-    for one, other in zip(made, made[1:], strict=False):  # no smaller than it must be
+    for one, other in pairwise(made):  # no smaller than it must be
         fits = one.num_rows + other.num_rows <= most and one.batch.nbytes + other.batch.nbytes <= size
         assert not fits or size < 10**9
     for chunk in made:

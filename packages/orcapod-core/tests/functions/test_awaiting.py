@@ -134,14 +134,17 @@ def test_the_threads_own_event_loop_is_not_touched():
     async def work():
         pass
 
-    mine = asyncio.new_event_loop()
-    asyncio.set_event_loop(mine)
-    try:
-        run_to_end(work())
-        assert asyncio.get_event_loop_policy().get_event_loop() is mine
-    finally:
-        asyncio.set_event_loop(None)
-        mine.close()
+    def call():
+        mine = asyncio.new_event_loop()
+        asyncio.set_event_loop(mine)
+        try:
+            run_to_end(work())
+            assert asyncio.get_event_loop_policy().get_event_loop() is mine
+        finally:
+            asyncio.set_event_loop(None)
+            mine.close()
+
+    in_a_thread(call)
 
 
 @pytest.mark.parametrize("where", [here, in_a_loop])
@@ -158,6 +161,7 @@ def test_ctrl_c_cancels_what_is_awaited(where):
             seen.append("cancelled")
             raise
         finally:
+            await asyncio.sleep(0.01)
             seen.append("cleaned up")
 
     async def fine():
@@ -166,10 +170,41 @@ def test_ctrl_c_cancels_what_is_awaited(where):
     def call():
         with pytest.raises(KeyboardInterrupt):
             run_to_end(work())
-        return run_to_end(fine())
+        return seen[:], run_to_end(fine())
 
-    assert _interrupted(where, call) == 1
-    assert seen == ["cancelled", "cleaned up"]
+    assert _interrupted(where, call) == (["cancelled", "cleaned up"], 1)
+
+
+def test_an_interrupt_that_asyncio_does_not_see_leaves_nothing_behind():
+    """A handler of the program's own raises where it likes: in the middle of the loop."""
+    seen = []
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    async def work():
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        try:
+            for number in range(100):
+                await asyncio.sleep(0)
+                seen.append(number)
+        finally:
+            seen.append("cleaned up")
+
+    async def fine():
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_to_end(work())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    ended = seen[:]
+    assert ended[-1] == "cleaned up"
+    run_to_end(fine())
+    assert seen == ended
 
 
 def _interrupted(where, call):

@@ -21,7 +21,8 @@ def test_the_function_stays_what_it_was() -> None:
     typed: PodFunction[[int, int], int] = increment  # a type checker sees the function's own parameters
     assert increment(2) == 3
     assert typed(2, 5) == increment(2, by=5) == 7
-    assert increment.__name__ == "increment" and increment.__doc__ == "Adds."
+    assert increment.__name__ == "increment"
+    assert increment.__doc__ == "Adds."
     assert inspect.isfunction(increment)
     assert get_type_hints(increment) == {"x": int, "by": int, "return": int}
 

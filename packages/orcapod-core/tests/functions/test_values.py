@@ -36,6 +36,10 @@ def source(*values: Any) -> DictSource:
     return DictSource([{"i": i, "x": x} for i, x in enumerate(values)], tag_columns=["i"], source_id="s")
 
 
+NOON = datetime.fromisoformat("2026-01-01T12:00")
+"""Without a time zone: a wall clock's."""
+
+
 class NoRepr:
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -61,7 +65,7 @@ WRONG: list[tuple[Any, Any, list[str]]] = [
     ("\ud800", str, ["str", "Unicode"]),
     (1, bool, ["bool", "int"]),
     (date(2026, 1, 1), datetime, ["datetime", "date"]),
-    (datetime(2026, 1, 1), date, ["date", "datetime"]),
+    (datetime.fromisoformat("2026-01-01"), date, ["date", "datetime"]),
     (datetime(2026, 1, 1, tzinfo=UTC), datetime, ["datetime", "time zone"]),
     ([1, "a"], list[int], ["list[int]", "'a'"]),
     ([1, None], list[int], ["list[int]", "None"]),
@@ -93,7 +97,8 @@ def test_a_wrong_value_is_a_failed_packet_with_a_message_that_names_everything(
     assert database.at("p").get_records(result_path(pod.packet_function.uri)).num_rows == 0
     assert pipeline["sloppy"].as_table().num_rows == 0
     (row,) = logs.get_logs().to_pylist()
-    assert row["__success"] is False and "sloppy" in row["__traceback"]
+    assert row["__success"] is False
+    assert "sloppy" in row["__traceback"]
 
 
 @pytest.mark.parametrize(
@@ -148,17 +153,18 @@ def test_one_wrong_output_of_several_stores_none_of_them() -> None:
         ({}, dict[str, int], {}),
         ({"a": [1]}, dict[str, list[int]], {"a": [1]}),
         ((1, "a"), tuple[int, str], (1, "a")),
-        (datetime(2026, 1, 1, 12), datetime, datetime(2026, 1, 1, 12)),
+        (NOON, datetime, NOON),
     ],
 )
 def test_exact_conversions_are_made(value: Any, declared: Any, stored: Any) -> None:
-    made = list(giving(value, declared)(source(1)).iter_packets())[0][1]["y"]
-    assert made == stored and type(made) is type(stored)
+    made = next(giving(value, declared)(source(1)).iter_packets())[1]["y"]
+    assert made == stored
+    assert type(made) is type(stored)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not installed")
 def test_numpy_scalars_and_arrays_are_values() -> None:
-    import numpy
+    import numpy  # noqa: PLC0415  # it need not be there
 
     for value, declared, stored in [
         (numpy.int32(3), int, 3),
@@ -170,11 +176,34 @@ def test_numpy_scalars_and_arrays_are_values() -> None:
         (numpy.array([1, 2]), list[int], [1, 2]),
         (numpy.array([[1.0], [2.0]]), list[list[float]], [[1.0], [2.0]]),
     ]:
-        made = list(giving(value, declared)(source(1)).iter_packets())[0][1]["y"]
-        assert made == stored and type(made) is type(stored)
+        made = next(giving(value, declared)(source(1)).iter_packets())[1]["y"]
+        assert made == stored
+        assert type(made) is type(stored)
     for value, declared in [(numpy.bool_(True), int), (numpy.float64(1.0), int), (numpy.array([1.5]), list[int])]:
         with pytest.raises(ValueTypeError, match="sloppy"):
             giving(value, declared)(source(1)).as_table()
+
+
+class Foreign:
+    """What numpy's, torch's and polars' scalars and arrays have in common."""
+
+    dtype = "any"
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def tolist(self) -> Any:
+        return self.value
+
+
+def test_scalars_and_arrays_of_other_libraries_are_the_values_that_they_are() -> None:
+    for value, declared, stored in [(3, int, 3), (3, float, 3.0), (True, bool, True), ([1, 2], list[int], [1, 2])]:
+        made = next(giving(Foreign(value), declared)(source(1)).iter_packets())[1]["y"]
+        assert made == stored
+        assert type(made) is type(stored)
+    for value, declared in [(True, int), (1.0, int), ([1.5], list[int])]:
+        with pytest.raises(ValueTypeError, match="sloppy"):
+            giving(Foreign(value), declared)(source(1)).as_table()
 
 
 # In-place changes
@@ -215,7 +244,8 @@ def test_in_place_changes_to_arguments_reach_nobody_else(drawn: list[tuple[list[
     assert pipeline["again"].as_table()["second"].to_pylist() == expected
     for tag, packet, result in observer.seen:
         assert dict(packet) == {"values": data[tag["i"]]["values"], "table": data[tag["i"]]["table"]}
-        assert result is not None and list(result.values()) == [expected[tag["i"]]]
+        assert result is not None
+        assert list(result.values()) == [expected[tag["i"]]]
     for tag, packet in pipeline["both"].iter_packets():
         assert packet["values"] == data[tag["i"]]["values"]
         assert packet["table"] == data[tag["i"]]["table"]

@@ -17,9 +17,7 @@ from orcapod.streams import Stream
 
 
 def source(source_id: str = "s", rows: int = 2, **columns: Any) -> DictSource:
-    return DictSource(
-        [{"i": i, "x": i, **columns} for i in range(rows)], tag_columns=["i"], source_id=source_id
-    )
+    return DictSource([{"i": i, "x": i, **columns} for i in range(rows)], tag_columns=["i"], source_id=source_id)
 
 
 class First(Operator):
@@ -71,9 +69,7 @@ def test_every_stream_stands_once_and_behind_what_it_is_made_of(made: list[Strea
         ]
     labels = [element.label for element in graph.elements]
     assert len(set(labels)) == len(labels)
-    identities = [
-        (element.stream.label, element.inputs, element.stream.content_hash()) for element in graph.elements
-    ]
+    identities = [(element.stream.label, element.inputs, element.stream.content_hash()) for element in graph.elements]
     assert len(set(identities)) == len(identities), "the same stream under the same name twice"
     assert {s.content_hash() for s in wanted} <= {e.stream.content_hash() for e in graph.elements}
 

@@ -32,14 +32,51 @@ class Number(enum.IntEnum):
 
 
 DISTINCT = [
-    *[None, True, False, 0, 1, -1, 10**5000, 0.0, -0.0, 1.0, float("inf"), float("nan"), 1j, "1", "", "\ud800", b"1", b""],
-    *[[], (), set(), {}, [1], (1,), {1}, {1: None}, [[]], ((),), [1, 1], [[1], 1], {"a": 1}, {"a": 1, "b": 2}, ["a", 1]],
-    *[date(2024, 1, 1), datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), time(1), timedelta(1), timedelta(0, 1)],
+    *[
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        10**5000,
+        0.0,
+        -0.0,
+        1.0,
+        float("inf"),
+        float("nan"),
+        1j,
+        "1",
+        "",
+        "\ud800",
+        b"1",
+        b"",
+    ],
+    *[
+        [],
+        (),
+        set(),
+        {},
+        [1],
+        (1,),
+        {1},
+        {1: None},
+        [[]],
+        ((),),
+        [1, 1],
+        [[1], 1],
+        {"a": 1},
+        {"a": 1, "b": 2},
+        ["a", 1],
+    ],
+    *[date(2024, 1, 1), datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), time(1), timedelta(1), timedelta(0, 1)],  # noqa: DTZ001  # a wall clock's
     *[Decimal(1), UUID(int=1), PurePosixPath("1"), PurePosixPath("a/b"), range(1), slice(0, 1, 1), range(2)],
     *[Colour.RED, Shade.RED, Number.ONE, ContentHash("m", b"1"), "m:31", "None", ["ab", "c"], ["a", "bc"]],
 ]
 
-PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(), max_size=4), st.binary(max_size=4))
+PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(), max_size=4), st.binary(max_size=4)
+)
 STRUCTURES = st.recursive(
     PLAIN,
     lambda inner: st.one_of(
@@ -84,7 +121,9 @@ def test_what_is_the_same_has_the_same_bytes():
 
 @pytest.mark.parametrize("unknown", [object(), int, len, lambda: 1, iter([]), [{"a": object()}], {"k": {1, print}}])
 def test_what_has_no_canonical_bytes_is_an_error_that_names_it(unknown):
-    with pytest.raises(IdentityError, match=r"found .* of type \w+, which has no canonical bytes; expected plain values"):
+    with pytest.raises(
+        IdentityError, match=r"found .* of type \w+, which has no canonical bytes; expected plain values"
+    ):
         hash_structure(unknown)
 
 
@@ -94,12 +133,12 @@ def test_a_content_hash_is_read_as_it_was_printed():
     assert str(made) == f"structure-v1:{made.digest.hex()}"
     assert made.short == made.hex[:12]
     for text in ("abc", ":00", "m:xyz"):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="content hash|hexadecimal"):
             ContentHash.parse(text)
 
 
 def test_hashes_do_not_depend_on_the_hash_seed():
-    program = "from orcapod.hashing import hash_structure as h; print(h([{'a', 'b', 'c', 1}, {'x': 1, 'y': frozenset('xyz')}]))"
+    program = "from orcapod.hashing import hash_structure as h; print(h([{'a', 'b', 'c', 1}, {'y': frozenset('xyz')}]))"
     found = {
         subprocess.run(
             [sys.executable, "-c", program], check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}

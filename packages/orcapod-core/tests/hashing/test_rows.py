@@ -34,7 +34,9 @@ def test_two_rows_have_equal_hashes_if_and_only_if_they_are_equal(data):
     given_rows = data.draw(rows(schema, most=8))
     hashes = hash_rows(batch_of(given_rows, schema), schema)
     shown = [repr(row) for row in given_rows]  # tells 0.0 from -0.0, and a dict from one filled in another order
-    assert [[one == other for other in hashes] for one in hashes] == [[one == other for other in shown] for one in shown]
+    assert [[one == other for other in hashes] for one in hashes] == [
+        [one == other for other in shown] for one in shown
+    ]
 
 
 @given(st.data())
@@ -63,12 +65,27 @@ def test_what_looks_alike_is_kept_apart():
         a: int
 
     nothing = [(None, int), (None, str), (None, list[int])]
-    empty = [(0, int), ("", str), (b"", bytes), ([], list[int]), ((), tuple[int, ...]), ((), tuple[()]), ({}, dict[str, int])]
+    empty = [
+        (0, int),
+        ("", str),
+        (b"", bytes),
+        ([], list[int]),
+        ((), tuple[int, ...]),
+        ((), tuple[()]),
+        ({}, dict[str, int]),
+    ]
     zeros = [(0.0, float), (-0.0, float), (False, bool), ("0", str)]
     nested = [([0], list[int]), ([[]], list[list[int]]), ((0,), tuple[int, ...]), ((0,), tuple[int])]
     nulls = [([None], list[int | None]), ([None, None], list[int | None]), ([None, 0], list[int | None])]
     records = [({"a": 0}, dict[str, int]), ({"a": 0}, Record)]
-    texts = [("a", str), ("a\0", str), (b"a", bytes), (["a", ""], list[str]), (["", "a"], list[str]), (["a"], list[str])]
+    texts = [
+        ("a", str),
+        ("a\0", str),
+        (b"a", bytes),
+        (["a", ""], list[str]),
+        (["", "a"], list[str]),
+        (["a"], list[str]),
+    ]
     pairs = [(value, kind | None) for value, kind in nothing] + empty + zeros + nested + nulls + records + texts
     hashes = [hash_of(value, kind) for value, kind in pairs]
     assert len(set(hashes)) == len(pairs)

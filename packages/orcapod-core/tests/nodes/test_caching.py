@@ -123,7 +123,8 @@ def test_a_diamond_is_computed_once() -> None:
         stem = counting.pod(source([1, 2])).map_packets({"y": "x"})
         left.pod(stem).map_packets({"y": "l"}).join(right.pod(stem).map_packets({"y": "r"}), label="both")
     pipeline.run()
-    assert counting.calls == [1, 2] and left.calls == right.calls == [10, 20]
+    assert counting.calls == [1, 2]
+    assert left.calls == right.calls == [10, 20]
     assert pipeline.both.as_table()["l"].to_pylist() == [100, 200]
 
 

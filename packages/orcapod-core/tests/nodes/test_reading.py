@@ -174,7 +174,8 @@ def test_empty_input_flows_through_a_pipeline_with_the_right_schema() -> None:
         made.map_tags({"i": "j"}, label="map_tags")
         made.select_packet_columns(["a"], label="select")
     result = pipeline.run()
-    assert result.ok and result.counts("split") == {"computed": 0, "cached": 0, "failed": 0}
+    assert result.ok
+    assert result.counts("split") == {"computed": 0, "cached": 0, "failed": 0}
     for node in pipeline:
         tags, packets = node.output_schema(ALL)
         table = node.as_table(ALL)

@@ -64,7 +64,7 @@ def source(kinds: Sequence[str]) -> DictSource:
 
 def pod(calls: list[str] | None = None) -> FunctionPod:
     def f(kind: str) -> int:
-        print(f"calling {kind}")
+        print(f"calling {kind}")  # noqa: T201  # to be captured
         if calls is not None:
             calls.append(kind)
         failure = FAILURES.get(kind)
@@ -139,7 +139,8 @@ def test_counts_errors_logs_statuses_and_runs_agree(kinds: list[str], before: li
         assert row["__success"] is (i in fresh)
         assert (row["__traceback"] is None) is (i in fresh)
         assert row["__stdout"] == f"calling {kinds[i]}\n"
-        assert row["__run_id"] == result.run_id and row["__node_label"] == "f"
+        assert row["__run_id"] == result.run_id
+        assert row["__node_label"] == "f"
 
     states: dict[int, set[str]] = {}
     for row in statuses.get_status().to_pylist():
@@ -148,9 +149,10 @@ def test_counts_errors_logs_statuses_and_runs_agree(kinds: list[str], before: li
     ending = {i: "SUCCESS" if i in fresh else "CACHED" for i in good} | dict.fromkeys(bad, "FAILED")
     assert {i: found - {"RUNNING"} for i, found in states.items()} == {i: {end} for i, end in ending.items()}
 
-    assert Counter(kind for kind, *_ in spy.of("end", "cached", "crash")) == Counter(
-        {"end": len(fresh), "cached": len(good) - len(fresh), "crash": len(bad)}
-    ) - Counter()
+    assert (
+        Counter(kind for kind, *_ in spy.of("end", "cached", "crash"))
+        == Counter({"end": len(fresh), "cached": len(good) - len(fresh), "crash": len(bad)}) - Counter()
+    )
     assert sorted(calls) == sorted([kinds[i] for i in fresh] + [kinds[i] for i in bad])
 
     (run,) = [run for run in runs(pipeline) if run["__run_id"] == result.run_id]
@@ -227,7 +229,7 @@ def test_fail_fast_raises_the_users_own_exception_and_keeps_what_was_finished_be
     expected: type[BaseException]
     try:
         value = FAILURES[kind]()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # an exit is among them
         expected = type(error)
     else:
         assert value in (None, "text")
@@ -237,7 +239,8 @@ def test_fail_fast_raises_the_users_own_exception_and_keeps_what_was_finished_be
     assert type(caught.value) is expected
     assert calls == ["a", "bb", kind]
     assert [row["__success"] for row in logs.get_logs().to_pylist()] == [True, True, False]
-    assert spy.events[-1][0] == "run_end" and len(spy.of("run_end")) == 1
+    assert spy.events[-1][0] == "run_end"
+    assert len(spy.of("run_end")) == 1
     assert spy.of("node_start") == [("node_start", "s"), ("node_start", "f")]
     assert spy.of("node_end") == [("node_end", "s"), ("node_end", "f")]
     (run,) = runs(pipeline)
@@ -364,7 +367,8 @@ def test_a_write_that_fails_is_an_error_of_the_run(part: str, policy: Any) -> No
     )
     broken[0] = False
     result = pipeline.run()
-    assert result.ok and sum(result.counts("f").values()) == 2
+    assert result.ok
+    assert sum(result.counts("f").values()) == 2
     assert pipeline.f.as_table()["y"].to_pylist() == [1, 2]
 
 

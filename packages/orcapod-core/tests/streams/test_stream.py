@@ -15,7 +15,9 @@ COLUMNS = [None, {"system_tags": True}, {"source": True}, ALL_COLUMNS]
 
 
 def numbers(count=3, source_id="numbers"):
-    return DictSource([{"k": i, "x": i * 0.5} for i in range(count)], ["k"], source_id=source_id, data_schema={"k": int, "x": float})
+    return DictSource(
+        [{"k": i, "x": i * 0.5} for i in range(count)], ["k"], source_id=source_id, data_schema={"k": int, "x": float}
+    )
 
 
 def streams():
@@ -100,7 +102,10 @@ class TestIdentity:
         assert stored.content_hash() == plain.content_hash()
         assert stored.pipeline_hash() == plain.pipeline_hash()
         assert stored.as_table(ALL_COLUMNS).select(plain.as_table(ALL_COLUMNS).column_names).num_rows == len(given_rows)
-        unnamed = [DictSource(given_rows, ["k"], data_schema=schema), ArrowTableSource(table, ["k"], data_schema=schema)]
+        unnamed = [
+            DictSource(given_rows, ["k"], data_schema=schema),
+            ArrowTableSource(table, ["k"], data_schema=schema),
+        ]
         assert unnamed[0].source_id == unnamed[1].source_id
         assert unnamed[0].content_hash() == unnamed[1].content_hash()
 

@@ -43,7 +43,7 @@ class Name(str):
     __slots__ = ()
 
 
-WALL = datetime(2024, 1, 2, 3, 4, 5, 6)
+WALL = datetime(2024, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  # a wall clock's
 INSTANT = WALL.replace(tzinfo=UTC)
 EAST = INSTANT.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
@@ -126,7 +126,11 @@ def test_any_other_value_is_refused_by_row_with_what_was_found_and_expected(anno
 
 
 def test_the_row_is_that_of_the_first_value_that_does_not_fit():
-    for given_values, annotation in [([1, 2, "a", "b"], int), ([[1], [2], [None]], list[int]), (["a", "b", "\ud800"], str)]:
+    for given_values, annotation in [
+        ([1, 2, "a", "b"], int),
+        ([[1], [2], [None]], list[int]),
+        (["a", "b", "\ud800"], str),
+    ]:
         with pytest.raises(ValueTypeError, match="^row 2: "):
             column_of(given_values, registry.resolve(annotation))
 
@@ -157,7 +161,7 @@ def test_a_type_whose_values_could_not_be_kept_is_refused(annotation, words):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (Optional[int], int | None),  # noqa: UP007, UP045
+        (Optional[int], int | None),  # noqa: UP045
         (typing.List[int], list[int]),  # noqa: UP006
         (Annotated[int, "metres"], int),
         (Colour, int),

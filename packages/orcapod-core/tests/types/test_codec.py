@@ -104,6 +104,15 @@ def test_payloads_do_not_depend_on_slices_and_chunks(array: pa.Array[Any], data:
         assert encode(decode(sliced, array.type)).to_pylist() == encode(array).to_pylist()[start:end]
 
 
+@pytest.mark.parametrize(
+    "array", [pa.array([None, 1, None, 2]), pa.array([None, "a", None, "b"]), pa.array([None, [1], None, [2]])]
+)
+def test_slices_of_payloads_are_read_as_such(array: pa.Array[Any]) -> None:
+    column = pa.array(blobs(array), pa.large_binary())
+    for start in range(5):
+        assert decode(column[start:], array.type).equals(array[start:])
+
+
 @given(typed_arrays)
 def test_no_payload_begins_another(array: pa.Array[Any]) -> None:
     found = {value for value in blobs(array) if value is not None}

@@ -15,7 +15,7 @@ from orcapod.testing.arrow import arrays, column_types
 from orcapod.testing.strategies import types, values
 from orcapod.types import AwareDatetime, column_of, conform, registry, type_of_column
 
-FIRST, SECOND = datetime(2024, 1, 1), datetime(2024, 1, 2)
+FIRST, SECOND = datetime(2024, 1, 1), datetime(2024, 1, 2)  # noqa: DTZ001  # a wall clock's
 PAIR = pa.struct([("b", pa.int32()), ("a", pa.string())])
 
 
@@ -40,7 +40,7 @@ STORAGES = [
     (pa.date32(), [date.min, date.max], date),
     (pa.date64(), [date(2024, 1, 1), date(1960, 1, 1)], date),
     *((pa.timestamp(unit), [FIRST, SECOND], datetime) for unit in ["s", "ms", "us", "ns"]),
-    (pa.timestamp("us"), [datetime.min, datetime.max], datetime),
+    (pa.timestamp("us"), [datetime.min, datetime.max], datetime),  # noqa: DTZ901  # a wall clock's
     (pa.timestamp("ms", "Europe/Berlin"), [t.replace(tzinfo=UTC) for t in (FIRST, SECOND)], AwareDatetime),
     (pa.dictionary(pa.int32(), pa.string()), ["a", "b"], str),
     (pa.dictionary(pa.int32(), pa.int32()), [1, 2], int),
@@ -150,7 +150,11 @@ def test_a_declared_type_takes_what_widens_to_it(found, annotation):
         (pa.array([[1], [2, None]]), list[int], ["row 1", "list[int]", "int | None"]),
         (pa.array([[1], None, [2, None]]), list[int] | None, ["row 2", "list[int]", "int | None"]),
         (pa.array([{"a": "x", "b": 1}, {"a": "x", "b": None}]), Record, ["row 1", "null", "int | None"]),
-        (pa.array([{"0": 1, "1": None}], pa.struct([("0", pa.int8()), ("1", pa.string())])), tuple[int, str], ["row 0"]),
+        (
+            pa.array([{"0": 1, "1": None}], pa.struct([("0", pa.int8()), ("1", pa.string())])),
+            tuple[int, str],
+            ["row 0"],
+        ),
         (pa.array([[("a", None)]], pa.map_(pa.string(), pa.int8())), dict[str, int], ["row 0", "int | None"]),
     ],
 )

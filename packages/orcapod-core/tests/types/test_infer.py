@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.errors import SchemaError
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.testing.strategies import types, values
 from orcapod.types import AwareDatetime, OptionalType, column_of, misfit, registry, type_of_values
 
-WALL = datetime(2024, 1, 1)
+WALL = datetime(2024, 1, 1)  # noqa: DTZ001  # a wall clock's
 INSTANT = WALL.replace(tzinfo=UTC)
 
 
@@ -81,6 +81,17 @@ def test_without_a_value_to_look_at_the_type_must_be_declared(given_values):
     assert misfit(given_values) is None
 
 
+def _large_int(value):
+    """Whether there is an int somewhere that may have no exact float."""
+    match value:
+        case dict():
+            return any(map(_large_int, value.values()))
+        case list() | tuple():
+            return any(map(_large_int, value))
+        case _:
+            return isinstance(value, int) and abs(value) > 2**53
+
+
 def _floats(value):
     """The value with floats for its ints: one int among floats is a float."""
     match value:
@@ -104,11 +115,9 @@ def test_what_is_inferred_holds_the_values_it_was_inferred_from(data):
         found = type_of_values(given_values)
     except SchemaError:
         return  # nothing but empty lists and Nones somewhere, or a record that passes for a mixed dict
-    try:
-        back = found.to_python(column_of(given_values, found))
-    except ValueTypeError as error:
-        assert "no exact float" in str(error)  # a large int among the floats of a tuple
-        return
+    if _large_int(given_values):
+        return  # among the floats of a tuple it has no exact float, and column_of says so
+    back = found.to_python(column_of(given_values, found))
     assert [canonical_bytes(_floats(value)) for value in back] == [canonical_bytes(_floats(v)) for v in given_values]
     assert isinstance(found, OptionalType) == (None in given_values)
 

@@ -51,7 +51,7 @@ def test_structure_knows_names_and_types_and_no_nullability_at_any_depth():
 
 def test_records_with_odd_names_do_not_pass_for_other_records():
     one = TypedDict("Odd", {"a: int, b": str})
-    other = TypedDict("Other", {"a": int, "b": str})
+    other = TypedDict("Other", {"a": int, "b": str})  # noqa: UP013  # beside its neighbour
     assert Schema({"x": one}).structure != Schema({"x": other}).structure
     assert Schema({"x": one}) != Schema({"x": other})
 

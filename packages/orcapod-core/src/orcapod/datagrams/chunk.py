@@ -146,13 +146,7 @@ class Chunk:
         made = self.batch.column(origin.slot)
         if origin.column is None:
             return made
-        ending = pa.scalar(SEPARATOR + origin.column, pa.large_string())
-        if isinstance(made, pa.LargeListArray):
-            texts = pc.binary_join_element_wise(made.flatten(), ending, _NOTHING)
-            ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(made.value_lengths())])
-            return pa.LargeListArray.from_arrays(ends, texts)
-        joined: pa.Array[Any] = pc.binary_join_element_wise(made, ending, _NOTHING)
-        return joined
+        return _ended(made, pa.scalar(SEPARATOR + origin.column, pa.large_string()))
 
     def table(self, columns: Columns = None) -> pa.Table:
         """The rows as an Arrow table of tags, then packet columns, with the columns asked for."""
@@ -170,7 +164,7 @@ class Chunk:
 
     def spelled_out(self) -> Chunk:
         """The same rows, every packet column with a slot of its own and the complete text in it."""
-        slots = {name: f"{_SLOT}{i}" for i, name in enumerate(self.schema.packets)}
+        slots = {name: _SLOT + name for name in self.schema.packets}  # the same, whatever the order of columns
         kept = [*self.schema.tags, *self.schema.system_tags, *self.schema.packets]
         columns = {name: self.batch.column(name) for name in kept}
         columns |= {slot: self.source_info(name) for name, slot in slots.items()}
@@ -189,6 +183,15 @@ class Chunk:
         names = first.batch.schema.names
         batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
+
+
+def _ended(made: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
+    """Every text of a slot with the ending, at any depth of lists."""
+    if isinstance(made, pa.LargeListArray):
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(made.value_lengths())])
+        return pa.LargeListArray.from_arrays(ends, _ended(made.flatten(), ending))
+    joined: pa.Array[Any] = pc.binary_join_element_wise(made, ending, _NOTHING)
+    return joined
 
 
 def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]:

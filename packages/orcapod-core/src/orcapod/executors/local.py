@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, Literal, Self, get_args
 
-from orcapod.errors import ConfigError
+from orcapod.errors import ConfigError, ExecutionError
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.functions.awaiting import is_async, run_to_end
-from orcapod.protocols import CallSession, Deliver, PacketExecutionLoggerProtocol
+from orcapod.protocols import Call, CallSession, Deliver, Outcome, PacketExecutionLoggerProtocol
 
 __all__ = ["LocalExecutor"]
 
@@ -58,7 +60,9 @@ class LocalExecutor:
 
     def with_options(self, **options: Any) -> Self:
         if unknown := sorted(options.keys() - {"workers", "kind"}):
-            raise ConfigError(f"LocalExecutor takes the options 'workers' and 'kind', found {unknown}; leave them out")
+            raise ExecutionError(
+                f"LocalExecutor takes the options 'workers' and 'kind', found {unknown}; leave them out"
+            )
         return type(self)(**{"workers": self.workers, "kind": self.kind, **options}) if options else self
 
     def open_session(
@@ -74,11 +78,10 @@ class LocalExecutor:
         if self.kind == "thread":
             return ThreadSession(self, fn, deliver, concurrency=most, timeout=timeout)
         with self._lock:
-            pool = self._pool or WorkerPool()
-            if self._entered:
-                self._pool = pool
-            else:
-                pool.close()  # nobody will say when it is not needed any more
+            if self._pool is None:
+                self._pool = WorkerPool()
+                weakref.finalize(self, self._pool.close)  # for whoever makes calls without a with block
+            pool = self._pool
         return ProcessSession(pool, fn, deliver, concurrency=most, timeout=timeout)
 
     def execute_callable(
@@ -88,6 +91,8 @@ class LocalExecutor:
         *,
         logger: PacketExecutionLoggerProtocol | None = None,
     ) -> Any:
+        if self.workers is not None and self.kind == "process":
+            return self._in_a_worker(fn, kwargs, logger)
         if logger is None:
             result = fn(**kwargs)
             return run_to_end(result) if type(result) is CoroutineType else result
@@ -103,7 +108,7 @@ class LocalExecutor:
         *,
         logger: PacketExecutionLoggerProtocol | None = None,
     ) -> Any:
-        if not is_async(fn):
+        if not is_async(fn) or (self.workers is not None and self.kind == "process"):
             import asyncio  # noqa: PLC0415  # 40 ms that a program without async functions need not spend
 
             return await asyncio.to_thread(self.execute_callable, fn, kwargs, logger=logger)
@@ -111,6 +116,23 @@ class LocalExecutor:
             return await fn(**kwargs)
         with self._capturing(), CapturedCall(logger):
             return await fn(**kwargs)
+
+    def _in_a_worker(
+        self, fn: Callable[..., Any], kwargs: Mapping[str, Any], logger: PacketExecutionLoggerProtocol | None
+    ) -> Any:
+        outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        session = self.open_session(fn, outcomes.put, concurrency=1, timeout=None)
+        assert session is not None
+        try:
+            session.submit([Call(0, kwargs, logger is not None)])
+            outcome = outcomes.get()
+        finally:
+            session.close()
+        if logger is not None:
+            logger.record(**outcome.captured)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
 
     @contextmanager
     def _capturing(self) -> Iterator[None]:

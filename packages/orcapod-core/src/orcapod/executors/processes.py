@@ -201,10 +201,14 @@ def _outcome(answer: tuple[Any, ...]) -> Outcome:
     return Outcome(key, value, error, captured, seconds)
 
 
-def _put_together(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any], trace: str) -> BaseException:
+def _put_together(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None, trace: str
+) -> BaseException:
     """The exception that a worker took apart; its traceback there comes along as a note."""
+    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     error = kind.__new__(kind, *args)
-    error.args = args
-    vars(error).update(state)
+    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
+    if state is not None:
+        error.__setstate__(state)
     error.add_note(f"In the worker process:\n{trace.rstrip()}")
     return error

@@ -95,8 +95,9 @@ def _traceback(error: BaseException) -> str:
 
 
 def _taken_apart(error: BaseException) -> tuple[Any, ...]:
-    """An exception without its constructor, which may take other arguments than ``args``."""
-    return type(error), error.args, dict(vars(error))
+    """An exception without its own constructor, which may take other arguments than ``args``."""
+    _, args, *state = error.__reduce__()[:3]
+    return type(error), args, state[0] if state else None
 
 
 def _packed(answer: tuple[Any, ...]) -> bytes:
@@ -111,7 +112,7 @@ def _packed(answer: tuple[Any, ...]) -> bytes:
         what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
         message = f"{what} cannot be sent between processes: {error}"
         captured = {**captured, "success": False, "traceback": message} if captured else captured
-        return pickle.dumps((key, None, (TypeError, (message,), {}, message), captured, seconds), protocol=5)
+        return pickle.dumps((key, None, (TypeError, (message,), None, message), captured, seconds), protocol=5)
     return packed
 
 

@@ -1,6 +1,7 @@
 """Making new values from one packet."""
 
 from orcapod.functions.awaiting import background_loop, is_async, run_to_end
+from orcapod.functions.claims import Claims
 from orcapod.functions.crew import Crew
 from orcapod.functions.decorator import PodFunction, function_pod
 from orcapod.functions.intake import Intake, Signal, Supply
@@ -12,6 +13,7 @@ from orcapod.functions.work import Task, Work
 
 __all__ = [
     "CachedFunctionPod",
+    "Claims",
     "Crew",
     "ErrorPolicy",
     "FirstFailure",

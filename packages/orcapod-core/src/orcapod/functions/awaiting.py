@@ -61,18 +61,17 @@ def _run_here(awaitable: Awaitable[Any]) -> Any:
     if keeper is None:
         keeper = _THREAD.keeper = _Keeper()
     try:
-        ended = _ended(awaitable, Exception, KeyboardInterrupt, SystemExit)
-        outcome: _Outcome = keeper.runner.run(ended, context=copy_context())
+        outcome: _Outcome = keeper.runner.run(_ended(awaitable, Exception), context=copy_context())
     except BaseException:
-        # Cancelled or interrupted, wherever it struck: nothing of this call goes on in the thread's next one.
+        # An interrupt or an exit, wherever it struck: nothing of this call goes on in the thread's next one.
         del _THREAD.keeper
         keeper.close()
         raise
     return _unpacked(outcome)
 
 
-async def _ended(awaitable: Awaitable[Any], *caught: type[BaseException]) -> _Outcome:
-    """The result or the exception; an exit that a loop sees would end the loop, not the call."""
+async def _ended(awaitable: Awaitable[Any], caught: type[BaseException]) -> _Outcome:
+    """The result or the exception that was caught."""
     try:
         return await awaitable, None
     except caught as error:
@@ -119,7 +118,7 @@ class _LoopThread:
 
         async def call() -> _Outcome:
             try:
-                return await _ended(awaitable, BaseException)
+                return await _ended(awaitable, BaseException)  # an exit that the loop sees would end the loop
             finally:
                 ended.set()
 

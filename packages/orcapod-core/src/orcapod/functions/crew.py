@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from orcapod.datagrams import Chunk
+from orcapod.functions.claims import Claims, Kept, Turn
 from orcapod.functions.intake import Intake, Signal
 from orcapod.functions.step import Attempt, Keeping, Step, backoff
 from orcapod.functions.work import Work
@@ -32,17 +33,19 @@ class Crew:
         step: what is done with each packet before and after its call.
         intake: where chunks and outcomes come from.
         session: who makes the calls; its outcomes go to the intake.
+        claims: what others in the run compute.
         in_order: whether rows are given on in their order.
     """
 
-    def __init__(self, step: Step, intake: Intake, session: CallSession, *, in_order: bool) -> None:
+    def __init__(self, step: Step, intake: Intake, session: CallSession, claims: Claims, *, in_order: bool) -> None:
         self._step = step
         self._intake = intake
         self._session = session
+        self._claims = claims
+        self._tell = intake.deliver
         self._in_order = in_order
         self._works: deque[Work] = deque()
         self._queue: deque[Attempt] = deque()
-        self._same: dict[bytes, list[Attempt]] = {}
         self._flying: dict[int, Attempt] = {}
         self._pausing: list[tuple[float, int, Attempt]] = []
         self._keys = count()
@@ -56,6 +59,7 @@ class Crew:
             finally:
                 self._session.close()
                 self._store()
+                self._claims.leave(self._tell)
 
     def _events(self) -> Iterator[Chunk]:
         is_open = True
@@ -66,6 +70,10 @@ class Crew:
             match self._intake.take(hungry=hungry, timeout=self._patience(given)):
                 case Outcome() as outcome:
                     self._conclude(outcome)
+                case Kept(work, result):
+                    work.adopt(result)
+                case Turn(work, row):
+                    self._queue.append(Attempt(work, row))
                 case Signal.OVER:
                     is_open = False
                 case (_, Chunk() as chunk):
@@ -76,14 +84,12 @@ class Crew:
                 given = time.monotonic()
 
     def _accept(self, work: Work) -> None:
+        # Claimed first and looked up then, so that nothing can be computed by another in between.
+        claimed = [row for row in range(work.chunk.num_rows) if self._claims.claim(work, row, self._tell)]
+        work.on_kept = self._claims.keep
         self._works.append(work)
-        for row in work.missing():
-            attempt = Attempt(work, row)
-            if (same := self._same.get(work.record_id(row))) is not None:
-                same.append(attempt)  # it is being computed already
-            else:
-                self._same[work.record_id(row)] = []
-                self._queue.append(attempt)
+        work.look_up()
+        self._queue.extend(Attempt(work, row) for row in claimed if not work.has(row))
 
     def _batch(self) -> int:
         return max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
@@ -122,14 +128,10 @@ class Crew:
             if self._step.crash(attempt, error):
                 due = time.monotonic() + backoff(attempt.number - 1)
                 heapq.heappush(self._pausing, (due, next(self._keys), attempt))
-            elif same := self._same.pop(attempt.work.record_id(attempt.row)):
-                self._same[attempt.work.record_id(attempt.row)] = same[1:]
-                self._queue.append(same[0])  # an equal packet has its own try
-            return
-        self._step.succeed(attempt, stored, outcome.seconds)
-        for other in self._same.pop(attempt.work.record_id(attempt.row)):
-            if other.work is not attempt.work:
-                other.work.adopt(attempt.work.result(attempt.row))
+            else:
+                self._claims.give_up(attempt.work.record_id(attempt.row))
+        else:
+            self._step.succeed(attempt, stored, outcome.seconds)
 
     def _patience(self, given: float) -> float | None:
         """How long nothing may happen before something has to be done."""

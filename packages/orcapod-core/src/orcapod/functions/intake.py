@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 from orcapod.datagrams import Chunk
+from orcapod.functions.claims import Kept, Turn
 from orcapod.operators import InputEvent, in_turn
 from orcapod.protocols import Outcome
 
@@ -31,7 +32,7 @@ class Intake(ABC):
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._outcomes: deque[Outcome] = deque()
+        self._outcomes: deque[Outcome | Kept | Turn] = deque()
         self._waiting = False
         self._stopped: BaseException | None = None
 
@@ -39,7 +40,7 @@ class Intake(ABC):
     def _input(self) -> InputEvent | Signal:
         """The next event of an input that is there now; called with the lock held."""
 
-    def take(self, *, hungry: bool, timeout: float | None = None) -> InputEvent | Outcome | Signal:
+    def take(self, *, hungry: bool, timeout: float | None = None) -> InputEvent | Outcome | Kept | Turn | Signal:
         """The next event: an outcome if there is one, else of an input if the node is hungry.
 
         Args:
@@ -63,8 +64,8 @@ class Intake(ABC):
                 finally:
                     self._waiting = False
 
-    def deliver(self, outcome: Outcome) -> None:
-        """Take the outcome of a call; never blocks for long."""
+    def deliver(self, outcome: Outcome | Kept | Turn) -> None:
+        """Take the outcome of a call, or of what a row was waiting for; never blocks for long."""
         self._outcomes.append(outcome)
         if self._waiting:
             with self._changed:

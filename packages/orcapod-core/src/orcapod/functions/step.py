@@ -125,6 +125,7 @@ class Step:
             keeping: has what is finished stored while a call is being made.
         """
         for work in self.works(chunks):
+            work.look_up()
             with keeping(work.store):
                 try:
                     yield from self._computed(work)
@@ -135,6 +136,7 @@ class Step:
         """The results that are there already; nothing is computed or told."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
             work = Work(self.task, _without(chunk, self.task.function.refused(chunk)), self._cached)
+            work.look_up()
             if rows := work.known():
                 yield work.results(rows)
 

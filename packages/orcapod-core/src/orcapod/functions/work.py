@@ -59,6 +59,10 @@ class Work:
         task: what is computed, and where it is kept.
         chunk: the rows.
         tell_cached: told of every row whose result was there, and of its result.
+
+    Attributes:
+        chunk: the rows.
+        on_kept: told of all results that are kept, once they are; by whatever thread has them kept.
     """
 
     def __init__(self, task: Task, chunk: Chunk, tell_cached: Callable[[Tag, Packet, Packet], None]) -> None:
@@ -68,14 +72,24 @@ class Work:
         self._hashes = task.function.packet_hashes(chunk)
         self._ids = record_ids(task.function.uri, task.fingerprint, self._hashes)
         self._lock = threading.Lock()
-        self._finished: dict[bytes, Result] = {}
+        self._finished: set[bytes] = set()
         self._computed: set[int] = set()
         self._failed: set[int] = set()
         self._open = list(range(chunk.num_rows))
         self._waiting: list[Result] = []
-        self._kept = [task.cache.lookup(list(dict.fromkeys(self._ids)))]
-        self._place = _places(self._kept[0], 0)
-        self._cached = frozenset(self._place)
+        self._kept: list[pa.Table] = []
+        self._place: dict[bytes, int] = {}
+        self._cached: frozenset[bytes] = frozenset()
+        self.on_kept: Callable[[pa.Table], object] | None = None
+
+    def look_up(self) -> None:
+        """Find the results that are there, and say so to ``on_kept``."""
+        found = self._task.cache.lookup(list(dict.fromkeys(self._ids)))
+        with self._lock:
+            self._append(found)
+            self._cached = frozenset(self._place)
+        if self.on_kept is not None and found.num_rows:
+            self.on_kept(found)
 
     def record_id(self, row: int) -> bytes:
         """The id of the record that is computed from a row."""
@@ -98,24 +112,20 @@ class Work:
     def finish(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
         """Take the result of a row."""
         result = Result(self._ids[row], self._hashes[row], stored, seconds)
-        self._finished[result.record_id] = result
+        self._finished.add(result.record_id)
         self._computed.add(row)
         self._waiting.append(result)
         return result
-
-    def result(self, row: int) -> Result:
-        """The result that a row was finished with."""
-        return self._finished[self._ids[row]]
 
     @property
     def is_done(self) -> bool:
         """Whether every row was given on, or has failed."""
         return not self._open
 
-    def adopt(self, result: Result) -> None:
-        """Take a result that was computed for an equal packet of another chunk, and is kept by it."""
+    def adopt(self, kept: pa.Table) -> None:
+        """Take results that were computed for equal packets elsewhere, and are kept."""
         with self._lock:
-            self._append(tabulated([result], self._task.function.signature.outputs))
+            self._append(kept)
 
     def fail(self, row: int) -> None:
         """Take it that a row has no result, even if an equal one gets one."""
@@ -130,6 +140,8 @@ class Work:
             kept = self._task.cache.store(self._waiting[:count])
             del self._waiting[:count]
             self._append(kept)
+        if self.on_kept is not None:
+            self.on_kept(kept)
 
     def _append(self, kept: pa.Table) -> None:
         start = sum(table.num_rows for table in self._kept)

@@ -42,7 +42,8 @@ class Graph:
     def of(cls, streams: Iterable[Stream], *, stands_for: Callable[[Stream], Stream] = lambda stream: stream) -> Graph:
         """The graph of these streams and all that they are made of.
 
-        Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph.
+        Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph; what comes
+        from outside leaves its label to what is derived.
 
         Args:
             streams: what is planned.
@@ -55,7 +56,7 @@ class Graph:
         found = _Collection()
         for stream in inputs_first(streams, inputs):
             found.add(stream, inputs(stream))
-        labels = _distinct([stream.label for stream in found.streams])
+        labels = _labelled(found.streams)
         return cls(
             tuple(
                 Element(label, stream, inputs)
@@ -98,9 +99,19 @@ def _same_root(one: Stream, other: Stream) -> bool:
     )
 
 
-def _distinct(labels: list[str]) -> list[str]:
-    count = Counter(labels)
-    taken = {label for label in labels if count[label] == 1}
+def _labelled(streams: Sequence[Stream]) -> list[str]:
+    """A label of its own for every stream; what a pipeline makes comes before what it is made of."""
+    own = [stream for stream in streams if isinstance(stream, DerivedStream)]
+    roots = [stream for stream in streams if not isinstance(stream, DerivedStream)]
+    made = _distinct([stream.label for stream in own], frozenset())
+    given = _distinct([stream.label for stream in roots], frozenset(made))
+    labels = {id(stream): label for stream, label in zip([*own, *roots], [*made, *given], strict=True)}
+    return [labels[id(stream)] for stream in streams]
+
+
+def _distinct(labels: Sequence[str], others: frozenset[str]) -> list[str]:
+    count = Counter(labels) + Counter(others)
+    taken = {label for label in labels if count[label] == 1} | others
     made, number = [], Counter[str]()
     for label in labels:
         name = label

@@ -125,7 +125,7 @@ class FunctionNode(Node):
             if session is None:
                 yield from step.run(intake.chunks(), keeping=run.flusher.keeping)
             else:
-                crew = Crew(step, intake, session, in_order=not run.overlapping)
+                crew = Crew(step, intake, session, run.claims, in_order=not run.overlapping)
                 yield from crew.run(keeping=run.flusher.keeping)
 
     def _session(

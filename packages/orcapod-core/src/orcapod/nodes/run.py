@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from orcapod.errors import PipelineError
-from orcapod.functions import ErrorPolicy, NodeConfig, PacketError, Step
+from orcapod.functions import Claims, ErrorPolicy, NodeConfig, PacketError, Step
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
@@ -30,6 +30,7 @@ class Run:
         labels: of all nodes, each behind what it is made of.
         overlapping: whether nodes run at the same time, and the calls of a node too.
         loop: the asyncio event loop where async functions run; None for one of orcapod's own.
+        claims: what is being computed.
         stop: set when the run is to end before its time.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
@@ -45,6 +46,7 @@ class Run:
     labels: tuple[str, ...]
     overlapping: bool = False
     loop: Any = None
+    claims: Claims = field(default_factory=Claims)
     stop: Event = field(default_factory=Event)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)

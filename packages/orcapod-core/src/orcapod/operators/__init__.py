@@ -1,5 +1,6 @@
 """What rearranges rows and never makes a value."""
 
+from orcapod.operators.batch import Batch
 from orcapod.operators.columns import (
     DropPacketColumns,
     DropTagColumns,
@@ -8,7 +9,11 @@ from orcapod.operators.columns import (
     SelectPacketColumns,
     SelectTagColumns,
 )
+from orcapod.operators.concat import Concat
+from orcapod.operators.explode import Explode
+from orcapod.operators.group_by import GroupBy
 from orcapod.operators.join import Join
+from orcapod.operators.merge_join import MergeJoin
 from orcapod.operators.operator import (
     InputEvent,
     Machine,
@@ -19,22 +24,29 @@ from orcapod.operators.operator import (
     in_turn,
 )
 from orcapod.operators.rows import DropNulls, Filter
+from orcapod.operators.semi_join import SemiJoin
 
 __all__ = [
+    "Batch",
+    "Concat",
     "DropNulls",
     "DropPacketColumns",
     "DropTagColumns",
+    "Explode",
     "Filter",
+    "GroupBy",
     "InputEvent",
     "Join",
     "Machine",
     "MapPackets",
     "MapTags",
+    "MergeJoin",
     "Operator",
     "OperatorStream",
     "RowwiseOperator",
     "SelectPacketColumns",
     "SelectTagColumns",
+    "SemiJoin",
     "drive",
     "in_turn",
 ]

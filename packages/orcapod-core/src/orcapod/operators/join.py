@@ -8,7 +8,7 @@ alone; rows are then taken by position, so provenance is moved like any other co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,12 +17,13 @@ import pyarrow.types as kind
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
+from orcapod.operators.keys import comparable, shared, without_nulls
 from orcapod.operators.operator import Machine, Operator
 from orcapod.operators.positions import Positions
 from orcapod.streams import Stream
-from orcapod.types import OptionalType, Schema, encode
+from orcapod.types import LogicalType, Schema
 
-__all__ = ["Join"]
+__all__ = ["Join", "JoinMachine", "joined_tags"]
 
 
 class Join(Operator):
@@ -39,27 +40,54 @@ class Join(Operator):
         return ()
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
-        tags: dict[str, Any] = {}
-        packets: dict[str, Any] = {}
-        for stream in inputs:
-            _check_roles(stream.schema, tags, packets)
-            for name, found in stream.schema.tags.types.items():
-                tags[name] = _shared(name, tags[name], found) if name in tags else found
-            packets.update(stream.schema.packets.types)
-        sources = {name: made for stream in inputs for name, made in stream.schema.sources.types.items()}
-        system = Positions(inputs).schema()
-        return StreamSchema(Schema(tags), Schema(packets), system, Schema(sources))
+        packets: dict[str, LogicalType] = {}
+        positions = Positions(inputs)
+        schemas = positions.placed()
+        for schema in schemas:
+            _check_distinct(schema, packets)
+            packets.update(schema.packets.types)
+        tags = joined_tags(self.name, schemas)
+        sources = {name: made for schema in schemas for name, made in schema.sources.types.items()}
+        return StreamSchema(tags, Schema(packets), positions.schema(), Schema(sources))
 
     def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _JoinMachine(inputs, self.output_schema(inputs))
+        return JoinMachine(inputs, self.output_schema(inputs))
 
 
-class _JoinMachine(Machine):
-    """A cascade: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``."""
+def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
+    """The tags of rows that agree in the tags they share.
 
-    def __init__(self, inputs: Sequence[Stream], schema: StreamSchema) -> None:
+    Raises:
+        SchemaError: a tag is of several types, or a tag here and data there.
+    """
+    tags: dict[str, LogicalType] = {}
+    packets = {name for schema in schemas for name in schema.packets}
+    for schema in schemas:
+        for name, found in schema.tags.types.items():
+            if name in packets:
+                raise SchemaError(
+                    f"{operator}: column {name!r} is a tag in one stream and data in another; rename one of them"
+                )
+            tags[name] = shared(operator, name, tags[name], found) if name in tags else found
+    return Schema(tags)
+
+
+class JoinMachine(Machine):
+    """A cascade: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``.
+
+    Args:
+        inputs: the streams.
+        schema: what is made of them.
+        names: for every input, columns that are renamed on the way in.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Stream], schema: StreamSchema, names: Sequence[Mapping[str, str]] | None = None
+    ) -> None:
         self._schema = schema
         self._positions = Positions(inputs)
+        extra = names or [{}] * len(inputs)
+        self._names = [{**self._positions.names(index), **extra[index]} for index in range(len(inputs))]
         self._stages: list[_Pair] = []
         tags = set(inputs[0].schema.tags)
         for stream in inputs[1:]:
@@ -68,7 +96,7 @@ class _JoinMachine(Machine):
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         slots = {slot: f"{slot}/{index}" for slot in chunk.slots()}  # names that no other input has
-        entering = chunk.renamed({**self._positions.names(index), **slots}, chunk.schema)
+        entering = chunk.renamed({**self._names[index], **slots}, chunk.schema)
         flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
         for stage in self._stages[index:]:
             flow = [made for part in flow for made in stage.push("left", part)]
@@ -136,7 +164,7 @@ def _matched(left: Chunk, right: Chunk, keys: Sequence[str]) -> Chunk:
 
 
 def _numbered(chunk: Chunk, keys: Sequence[str], number: str) -> pa.Table:
-    columns = {name: _comparable(chunk.column(key)) for name, key in zip(_names(keys), keys, strict=False)}
+    columns = {name: comparable(chunk.column(key)) for name, key in zip(_names(keys), keys, strict=False)}
     if not keys:
         columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
     return pa.table({**columns, number: counted(0, chunk.num_rows)})
@@ -146,40 +174,19 @@ def _names(keys: Sequence[str]) -> list[str]:
     return [f"k{i}" for i in range(len(keys))] or ["k"]
 
 
-def _comparable(column: pa.Array[Any]) -> pa.Array[Any]:
-    """A key column in a type that Arrow joins on; one NaN equals another."""
-    return encode(column) if kind.is_floating(column.type) or kind.is_nested(column.type) else column
-
-
 def _with_comparable_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
     """The rows without null in a key. Of equal keys, 0.0 and -0.0, one form goes on, whichever side it came from."""
-    batch = chunk.batch
+    batch = without_nulls(chunk.batch, keys)
     for key in keys:
-        if batch.column(key).null_count:
-            batch = batch.filter(batch.column(key).is_valid())
         if kind.is_floating(batch.schema.field(key).type):
             batch = batch.set_column(batch.schema.get_field_index(key), key, pc.add(batch.column(key), 0.0))
     return chunk.with_batch(batch)
 
 
-def _check_roles(schema: StreamSchema, tags: dict[str, Any], packets: dict[str, Any]) -> None:
+def _check_distinct(schema: StreamSchema, packets: Mapping[str, object]) -> None:
     for name in schema.packets:
         if name in packets:
             raise SchemaError(
                 f"Join: packet column {name!r} is in two of the streams; rename one with map_packets, "
                 "drop one with drop_packet_columns, or use MergeJoin"
             )
-    for name in [
-        *(name for name in schema.packets if name in tags),
-        *(name for name in schema.tags if name in packets),
-    ]:
-        raise SchemaError(f"Join: column {name!r} is a tag in one stream and data in another; rename one of them")
-
-
-def _shared(name: str, first: Any, second: Any) -> Any:
-    one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
-    if one.hash_name != two.hash_name:
-        raise SchemaError(
-            f"Join: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one"
-        )
-    return min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types

@@ -41,6 +41,9 @@ class Operator(Producer):
     inputs: tuple[int, int | None] = (1, 1)
     """How many streams it takes: at least, and at most (None: any number)."""
 
+    order_matters: bool = False
+    """Whether what it makes depends on the order in which the rows of an input come."""
+
     def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
         """The stream that this operator makes of ``streams``.
 

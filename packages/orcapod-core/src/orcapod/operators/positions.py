@@ -3,7 +3,7 @@
 The system tags of input ``i`` are called ``{name}::{P}:{i}``, P being the first digits of its pipeline
 hash and ``i`` its place among the inputs sorted by that hash, so that the order in which the inputs
 were written means nothing. Inputs of equal hash cannot be told apart by their names; their ids are
-put in order by value, row by row.
+put in order by value, row by row, and what else belongs to the inputs goes with the ids.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.types as kind
 
-from orcapod.compute import pc
-from orcapod.datagrams import SEPARATOR
+from orcapod.compute import counted, pc
+from orcapod.datagrams import SEPARATOR, StreamSchema
 from orcapod.errors import SchemaError
+from orcapod.operators.collected import placed
 from orcapod.streams import Stream
-from orcapod.types import Schema
+from orcapod.types import Schema, encode
 
 __all__ = ["Positions"]
 
 _MOST = 512
+_BETWEEN = pa.scalar(b"\0", pa.large_binary())
+_NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 class Positions:
@@ -36,7 +40,7 @@ class Positions:
         self._names = [
             {name: name + ending[i] for name in stream.schema.system_tags} for i, stream in enumerate(inputs)
         ]
-        self._types = [stream.schema.system_tags for stream in inputs]
+        self._schemas = [placed(stream.schema, place[i]) for i, stream in enumerate(inputs)]
         self._order = order
         if (count := sum(map(len, self._names))) > _MOST:
             raise SchemaError(
@@ -45,7 +49,7 @@ class Positions:
                 "start provenance anew with node.as_source()"
             )
         groups = (list(group) for _, group in groupby(order, key=lambda index: hashes[index]))
-        self._alike = [group for group in groups if len(group) > 1 and self._types[group[0]]]
+        self._alike = [group for group in groups if len(group) > 1]
 
     def schema(self) -> Schema:
         """The system tags of the rows, in canonical order."""
@@ -53,7 +57,7 @@ class Positions:
             {
                 self._names[index][name]: found
                 for index in self._order
-                for name, found in self._types[index].types.items()
+                for name, found in self._schemas[index].system_tags.types.items()
             }
         )
 
@@ -61,34 +65,78 @@ class Positions:
         """What the system tags of one input are called in the rows."""
         return self._names[index]
 
-    def ordered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows with the ids of inputs of equal hash in order, by a sorting network of whole columns."""
+    @property
+    def order(self) -> Sequence[int]:
+        """The inputs in canonical order."""
+        return self._order
+
+    @property
+    def alike(self) -> Sequence[Sequence[int]]:
+        """The inputs of equal hash, group by group."""
+        return self._alike
+
+    def placed(self) -> Sequence[StreamSchema]:
+        """The schemas of the inputs, the collected lists of each told apart from those of the others."""
+        return self._schemas
+
+    def ordered(self, batch: pa.RecordBatch, beside: Sequence[Sequence[str]] | None = None) -> pa.RecordBatch:
+        """The rows with the ids of inputs of equal hash in order, by a sorting network of whole columns.
+
+        Args:
+            batch: the rows.
+            beside: for every input the columns that go with its ids, in one order for inputs of equal hash.
+                Where ids are equal, these decide.
+        """
         for group in self._alike:
             for last in range(len(group) - 1, 0, -1):
                 for here in range(last):
-                    batch = self._exchanged(batch, group[here], group[here + 1])
+                    pair = [
+                        (list(self._names[index].values()), list(beside[index]) if beside else [])
+                        for index in (group[here], group[here + 1])
+                    ]
+                    batch = _exchanged(batch, *pair)
         return batch
 
-    def _exchanged(self, batch: pa.RecordBatch, first: int, second: int) -> pa.RecordBatch:
-        ones, others = list(self._names[first].values()), list(self._names[second].values())
-        wrong = pc.greater(_text(batch, ones), _text(batch, others))
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        for one, other in zip(ones, others, strict=True):
-            columns[one], columns[other] = (
-                pc.if_else(wrong, columns[other], columns[one]),
-                pc.if_else(wrong, columns[one], columns[other]),
-            )
-        return pa.RecordBatch.from_pydict(columns)
+
+_Owned = tuple[list[str], list[str]]
+"""The columns of an input: its ids, and what goes with them."""
 
 
-def _text(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array[Any]:
-    separator = pa.scalar("\0", pa.large_string())
-    columns = [batch.column(name) for name in names]
-    texts = [
-        pc.binary_join(column.cast(pa.list_(pa.string())), "\0").cast(pa.large_string())
-        if pa.types.is_large_list(column.type)
-        else column
-        for column in columns
+def _exchanged(batch: pa.RecordBatch, first: _Owned, second: _Owned) -> pa.RecordBatch:
+    if not batch.num_rows or not any(first):
+        return batch
+    one, other = _text(batch, first[0]), _text(batch, second[0])
+    wrong = pc.greater(one, other)
+    equal = pc.equal(one, other)
+    if first[1] and pc.any(equal).as_py():
+        tied = batch.filter(equal)
+        wrong = pc.replace_with_mask(wrong, equal, pc.greater(_bytes(tied, first), _bytes(tied, second)))
+    if not pc.any(wrong).as_py():
+        return batch
+    numbers = counted(0, batch.num_rows)
+    others = pc.add(numbers, batch.num_rows)
+    left, right = pc.if_else(wrong, others, numbers), pc.if_else(wrong, numbers, others)
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for mine, theirs in zip(sum(first, []), sum(second, []), strict=True):
+        both = pa.concat_arrays([columns[mine], columns[theirs]])
+        columns[mine], columns[theirs] = both.take(left), both.take(right)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _text(batch: pa.RecordBatch, ids: Sequence[str]) -> pa.Array[Any]:
+    """The ids of every row, one after the other, as bytes in the order of the texts."""
+    columns = [
+        encode(column) if kind.is_nested(column.type) else pc.fill_null(column.cast(pa.large_binary()), b"")
+        for column in (batch.column(name) for name in ids)
     ]
-    joined: pa.Array[Any] = pc.binary_join_element_wise(*texts, separator)
+    empty = pa.repeat(pa.scalar(b"", pa.large_binary()), batch.num_rows)
+    joined: pa.Array[Any] = pc.binary_join_element_wise(empty, *columns, _BETWEEN)
+    return joined
+
+
+def _bytes(batch: pa.RecordBatch, owned: _Owned) -> pa.Array[Any]:
+    """Bytes of all columns that are different wherever a value is."""
+    columns = [batch.column(name) for name in sum(owned, [])]
+    parts = [part for column in columns for part in (pc.if_else(column.is_valid(), b"1", b"0"), encode(column))]
+    joined: pa.Array[Any] = pc.binary_join_element_wise(*(part.cast(pa.large_binary()) for part in parts), _NOTHING)
     return joined

@@ -45,7 +45,7 @@ class PacketFunctionExecutorProtocol(Protocol):
         ...
 
     def with_options(self, **options: Any) -> Self:
-        """An executor like this one with these options; raises ``ConfigError`` for unknown ones."""
+        """An executor like this one with these options; raises ``ExecutionError`` for unknown ones."""
         ...
 
     def __enter__(self) -> Self:

@@ -24,6 +24,32 @@ class Verbs:
         """The rows of all streams that agree in the tags they share. See ``orcapod.operators.Join``."""
         return self._apply(label, others, "Join")
 
+    def merge_join(self, *others: Stream, label: str | None = None) -> Stream:
+        """The same, packet columns of one name side by side in lists. See ``orcapod.operators.MergeJoin``."""
+        return self._apply(label, others, "MergeJoin")
+
+    def semi_join(self, other: Stream, *, label: str | None = None) -> Stream:
+        """The rows that agree in the shared tags with a row of ``other``. See ``orcapod.operators.SemiJoin``."""
+        return self._apply(label, (other,), "SemiJoin")
+
+    def concat(self, *others: Stream, label: str | None = None) -> Stream:
+        """The rows of all streams, which have the same columns. See ``orcapod.operators.Concat``."""
+        return self._apply(label, others, "Concat")
+
+    def batch(self, size: int = 0, *, drop_partial: bool = False, label: str | None = None) -> Stream:
+        """One row of lists for every ``size`` rows, or for all if 0. See ``orcapod.operators.Batch``."""
+        return self._apply(label, (), "Batch", size, drop_partial=drop_partial)
+
+    def group_by(self, *tags: str | Sequence[str], label: str | None = None) -> Stream:
+        """One row of lists for all rows that agree in these tags. See ``orcapod.operators.GroupBy``."""
+        return self._apply(label, (), "GroupBy", *tags)
+
+    def explode(
+        self, columns: str | Sequence[str], *, index_tag: str | None = None, label: str | None = None
+    ) -> Stream:
+        """One row for every member of the lists in these columns. See ``orcapod.operators.Explode``."""
+        return self._apply(label, (), "Explode", columns, index_tag=index_tag)
+
     def select_tag_columns(self, columns: Sequence[str], *, label: str | None = None) -> Stream:
         """These tag columns alone. See ``orcapod.operators.SelectTagColumns``."""
         return self._apply(label, (), "SelectTagColumns", columns)
@@ -57,9 +83,9 @@ class Verbs:
         return self._apply(label, (), "DropNulls", columns)
 
     def _apply(
-        self, label: str | None, others: Sequence[Stream], operator: str, *arguments: Any, **constraints: Any
+        self, label: str | None, others: Sequence[Stream], operator: str, *arguments: Any, **options: Any
     ) -> Stream:
         import orcapod.operators
 
-        made: Stream = getattr(orcapod.operators, operator)(*arguments, **constraints)(self, *others, label=label)
+        made: Stream = getattr(orcapod.operators, operator)(*arguments, **options)(self, *others, label=label)
         return made

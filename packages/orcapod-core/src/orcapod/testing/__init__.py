@@ -1,1 +1,6 @@
-"""Suites by which a third party proves a store or an executor: subclass one in a test file and say how to make yours."""
+"""Suites by which a third party proves a store or an executor: subclass one, and say how to make yours."""
+
+from orcapod.testing.database import DatabaseSuite
+from orcapod.testing.executor import ExecutorSuite
+
+__all__ = ["DatabaseSuite", "ExecutorSuite"]

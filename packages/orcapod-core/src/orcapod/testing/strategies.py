@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from orcapod.datagrams import Chunk
 from orcapod.hashing.canonical import canonical_bytes
+from orcapod.operators import OperatorStream
 from orcapod.sources import ArrowTableSource, DictSource, Source
+from orcapod.streams import Stream
 from orcapod.types import Schema, column_of, registry
 from orcapod.types.builtin import (
     AWARE_DATETIME,
@@ -37,7 +39,19 @@ from orcapod.types.builtin import (
 )
 from orcapod.types.logical import LogicalType, OptionalType
 
-__all__ = ["ALL_COLUMNS", "bag", "chunkings", "rows", "schemas", "sources", "split", "tables", "types", "values"]
+__all__ = [
+    "ALL_COLUMNS",
+    "bag",
+    "chunkings",
+    "rows",
+    "scattered",
+    "schemas",
+    "sources",
+    "split",
+    "tables",
+    "types",
+    "values",
+]
 
 ALL_COLUMNS: Mapping[str, bool] = {"system_tags": True, "source": True}
 """As the ``columns`` argument of a stream's methods: everything there is to see."""
@@ -126,6 +140,19 @@ def sources(
 def split(chunk: Chunk, cuts: Sequence[tuple[int, int]]) -> list[Chunk]:
     """The parts of a chunk that ``chunkings`` names."""
     return [chunk.slice(start, length) for start, length in cuts]
+
+
+@st.composite
+def scattered(draw: st.DrawFn, stream: Stream) -> list[Chunk]:
+    """The chunks of a stream, with every operator on the way given chunks of any size in any order of its inputs."""
+    if not isinstance(stream, OperatorStream):
+        return [part for chunk in stream.chunks() for part in split(chunk, draw(chunkings(chunk.num_rows)))]
+    waiting = [draw(scattered(each)) for each in stream.inputs]
+    machine = stream.producer.machine(stream.inputs)
+    made: list[Chunk] = []
+    for index in draw(st.permutations([i for i, parts in enumerate(waiting) for _ in range(len(parts) + 1)])):
+        made += machine.push(index, waiting[index].pop(0)) if waiting[index] else machine.close(index)
+    return made
 
 
 def bag(schema: Schema, table: pa.Table) -> list[bytes]:

@@ -46,8 +46,8 @@ _LIBRARY: Mapping[
 ] = {  # by the names of types, so that nothing is imported for it
     "builtins.ellipsis": lambda _: ("sentinel", "ellipsis"),
     "builtins.NotImplementedType": lambda _: ("sentinel", "NotImplementedType"),
-    "datetime.timezone": lambda item: ("zone", str(item)),
-    "zoneinfo.ZoneInfo": lambda item: ("zone", str(item)),
+    "datetime.timezone": lambda item: ("timezone", str(item)),
+    "zoneinfo.ZoneInfo": lambda item: ("ZoneInfo", str(item)),
     "fractions.Fraction": lambda item: ("fraction", item.numerator, item.denominator),
     "logging.Logger": lambda _: ("logger",),
     "logging.RootLogger": lambda _: ("logger",),

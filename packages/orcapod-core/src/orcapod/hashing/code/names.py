@@ -150,6 +150,8 @@ def _attribute(value: object, name: str) -> tuple[object, object] | None:
 def _member(module: ModuleType, name: str) -> object:
     if name in _ABOUT:
         return Odd.ABOUT
+    if name == "__dict__":
+        return module  # as a whole
     value = getattr(module, name, Odd.MISSING)
     if value is Odd.MISSING and hasattr(module, "__path__"):
         return _import(f"{module.__name__}.{name}")

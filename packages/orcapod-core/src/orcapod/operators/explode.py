@@ -1,0 +1,155 @@
+"""``Explode``: every member of a list as a row of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import counted, pc
+from orcapod.datagrams import Chunk, Origin, StreamSchema, Tag
+from orcapod.errors import InputValidationError, SchemaError
+from orcapod.operators.collected import collecting_of, item_of
+from orcapod.operators.operator import RowwiseOperator
+from orcapod.streams import Stream
+from orcapod.types import INT, Schema
+
+__all__ = ["Explode"]
+
+
+class Explode(RowwiseOperator):
+    """Makes a row of every member of the lists in these columns; all other columns are repeated.
+
+    Lists of one row must be of one length; an empty list, or null, makes no row. What was collected by Batch,
+    GroupBy or MergeJoin knows the provenance of each member; the members of any other list have that of
+    the list. Once nothing is left of what was collected together, the ids of the rows are taken apart, too, so
+    that ``Explode`` of all columns after ``Batch`` gives the rows as they were.
+
+    Args:
+        columns: tag or packet columns of lists.
+        index_tag: a new tag that counts the members of each list from 0.
+    """
+
+    def __init__(self, columns: str | Sequence[str], *, index_tag: str | None = None) -> None:
+        self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
+        self.index_tag = index_tag
+        if not self.columns:
+            raise SchemaError("Explode: found no column, expected one or more columns of lists; name them")
+        if len(set(self.columns)) != len(self.columns):
+            raise SchemaError(f"Explode: a column is named twice in {list(self.columns)}; name it once")
+
+    def arguments(self) -> object:
+        return self.columns, self.index_tag
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        (schema,) = (stream.schema for stream in inputs)
+        self._check(schema)
+        followers = _followers(schema, self.columns)
+        tags = _items(schema.tags, self.columns)
+        if self.index_tag is not None:
+            tags |= Schema({self.index_tag: INT})
+        return StreamSchema(
+            tags,
+            _items(schema.packets, self.columns),
+            _items(schema.system_tags, followers),
+            _items(schema.sources, self.columns),
+        )
+
+    def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        before, chunk = chunk.schema, self._with_lists(chunk)
+        apart = {*self.columns, *_differing(before.system_tags, schema.system_tags)}
+        known_by_member = _differing(before.sources, schema.sources)
+        slots = {name: (origin.slot, name in known_by_member) for name, origin in chunk.origins.items()}
+        names = [*before.tags, *before.system_tags, *before.packets]
+        repeated = [name for name in names if name not in apart]
+        repeated += dict.fromkeys(slot for slot, each in slots.values() if not each)
+        parents = pc.list_parent_indices(chunk.column(self.columns[0]))
+        taken = chunk.batch.select(repeated).take(parents)
+        columns: dict[str, Any] = dict(zip(repeated, taken.columns, strict=True))
+        columns |= {name: chunk.column(name).flatten() for name in apart}
+        fresh = _fresh_names([slot for slot, each in slots.values() if each], chunk.batch.schema.names)
+        columns |= {new: chunk.column(slot).flatten() for slot, new in fresh.items()}
+        if self.index_tag is not None:
+            columns[self.index_tag] = _numbers(chunk.column(self.columns[0]), parents)
+        origins = {
+            name: Origin(fresh[slot] if each else slot, chunk.origins[name].column)
+            for name, (slot, each) in slots.items()
+        }
+        return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
+
+    def _with_lists(self, chunk: Chunk) -> Chunk:
+        """The rows whose lists have members.
+
+        Raises:
+            InputValidationError: lists of one row differ in length.
+        """
+        lengths = [pc.fill_null(pc.list_value_length(chunk.column(name)), 0) for name in self.columns]
+        for name, found in zip(self.columns[1:], lengths[1:], strict=True):
+            row = pc.index(pc.equal(lengths[0], found), False).as_py()
+            if row >= 0:
+                raise InputValidationError(
+                    f"Explode: in the row of tag {Tag(chunk, row).as_dict()} the list {self.columns[0]!r} has "
+                    f"{lengths[0][row]} members and {name!r} has {found[row]}, expected one length; explode them one "
+                    "after the other"
+                )
+        if any(chunk.column(name).null_count for name in self.columns):  # Arrow may keep members under a null
+            return chunk.with_batch(chunk.batch.filter(pc.greater(lengths[0], 0)))
+        return chunk
+
+    def _check(self, schema: StreamSchema) -> None:
+        known = schema.tags | schema.packets
+        for name in self.columns:
+            if name not in known:
+                raise SchemaError(f"Explode: there is no column {name!r}; found {list(known)}, name some of these")
+            if item_of(known.types[name]) is None:
+                raise SchemaError(
+                    f"Explode: column {name!r} is {known.types[name].name}, expected a list; leave it out, as it is "
+                    "repeated anyway"
+                )
+        new = self.index_tag
+        if new is not None and (not isinstance(new, str) or not new or new.startswith("_") or new in known):
+            raise SchemaError(
+                f"Explode: found index_tag {new!r}, expected a name that is not empty, does not start with '_', and is "
+                f"none of {list(known)}; choose another"
+            )
+
+
+def _followers(schema: StreamSchema, columns: Iterable[str]) -> set[str]:
+    """The system tags that are taken apart with these columns: nothing else that was collected with them stays."""
+    marks = {name: collecting_of(kind) for name, kind in {**schema.tags.types, **schema.sources.types}.items()}
+    taken = {marks[name] for name in columns} - {None}
+    left = {mark for name, mark in marks.items() if name not in columns}
+    return {name for name, kind in schema.system_tags.types.items() if collecting_of(kind) in taken - left}
+
+
+def _items(schema: Schema, columns: Iterable[str]) -> Schema:
+    """The schema with the items of lists in place of the lists of these columns; of what is no list, itself."""
+    apart = frozenset(columns)
+    return Schema(
+        {name: (item_of(kind) or kind) if name in apart else kind for name, kind in schema.types.items()}
+    )
+
+
+def _differing(before: Schema, after: Schema) -> set[str]:
+    return {name for name, kind in after.types.items() if kind != before.types[name]}
+
+
+def _fresh_names(slots: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Names for the members of slots, which may be kept whole for other columns."""
+    used = set(taken)
+    names: dict[str, str] = {}
+    for slot in dict.fromkeys(slots):
+        name = f"{slot}/each"
+        while name in used:
+            name += "+"
+        names[slot] = name
+    return names
+
+
+def _numbers(lists: pa.Array[Any], parents: pa.Array[Any]) -> pa.Array[Any]:
+    """The place of every member in its list, from 0."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    numbers: pa.Array[Any] = pc.subtract(counted(0, len(parents)), starts.take(parents))
+    return numbers

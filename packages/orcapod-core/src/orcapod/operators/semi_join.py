@@ -1,0 +1,110 @@
+"""``SemiJoin``: the rows of one stream that another knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import counted, pc
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import SchemaError
+from orcapod.operators.keys import comparable, shared, without_nulls
+from orcapod.operators.operator import Machine, Operator
+from orcapod.streams import Stream
+from orcapod.types import OptionalType, Schema
+
+__all__ = ["SemiJoin"]
+
+
+class SemiJoin(Operator):
+    """The rows of the first stream that agree in the shared tags with a row of the second; each once.
+
+    Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing.
+    """
+
+    inputs = (2, 2)
+
+    def arguments(self) -> object:
+        return ()
+
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        left, right = (stream.schema for stream in inputs)
+        keys = _keys(inputs)
+        if not keys:
+            raise SchemaError(
+                f"SemiJoin: the streams share no tag; found {list(left.tags)} and {list(right.tags)}; "
+                "rename one with map_tags"
+            )
+        for one, other in ((left, right), (right, left)):
+            for name in one.packets:
+                if name in other.tags:
+                    raise SchemaError(
+                        f"SemiJoin: column {name!r} is a tag in one stream and data in another; rename one of them"
+                    )
+        for name in keys:
+            shared(self.name, name, left.tags.types[name], right.tags.types[name])
+        tags = {
+            name: kind.inner if name in keys and isinstance(kind, OptionalType) else kind
+            for name, kind in left.tags.types.items()
+        }
+        return replace(left, tags=Schema(tags))
+
+    def machine(self, inputs: Sequence[Stream]) -> Machine:
+        return _SemiMachine(_keys(inputs), self.output_schema(inputs))
+
+
+def _keys(inputs: Sequence[Stream]) -> list[str]:
+    left, right = inputs
+    return [name for name in left.schema.tags if name in right.schema.tags]
+
+
+class _SemiMachine(Machine):
+    """Holds the first stream until the second has ended."""
+
+    def __init__(self, keys: Sequence[str], schema: StreamSchema) -> None:
+        self._keys = keys
+        self._schema = schema
+        self._held: list[Chunk] = []
+        self._known: list[pa.Table] = []
+        self._complete = False
+
+    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        if index == 1:
+            self._known.append(self._comparable(chunk.batch))
+            return []
+        if not self._complete:
+            self._held.append(chunk)
+            return []
+        return self._matching([chunk])
+
+    def close(self, index: int) -> Iterable[Chunk]:
+        if index == 0:
+            return []
+        self._complete = True
+        known = pa.concat_tables(self._known) if self._known else None
+        self._known = [] if known is None else [known.group_by(known.column_names).aggregate([])]
+        held, self._held = self._held, []
+        return self._matching(held)
+
+    def _matching(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        if not self._known or not chunks:
+            return []
+        (known,) = self._known
+        rows = Chunk.concat(chunks)
+        rows = rows.with_batch(without_nulls(rows.batch, self._keys))
+        table = self._comparable(rows.batch)
+        names = table.column_names
+        if len(names) == 1:
+            found = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=known.column(0)))
+        else:
+            numbered = table.append_column("row", counted(0, rows.num_rows))
+            kept: Any = numbered.join(known, names, join_type="left semi").column("row").combine_chunks()
+            found = rows.batch.take(kept.take(pc.sort_indices(kept)))
+        return [Chunk(found, self._schema, rows.origins)] if found.num_rows else []
+
+    def _comparable(self, batch: pa.RecordBatch) -> pa.Table:
+        present = without_nulls(batch, self._keys)
+        return pa.table({f"k{i}": comparable(present.column(key)) for i, key in enumerate(self._keys)})

@@ -1,0 +1,221 @@
+"""What code refers to counts by value, and what cannot be seen into is listed."""
+
+import functools
+import json
+import logging
+import operator
+import re
+import threading
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orcapod.hashing.code import Fingerprint, fingerprint_function
+
+
+def hash_of(function: Callable[..., object], **options: Any) -> str:
+    return str(fingerprint_function(function, **options).hash)
+
+
+def labels(listed: tuple[str, ...]) -> list[str]:
+    return [text.partition(" (")[0] for text in listed]
+
+
+def test_opaque_things_are_listed_with_why(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "import threading, json\nhelpers = __import__(__name__)\nlock = threading.Lock()\nrows = (n for n in [1])\n"
+        "class Model:\n    def __init__(self):\n        self.size = 3\n        self.lock = lock\nmodel = Model()\n"
+        "def f(x):\n    with lock:\n        next(rows)\n"
+        "    return model, nowhere(x), getattr(helpers, 'f'), eval('x'), json\n"
+    )
+    found = fingerprint_function(lab.f)
+    assert labels(found.opaque) == ["builtins.eval", "helpers", "lock", "model.lock", "nowhere", "rows"]
+    assert f"lock (module {lab.__name__}, a live object of type lock)" in found.opaque
+    assert f"nowhere (module {lab.__name__}, no such name)" in found.opaque
+
+
+def test_depends_on_adds_what_cannot_be_seen(module: Callable[[str], Any]) -> None:
+    lab = module("def g(x):\n    return x\ndef f(x):\n    return globals()['g'](x)\n")
+    assert len({hash_of(lab.f), hash_of(lab.f, depends_on=[lab.g]), hash_of(lab.f, depends_on=[1])}) == 3
+    assert labels(fingerprint_function(lab.f, depends_on=[threading.Lock()]).opaque)[-1] == "depends_on[0]"
+
+
+def test_recursion_ends_and_counts(module: Callable[[str], Any]) -> None:
+    text = (
+        "def f(n):\n    return n and g(n - 1)\ndef g(n):\n    return n and f(n - {})\nloop = [1]\nloop.append(loop)\n"
+    )
+    text += "def h():\n    return loop\n"
+    first, second, third = (module(text.format(step)) for step in (1, 1, 2))
+    assert hash_of(first.f) == hash_of(second.f) != hash_of(third.f)
+    assert hash_of(first.h) == hash_of(second.h)
+
+
+def test_partials_methods_classes_and_instances(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "class A:\n    def __init__(self, k):\n        self.k = k\n    def __call__(self, x):\n        return self.k\n"
+        "    def m(self, x):\n        return x + self.k\n    @classmethod\n    def c(cls, x):\n        return cls(x)\n"
+        "    @staticmethod\n    def s(x):\n        return x\ndef f(x, y):\n    return x\n"
+    )
+    things = [
+        *(lab.A(k).m for k in (1, 2)), *(lab.A(k) for k in (1, 2)), lab.A, lab.A.c, lab.A.s, lab.A.m, lab.f,
+        *(functools.partial(lab.f, k) for k in (1, 2)), functools.partial(lab.f, y=1), len, sorted,
+    ]  # fmt: skip
+    found = [fingerprint_function(thing) for thing in things]
+    assert len({each.hash for each in found}) == len(things)
+    assert all(each.opaque == () for each in found)
+    assert fingerprint_function(lab.A(1).m) == found[0]
+
+
+@dataclass
+class _Plain:
+    value: object
+
+
+def constant(value: object) -> Fingerprint:
+    def read() -> object:
+        return value
+
+    return fingerprint_function(read)
+
+
+plain = st.recursive(
+    st.one_of(
+        *(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.binary()),
+        *(st.dates(), st.decimals(allow_nan=False)),
+    ),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner) | inner.map(_Plain),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(plain, plain)
+def test_constants_are_equal_if_and_only_if_they_are_written_alike(left: object, right: object) -> None:
+    assert (constant(left) == constant(right)) == (repr(left) == repr(right))
+    assert constant(left).opaque == ()
+
+
+@given(st.sets(st.integers() | st.text()))
+def test_the_order_of_a_set_does_not_count(members: set[int | str]) -> None:
+    other: set[int | str] = set()
+    for member in sorted(members, key=repr):
+        other.add(member)
+    assert constant(members) == constant(other)
+
+
+def test_installed_packages_count_by_name_or_version(module: Callable[[str], Any]) -> None:
+    lab = module("import pytest, json\nfrom pathlib import Path\ndef f(x):\n    return pytest.approx(x), json, Path\n")
+    assert hash_of(lab.f) != hash_of(lab.f, packages="version")
+    assert fingerprint_function(lab.f, packages="version").opaque == ()
+
+
+def test_arrow_types_count_by_value_and_arrow_data_is_opaque(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "import pyarrow as pa\ndef typed(kind):\n    s = pa.schema([('x', kind)])\n    return lambda: (s, kind)\n"
+        "def holding(n):\n    t = pa.table({'x': [n]})\n    return lambda: t\n"
+    )
+    whole, half = lab.pa.int64(), lab.pa.float16()
+    assert hash_of(lab.typed(whole)) == hash_of(lab.typed(whole)) != hash_of(lab.typed(half))
+    assert labels(fingerprint_function(lab.holding(1)).opaque) == ["t"]
+
+
+def test_what_a_package_wraps_around_a_function_is_followed(module: Callable[[str], Any]) -> None:
+    text = (
+        "import contextlib, functools, reprlib\n@contextlib.contextmanager\ndef opened(x):\n    yield x + {0}\n"
+        "@functools.singledispatch\ndef g(x):\n    return x\n@g.register\ndef _(x: int):\n    return x + {1}\n"
+        "class A:\n    @reprlib.recursive_repr()\n    def __repr__(self):\n        return 'A{2}'\n"
+        "def f(x):\n    with opened(x) as y:\n        return g(y), repr(A())\n"
+    )
+    places = ((1, 1, 1), (1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2))
+    found = [fingerprint_function(module(text.format(*numbers)).f) for numbers in places]
+    assert found[0].hash == found[1].hash
+    assert len({each.hash for each in found}) == 4
+    assert found[0].opaque == ()
+
+
+def test_slots_count_as_attributes(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "from dataclasses import dataclass\nclass A:\n    __slots__ = ('k', 'unset')\n    def __init__(self, k):\n"
+        "        self.k = k\n@dataclass(slots=True)\nclass B:\n    k: int\n"
+        "def make(a):\n    def f():\n        return a.k\n    return f\n"
+    )
+    for cls in (lab.A, lab.B):
+        one, same, other = (fingerprint_function(lab.make(cls(k))) for k in (1, 1, 2))
+        assert one == same
+        assert one.hash != other.hash
+        assert one.opaque == ()
+        assert hash_of(lambda held=cls(1): held) != hash_of(lambda held=cls(2): held)
+
+
+def test_rarities_are_opaque() -> None:
+    """What is seldom a constant is listed rather than described."""
+    rarities = [SimpleNamespace(a=1), array("i", [1]), operator.itemgetter(1), slice(1), bytearray(b"a"), pa.scalar(1)]
+    for rarity in rarities:
+        assert labels(constant(rarity).opaque) == ["value"]
+
+
+def test_what_is_often_a_constant_is_seen_into() -> None:
+    kinds = [
+        *(re.compile("a"), re.compile(b"a"), re.compile("a", re.I), Fraction(1, 3), Fraction(2, 3), Decimal("1.0")),
+        *(Path("a"), Path("b"), ZoneInfo("UTC"), UTC, timezone(timedelta(hours=1)), time(1)),
+        *(datetime(2020, 1, 1, tzinfo=UTC), OrderedDict(a=1), Counter("a"), defaultdict(list), deque([1])),
+        *(deque([1], 3), MappingProxyType({"a": 1}), list[int], dict[str, int], int | None, TypeVar("T"), str.upper),
+        *("a".join, "b".join, object, ..., NotImplemented, range(3), pa.int64(), pa.field("x", pa.int64())),
+        pa.field("x", pa.int64(), metadata={"a": "b"}),
+    ]
+    found = [constant(kind) for kind in kinds]
+    assert [kind for kind, each in zip(kinds, found, strict=True) if each.opaque] == []
+    assert len({each.hash for each in found}) == len(kinds)
+    assert constant(logging.getLogger("a")).opaque == constant(logging.getLogger()).opaque == ()
+
+
+def test_numpy_arrays_count_by_value(module: Callable[[str], Any]) -> None:
+    np = pytest.importorskip("numpy")
+    table = np.arange(6, dtype="int64").reshape(2, 3)
+    others = [
+        *(table + 1, table.reshape(3, 2), table.astype("int32"), table.astype(">i8"), table.astype(float), table[0]),
+        *(np.int64(1), np.int32(1), np.float64(1), np.dtype("int64"), np.dtype("<f4"), np.datetime64("2020-01-01")),
+    ]
+    assert constant(table) == constant(table.copy(order="F")) == constant(np.stack([table, table])[0])
+    assert len({constant(other).hash for other in [table, *others]}) == 13
+    assert [constant(other).opaque for other in [table, *others]] == [()] * 13
+    assert labels(constant(np.array([object()])).opaque) == ["value"]
+    lab = module(
+        "import numpy as np\nTABLE = np.zeros(3)\nSEEN = np.zeros(3)\n"
+        "def f(x):\n    SEEN[0] += x\n    return np.sum(TABLE) + SEEN[0]\n"
+    )
+    before = fingerprint_function(lab.f)
+    lab.f(1)
+    assert fingerprint_function(lab.f) == before
+    assert (labels(before.state), before.opaque) == (["SEEN"], ())
+    lab.TABLE[0] = 1
+    assert fingerprint_function(lab.f).hash != before.hash
+
+
+def test_the_namespace_of_a_module_is_opaque(module: Callable[[str], Any]) -> None:
+    lab = module("import sys\nme = sys.modules[__name__]\ndef f():\n    return me.__dict__\n")
+    assert labels(fingerprint_function(lab.f).opaque) == ["me.__dict__"]
+
+
+def vectors() -> list[Any]:
+    text = (resources.files("orcapod.testing") / "vectors" / "code-v1.json").read_text()
+    return [pytest.param(vector, id=vector["name"]) for vector in json.loads(text)]
+
+
+@pytest.mark.parametrize("vector", vectors())
+def test_pinned_vectors(vector: dict[str, str], module: Callable[[str], Any]) -> None:
+    """Append-only: what was ever hashed keeps its hash, on every Python."""
+    assert hash_of(getattr(module(vector["source"]), vector["function"])) == vector["hash"]

@@ -1,0 +1,193 @@
+"""``Filter`` and ``DropNulls``: which rows they keep, and what is known of the rows they keep."""
+
+import math
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orcapod.errors import SchemaError
+from orcapod.hashing.canonical import canonical_bytes
+from orcapod.sources import ArrowTableSource, DictSource
+from orcapod.testing.strategies import ALL_COLUMNS, rows, schemas
+from orcapod.types import OptionalType, Schema
+
+SCHEMA = {"k": int, "x": float | None, "s": str | None}
+ROWS = [
+    {"k": 0, "x": 0.0, "s": "a"},
+    {"k": 1, "x": None, "s": "b"},
+    {"k": 2, "x": 2.5, "s": None},
+    {"k": 3, "x": math.nan, "s": ""},
+]
+
+
+def stream(given_rows=ROWS, schema=SCHEMA):
+    return DictSource(given_rows, ["k"], source_id="s", data_schema=schema)
+
+
+def kept(made):
+    return [tag["k"] for tag, _ in made.iter_packets()]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "constraints", "expected"),
+    [
+        (pc.field("k") > 1, {}, [2, 3]),
+        (pc.field("x") >= 0, {}, [0, 2]),
+        (~(pc.field("x") >= 0), {}, [3]),
+        (pc.field("x").is_null(), {}, [1]),
+        (pc.field("x").is_valid(), {}, [0, 2, 3]),
+        (pc.field("s").isin(["a", "b"]), {}, [0, 1]),
+        (pc.match_substring(pc.field("s"), "b"), {}, [1]),
+        ((pc.field("k") > 0) & (pc.field("x") > 0), {}, [2]),
+        (pc.field("k") > 0, {"s": "b"}, [1]),
+        (None, {"s": "b"}, [1]),
+        (None, {"s": None}, [2]),
+        (None, {"x": None}, [1]),
+        (None, {"x": 0}, [0]),
+        (None, {"x": 2.5, "k": 2}, [2]),
+        (None, {"x": 2.5, "k": 1}, []),
+        (None, {"k": None}, []),
+        (pc.scalar(True), {}, [0, 1, 2, 3]),
+        (pc.scalar(False), {}, []),
+        (pc.scalar(None).cast(pa.bool_()), {}, []),
+    ],
+)
+def test_filter_keeps_the_rows_for_which_all_holds_and_null_does_not_hold(predicate, constraints, expected):
+    made = stream().filter(predicate, **constraints)
+    assert kept(made) == expected
+    assert made.output_schema() == stream().output_schema()
+    for tag, packet in made.iter_packets():
+        assert packet.source_info() == {"x": f"s::row_{tag['k']}::x", "s": f"s::row_{tag['k']}::s"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *[True, 5, 0.5, "é", b"\0", date(2024, 2, 29), datetime(2024, 1, 1, 12), datetime(2024, 1, 1, tzinfo=UTC)],  # noqa: DTZ001  # a wall clock's
+        datetime(2024, 1, 1, 5, tzinfo=timezone(timedelta(hours=5))),
+    ],
+)
+def test_a_value_of_every_scalar_type_can_be_asked_for(value):
+    source = DictSource([{"k": 0, "v": value}, {"k": 1, "v": None}], ["k"])
+    assert kept(source.filter(v=value)) == [0]
+
+
+def test_a_value_that_arrow_cannot_compare_is_refused_while_it_is_built():
+    source = DictSource([{"k": 0, "v": [1]}], ["k"])
+    with pytest.raises(SchemaError, match="Filter"):
+        source.filter(v=[1])
+
+
+def test_columns_of_any_name_can_be_asked_for():
+    source = DictSource(
+        [{"k": 0, "a.b": 1, "a b": 2, "predicate_": 3}, {"k": 1, "a.b": 0, "a b": 0, "predicate_": 0}], ["k"]
+    )
+    for name, value in [("a.b", 1), ("a b", 2), ("predicate_", 3)]:
+        assert kept(source.filter(**{name: value})) == [0]
+        assert kept(source.filter(pc.field(name) > 0)) == [0]
+
+
+def test_a_numpy_scalar_asks_for_the_value_that_it_is():
+    np = pytest.importorskip("numpy")
+    made = stream().filter(k=np.int64(1))
+    assert kept(made) == [1]
+    assert made.content_hash() == stream().filter(k=1).content_hash()
+
+
+def test_the_order_of_rows_is_kept_over_many_chunks():
+    source = ArrowTableSource(pa.table({"k": range(200_000)}), ["k"])
+    table = source.filter(pc.bit_wise_and(pc.field("k"), 3) != 0).as_table()
+    assert table["k"].to_pylist() == [k for k in range(200_000) if k % 4]
+
+
+class TestIdentityOfFilters:
+    DIFFERENT = (
+        lambda: {"predicate": pc.field("k") > 1},
+        lambda: {"predicate": pc.field("k") >= 1},
+        lambda: {"predicate": pc.field("k") > 2},
+        lambda: {"predicate": pc.field("x") > 1},
+        lambda: {"predicate": pc.field("x") / 2 > 0},
+        lambda: {"predicate": pc.field("k") / 2 > 0},
+        lambda: {"predicate": pc.field("k") / 2.0 > 0},
+        lambda: {"predicate": pc.field("s") == "1"},
+        lambda: {"predicate": pc.field("s") == "..."},
+        lambda: {"predicate": pc.field("s").isin(["a"])},
+        lambda: {"predicate": pc.field("k").isin(range(1000))},
+        lambda: {"predicate": pc.field("k").isin([*range(500), 7, *range(501, 1000)])},
+        lambda: {"predicate": pc.field("k").isin(range(1001))},
+        lambda: {"predicate": pc.field("s") == "x" * 5000},
+        lambda: {"predicate": pc.field("s") == "x" * 4999 + "y"},
+        lambda: {"predicate": pc.match_substring(pc.field("s"), "a")},
+        lambda: {"predicate": pc.match_substring(pc.field("s"), "a", ignore_case=True)},
+        lambda: {"predicate": pc.field("x") > 0.1},
+        lambda: {"predicate": pc.field("x") > 0.1 + 2e-17},
+        lambda: {"k": 1},
+        lambda: {"k": 2},
+        lambda: {"x": 1.0},
+        lambda: {"x": None},
+        lambda: {"s": "1"},
+        lambda: {"k": 1, "s": "1"},
+        lambda: {"predicate": pc.field("k") > 1, "s": "1"},
+    )
+
+    def test_filters_that_say_different_things_are_different(self):
+        hashes = {stream().filter(**make()).content_hash() for make in self.DIFFERENT}
+        assert len(hashes) == len(self.DIFFERENT)
+
+    def test_a_filter_written_twice_is_one(self):
+        for make in self.DIFFERENT:
+            assert stream().filter(**make()).content_hash() == stream().filter(**make()).content_hash()
+        assert stream().filter(k=1, s="a").content_hash() == stream().filter(s="a", k=1).content_hash()
+
+    def test_in_another_process_it_is_the_same(self):
+        program = """
+import pyarrow.compute as pc
+from orcapod.hashing import hash_structure
+from orcapod.operators import Filter
+predicate = pc.field("k").isin(range(99)) & (pc.field("s") == "é")
+print(hash_structure(Filter(predicate, x=1).content_structure()))
+"""
+        found = {
+            subprocess.run(
+                [sys.executable, "-c", program],
+                check=True,
+                capture_output=True,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+            ).stdout
+            for seed in ("1", "2")
+        }
+        assert len(found) == 1
+
+
+@given(st.data())
+@settings(max_examples=50)
+def test_drop_nulls_keeps_the_rows_that_have_every_value_and_says_so_in_its_schema(data):
+    schema = {"k": int, **data.draw(schemas("x", "s", nested=2))}
+    given_rows = data.draw(rows(schema))
+    columns = data.draw(st.none() | st.lists(st.sampled_from(list(schema)), unique=True))
+    made = stream(given_rows, schema).drop_nulls(columns)
+    names = list(schema) if columns is None else columns
+    expected = [row for row in given_rows if all(row[name] is not None for name in names)]
+    found = [{**tag, **packet} for tag, packet in made.iter_packets()]
+    assert list(map(canonical_bytes, found)) == list(map(canonical_bytes, expected))
+    types = {**made.schema.tags.types, **made.schema.packets.types}
+    for name, before in Schema(schema).types.items():
+        assert types[name] == (before.inner if name in names and isinstance(before, OptionalType) else before)
+
+
+def test_drop_nulls_makes_an_optional_column_fit_what_takes_no_null():
+    made = stream().drop_nulls(["x"])
+    assert made.output_schema()[1] == {"x": float, "s": str | None}
+    assert made.as_table().schema.field("x").nullable is False
+    assert kept(made) == [0, 2, 3]
+    assert kept(stream().drop_nulls()) == [0, 3]
+    assert kept(stream().drop_nulls("s")) == [0, 1, 3]
+    assert kept(stream().drop_nulls([])) == [0, 1, 2, 3]
+    assert made.as_table(ALL_COLUMNS)["_source_x"].to_pylist() == [f"s::row_{i}::x" for i in (0, 2, 3)]

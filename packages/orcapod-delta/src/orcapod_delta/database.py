@@ -1,0 +1,164 @@
+"""``DeltaDatabase``: records in Delta Lake tables, on a disk or in object storage, which many tools read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NoReturn, Self
+
+import pyarrow as pa
+
+from orcapod.compute import Expression
+from orcapod.databases import checked_ids, checked_path, checked_table
+from orcapod.protocols import Key, OnConflict, RecordPath
+from orcapod_delta.housekeeping import KEPT, Housekeeping
+from orcapod_delta.places import Place
+from orcapod_delta.records import Records
+from orcapod_delta.store import Store
+
+__all__ = ["DeltaDatabase"]
+
+_BUFFER_BYTES = 64 << 20
+
+
+class DeltaDatabase:
+    """A store of Delta tables, one for every path.
+
+    Rows wait in memory, where every view of this store reads them, until ``flush`` commits them: then they
+    survive the end of the process, and everybody reads them. A run of a pipeline flushes every second. Any number
+    of threads and processes, on any number of machines, may use a store at the same time. All views share what they
+    hold: closing any of them closes all.
+
+    Args:
+        path_or_url: a folder, which is created if it is not there, or ``s3://bucket/prefix``.
+        storage_options: what object storage needs to know besides credentials, ``{"aws_region": ...}``;
+            credentials come from the environment.
+        buffer_bytes: rows of a table are committed when more bytes than this wait; 0 commits them at once.
+
+    Raises:
+        StoreVersionError: a newer version of orcapod wrote the store.
+        DatabaseError: the place cannot be used, is a Delta table itself, or there are credentials in the options.
+    """
+
+    __slots__ = ("_prefix", "_store")
+
+    def __init__(
+        self,
+        path_or_url: str | os.PathLike[str],
+        storage_options: Mapping[str, str] | None = None,
+        *,
+        buffer_bytes: int = _BUFFER_BYTES,
+    ) -> None:
+        self._store = Store(Place.of(path_or_url, storage_options), buffer_bytes)
+        self._prefix: RecordPath = ()
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
+        return cls(url)
+
+    def at(self, *prefix: str) -> Self:
+        """A view of this store in which every path starts with ``prefix``."""
+        view = object.__new__(type(self))
+        view._store = self._store
+        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
+        return view
+
+    def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
+        """Take the rows whose keys are not there yet; give back how many. ``flush`` commits them.
+
+        Where another process commits the same key before the flush, its row is the one that stays.
+        """
+        full = self._full(path)
+        return self._store.records(full).add(checked_table(full, table, on_conflict), on_conflict)
+
+    def get_records_by_ids(
+        self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        return self._records(path).get_by_ids(checked_ids(ids), columns)
+
+    def get_records(
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
+    ) -> pa.Table:
+        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        return self._records(path).get(columns, where)
+
+    def list_paths(self) -> list[RecordPath]:
+        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        return sorted(self._below(self._store.paths()))
+
+    def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
+        """Remove the records of these keys, in one commit; give back how many were there."""
+        return self._records(path).delete(checked_ids(ids))
+
+    def flush(self) -> None:
+        """Commit everything added so far, one commit for every table."""
+        self._store.flush()
+
+    def compact(self) -> int:
+        """Put small files of all tables of this view together; give back how many fewer there are.
+
+        Normal use does the same for a table that has a hundred of them.
+        """
+        return self._keep_house(Housekeeping.compact)
+
+    def checkpoint(self) -> None:
+        """Sum up the logs of all tables of this view, as every fiftieth commit does."""
+        self._keep_house(Housekeeping.checkpoint)
+
+    def vacuum(self, older_than: timedelta = KEPT) -> int:
+        """Remove files that no table of this view needs, once older than this; give back how many.
+
+        They come from compaction, from deleting, and from writers that were killed. Normal use removes them after a
+        day. Whoever asks for less takes them from processes that are reading or writing just now.
+        """
+        return self._keep_house(lambda house: house.vacuum(older_than))
+
+    def close(self) -> None:
+        """Flush, and let go of all tables, for all views; closing twice is fine."""
+        self._store.close()
+
+    def to_config(self) -> Mapping[str, object]:
+        """Where the store is, and the prefix of this view; of the options those that are known to be no secret."""
+        config: dict[str, object] = {"type": "delta", "path": self._store.place.uri, "prefix": list(self._prefix)}
+        if options := self._store.place.saved_options():
+            config["storage_options"] = options
+        if self._store.buffer_bytes != _BUFFER_BYTES:
+            config["buffer_bytes"] = self._store.buffer_bytes
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The view that ``to_config`` described."""
+        buffer_bytes = config.get("buffer_bytes", _BUFFER_BYTES)
+        return cls(config["path"], config.get("storage_options"), buffer_bytes=buffer_bytes).at(
+            *config.get("prefix", ())
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a DeltaDatabase cannot be pickled; send to_config() and open it there with from_config()")
+
+    def __repr__(self) -> str:
+        return f"DeltaDatabase({self._store.place.uri!r}{', at ' + '/'.join(self._prefix) if self._prefix else ''})"
+
+    def _full(self, path: RecordPath) -> RecordPath:
+        return (*self._prefix, *checked_path(path))
+
+    def _records(self, path: RecordPath) -> Records:
+        return self._store.records(self._full(path))
+
+    def _below(self, paths: set[RecordPath]) -> Iterator[RecordPath]:
+        depth = len(self._prefix)
+        return (path[depth:] for path in paths if path[:depth] == self._prefix and len(path) > depth)
+
+    def _keep_house(self, work: Callable[[Housekeeping], int]) -> int:
+        self.flush()
+        return sum(self._records(path).keep_house(work) for path in self._below({*self._store.tables()}))

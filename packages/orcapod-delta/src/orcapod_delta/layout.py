@@ -1,0 +1,152 @@
+"""``Layout``: which columns the table of one path has, what they are called there and of which Arrow type they are.
+
+A Delta table says it of itself: every field has its name and its Arrow type in its metadata. The first
+column, ``_row``, is the order of the rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.databases import free_identifier
+from orcapod.errors import DatabaseError, RecordSchemaError, SchemaError
+from orcapod.protocols import Key
+from orcapod_delta.columns import StoredColumn, stored_column
+
+__all__ = ["ORDER", "Layout", "is_ours", "original_names", "restored"]
+
+ORDER = "_row"
+_NAME, _TYPE = b"orcapod.name", b"orcapod.type"
+_UNKNOWN_TO_SPARK = re.compile(r"[\s ,;{}()=.`\x00-\x1f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a table, without the order of its rows.
+
+    Attributes:
+        schema: as the records have them.
+        names: what they are called in Delta.
+    """
+
+    schema: pa.Schema
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fields: Iterable[pa.Field[Any]], where: str) -> Layout:
+        """The layout that the fields of a Delta table tell of.
+
+        Raises:
+            DatabaseError: they do not: another tool made the table, or added columns to it.
+        """
+        kept, names = [], []
+        for field in fields:
+            metadata = field.metadata or {}
+            if _TYPE in metadata and _NAME in metadata:
+                schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[_TYPE])))
+                kept.append(pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type))
+                names.append(field.name)
+            elif field.name != ORDER:
+                raise DatabaseError(
+                    f"{where}: expected columns that orcapod made, found {field.name!r}; "
+                    "DeltaTableSource reads tables of other tools"
+                )
+        return cls(pa.schema(kept), tuple(names))
+
+    def extended(self, schema: pa.Schema) -> Layout:
+        """This layout with the columns that ``schema`` has after those here."""
+        names = list(self.names)
+        for name in schema.names[len(names) :]:
+            names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", name) or "_", {ORDER, *names}))
+        return Layout(schema, tuple(names))
+
+    @property
+    def stored_types(self) -> dict[str, pa.DataType]:
+        """The types in Delta by the names in Delta, the order of rows among them."""
+        types = {name: stored_column(field.type).type for name, field in zip(self.names, self.schema, strict=True)}
+        return {ORDER: pa.int64(), **types}
+
+    def stored_keys(self, ids: Iterable[Key]) -> pa.Array[Any]:
+        """Keys as they are stored; those that cannot be there, being text or bytes, left out."""
+        type_ = self.stored_types[self.names[0]]
+        kind = str if pa.types.is_string(type_) or pa.types.is_large_string(type_) else bytes
+        return pa.array([key for key in ids if isinstance(key, kind)], type_)
+
+    def stored_names(self, names: Iterable[str]) -> list[str]:
+        """What these columns are called in Delta."""
+        called = dict(zip(self.schema.names, self.names, strict=True))
+        return [called[name] for name in names]
+
+    def to_store(self, table: pa.Table, first_row: int) -> pa.Table:
+        """Records with all columns of this layout, as they are written; ``first_row`` is the first one's place."""
+        columns: list[Any] = [pa.array(range(first_row, first_row + table.num_rows), pa.int64())]
+        fields: list[pa.Field[Any]] = [pa.field(ORDER, pa.int64())]
+        for field, name in zip(self.schema, self.names, strict=True):
+            stored = stored_column(field.type)
+            chunks = [stored.to_store(chunk) for chunk in table.column(field.name).chunks]
+            columns.append(pa.chunked_array(chunks, stored.type))
+            kept = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
+            called = field.name.encode("utf-8", "surrogatepass")
+            fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: kept}))
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+    def from_store(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
+        """What was read as records with these columns."""
+        columns = {}
+        for name, stored_name in zip(names, self.stored_names(names), strict=True):
+            type_ = self.schema.field(name).type
+            column, stored = table.column(stored_name), stored_column(type_)
+            chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
+            columns[name] = pa.chunked_array(chunks, type_)
+        return pa.Table.from_arrays(list(columns.values()), schema=pa.schema([self.schema.field(n) for n in names]))
+
+    @staticmethod
+    def check(path: Sequence[str], schema: pa.Schema) -> None:
+        """Nothing, if all columns can be kept.
+
+        Raises:
+            RecordSchemaError: one cannot.
+        """
+        for field in schema:
+            try:
+                stored_column(field.type)
+            except SchemaError as error:
+                raise RecordSchemaError(f"{'/'.join(path)}: column {field.name!r}: {error}") from error
+
+
+def is_ours(schema: pa.Schema) -> bool:
+    """Whether a Delta table of this schema keeps records of orcapod."""
+    return ORDER in schema.names and any(_TYPE in (field.metadata or {}) for field in schema)
+
+
+def original_names(schema: pa.Schema) -> dict[str, str]:
+    """The names of the columns as they went in, and what they are called in the Delta table of this schema."""
+    if not is_ours(schema):
+        return {name: name for name in schema.names}
+    layout = Layout.of(schema, "")
+    return dict(zip(layout.schema.names, layout.names, strict=True))
+
+
+def restored(table: pa.Table) -> pa.Table:
+    """A table that was read from Delta; if it keeps records, as they went in, in their order."""
+    if not is_ours(table.schema):
+        return table
+    layout = Layout.of(table.schema, "")
+    return layout.from_store(table.sort_by(ORDER), layout.schema.names)
+
+
+def _from_store(array: pa.Array[Any], stored: StoredColumn) -> list[pa.Array[Any]]:
+    """The array as it went in, in several parts if one dictionary is too small for its different values."""
+    try:
+        return [stored.from_store(array)]
+    except (pa.ArrowInvalid, SchemaError):
+        half = len(array) // 2
+        if not half:
+            raise
+        return [*_from_store(array[:half], stored), *_from_store(array[half:], stored)]

@@ -1,0 +1,132 @@
+"""``Place``: where a store is, what opens it, and in which folder of it each path is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.fs as pafs
+from deltalake.fs import DeltaStorageHandler
+
+from orcapod.errors import DatabaseError
+from orcapod.protocols import RecordPath
+
+__all__ = ["Place", "folder_of", "paths_below"]
+
+_EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
+_SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
+_SAVED = {"region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request"}
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_TABLE = ".delta"
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store, or one Delta table, is.
+
+    Attributes:
+        uri: an absolute path, or ``s3://bucket/prefix``.
+        options: what object storage needs to know besides credentials, which stay in the environment.
+    """
+
+    uri: str
+    options: Mapping[str, str]
+
+    @classmethod
+    def of(cls, place: str | os.PathLike[str], options: Mapping[str, str] | None) -> Place:
+        """The place of a path or URL.
+
+        Raises:
+            DatabaseError: it is neither, or there is a secret in it.
+        """
+        given = dict(options or {})
+        secret = sorted(name for name, value in given.items() if _SECRET.search(name) or "@" in str(value))
+        if secret:
+            raise DatabaseError(
+                f"found {', '.join(secret)} in storage_options, expected no credentials there; "
+                "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        text = os.fspath(place)
+        scheme, separator, rest = text.partition("://")
+        if not separator or not isinstance(place, str):
+            if not text:
+                raise DatabaseError(f"{_EXPECTED}, found ''")
+            return cls(str(Path(text).expanduser().absolute()), given)
+        if scheme in ("s3", "s3a", "delta+s3"):
+            bucket, _, prefix = rest.partition("/")
+            if not bucket or "@" in bucket or "?" in rest or "#" in rest:
+                raise DatabaseError(f"{_EXPECTED}, without credentials or options, found {_without_user(text)}")
+            return cls("/".join(["s3:/", bucket, *filter(None, prefix.split("/"))]), given)
+        if scheme == "delta" and rest.startswith("/") and rest.strip("/") and "?" not in rest:
+            return cls(str(Path(rest[1:]).expanduser().absolute()), given)
+        raise DatabaseError(f"{_EXPECTED}, found {_without_user(text)}")
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, if it is on this machine."""
+        return None if self.uri.startswith("s3://") else Path(self.uri)
+
+    @property
+    def table_uri(self) -> str:
+        """What deltalake opens it by."""
+        return self.uri if self.folder is None else self.folder.as_uri()
+
+    def below(self, folder: str) -> Place:
+        """A place below this one."""
+        return Place(f"{self.uri}/{folder}", self.options)
+
+    def filesystem(self) -> pafs.FileSystem:
+        """The files below this place, by relative names."""
+        if self.folder is not None:
+            return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
+        return pafs.PyFileSystem(DeltaStorageHandler(self.uri, dict(self.options)))
+
+    def saved_options(self) -> dict[str, str]:
+        """The options that may be written down: known to hold no secret."""
+        known = {name: name.lower().removeprefix("aws_") for name in self.options}
+        return {name: value for name, value in self.options.items() if known[name] in _SAVED}
+
+
+def folder_of(path: RecordPath) -> str:
+    """In which folder of the store the table of a path is: different for different paths, never within another."""
+    return "/".join(piece for part in path for piece in _pieces(part)) + _TABLE
+
+
+def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[RecordPath]:
+    """The paths of all tables."""
+    for info in filesystem.get_file_info(pafs.FileSelector(folder)):
+        if info.type != pafs.FileType.Directory:
+            continue
+        if info.base_name.endswith(_TABLE):
+            yield _path_of(info.path)
+        elif info.base_name != "_delta_log":
+            yield from paths_below(filesystem, info.path)
+
+
+def _pieces(part: str) -> list[str]:
+    """A part of a path as names of folders: small letters, digits, _ and -; other bytes as ~ and two digits.
+
+    So no file system takes two of them for one. A name that is too long goes on in the next, after a ~.
+    """
+    encoded = part.encode("utf-8", "surrogatepass")
+    text = "".join(chr(byte) if byte in _PLAIN else f"~{byte:02x}" for byte in encoded)
+    pieces = [text[start : start + _LONGEST_NAME] for start in range(0, len(text), _LONGEST_NAME)]
+    return [piece + "~" for piece in pieces[:-1]] + pieces[-1:]
+
+
+def _path_of(folder: str) -> RecordPath:
+    whole = re.sub("~/", "", folder.strip("/").removesuffix(_TABLE))
+    return tuple(
+        re.sub(rb"~([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), part.encode()).decode(
+            "utf-8", "surrogatepass"
+        )
+        for part in whole.split("/")
+    )
+
+
+def _without_user(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//...@", url)

@@ -1,0 +1,222 @@
+"""``Records``: what one path holds, rows that wait for the next commit included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import uniform
+from threading import RLock
+from time import sleep
+from typing import Any
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from orcapod.compute import Expression, pc
+from orcapod.databases import (
+    MemoryDatabase,
+    chosen_columns,
+    conformed,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.errors import DatabaseError
+from orcapod.protocols import Key, OnConflict, RecordPath
+from orcapod_delta.claims import Claim
+from orcapod_delta.housekeeping import Housekeeping
+from orcapod_delta.layout import Layout
+from orcapod_delta.places import Place, folder_of
+from orcapod_delta.snapshot import OvertakenError, Snapshot
+
+__all__ = ["Records"]
+
+_ATTEMPTS = 60
+_PAUSE = 0.02
+
+
+class Records:
+    """What one path holds: committed rows, and behind them those that the next commit will add.
+
+    A row that waits is dropped as soon as somebody else's row of its key is committed. Every method may be
+    called from any thread.
+
+    Args:
+        path: the path.
+        store: where the store is.
+        buffer_bytes: rows are committed when more bytes than this wait.
+    """
+
+    def __init__(self, path: RecordPath, store: Place, buffer_bytes: int) -> None:
+        place = store.below(folder_of(path))
+        self._path = path
+        self._place = place
+        self._lock = RLock()
+        self._snapshot = Snapshot(place)
+        self._claim = Claim(place.folder)
+        self._housekeeping = Housekeeping(self._snapshot)
+        self._buffer_bytes = buffer_bytes
+        self._waiting = MemoryDatabase()
+        self._wanted: pa.Schema | None = None  # the columns after the next commit; None if there is nothing to commit
+        self._waiting_bytes = 0
+
+    def add(self, table: pa.Table, on_conflict: OnConflict) -> int:
+        """Take the rows whose keys are not there yet; give back how many were taken."""
+        with self._lock:
+            if table.num_rows:
+                self._claim.take()
+            try:
+                return self._add(table, on_conflict)
+            finally:
+                if self._wanted is None:
+                    self._claim.release()
+
+    def get(self, columns: Sequence[str] | None, where: Expression | None) -> pa.Table:
+        """All rows in order, or those for which ``where`` holds."""
+        with self._looking() as layout:
+            schema = self._schema(layout)
+            if schema is None:
+                return pa.table({})
+            names = chosen_columns(self._path, schema, columns)
+            needed = [] if where is None else named_columns(self._path, schema, where)
+            read = list(dict.fromkeys([*names, *needed]))
+            parts = [self._waiting.get_records(self._path)]
+            if layout is not None:
+                parts.insert(0, self._snapshot.rows([name for name in read if name in set(layout.schema.names)]))
+            table = _joined(parts, schema, read)
+        return table if where is None else filtered(table, where).select(names)
+
+    def get_by_ids(self, ids: Sequence[Key], columns: Sequence[str] | None) -> pa.Table:
+        """The rows of these keys that are there."""
+        with self._looking() as layout:
+            schema = self._schema(layout)
+            if schema is None:
+                return pa.table({})
+            names = chosen_columns(self._path, schema, columns)
+            parts = [self._waiting.get_records_by_ids(self._path, ids)]
+            if layout is not None:
+                known = [name for name in names if name in set(layout.schema.names)]
+                parts.insert(0, self._snapshot.rows_by_keys(layout.stored_keys(ids), known))
+            return _joined(parts, schema, names)
+
+    def any(self) -> bool:
+        """Whether there are rows."""
+        with self._looking():
+            return self._snapshot.num_rows > 0 or bool(self._waiting.list_paths())
+
+    def delete(self, ids: Sequence[Key]) -> int:
+        """Remove the rows of these keys, at once; give back how many were there."""
+        with self._looking() as layout:
+            waiting = self._waiting.delete_records(self._path, ids)
+            committed = 0
+            if layout is not None and ids:
+                for _ in self._attempts():
+                    keys = self._snapshot.known(layout.stored_keys(ids))
+                    committed = len(pc.unique(keys))
+                    try:
+                        if committed:
+                            self._snapshot.remove(keys)
+                        break
+                    except OvertakenError:
+                        self._look()
+                self._look()
+            return waiting + committed
+
+    def commit(self) -> None:
+        """Return when all rows that wait are committed."""
+        with self._lock:
+            if self._wanted is None:
+                return
+            with self._looking() as layout:
+                for _ in self._attempts():
+                    if self._wanted is None:
+                        break
+                    try:
+                        self._append(layout, self._wanted)
+                        break
+                    except OvertakenError:
+                        layout = self._look()
+                self._look()
+                self._claim.release()
+                self._housekeeping.after_commit()
+
+    def keep_house(self, work: Callable[[Housekeeping], int]) -> int:
+        """Have something done to the table, if it is there; give back what that gives."""
+        with self._looking() as layout:
+            return 0 if layout is None else work(self._housekeeping)
+
+    def _add(self, table: pa.Table, on_conflict: OnConflict) -> int:
+        with self._looking() as layout:
+            schema = merged_schema(self._path, self._schema(layout), table.schema)
+            Layout.check(self._path, table.schema)
+            if table.num_rows == 0:
+                return 0
+            new = table if layout is None else self._unknown(layout, table, on_conflict)
+            added = self._waiting.add_records(self._path, new, on_conflict=on_conflict)
+            if added or schema != self._schema(layout):
+                self._wanted = schema
+                self._waiting_bytes += new.nbytes
+                if self._waiting_bytes > self._buffer_bytes:
+                    self.commit()
+            return added
+
+    def _append(self, layout: Layout | None, wanted: pa.Schema) -> None:
+        committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
+        grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
+        self._snapshot.append(conformed(self._waiting.get_records(self._path), grown.schema), grown)
+
+    def _unknown(self, layout: Layout, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
+        """The rows whose keys are not committed."""
+        keys = table.column(0).to_pylist()
+        known = set(self._snapshot.known(layout.stored_keys(keys)).to_pylist())
+        if not known:
+            return table
+        if on_conflict == "raise":
+            raise duplicate_key(self._path, next(key for key in keys if key in known))
+        return table.take(pa.array([row for row, key in enumerate(keys) if key not in known], pa.int64()))
+
+    def _schema(self, layout: Layout | None) -> pa.Schema | None:
+        """The columns of all rows, waiting ones included."""
+        committed = None if layout is None else layout.schema
+        return committed if self._wanted is None else merged_schema(self._path, committed, self._wanted)
+
+    def _look(self) -> Layout | None:
+        """See what was committed meanwhile, and drop the rows that wait although their keys are there now."""
+        changed = self._snapshot.refresh()
+        layout = self._snapshot.layout
+        if not changed or layout is None or self._wanted is None:
+            return layout
+        if self._waiting.list_paths():
+            keys = self._waiting.get_records(self._path, []).column(0).to_pylist()
+            self._waiting.delete_records(self._path, self._snapshot.known(layout.stored_keys(keys)).to_pylist())
+        if not self._waiting.list_paths() and self._schema(layout) == layout.schema:
+            self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
+        return layout
+
+    def _attempts(self) -> Iterator[int]:
+        """One attempt after the other, for as long as others commit first."""
+        for attempt in range(_ATTEMPTS):
+            yield attempt
+            sleep(uniform(0, _PAUSE * min(attempt + 1, 20)))
+        raise DatabaseError(
+            f"{'/'.join(self._path)}: other writers committed first {_ATTEMPTS} times; nothing of this was written, "
+            "try again when they are fewer"
+        )
+
+    @contextmanager
+    def _looking(self) -> Iterator[Layout | None]:
+        """What is committed now, for one thread at a time."""
+        with self._lock:
+            try:
+                yield self._look()
+            except (DeltaError, OSError, pa.ArrowException) as error:
+                if isinstance(error, DatabaseError):
+                    raise
+                raise DatabaseError(f"{self._place.uri}: {error}; nothing of this call was written") from error
+
+
+def _joined(parts: Sequence[pa.Table], schema: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """Tables that have some of these columns as one that has all of them."""
+    wanted = pa.schema([schema.field(name) for name in names])
+    return pa.concat_tables([wanted.empty_table(), *(conformed(part, wanted) for part in parts)])

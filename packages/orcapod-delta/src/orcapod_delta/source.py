@@ -1,0 +1,118 @@
+"""``DeltaTableSource``: a stream over a Delta table, as it was in one version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from orcapod.errors import InputValidationError
+from orcapod.hashing import ContentHash, hash_structure
+from orcapod.sources import Source
+from orcapod_delta.layout import ORDER, is_ours, original_names, restored
+from orcapod_delta.places import Place
+
+__all__ = ["DeltaTableSource"]
+
+
+class DeltaTableSource(Source):
+    """A source over one version of a Delta table, whoever wrote it.
+
+    The version is part of what the source is: ``content_hash`` of another version is another, also when its
+    rows are the same, though packets that were computed are found again. Rows come in the order in which their files
+    were written.
+
+    Args:
+        path: the folder of the table, or its URL (``s3://bucket/table``).
+        tag_columns: the columns that are keys; the others are the data.
+        version: its number, or a time: the version that was current then; the newest if None.
+        columns: the columns to read, tag columns among them; no others are loaded. All if None.
+        storage_options: what object storage needs to know besides credentials, which come from the environment.
+        source_id: what the source is called in provenance; the name of the table and its version if None.
+        record_id_column: the column whose values name the records.
+        data_schema: declared types of columns; the others are taken from the data.
+        label: what the source is called in a pipeline; ``source_id`` if None.
+
+    Attributes:
+        version: the number of the version that is read.
+
+    Raises:
+        InputValidationError: there is no such table, version or column, or it cannot become a stream.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        tag_columns: Sequence[str],
+        version: int | datetime | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        place = Place.of(path, storage_options)
+        named = f"DeltaTableSource {place.uri}"
+        table = _opened(place, version, named)
+        self.version = table.version()
+        read = _read(table, columns, named)
+        name = place.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
+        super().__init__(
+            dict(zip(read.column_names, read.columns, strict=True)),
+            tag_columns=tag_columns,
+            source_id=source_id or f"{name.replace('::', '_')}@v{self.version}",
+            record_id_column=record_id_column,
+            data_schema=data_schema,
+            label=label,
+            kind="DeltaTableSource",
+        )
+
+    def content_hash(self) -> ContentHash:
+        return hash_structure(("content", "delta", self.version, super().content_hash()))
+
+
+def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTable:
+    if isinstance(version, datetime) and version.utcoffset() is None:
+        raise InputValidationError(f"{named}: expected a version with a time zone, found {version}; attach one")
+    try:
+        number = version if isinstance(version, int) else None
+        table = DeltaTable(place.table_uri, version=number, storage_options=dict(place.options))
+        if isinstance(version, datetime):
+            table.load_as_version(version)
+    except TableNotFoundError:
+        raise InputValidationError(f"{named}: expected a Delta table, found none there; check the path") from None
+    except (DeltaError, OSError, ValueError) as error:
+        raise InputValidationError(f"{named}: version {version} cannot be read: {error}") from error
+    return table
+
+
+def _read(table: DeltaTable, columns: Sequence[str] | None, named: str) -> pa.Table:
+    try:
+        dataset = table.to_pyarrow_dataset()
+        adds: Any = pa.table(table.get_add_actions())
+        written = dict(zip(adds.column("path").to_pylist(), adds.column("modification_time").to_pylist(), strict=True))
+        files = sorted(dataset.get_fragments(), key=lambda file: (str(written.get(file.path, "")), file.path))
+        ordered = ds.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
+        read = ordered.to_table(columns=_stored_names(dataset.schema, columns, named))
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise InputValidationError(f"{named}: {error}") from error
+    return restored(read)
+
+
+def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str] | None:
+    """What the columns wanted are called in the table; None for all."""
+    if columns is None:
+        return None
+    called = original_names(schema)
+    wanted = [columns] if isinstance(columns, str) else list(columns)
+    if unknown := [name for name in wanted if name not in called]:
+        raise InputValidationError(f"{named}: expected columns of the table ({', '.join(called)}), found {unknown}")
+    return [*([ORDER] if is_ours(schema) else []), *(called[name] for name in wanted)]

@@ -1,0 +1,141 @@
+"""``Store``: what all views of one Delta store share."""
+
+from __future__ import annotations
+
+import json
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack
+from threading import Lock
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from deltalake.exceptions import DeltaError
+
+from orcapod.errors import DatabaseError, StoreVersionError
+from orcapod.protocols import RecordPath
+from orcapod_delta.places import Place, paths_below
+from orcapod_delta.records import Records
+
+__all__ = ["Store"]
+
+_FORMAT = 1
+_MARKER = "orcapod_store.json"
+
+
+class Store:
+    """The tables below one place.
+
+    Args:
+        place: where they are; a folder is created if it is not there.
+        buffer_bytes: a table's rows are committed when more bytes than this wait.
+
+    Raises:
+        StoreVersionError: a newer version of orcapod wrote the store.
+        DatabaseError: the place cannot be used.
+    """
+
+    def __init__(self, place: Place, buffer_bytes: int) -> None:
+        self.place = place
+        self.buffer_bytes = buffer_bytes
+        self._process = os.getpid()
+        self._lock = Lock()
+        self._records: dict[RecordPath, Records] = {}
+        self._closed = False
+        try:
+            if place.folder is not None:
+                place.folder.mkdir(parents=True, exist_ok=True)
+            self._filesystem = place.filesystem()
+            self._check_format()
+        except (OSError, DeltaError, pa.ArrowException) as error:
+            if isinstance(error, DatabaseError):
+                raise
+            raise DatabaseError(f"cannot open {place.uri}: {error}") from error
+        self._closer = weakref.finalize(self, _commit, self._records, self._process)
+
+    def records(self, path: RecordPath) -> Records:
+        """What a path holds."""
+        self.check()
+        with self._lock:
+            if path not in self._records:
+                self._records[path] = Records(path, self.place, self.buffer_bytes)
+            return self._records[path]
+
+    def paths(self) -> set[RecordPath]:
+        """Every path that holds records."""
+        self.check()
+        known = {*list(self._records), *self.tables()}
+        return {path for path in known if self.records(path).any()}
+
+    def tables(self) -> Iterator[RecordPath]:
+        """The path of every table that is there."""
+        self.check()
+        try:
+            yield from paths_below(self._filesystem)
+        except (OSError, DeltaError, pa.ArrowException) as error:
+            raise DatabaseError(f"{self.place.uri}: {error}") from error
+
+    def flush(self) -> None:
+        """Commit all rows that wait, of every table, in the order in which the tables were first used."""
+        self.check()
+        _commit(self._records, self._process)
+
+    def close(self) -> None:
+        """Commit what waits, and be of no more use."""
+        if not self._closed:
+            with ExitStack() as stack:
+                stack.callback(self._end)
+                self.flush()
+
+    def check(self) -> None:
+        """Nothing, if the store may be used.
+
+        Raises:
+            DatabaseError: it was closed, or belongs to the process that this one was forked from.
+        """
+        if os.getpid() != self._process:
+            raise DatabaseError(
+                f"{self.place.uri} was opened by the process that this one was forked from; "
+                "open it here again: DeltaDatabase.from_config(database.to_config())"
+            )
+        if self._closed:
+            raise DatabaseError(f"{self.place.uri} was closed, by this view of it or another; open it again")
+
+    def _end(self) -> None:
+        self._closed = True
+        self._closer.detach()
+
+    def _check_format(self) -> None:
+        files = self._filesystem
+        if files.get_file_info("_delta_log").type == pafs.FileType.Directory:
+            raise DatabaseError(
+                f"expected a folder of tables, found that {self.place.uri} is a Delta table itself; "
+                "DeltaTableSource reads it"
+            )
+        text = b""
+        if files.get_file_info(_MARKER).type == pafs.FileType.File:
+            with files.open_input_stream(_MARKER) as stream:
+                text = stream.read()
+        if not text:  # new, or whoever made it was killed right then
+            with files.open_output_stream(_MARKER) as stream:
+                stream.write(json.dumps({"format": _FORMAT}).encode())
+            return
+        try:
+            version = json.loads(text)["format"]
+            newer = version > _FORMAT
+        except (ValueError, KeyError, TypeError):
+            raise DatabaseError(
+                f"{self.place.uri}: expected the format of the store in {_MARKER}, found {text[:80]!r}"
+            ) from None
+        if newer:
+            raise StoreVersionError(
+                f"{self.place.uri} has format {version}, written by a newer orcapod-delta; "
+                f"this one reads up to {_FORMAT}: upgrade it"
+            )
+
+
+def _commit(records: dict[RecordPath, Records], process: int) -> None:
+    if os.getpid() == process:
+        for each in list(records.values()):
+            each.commit()

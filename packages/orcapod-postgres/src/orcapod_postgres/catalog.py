@@ -1,0 +1,175 @@
+"""What a schema of PostgreSQL holds: which table keeps which path, and by which version it can be read.
+
+The tables ``_orcapod_format`` and ``_orcapod_paths`` say so; the sequence ``_orcapod_rows`` numbers all rows.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+from psycopg import Connection
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from orcapod.databases import Layout, free_identifier, path_text
+from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.protocols import RecordPath
+from orcapod_postgres.columns import pg_column
+from orcapod_postgres.comments import described
+from orcapod_postgres.statements import quoted, statement
+
+__all__ = ["ORDER", "Catalog"]
+
+ORDER = "_row"
+_FORMAT = 1
+_LONGEST_NAME = 63
+_MOST_COLUMNS = 1600
+_OURS = {"_orcapod_format": ["version"], "_orcapod_paths": ["path", "table_name", "arrow_schema", "columns"]}
+
+
+class Catalog:
+    """The tables of one schema.
+
+    Args:
+        schema: its name.
+        place: which database it is in, for messages.
+    """
+
+    def __init__(self, schema: str, place: str) -> None:
+        if not schema or len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
+            raise DatabaseError(f"expected the name of a schema, of at most {_LONGEST_NAME} bytes, found {schema!r}")
+        self.schema = schema
+        self.place = f"{place} schema={schema}"
+        self.numbers = Literal(quoted(schema, "_orcapod_rows").as_string(None))
+        self._find = statement(
+            "SELECT table_name, arrow_schema, columns FROM {} WHERE path = %s", self.name("_orcapod_paths")
+        )
+
+    def name(self, table: str) -> Identifier:
+        """A table of this schema, quoted."""
+        return quoted(self.schema, table)
+
+    def ready(self, connection: Connection[Any]) -> bool:
+        """Whether the schema is set up.
+
+        Raises:
+            StoreVersionError: a newer version of orcapod wrote it.
+            DatabaseError: tables of our names are there which orcapod did not make.
+        """
+        columns = (
+            "SELECT c.relname, array_agg(a.attname ORDER BY a.attnum)"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0 AND NOT a.attisdropped GROUP BY c.relname"
+        )
+        found = dict(connection.execute(columns, [self.schema, list(_OURS)]).fetchall())
+        if not found:
+            return False
+        versions = []
+        if found == _OURS:
+            query = statement("SELECT version FROM {}", self.name("_orcapod_format"))
+            versions = connection.execute(query, ()).fetchall()
+        if len(versions) != 1:
+            raise DatabaseError(
+                f"{self.place} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
+                "use another schema"
+            )
+        if versions[0][0] > _FORMAT:
+            raise StoreVersionError(
+                f"{self.place} has format {versions[0][0]}, written by a newer orcapod; "
+                f"this one reads up to {_FORMAT}: upgrade it"
+            )
+        return True
+
+    def set_up(self, connection: Connection[Any]) -> None:
+        """Make what every store has, unless another process was faster."""
+        self._lock(connection)
+        if self.ready(connection):
+            return
+        known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self.schema]).fetchone()
+        if known is None:  # with IF NOT EXISTS alone, it would take the right to create schemas
+            connection.execute(statement("CREATE SCHEMA {}", quoted(self.schema)), ())
+        for text in (
+            "CREATE TABLE {}._orcapod_format (version integer NOT NULL)",
+            f"INSERT INTO {{}}._orcapod_format VALUES ({_FORMAT})",
+            "CREATE TABLE {}._orcapod_paths (path text PRIMARY KEY, table_name text NOT NULL UNIQUE,"
+            " arrow_schema bytea NOT NULL, columns text NOT NULL)",
+            "CREATE SEQUENCE {}._orcapod_rows",
+            "COMMENT ON TABLE {}._orcapod_paths IS 'orcapod: which table keeps which path of records'",
+            "COMMENT ON TABLE {}._orcapod_format IS 'orcapod: the version of this layout'",
+        ):
+            connection.execute(statement(text, quoted(self.schema)), ())
+
+    def layout(self, connection: Connection[Any], path: RecordPath) -> Layout | None:
+        """How the records of a path are kept, None if there are none."""
+        row = connection.execute(self._find, [path_text(path)], binary=True).fetchone()
+        return None if row is None else Layout.from_catalog(*row)
+
+    def tables(self, connection: Connection[Any]) -> list[tuple[RecordPath, str]]:
+        """All paths, and their tables."""
+        query = statement("SELECT path, table_name FROM {}", self.name("_orcapod_paths"))
+        return [(tuple(json.loads(text)), table) for text, table in connection.execute(query, ())]
+
+    def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
+        """The layout of a path with at least these columns, made or extended within this transaction."""
+        self._lock(connection)
+        layout = self.layout(connection, path)
+        if layout is None:
+            return self._create(connection, path, wanted)
+        there = set(layout.schema.names)
+        fresh = [field for field in wanted if field.name not in there]
+        return self._extend(connection, path, layout, pa.schema([*layout.schema, *fresh])) if fresh else layout
+
+    def _lock(self, connection: Connection[Any]) -> None:
+        """Keep others from changing what the schema holds until this transaction ends."""
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('orcapod'), hashtext(%s))", [self.schema])
+
+    def _create(self, connection: Connection[Any], path: RecordPath, schema: pa.Schema) -> Layout:
+        query = "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s"
+        taken = [name for (name,) in connection.execute(query, [self.schema])]
+        table = free_identifier("/".join(path), taken, max_bytes=_LONGEST_NAME)
+        layout = Layout(table, schema, ()).extended(schema, taken=_TAKEN, max_bytes=_LONGEST_NAME)
+        self._check_width(path, layout)
+        key, *others = _definitions(layout, 0)
+        order = statement("{} bigint NOT NULL", quoted(ORDER))
+        columns = SQL(", ").join([order, statement("{} PRIMARY KEY", key), *others])
+        connection.execute(statement("CREATE TABLE {} ({})", self.name(table), columns), ())
+        comment = Literal(described(path).replace("%", "%%"))
+        connection.execute(statement("COMMENT ON TABLE {} IS {}", self.name(table), comment), ())
+        insert = statement("INSERT INTO {} VALUES (%s, %s, %s, %s)", self.name("_orcapod_paths"))
+        connection.execute(insert, [path_text(path), *layout.to_catalog()])
+        return layout
+
+    def _extend(self, connection: Connection[Any], path: RecordPath, layout: Layout, schema: pa.Schema) -> Layout:
+        extended = layout.extended(schema, taken=_TAKEN, max_bytes=_LONGEST_NAME)
+        self._check_width(path, extended)
+        added = [statement("ADD COLUMN {}", column) for column in _definitions(extended, len(layout.columns))]
+        connection.execute(statement("ALTER TABLE {} {}", self.name(layout.table), SQL(", ").join(added)), ())
+        update = statement(
+            "UPDATE {} SET table_name = %s, arrow_schema = %s, columns = %s WHERE path = %s",
+            self.name("_orcapod_paths"),
+        )
+        connection.execute(update, [*extended.to_catalog(), path_text(path)])
+        return extended
+
+    def _check_width(self, path: RecordPath, layout: Layout) -> None:
+        limit = _MOST_COLUMNS - 1  # one is _row
+        if len(layout.columns) > limit:
+            raise RecordSchemaError(
+                f"{'/'.join(path)}: expected at most {limit} columns, which is what PostgreSQL holds, "
+                f"found {len(layout.columns)}; put some together in a struct or a list"
+            )
+
+
+# These columns every table of PostgreSQL has already.
+_TAKEN = (ORDER, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+
+
+def _definitions(layout: Layout, start: int) -> list[Composed]:
+    """The columns from ``start`` on as they are declared."""
+    definitions = []
+    for name, field in list(zip(layout.columns, layout.schema, strict=True))[start:]:
+        declared = pg_column(field.type).declared
+        collation = ' COLLATE "C"' if declared == "text" else ""
+        definitions.append(statement("{} " + declared + collation, quoted(name)))
+    return definitions

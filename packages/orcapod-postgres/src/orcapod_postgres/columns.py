@@ -1,0 +1,198 @@
+"""How Arrow columns become columns of PostgreSQL, and come back.
+
+A column is native where that is exact: bigint, double precision, boolean, text, bytea, and date and timestamp
+of microseconds. All else is bytea, the canonical bytes of ``orcapod.types.encode``. The Arrow type is kept beside
+the table and decides how it is read.
+
+Rows travel to the server column-wise: every column is one parameter, an array in PostgreSQL's binary format, whose
+bytes are made of whole Arrow buffers and not value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from struct import pack
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from orcapod.databases import sql_column
+from orcapod.errors import RecordSchemaError, SchemaError
+from orcapod.types import decode, encode
+
+__all__ = ["PGColumn", "pg_array", "pg_column", "pg_columns"]
+
+pc: Any = pyarrow.compute  # of what these functions take, the stubs know a part
+
+_NOTHING = pa.scalar(b"", pa.large_binary())
+_NULL = pa.scalar(b"\xff\xff\xff\xff", pa.large_binary())
+
+# PostgreSQL has no NUL in text. One of Unicode's noncharacters stands for it, and is itself written as two.
+_MARK = "\ufdd0"
+_ESCAPES = ((_MARK, _MARK + "1"), ("\0", _MARK + "0"))
+
+
+@dataclass(frozen=True, slots=True)
+class PGColumn:
+    """How the values of one Arrow type are kept.
+
+    Attributes:
+        declared: the type of the column.
+        oid: the number of that type.
+        selected: how it is selected, ``{}`` standing for its name.
+        payloads: an array as the bytes of every value in PostgreSQL's binary format, anything for a null.
+        from_pg: what a binary cursor gives, None for null, as an array of the type.
+    """
+
+    declared: str
+    oid: int
+    selected: str
+    payloads: Callable[[pa.Array[Any]], pa.Array[Any]]
+    from_pg: Callable[[Sequence[Any]], pa.Array[Any]]
+
+
+@lru_cache(maxsize=512)
+def pg_column(type_: pa.DataType) -> PGColumn:
+    """How values of this type are kept.
+
+    Raises:
+        SchemaError: they cannot be kept (unions).
+    """
+    if (native := _native_times(type_)) is not None:
+        return native
+    plain = sql_column(type_)
+    match plain.kind:
+        case "boolean":
+            return PGColumn("boolean", 16, "{}::integer", encode, plain.from_sql)
+        case "integer":
+            return PGColumn("bigint", 20, "{}", lambda array: pc.binary_reverse(encode(_ticks(array))), plain.from_sql)
+        case "real":
+            return PGColumn(
+                "double precision",
+                701,
+                "{}",
+                lambda array: pc.binary_reverse(encode(_undressed(array).cast(pa.float64()))),
+                plain.from_sql,
+            )
+        case "text":
+            return PGColumn("text", 25, "{}", _text_payloads, lambda values: plain.from_sql(_unescaped(values)))
+        case "bytes":
+            return PGColumn("bytea", 17, "{}", _byte_payloads, plain.from_sql)
+
+
+def pg_columns(path: Sequence[str], schema: pa.Schema) -> list[PGColumn]:
+    """How the columns of a schema are kept.
+
+    Raises:
+        RecordSchemaError: one is of a type that cannot be kept.
+    """
+    columns = []
+    for field in schema:
+        try:
+            columns.append(pg_column(field.type))
+        except SchemaError as error:
+            raise RecordSchemaError(f"{'/'.join(path)}: column {field.name!r}: {error}") from error
+    return columns
+
+
+def pg_array(column: PGColumn, array: pa.Array[Any]) -> bytes:
+    """The values as one array of PostgreSQL in its binary format; at least one value."""
+    payloads = column.payloads(array).cast(pa.large_binary())
+    lengths = pc.fill_null(pc.binary_length(payloads), 0).cast(pa.int32())
+    joined: Any = pc.binary_join_element_wise(pc.binary_reverse(encode(lengths)), payloads, _NOTHING)
+    if array.null_count or pa.types.is_dictionary(array.type) or pa.types.is_null(array.type):
+        joined = pc.if_else(_validity(array), joined, _NULL)
+    if joined.offset:
+        joined = pa.concat_arrays([joined])
+    ends, data = joined.buffers()[1:]
+    size = int.from_bytes(ends.slice(8 * len(joined), 8).to_pybytes(), "little")
+    header = pack("!iiIii", 1, 1, column.oid, len(array), 1)
+    return header + (data.slice(0, size).to_pybytes() if data is not None else b"")
+
+
+def _validity(array: pa.Array[Any]) -> Any:
+    return pc.is_valid(_undressed(array))
+
+
+def _undressed(array: Any) -> Any:
+    """The same values without the dress of extension, dictionary and run-end encoding."""
+    while True:
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        elif isinstance(array, pa.DictionaryArray):
+            array = array.dictionary_decode()
+        elif pa.types.is_run_end_encoded(array.type):
+            array = pc.run_end_decode(array)
+        else:
+            return array
+
+
+def _ticks(array: Any) -> pa.Array[Any]:
+    """Integers, and times as their count of units, as int64."""
+    array = _undressed(array)
+    if pa.types.is_temporal(array.type):
+        array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    wide: pa.Array[Any] = array.cast(pa.int64())
+    return wide
+
+
+def _text_payloads(array: Any) -> Any:
+    array = _undressed(array)
+    for character, written in _ESCAPES:
+        if pc.any(pc.match_substring(array, character)).as_py():
+            array = pc.replace_substring(array, character, written)
+    return array
+
+
+def _unescaped(values: Sequence[Any]) -> Sequence[Any]:
+    if not any(_MARK in value for value in values if value is not None):
+        return values
+    unescaped = []
+    for value in values:
+        for character, written in reversed(_ESCAPES):
+            value = value if value is None else value.replace(written, character)
+        unescaped.append(value)
+    return unescaped
+
+
+def _byte_payloads(array: Any) -> Any:
+    array = _undressed(array)
+    type_ = array.type
+    if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
+        return array
+    return encode(array)
+
+
+def _native_times(type_: Any) -> PGColumn | None:
+    """Dates, and timestamps of microseconds: what PostgreSQL counts from 2000, Arrow counts from 1970."""
+    if pa.types.is_date32(type_):
+        return _times("date", 1082, type_, pa.int32(), epoch=10_957, least=-2_440_588, most=2_145_042_905)
+    if pa.types.is_timestamp(type_) and type_.unit == "us":
+        epoch, least = 946_684_800_000_000, -210_866_803_200_000_000
+        if type_.tz is None:
+            return _times("timestamp", 1114, type_, pa.int64(), epoch=epoch, least=least, most=2**63 - 1)
+        return _times("timestamptz", 1184, type_, pa.int64(), epoch=epoch, least=least, most=2**63 - 1)
+    return None
+
+
+def _times(
+    declared: str, oid: int, type_: pa.DataType, ticks: pa.DataType, *, epoch: int, least: int, most: int
+) -> PGColumn:
+    def payloads(array: pa.Array[Any]) -> Any:
+        counts = array.view(ticks)
+        ends = pc.min_max(counts)
+        if ends["min"].is_valid and (ends["min"].as_py() < least or ends["max"].as_py() > most):
+            raise RecordSchemaError(
+                f"expected values of {type_} from 4713 BC on, which is what PostgreSQL's {declared} holds, "
+                "found one outside; keep such values as integers"
+            )
+        return pc.binary_reverse(encode(pc.subtract(counts, pa.scalar(epoch, ticks))))
+
+    def from_pg(values: Sequence[Any]) -> Any:
+        counts = decode(pc.binary_reverse(pa.array(values, pa.large_binary())), ticks)
+        return pc.add(counts, pa.scalar(epoch, ticks)).view(type_)
+
+    return PGColumn(declared, oid, declared + "_send({})", payloads, from_pg)

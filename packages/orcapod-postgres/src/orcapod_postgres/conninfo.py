@@ -1,0 +1,53 @@
+"""Connection strings: read, told apart from secrets, and shown without them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from orcapod.errors import DatabaseError
+
+__all__ = ["connection_parameters", "shown", "split_url", "without_secrets"]
+
+_SECRET = {option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar == b"*"} | {"password"}
+
+
+def connection_parameters(conninfo: str | None) -> dict[str, Any]:
+    """The parameters of a URL or ``key=value`` string, which libpq completes from its environment variables.
+
+    Raises:
+        DatabaseError: it cannot be read. The message shows nothing of it, since there may be a password in it.
+    """
+    try:
+        return dict(conninfo_to_dict(conninfo or ""))
+    except psycopg.Error:
+        raise DatabaseError(
+            "expected a connection string like postgresql://user@host:5432/dbname or 'host=... dbname=...', found one "
+            "that PostgreSQL cannot read (not shown: there may be a password in it); a special character in a "
+            "password is written %XX in a URL"
+        ) from None
+
+
+def split_url(url: str) -> tuple[str, str | None]:
+    """A URL without the option that is ours, ``schema``, and the value of that option if it is there."""
+    place, _, query = url.partition("?")
+    options = query.split("&") if query else []
+    ours = [option for option in options if option.startswith("schema=")]
+    theirs = "&".join(option for option in options if option not in ours)
+    schema = unquote(ours[-1].partition("=")[2]) if ours else None
+    return (f"{place}?{theirs}" if theirs else place), schema
+
+
+def without_secrets(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that may be shown and saved."""
+    return {name: value for name, value in parameters.items() if name not in _SECRET and value is not None}
+
+
+def shown(parameters: dict[str, Any]) -> str:
+    """Which database it is, for messages."""
+    wanted = ("user", "host", "port", "dbname", "service")
+    return make_conninfo("", **{name: parameters[name] for name in wanted if parameters.get(name)}) or "PostgreSQL"

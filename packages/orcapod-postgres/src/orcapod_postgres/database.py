@@ -1,0 +1,318 @@
+"""``PostgresDatabase``: records in a schema of a PostgreSQL database, which any SQL tool can read.
+
+One table per path, named by the path joined with "/" and shortened where that is too long; its columns in the order
+they came, after ``_row``, the order of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn, Self
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Composed
+
+from orcapod.databases import (
+    Layout,
+    checked_ids,
+    checked_path,
+    checked_table,
+    chosen_columns,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.errors import DatabaseError
+from orcapod.protocols import Key, OnConflict, RecordPath
+from orcapod_postgres.catalog import ORDER, Catalog
+from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns
+from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
+from orcapod_postgres.sessions import Sessions
+from orcapod_postgres.statements import Packed, quoted, statement
+
+__all__ = ["PostgresDatabase"]
+
+_ROWS_AT_ONCE = 65_536
+_BYTES_AT_ONCE = 64 << 20
+_TABLES_AT_ONCE = 200
+
+
+class PostgresDatabase:
+    """A store in one schema of a PostgreSQL database, version 13 or newer.
+
+    Any number of threads, processes and machines may use it at the same time. All views share one pool of
+    connections: closing any of them closes all. A call during which the connection breaks or the server
+    restarts is made again for half a minute; each write is done once, or not at all if it raises.
+
+    Args:
+        conninfo: a URL or a ``key=value`` string with any parameters that libpq knows, those of TLS among them; what
+            it leaves out, and all if None, comes from ``PGHOST``, ``PGPASSWORD`` and libpq's other sources.
+        schema: the schema in which tables are made; it is created if it is not there.
+        pool_size: how many threads can use the store at the same time; further ones wait.
+        statement_timeout: seconds that one statement may take; None for what the server says.
+
+    Raises:
+        StoreVersionError: a newer version of orcapod wrote the schema.
+        DatabaseError: the server cannot be reached, or the schema cannot be used.
+    """
+
+    __slots__ = ("_catalog", "_options", "_parameters", "_prefix", "_sessions")
+
+    def __init__(
+        self,
+        conninfo: str | None = None,
+        *,
+        schema: str = "orcapod",
+        pool_size: int = 4,
+        statement_timeout: float | None = None,
+    ) -> None:
+        if pool_size < 1:
+            raise DatabaseError(f"expected a pool_size of at least 1, found {pool_size}")
+        self._parameters = connection_parameters(conninfo)
+        self._options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
+        self._prefix: RecordPath = ()
+        self._sessions = Sessions(self._parameters, pool_size=pool_size, statement_timeout=statement_timeout)
+        try:
+            self._catalog = Catalog(schema, self._sessions.place)
+            if not self._sessions.read(self._catalog.ready):
+                self._sessions.write(self._catalog.set_up)
+        except BaseException:
+            self._sessions.close()
+            raise
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The store of ``postgresql://user@host:5432/dbname``; ``?schema=lab`` chooses the schema."""
+        conninfo, schema = split_url(url)
+        return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
+
+    def at(self, *prefix: str) -> Self:
+        """A view of this store in which every path starts with ``prefix``."""
+        view = object.__new__(type(self))
+        view._parameters, view._options = self._parameters, self._options
+        view._sessions, view._catalog = self._sessions, self._catalog
+        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
+        return view
+
+    def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
+        """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
+        path = self._full(path)
+        table = checked_table(path, table, on_conflict)
+        kinds = pg_columns(path, table.schema)
+
+        def check(connection: Connection[Any]) -> None:
+            layout = self._catalog.layout(connection, path)
+            merged_schema(path, None if layout is None else layout.schema, table.schema)
+
+        def add(connection: Connection[Any]) -> int:
+            layout = self._catalog.layout(connection, path)
+            if layout is None or merged_schema(path, layout.schema, table.schema) is not layout.schema:
+                layout = self._catalog.fitted(connection, path, table.schema)
+                merged_schema(path, layout.schema, table.schema)
+            insert = self._insert(layout, table.column_names, kinds, on_conflict)
+            try:
+                return sum(connection.execute(insert, packed).rowcount for packed in _packed(table, kinds))
+            except psycopg.errors.UniqueViolation:
+                raise _KeyThereError from None
+
+        if not table.num_rows:
+            self._sessions.read(check)
+            return 0
+        try:
+            return self._sessions.write(add)
+        except _KeyThereError:
+            raise duplicate_key(path, self._first_known(path, table.column(0))) from None
+
+    def get_records_by_ids(
+        self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        path, wanted = self._full(path), checked_ids(ids)
+
+        def read(connection: Connection[Any]) -> pa.Table:
+            layout = self._catalog.layout(connection, path)
+            if layout is None:
+                return pa.table({})
+            names = chosen_columns(path, layout.schema, columns)
+            condition, packed = _among(layout, wanted)
+            if packed is None:
+                return _table(layout, names, [])
+            with connection.cursor(binary=True) as cursor:
+                cursor.execute(self._select(layout, names, condition), [packed])
+                return _table(layout, names, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
+
+        return self._sessions.read(read)
+
+    def get_records(
+        self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+    ) -> pa.Table:
+        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        path = self._full(path)
+
+        def read(connection: Connection[Any]) -> pa.Table:
+            layout = self._catalog.layout(connection, path)
+            if layout is None:
+                return pa.table({})
+            names = chosen_columns(path, layout.schema, columns)
+            needed = [] if where is None else named_columns(path, layout.schema, where)
+            wanted = list(dict.fromkeys([*names, *needed]))
+            order = statement(" ORDER BY {}", quoted(ORDER))
+            with connection.transaction(), connection.cursor("records", binary=True) as cursor:
+                cursor.execute(self._select(layout, wanted, order), ())
+                table = _table(layout, wanted, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
+            return table if where is None else filtered(table, where).select(names)
+
+        return self._sessions.read(read)
+
+    def list_paths(self) -> list[RecordPath]:
+        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        depth = len(self._prefix)
+
+        def read(connection: Connection[Any]) -> list[RecordPath]:
+            known = self._catalog.tables(connection)
+            below = [(path, name) for path, name in known if path[:depth] == self._prefix and len(path) > depth]
+            held = []
+            for start in range(0, len(below), _TABLES_AT_ONCE):
+                some = below[start : start + _TABLES_AT_ONCE]
+                exists = [
+                    statement(f"SELECT {at} WHERE EXISTS (SELECT 1 FROM {{}})", self._catalog.name(name))
+                    for at, (_, name) in enumerate(some)
+                ]
+                rows = connection.execute(SQL(" UNION ALL ").join(exists), ())
+                held += [some[at][0][depth:] for (at,) in rows]
+            return sorted(held)
+
+        return self._sessions.read(read)
+
+    def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
+        """Remove the records of these keys; give back how many were there."""
+        path, unwanted = self._full(path), checked_ids(ids)
+
+        def delete(connection: Connection[Any]) -> int:
+            layout = self._catalog.layout(connection, path)
+            if layout is None:
+                return 0
+            condition, packed = _among(layout, unwanted)
+            if packed is None:
+                return 0
+            text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
+            return connection.execute(text, [packed]).rowcount
+
+        return self._sessions.write(delete)
+
+    def flush(self) -> None:
+        """Nothing is left to do: every ``add_records`` is a transaction of its own."""
+        self._sessions.check()
+
+    def close(self) -> None:
+        """Let go of all connections, for all views; closing twice is fine."""
+        self._sessions.close()
+
+    def to_config(self) -> Mapping[str, object]:
+        """Where the server is, without a password, the schema, and the prefix of this view."""
+        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._parameters)})
+        return {
+            "type": "postgresql",
+            "conninfo": place,
+            "schema": self._catalog.schema,
+            "prefix": list(self._prefix),
+            **self._options,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The view that ``to_config`` described; a password comes from ``PGPASSWORD`` or libpq's password file."""
+        options = {name: config[name] for name in ("schema", "pool_size", "statement_timeout") if name in config}
+        return cls(config["conninfo"], **options).at(*config.get("prefix", ()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a PostgresDatabase cannot be pickled; send to_config() and open it there with from_config()")
+
+    def __repr__(self) -> str:
+        at = ", at " + "/".join(self._prefix) if self._prefix else ""
+        return f"PostgresDatabase({self._sessions.place!r}, schema={self._catalog.schema!r}{at})"
+
+    def _full(self, path: RecordPath) -> RecordPath:
+        return (*self._prefix, *checked_path(path))
+
+    def _insert(
+        self, layout: Layout, names: Sequence[str], kinds: Sequence[PGColumn], on_conflict: OnConflict
+    ) -> Composed:
+        """Rows are numbered as they come, but inserted by key: two writers that meet would else wait for each other."""
+        made = [quoted(name) for name in layout.named(names)]
+        given = [quoted(f"c{at}") for at in range(len(made))]
+        return statement(
+            "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
+            " AS given ({})) AS numbered ORDER BY c0, n{}",
+            self._catalog.name(layout.table),
+            SQL(", ").join([quoted(ORDER), *made]),
+            SQL(", ").join([quoted("n"), *given]),
+            self._catalog.numbers,
+            SQL(", ").join(SQL("%b::" + kind.declared + "[]") for kind in kinds),
+            SQL(", ").join(given),
+            SQL(" ON CONFLICT DO NOTHING" if on_conflict == "skip" else ""),
+        )
+
+    def _select(self, layout: Layout, names: Sequence[str], ending: Composed) -> Composed:
+        columns = [
+            statement(pg_column(layout.schema.field(name).type).selected, quoted(made))
+            for name, made in zip(names, layout.named(names), strict=True)
+        ]
+        return statement("SELECT {} FROM {}{}", SQL(", ").join(columns), self._catalog.name(layout.table), ending)
+
+    def _first_known(self, path: RecordPath, column: pa.ChunkedArray[Any]) -> Key:
+        """The first key that is there, or twice among these."""
+        view, keys = self.at(), list[Any](column.to_pylist())
+        view._prefix = ()
+        found = view.get_records_by_ids(path, keys, [])
+        known = set(found.column(0).to_pylist()) if found.num_columns else set()
+        for key in keys:
+            if key in known:
+                return key  # type: ignore[no-any-return]
+            known.add(key)
+        return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
+
+
+class _KeyThereError(Exception):
+    """A key is there already, or twice in the table."""
+
+
+def _packed(table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
+    """The parameters of ``INSERT``, for as many rows at once as a message may well hold."""
+    rows = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE * table.num_rows // max(1, table.nbytes)))
+    for start in range(0, table.num_rows, rows):
+        part = table.slice(start, rows)
+        arrays = [column.combine_chunks() for column in part.columns]
+        yield [Packed(pg_array(kind, array)) for kind, array in zip(kinds, arrays, strict=True)]
+
+
+def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, Packed | None]:
+    """The condition that the key is one of these, and its parameter; None if it can be none of them."""
+    texts = pg_column(layout.schema.field(0).type).declared == "text"
+    fitting = [key for key in ids if isinstance(key, str) is texts]
+    kind = pg_column(pa.large_string() if texts else pa.large_binary())
+    condition = statement(" WHERE {} = ANY(%b::" + kind.declared + "[])", quoted(layout.columns[0]))
+    return condition, Packed(pg_array(kind, pa.array(fitting))) if fitting else None
+
+
+def _table(layout: Layout, names: Sequence[str], batches: Any) -> pa.Table:
+    schema = pa.schema([layout.schema.field(name) for name in names])
+    kinds = [pg_column(field.type) for field in schema]
+    made = [
+        pa.RecordBatch.from_arrays(
+            [kind.from_pg(values) for kind, values in zip(kinds, zip(*rows, strict=True), strict=True)], schema=schema
+        )
+        for rows in batches
+    ]
+    return pa.Table.from_batches(made, schema)

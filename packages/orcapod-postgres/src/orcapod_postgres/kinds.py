@@ -1,0 +1,146 @@
+"""Which values the types of PostgreSQL are to a pipeline, and how they are asked for.
+
+Nothing becomes less exact on its own: a numeric is an int or a float only where its declared precision fits, and
+text otherwise; ``data_schema`` decides otherwise. What has no counterpart is the text that PostgreSQL shows for it:
+uuid, enum, json, jsonb, time, interval, ranges, network addresses, and whatever else extensions bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from types import GenericAlias
+from typing import Any
+
+import pyarrow as pa
+from psycopg import Connection
+
+from orcapod.types import AwareDatetime, OptionalType, registry
+from orcapod_postgres.columns import pg_column
+
+__all__ = ["Kind", "kinds_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the values of one column are read.
+
+    Attributes:
+        annotation: what they are to Python.
+        arrow: the type of the Arrow column.
+        selected: how they are selected, ``{}`` standing for the column's name.
+        from_pg: what a binary cursor gives, None for null, as an array.
+    """
+
+    annotation: Any
+    arrow: pa.DataType
+    selected: str
+    from_pg: Callable[[Sequence[Any]], pa.Array[Any]]
+
+
+def _simple(annotation: Any, arrow: pa.DataType, selected: str = "{}") -> Kind:
+    return Kind(annotation, arrow, selected, lambda values: pa.array(values, arrow))
+
+
+def _time(annotation: Any, arrow: pa.DataType) -> Kind:
+    kept = pg_column(arrow)
+    return Kind(annotation, arrow, kept.selected, kept.from_pg)
+
+
+_TEXT = _simple(str, pa.large_string(), "{}::text")
+_INT = _simple(int, pa.int64(), "{}::bigint")
+_FLOAT = _simple(float, pa.float64(), "{}::double precision")
+_NAMED = {
+    "bool": _simple(bool, pa.bool_()),
+    "int2": _INT,
+    "int4": _INT,
+    "int8": _INT,
+    "oid": _INT,
+    "float4": _FLOAT,
+    "float8": _FLOAT,
+    "bytea": _simple(bytes, pa.large_binary()),
+    "date": _time(date, pa.date32()),
+    "timestamp": _time(datetime, pa.timestamp("us")),
+    "timestamptz": _time(AwareDatetime, pa.timestamp("us", "UTC")),
+}
+# What psycopg makes of an array of them, Arrow takes.
+_IN_ARRAYS = {"timestamp": "{}", "timestamptz": "{}", "date": "{}", "bool": "{}", "bytea": "{}"}
+
+
+def kinds_of(
+    connection: Connection[Any], columns: Sequence[tuple[int, int]], declared: Sequence[Any | None]
+) -> list[Kind]:
+    """How columns are read, given the number and the modifier of their types.
+
+    Args:
+        connection: where the types are described.
+        columns: for every column, what the server says of its type.
+        declared: for every column, the annotation that the user declared, None if there is none.
+    """
+    known = _described(connection, {oid for oid, _ in columns})
+    return [_kind(known, oid, modifier, given) for (oid, modifier), given in zip(columns, declared, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    name: str
+    base: int  # of a domain
+    modifier: int  # of a domain's base
+    item: int  # of an array
+
+
+def _described(connection: Connection[Any], wanted: set[int]) -> Mapping[int, _Type]:
+    """These types, what domains stand for, and the items of arrays."""
+    query = (
+        "SELECT oid::bigint, typname, typbasetype::bigint, typtypmod, CASE WHEN typcategory = 'A' AND typlen = -1"
+        " AND typtype <> 'd' THEN typelem::bigint ELSE 0 END FROM pg_type WHERE oid = ANY(%s::bigint[]::oid[])"
+    )
+    known: dict[int, _Type] = {}
+    while wanted:
+        rows = connection.execute(query, [sorted(wanted)]).fetchall()
+        known |= {oid: _Type(*rest) for oid, *rest in rows}
+        wanted = {next_ for type_ in known.values() for next_ in (type_.base, type_.item) if next_} - known.keys()
+    return known
+
+
+def _kind(known: Mapping[int, _Type], oid: int, modifier: int, declared: Any | None) -> Kind:
+    type_ = known[oid]
+    if type_.base:
+        return _kind(known, type_.base, type_.modifier if modifier < 0 else modifier, declared)
+    if type_.name == "numeric":
+        return _numeric(modifier, declared)
+    if type_.item:
+        return _array(known, type_.item, modifier, declared)
+    return _NAMED.get(type_.name, _TEXT)
+
+
+def _numeric(modifier: int, declared: Any | None) -> Kind:
+    wanted = _inner_name(declared)
+    if wanted in ("int", "float", "str"):
+        return {"int": _INT, "float": _FLOAT, "str": _TEXT}[wanted]
+    if modifier < 4:  # of any precision
+        return _TEXT
+    precision, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
+    if scale == 0 and precision <= 18:
+        return _INT
+    return _FLOAT if precision <= 15 else _TEXT
+
+
+def _array(known: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> Kind:
+    wanted = None
+    if declared is not None:
+        outer = registry.resolve(declared)
+        outer = outer.inner if isinstance(outer, OptionalType) else outer
+        wanted = getattr(outer, "item", None)
+    inner = _kind(known, item, modifier, wanted)
+    arrow = pa.large_list(inner.arrow)
+    selected = _IN_ARRAYS.get(known[item].name, inner.selected + "[]")
+    return Kind(GenericAlias(list, (inner.annotation,)), arrow, selected, lambda values: pa.array(values, arrow))
+
+
+def _inner_name(declared: Any | None) -> str | None:
+    if declared is None:
+        return None
+    logical = registry.resolve(declared)
+    return logical.inner.name if isinstance(logical, OptionalType) else logical.name

@@ -1,0 +1,214 @@
+"""``PostgresTableSource``: a stream over a table, or the answer to a query."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pyarrow as pa
+from psycopg import Connection, IsolationLevel
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Composable
+
+from orcapod.errors import DatabaseError, InputValidationError
+from orcapod.sources import Source
+from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
+from orcapod_postgres.kinds import Kind, kinds_of
+from orcapod_postgres.statements import quoted, statement
+
+__all__ = ["PostgresTableSource"]
+
+_ROWS_AT_ONCE = 8_192
+
+
+class PostgresTableSource(Source):
+    """A source over a table or view of PostgreSQL, or over the answer to a query, as it is now.
+
+    The rows come through a cursor of the server, a few thousand at a time, into an Arrow file in the folder for
+    temporary files, which is mapped and not read: a table larger than the memory is fine. A later change to the table
+    is another source.
+
+    The rows of a table are in the order of its primary key, or else of the tag columns; those of a query as it gives
+    them: order it by something unique, since ``row_{i}`` names them, or give ``record_id_column``.
+
+    Args:
+        conninfo: a URL or a ``key=value`` string, completed from ``PGHOST``, ``PGPASSWORD`` and the like.
+        table: the name of a table or view, as it is: no SQL, no dots between parts.
+        tag_columns: the columns that are keys; the primary key of the table if None.
+        query: a ``SELECT`` instead of a table.
+        schema: the schema of the table; the first one on the search path that has it if None.
+        source_id: what the source is called in provenance; ``table`` or ``schema.table`` if None, and made from the
+            content for a query.
+        record_id_column: the column whose values name the records: never null, never twice.
+        data_schema: declared types of columns, ``{"price": float}``; the others follow from the table's types.
+        label: what the source is called in a pipeline; ``source_id`` if None.
+
+    Raises:
+        DatabaseError: the server cannot be reached.
+        InputValidationError: there is no such table, or what it holds cannot become a stream; says why.
+    """
+
+    def __init__(
+        self,
+        conninfo: str | None = None,
+        table: str | None = None,
+        tag_columns: Sequence[str] | None = None,
+        *,
+        query: str | None = None,
+        schema: str | None = None,
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        if (table is None) is (query is None):
+            raise InputValidationError("PostgresTableSource: expected a table or a query, found both or neither")
+        parameters = connection_parameters(conninfo)
+        self._config: dict[str, object] = {
+            "type": "postgres-table",
+            "conninfo": make_conninfo("", **without_secrets(parameters)),
+            "table": table,
+            "query": query,
+            "schema": schema,
+            "source_id": source_id,
+            "record_id_column": record_id_column,
+            "label": label,
+        }
+        named = f"PostgresTableSource {table if table is not None else 'of a query'!r}"
+        with _connected(parameters) as connection:
+            try:
+                if table is not None:
+                    origin, key = _found(connection, named, table, schema)
+                else:
+                    origin, key = statement("({}) AS answer", _as_it_is(query or "")), []
+                tags = list(tag_columns if tag_columns is not None else key)
+                if not tags and tag_columns is None:
+                    raise InputValidationError(f"{named}: found no primary key to take as tags; give tag_columns")
+                names, kinds = _columns(connection, named, origin, data_schema or {})
+                order = [name for name in key or tags if name in names] if table is not None else []
+                rows = _spooled(_batches(connection, named, origin, dict(zip(names, kinds, strict=True)), order))
+            except psycopg.Error as error:
+                raise InputValidationError(f"{named}: {str(error).strip()}") from error
+        if rows.num_rows == 0:
+            data_schema = dict(zip(names, (kind.annotation for kind in kinds), strict=True)) | dict(data_schema or {})
+        self._config["tag_columns"] = tags
+        super().__init__(
+            dict(zip(rows.column_names, rows.columns, strict=True)),
+            tag_columns=tags,
+            source_id=source_id or (f"{schema}.{table}" if schema else table),
+            record_id_column=record_id_column,
+            data_schema=data_schema,
+            label=label,
+            kind="PostgresTableSource",
+        )
+
+    def to_config(self) -> Mapping[str, object]:
+        """What it takes to read the table again, as JSON values; never a password, and no ``data_schema``."""
+        return dict(self._config)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, data_schema: Mapping[str, Any] | None = None) -> Self:
+        """The source that ``to_config`` described, with the rows that are there now."""
+        options = {name: value for name, value in config.items() if name != "type"}
+        return cls(**options, data_schema=data_schema)
+
+
+@contextlib.contextmanager
+def _connected(parameters: dict[str, Any]) -> Iterator[Connection[Any]]:
+    """A connection within one transaction that sees one state of the tables and changes nothing."""
+    place = shown(parameters)
+    settings = {"connect_timeout": 10, "fallback_application_name": "orcapod", **parameters, "client_encoding": "UTF8"}
+    try:
+        connection = psycopg.connect(make_conninfo("", **settings), prepare_threshold=None)
+    except psycopg.Error as error:
+        raise DatabaseError(f"cannot connect to {place}: {str(error).strip()}") from error
+    try:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield connection
+    finally:
+        connection.close()
+
+
+def _as_it_is(query: str) -> Composable:
+    """The user's query, which is SQL, in a statement that is executed with parameters."""
+    return SQL(query.strip().rstrip(";").replace("%", "%%") + "\n")
+
+
+def _found(connection: Connection[Any], named: str, table: str, schema: str | None) -> tuple[Composable, list[str]]:
+    """A table, quoted, and the columns of its primary key."""
+    query = (
+        "SELECT c.oid::bigint, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relname = %s AND c.relkind = ANY('{r,v,m,f,p}')"
+        " AND CASE WHEN %s::text IS NULL THEN pg_table_is_visible(c.oid) ELSE n.nspname = %s END"
+    )
+    row = None if "\0" in table else connection.execute(query, [table, schema, schema]).fetchone()
+    if row is None:
+        where = "on the search path" if schema is None else f"in schema {schema!r}"
+        raise InputValidationError(
+            f"{named}: found no table of that name {where} that you may see; the name is taken as it is, "
+            "capitals and dots included, and the schema is an argument of its own"
+        )
+    keys = (
+        "SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey::int[]) WITH ORDINALITY AS k (number, at)"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+        " WHERE i.indrelid = %s::bigint::oid AND i.indisprimary ORDER BY k.at"
+    )
+    return quoted(row[1], table), [name for (name,) in connection.execute(keys, [row[0]])]
+
+
+def _columns(
+    connection: Connection[Any], named: str, origin: Composable, data_schema: Mapping[str, Any]
+) -> tuple[list[str], list[Kind]]:
+    """The names of the columns, and how they are read."""
+    cursor = connection.execute(statement("SELECT * FROM {} LIMIT 0", origin), ())
+    result = cursor.pgresult
+    assert result is not None
+    names = [(result.fname(at) or b"").decode() for at in range(result.nfields)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename one with AS")
+    types = [(result.ftype(at), result.fmod(at)) for at in range(result.nfields)]
+    return names, kinds_of(connection, types, [data_schema.get(name) for name in names])
+
+
+def _batches(
+    connection: Connection[Any], named: str, origin: Composable, kinds: Mapping[str, Kind], order: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows, a few thousand at a time; at least one batch, which may be empty."""
+    columns = SQL(", ").join(statement(kind.selected, quoted(name)) for name, kind in kinds.items())
+    ordered = statement(" ORDER BY {}", SQL(", ").join(map(quoted, order))) if order else SQL("")
+    schema = pa.schema({name: kind.arrow for name, kind in kinds.items()})
+    yield pa.RecordBatch.from_pylist([], schema)
+    with connection.cursor("rows", binary=True) as cursor:
+        cursor.execute(statement("SELECT {} FROM {}{}", columns, origin, ordered), ())
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            arrays = []
+            for (name, kind), values in zip(kinds.items(), zip(*rows, strict=True), strict=True):
+                try:
+                    arrays.append(kind.from_pg(values))
+                except (pa.ArrowException, OverflowError) as error:
+                    raise InputValidationError(
+                        f"{named}: column {name!r}: expected {kind.arrow}, found another value: {error}; "
+                        "convert it in a query"
+                    ) from error
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _spooled(batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    """The batches as a table that lies in a file, which goes when nobody uses the table any more."""
+    handle, name = tempfile.mkstemp(prefix="orcapod-", suffix=".arrow")
+    os.close(handle)
+    try:
+        first = next(batches)
+        with pa.OSFile(name, "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(name)).read_all()
+    finally:
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that is mapped
+            Path(name).unlink()

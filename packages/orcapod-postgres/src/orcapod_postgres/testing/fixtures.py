@@ -1,0 +1,39 @@
+"""Fixtures for tests that need a server.
+
+A ``conftest.py`` asks for them: ``pytest_plugins = ["orcapod_postgres.testing.fixtures"]``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from orcapod_postgres.testing.binaries import ServerUnavailableError
+from orcapod_postgres.testing.place import Place, test_place
+
+__all__ = ["postgres_conninfo", "postgres_place"]
+
+
+@pytest.fixture(scope="session")
+def postgres_place() -> Iterator[Place]:
+    """The server of this session; tests are skipped where there is none, and fail where ``CI`` is set."""
+    try:
+        place = test_place()
+        found = place.__enter__()
+    except ServerUnavailableError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    try:
+        yield found
+    finally:
+        place.__exit__(None, None, None)
+
+
+@pytest.fixture
+def postgres_conninfo(postgres_place: Place) -> Iterator[str]:
+    """How to connect to an empty database of this test's own."""
+    with postgres_place.database() as conninfo:
+        yield conninfo
