@@ -18,14 +18,14 @@ from pathlib import Path
 from statistics import median
 
 import pyarrow as pa
-from orcapod_postgres import PostgresDatabase
-from orcapod_postgres.testing import test_place
 
 import orcapod as op
 from orcapod.databases import SQLiteDatabase
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.protocols import Database
 from orcapod.sources import ArrowTableSource
+from orcapod_postgres import PostgresDatabase
+from orcapod_postgres.testing import found_place
 
 
 @op.function_pod(output_keys="y")
@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     n, times = options.packets, {"cold": [], "warm": []}
     numbers = pa.table({"i": range(n), "x": range(n)})
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder, test_place() as place:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, found_place() as place:
         for turn in range(options.repeat + 1):
             with ExitStack() as stack:
                 conninfo = stack.enter_context(place.database())

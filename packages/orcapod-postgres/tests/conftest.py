@@ -1,6 +1,14 @@
-"""The server of this session, and one hypothesis profile for all laws."""
+"""The server of this session, servers that may be ill-treated, and one hypothesis profile for all laws."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from orcapod_postgres.testing import Server, ServerUnavailableError
 
 pytest_plugins = ["orcapod_postgres.testing.fixtures"]
 
@@ -8,3 +16,24 @@ settings.register_profile(
     "orcapod", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("orcapod")
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Server]:
+    """A server that tests may stop, starve and break off, whatever the connection variables say."""
+    try:
+        server = Server()
+    except ServerUnavailableError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def own_conninfo(own_server: Server) -> Iterator[str]:
+    """How to connect to an empty database there."""
+    name = own_server.create_database()
+    yield own_server.conninfo(name)
+    own_server.drop_database(name)

@@ -243,6 +243,7 @@ class Pipeline:
         return self[label]
 
     def __dir__(self) -> list[str]:
+        self._place_nodes()
         return [*super().__dir__(), *self._nodes]
 
     def __iter__(self) -> Iterator[Node]:
@@ -296,7 +297,7 @@ class _Recorded:
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
-            outcome = "FAILED" if issubclass(kind, Exception) else "INTERRUPTED"
+            outcome = "FAILED" if issubclass(kind, Exception | SystemExit) else "INTERRUPTED"
         record = RunRecord(
             run_id=run.run_id,
             pipeline="/".join(self._pipeline.name),

@@ -301,12 +301,9 @@ def test_two_readers_and_an_exception_between_them_lose_no_row(always: bool) -> 
     assert next(early)[1]["y"] == 0
     with pytest.raises(ZeroDivisionError):
         stream.as_table()
-    if always:
-        with pytest.raises(ZeroDivisionError):
-            list(early)
-        broken[0] = always = False
-    else:
-        assert [packet["y"] for _, packet in early] == list(range(1, last + 10))
+    with pytest.raises(ZeroDivisionError):  # what was made before is shared, and so is how it ended
+        list(early)
+    broken[0] = False
     assert stream.as_table()["y"].to_pylist() == list(range(last + 10))
 
 

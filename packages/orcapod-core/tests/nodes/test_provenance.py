@@ -158,7 +158,7 @@ def answer(stream: Stream) -> Any:
     return stream.as_table({"system_tags": True, "source": True}).to_pylist()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data())
 def test_source_info_and_system_tags_name_the_rows_own_records_after_any_chain(data: st.DataObject) -> None:
     builder = Builder(data)

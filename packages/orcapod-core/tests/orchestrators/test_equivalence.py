@@ -87,13 +87,16 @@ def answer(
         for node in pipeline
     }
     hashes = {node.label: (str(node.content_hash()), str(node.pipeline_hash())) for node in pipeline}
+    # Of two nodes that need the same packet, either may be the one that computes it.
+    counts = {label: (each["computed"] + each["cached"], each["failed"]) for label, each in result.node_counts.items()}
+    computed = sum(each["computed"] for each in result.node_counts.values())
     errors = Counter(str(error) for error in result.errors)
     records = {
         path: sorted(map(repr, database.get_records(path).column(0).to_pylist()))
         for path in database.list_paths()
         if path[1] not in ("_runs", "_environments")
     }
-    return tables, hashes, result.node_counts, errors, records
+    return tables, hashes, counts, computed, errors, records
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,7 @@ class Snapshot:
         self.table: DeltaTable | None = None
         self.layout: Layout | None = None
         self.files: Mapping[str, DataFile] = {}
+        self._version: int | None = None
         self._filesystem: pafs.FileSystem | None = None
         self._keys: dict[str, pa.Table] = {}
 
@@ -78,7 +79,6 @@ class Snapshot:
 
     def refresh(self) -> bool:
         """See what was committed meanwhile; tells whether anything was."""
-        before = None if self.table is None else self.table.version()
         try:
             if self.table is None:
                 self.table = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
@@ -86,7 +86,7 @@ class Snapshot:
                 self._update(self.table)
         except TableNotFoundError:
             return False
-        if self.table.version() == before and self.layout is not None:
+        if self.table.version() == self._version:
             return False
         self.layout = Layout.of(pa.schema(self.table.schema().to_arrow()), self.place.uri)
         adds: Any = pa.table(self.table.get_add_actions(flatten=True))
@@ -96,6 +96,7 @@ class Snapshot:
             if add["num_records"]
         }
         self._keys = {path: keys for path, keys in self._keys.items() if path in self.files}
+        self._version = self.table.version()  # not asked of the table, which its own commits take further
         return True
 
     def _update(self, table: DeltaTable) -> None:

@@ -105,10 +105,11 @@ class Catalog:
         row = connection.execute(self._find, [path_text(path)], binary=True).fetchone()
         return None if row is None else Layout.from_catalog(*row)
 
-    def tables(self, connection: Connection[Any]) -> list[tuple[RecordPath, str]]:
-        """All paths, and their tables."""
-        query = statement("SELECT path, table_name FROM {}", self.name("_orcapod_paths"))
-        return [(tuple(json.loads(text)), table) for text, table in connection.execute(query, ())]
+    def tables(self, connection: Connection[Any], prefix: RecordPath) -> list[tuple[RecordPath, str]]:
+        """All paths below a prefix, and their tables."""
+        beginning = path_text(prefix).removesuffix("]") + (", " if prefix else "")
+        query = statement("SELECT path, table_name FROM {} WHERE starts_with(path, %s)", self.name("_orcapod_paths"))
+        return [(tuple(json.loads(text)), table) for text, table in connection.execute(query, [beginning])]
 
     def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
         """The layout of a path with at least these columns, made or extended within this transaction."""

@@ -174,8 +174,7 @@ class PostgresDatabase:
         depth = len(self._prefix)
 
         def read(connection: Connection[Any]) -> list[RecordPath]:
-            known = self._catalog.tables(connection)
-            below = [(path, name) for path, name in known if path[:depth] == self._prefix and len(path) > depth]
+            below = self._catalog.tables(connection, self._prefix)
             held = []
             for start in range(0, len(below), _TABLES_AT_ONCE):
                 some = below[start : start + _TABLES_AT_ONCE]

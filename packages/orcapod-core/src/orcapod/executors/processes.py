@@ -205,7 +205,7 @@ def _put_together(
     kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None, trace: str
 ) -> BaseException:
     """The exception that a worker took apart; its traceback there comes along as a note."""
-    builtin = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     error = kind.__new__(kind, *args)
     builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
     if state is not None:

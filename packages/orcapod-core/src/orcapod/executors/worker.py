@@ -96,8 +96,8 @@ def _traceback(error: BaseException) -> str:
 
 def _taken_apart(error: BaseException) -> tuple[Any, ...]:
     """An exception without its own constructor, which may take other arguments than ``args``."""
-    _, args, *state = error.__reduce__()[:3]
-    return type(error), args, state[0] if state else None
+    reduced: Any = error.__reduce__()
+    return type(error), reduced[1], reduced[2] if len(reduced) > 2 else None
 
 
 def _packed(answer: tuple[Any, ...]) -> bytes:

@@ -34,7 +34,7 @@ class FunctionPod(Producer):
     Args:
         packet_function: what makes the packets.
         label: what its nodes are called; the function's name if None.
-        executor: where it runs when it is used outside a pipeline.
+        executor: where it runs, outside a pipeline and in the nodes of one; what those say if None.
         node_config: how its packets are run; the pipeline's defaults if None.
     """
 
@@ -134,35 +134,48 @@ class PodStream(DerivedStream):
 
     def __init__(self, producer: FunctionPod, inputs: Sequence[Stream], *, label: str) -> None:
         super().__init__(producer, inputs, label=label)
-        self._made: list[Chunk] = []
-        self._making: Iterator[Chunk] | None = None
+        self._made: _Made | None = None
         self._lock = threading.Lock()
 
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        with self._lock:
+            if self._made is None or self._made.failure is not None:  # whoever asks again tries again
+                step = _step(self.producer, self.schema, self.producer.cache(), NoOpObserver())
+                self._made = _Made(step.run(inputs[0]))
+        return self._made.chunks()
+
+
+class _Made:
+    """Chunks that are made once, as the first of any number of readers asks for them."""
+
+    def __init__(self, making: Iterator[Chunk]) -> None:
+        self._making = making
+        self._chunks: list[Chunk] = []
+        self._lock = threading.Lock()
+        self.failure: BaseException | None = None
+
+    def chunks(self) -> Iterator[Chunk]:
         given = 0
-        while (chunk := self._chunk(given, inputs)) is not None:
+        while (chunk := self._chunk(given)) is not None:
             yield chunk
             given += 1
 
-    def _chunk(self, index: int, inputs: Sequence[Iterable[Chunk]]) -> Chunk | None:
+    def _chunk(self, index: int) -> Chunk | None:
         with self._lock:
-            while len(self._made) <= index:
-                if self._making is None:
-                    step = _step(self.producer, self.schema, self.producer.cache(), NoOpObserver())
-                    self._making = step.run(inputs[0])
+            while self.failure is None and len(self._chunks) <= index:
                 try:
-                    self._made.append(next(self._making))
+                    self._chunks.append(next(self._making))
                 except StopIteration:
                     return None
+                except FirstFailure as first:
+                    self.failure = first.error
                 except BaseException as error:
-                    self._made, self._making = [], None  # whoever asks again starts again
-                    if not isinstance(error, FirstFailure):
-                        raise
-                    failure = error.error
-                    break
-            else:
-                return self._made[index]
-        raise failure
+                    self.failure = error
+                    raise
+            if len(self._chunks) > index:
+                return self._chunks[index]
+        assert self.failure is not None
+        raise self.failure
 
 
 class _OneLogger(NoOpObserver):

@@ -80,7 +80,7 @@ class FunctionNode(Node):
         self._results = results
         self._records = records
         self._default_executor = executor
-        self._own_executor: PythonFunctionExecutorProtocol | None = None
+        self._own_executor = stream.producer.executor
         self.node_config = stream.producer.node_config
         self._function = stream.producer.packet_function
         self.path = node_path(self._function.uri, self.pipeline_hash())

@@ -14,6 +14,7 @@ from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
+from orcapod.operators.polars_predicate import PolarsPredicate
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema, as_standard, encode
 
@@ -24,22 +25,26 @@ class Filter(RowwiseOperator):
     """Keeps the rows for which a predicate and all equality constraints hold; null does not hold.
 
     Args:
-        predicate: a pyarrow expression over tag and packet columns, ``pc.field("x") > 3``.
+        predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
+            ``pl.col("x") > 3``; one of polars may look at one row at a time.
         constraints: ``column=value``; None means that the column is null.
     """
 
-    def __init__(self, predicate: Expression | None = None, **constraints: Any) -> None:
+    def __init__(self, predicate: Any = None, **constraints: Any) -> None:
         if predicate is None and not constraints:
             raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
-        if predicate is not None and not isinstance(predicate, pc.Expression):
+        self._polars = PolarsPredicate(predicate) if PolarsPredicate.is_polars(predicate) else None
+        if predicate is not None and self._polars is None and not isinstance(predicate, pc.Expression):
             raise SchemaError(
                 f"Filter: found a predicate of type {type(predicate).__qualname__}, expected a pyarrow expression "
-                "such as pyarrow.compute.field('x') > 3"
+                "such as pyarrow.compute.field('x') > 3, or one of polars"
             )
-        self.predicate = predicate
+        self.predicate: Expression | None = predicate if self._polars is None else None
         self.constraints = {name: as_standard(value) for name, value in constraints.items()}
 
     def arguments(self) -> object:
+        if self._polars is not None:
+            return ("polars", self._polars.structure), self.constraints
         return None if self.predicate is None else _expression_structure(self.predicate), self.constraints
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
@@ -53,6 +58,8 @@ class Filter(RowwiseOperator):
                     columns.types[name].accept(value)
                 except ValueTypeError as error:
                     raise SchemaError(f"Filter: {name}={value!r} never holds: {error}") from None
+        if self._polars is not None:
+            self._polars.check(columns)
         try:
             columns.arrow.empty_table().filter(self._expression(columns))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, TypeError) as error:
@@ -60,6 +67,10 @@ class Filter(RowwiseOperator):
         return schema
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        if self._polars is not None:
+            chunk = chunk.with_batch(chunk.batch.filter(self._polars.mask(chunk.batch)))
+        if self.predicate is None and not self.constraints:
+            return chunk
         columns = schema.tags | schema.packets
         table = pa.Table.from_batches([chunk.batch.select(list(columns))])
         numbered = table.append_column("", counted(0, chunk.num_rows))
@@ -74,7 +85,7 @@ class Filter(RowwiseOperator):
                 tests.append(pc.field(name).is_null())
             else:
                 tests.append(pc.field(name) == pa.scalar(kind.accept(value), kind.arrow))
-        return reduce(and_, tests)
+        return reduce(and_, tests) if tests else pc.scalar(True)
 
 
 class DropNulls(RowwiseOperator):

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orcapod.compute import Expression
-
 if TYPE_CHECKING:  # the upward look: see above
     from orcapod.streams.stream import Stream
 
@@ -74,8 +72,8 @@ class Verbs:
         """Packet columns renamed, ``{old: new}``. See ``orcapod.operators.MapPackets``."""
         return self._apply(label, (), "MapPackets", names)
 
-    def filter(self, predicate: Expression | None = None, *, label: str | None = None, **constraints: Any) -> Stream:
-        """The rows for which all of this holds. See ``orcapod.operators.Filter``."""
+    def filter(self, predicate: Any = None, *, label: str | None = None, **constraints: Any) -> Stream:
+        """The rows for which an expression, of pyarrow or polars, and all else holds. See ``orcapod.operators.Filter``."""
         return self._apply(label, (), "Filter", predicate, **constraints)
 
     def drop_nulls(self, columns: Sequence[str] | None = None, *, label: str | None = None) -> Stream:

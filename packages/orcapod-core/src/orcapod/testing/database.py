@@ -159,7 +159,10 @@ class DatabaseSuite(DatabaseLifetimeSuite):
 
     def test_chunks_slices_and_metadata_do_not_matter(self, database: Database) -> None:
         whole = keyed([f"k{i}" for i in range(10)], x=[None if i % 3 else i for i in range(10)])
-        fields = [pa.field("key", pa.string(), nullable=False, metadata={"a": "b"}), pa.field("x", pa.int64())]
+        fields: list[pa.Field[Any]] = [
+            pa.field("key", pa.string(), nullable=False, metadata={"a": "b"}),
+            pa.field("x", pa.int64()),
+        ]
         parts = pa.concat_tables([whole[3:5], whole[8:], whole[:0], whole[:3]])
         database.add_records(("p",), parts.cast(pa.schema(fields, metadata={"a": "b"})))
         database.add_records(("p",), whole[:0])

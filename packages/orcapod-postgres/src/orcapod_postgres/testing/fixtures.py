@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from orcapod_postgres.testing.binaries import ServerUnavailableError
-from orcapod_postgres.testing.place import Place, test_place
+from orcapod_postgres.testing.place import Place, found_place
 
 __all__ = ["postgres_conninfo", "postgres_place"]
 
@@ -20,7 +20,7 @@ __all__ = ["postgres_conninfo", "postgres_place"]
 def postgres_place() -> Iterator[Place]:
     """The server of this session; tests are skipped where there is none, and fail where ``CI`` is set."""
     try:
-        place = test_place()
+        place = found_place()
         found = place.__enter__()
     except ServerUnavailableError as error:
         if os.environ.get("CI"):

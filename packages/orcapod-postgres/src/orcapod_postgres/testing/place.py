@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from orcapod_postgres.testing.server import Server
 
-__all__ = ["Place", "given_place", "test_place"]
+__all__ = ["Place", "found_place", "given_place"]
 
 _DEFAULTS = {
     "PGHOST": "localhost",
@@ -66,7 +66,7 @@ def given_place() -> Place | None:
 
 
 @contextmanager
-def test_place() -> Iterator[Place]:
+def found_place() -> Iterator[Place]:
     """The server that the connection variables name, else one of our own while the context lasts.
 
     Raises:

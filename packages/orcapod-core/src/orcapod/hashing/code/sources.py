@@ -58,13 +58,11 @@ class Source:
     def __init__(self, file: str, lines: list[str], flags: int) -> None:
         self.lines = lines
         self.flags = flags
-        text = "".join(lines)
-        self._module = ast.parse(text, file)
+        self._module = ast.parse("".join(lines), file)
         # A notebook compiles each statement of a cell by itself, which makes other code in places.
         cell = [] if Path(file).exists() else [ast.Module([item], []) for item in self._module.body]
-        units: list[str | ast.Module] = [text, *cell]
         self._codes: dict[tuple[int, str], list[CodeType]] = {}
-        for unit in units:
+        for unit in (self._module, *cell):
             compiled = compile(unit, file, "exec", flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             for code in codes_in(compiled):
                 self._codes.setdefault((code.co_firstlineno, code.co_name), []).append(code)

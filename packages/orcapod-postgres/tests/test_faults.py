@@ -1,0 +1,188 @@
+"""What happens to records when the server or a connection fails: none is lost, none is doubled, and it is said."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+import orcapod as op
+from orcapod.datagrams import Chunk
+from orcapod.errors import DatabaseError, DuplicateKeyError
+from orcapod.observers import StatusObserver
+from orcapod.sources import ArrowTableSource
+from orcapod_postgres import PostgresDatabase
+from orcapod_postgres.testing import Server
+
+pytestmark = pytest.mark.postgres
+
+ROWS = 1_000
+PART = 50
+
+
+@op.function_pod(output_keys="y")
+def double(x: int) -> int:
+    return 2 * x
+
+
+@op.function_pod(output_keys="blob")
+def noise(x: int) -> bytes:
+    return Random(x).randbytes(1 << 20)
+
+
+class Interrupted(ArrowTableSource):
+    """Numbers, in small chunks; something happens before one of them."""
+
+    def __init__(self, rows: int, at: int, happening: Callable[[], object]) -> None:
+        super().__init__(pa.table({"i": range(rows), "x": range(rows)}), ["i"], source_id="numbers")
+        self.at, self.happening = at, happening
+
+    def chunks(self) -> Iterator[Chunk]:
+        for chunk in super().chunks():
+            for start in range(0, chunk.num_rows, PART):
+                if start == self.at:
+                    self.happening()
+                yield chunk.slice(start, PART)
+
+
+def asked(conninfo: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # a literal of these tests
+
+
+def waits(conninfo: str, event: str) -> int:
+    """The connection of a store that waits for an event, once there is one."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'orcapod' AND wait_event = %s"
+    for _ in range(100_000):
+        if rows := asked(conninfo, query, event):
+            return int(rows[0][0])
+    raise AssertionError(f"nobody waits for {event}")
+
+
+def break_off(conninfo: str) -> None:
+    asked(conninfo, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orcapod'")
+
+
+def all_are_there(database: PostgresDatabase, rows: int) -> None:
+    """Every packet has one result, one record and a status that says so."""
+    counts = {path[1]: database.get_records(path).num_rows for path in database.list_paths() if path[1] != "_runs"}
+    counts.pop("_environments")
+    statuses = counts.pop("_status")
+    assert set(counts.values()) == {rows}
+    assert statuses >= rows
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_a_server_that_restarts_during_a_run(own_server: Server, own_conninfo: str, how: Any) -> None:
+    """Stopped in order or crashed: the run goes on where it was, and everything is there once."""
+
+    def restart() -> None:
+        own_server.stop(how)
+        own_server.start()
+
+    with PostgresDatabase(own_conninfo) as database:
+        pipeline = op.Pipeline("restarted", database)
+        with pipeline:
+            double.pod(Interrupted(ROWS, 500, restart), label="double")
+        result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
+        assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
+        all_are_there(database, ROWS)
+
+
+def test_connections_that_are_broken_off_during_a_run(own_conninfo: str) -> None:
+    with PostgresDatabase(own_conninfo) as database:
+        pipeline = op.Pipeline("broken", database)
+        with pipeline:
+            double.pod(Interrupted(ROWS, 500, lambda: break_off(own_conninfo)), label="double")
+        result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
+        assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
+        all_are_there(database, ROWS)
+
+
+def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> None:
+    """In the middle of a flush: the transaction is undone, and done again on another connection."""
+    table = pa.table({"key": [f"k{i}" for i in range(100)]})
+    with PostgresDatabase(own_conninfo) as database, ThreadPoolExecutor(1) as pool:
+        database.add_records(("p",), table[:10])
+        with psycopg.connect(own_conninfo) as blocker:
+            blocker.execute("LOCK TABLE orcapod.p IN SHARE MODE")
+            writing = pool.submit(database.add_records, ("p",), table)
+            asked(own_conninfo, "SELECT pg_terminate_backend(%s)", waits(own_conninfo, "relation"))
+            waits(own_conninfo, "relation")
+        assert writing.result() == 90
+        assert database.get_records(("p",)).num_rows == 100
+
+
+@contextmanager
+def commits_that_hang(server: Server) -> Iterator[None]:
+    """While this lasts a transaction is committed, but nobody is told: a standby that does not exist has to agree."""
+    conninfo = server.conninfo()
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize("on_conflict", ["skip", "raise"])
+def test_a_commit_whose_answer_is_lost(own_server: Server, own_conninfo: str, on_conflict: Any) -> None:
+    """It is not done again: the count is right, and no key is in conflict with itself."""
+    with PostgresDatabase(own_conninfo) as database, ThreadPoolExecutor(1) as pool:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        with commits_that_hang(own_server):
+            writing = pool.submit(database.add_records, ("p",), pa.table({"key": ["b", "c"]}), on_conflict=on_conflict)
+            asked(own_conninfo, "SELECT pg_terminate_backend(%s)", waits(own_conninfo, "SyncRep"))
+            assert writing.result(60) == 2
+        with pytest.raises(DuplicateKeyError, match="'b'"):
+            database.add_records(("p",), pa.table({"key": ["b"]}), on_conflict="raise")
+        assert database.get_records(("p",))["key"].to_pylist() == ["a", "b", "c"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process can be set on Linux only")
+def test_a_disk_that_is_full(own_server: Server, own_conninfo: str) -> None:
+    """The run fails and says why; with room again, the next run goes on with what is there."""
+    room = 24 << 20
+
+    def pipeline(database: PostgresDatabase) -> op.Pipeline:
+        made = op.Pipeline("full", database)
+        with made:
+            noise.pod(ArrowTableSource(pa.table({"i": range(40), "x": range(40)}), ["i"]), label="noise")
+        return made
+
+    before = resource.prlimit(own_server.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        with PostgresDatabase(own_conninfo) as database, pytest.raises(DatabaseError, match="could not (extend|write)"):
+            pipeline(database).run(flush_interval=0.01)
+    finally:
+        resource.prlimit(own_server.pid, resource.RLIMIT_FSIZE, before)
+    with PostgresDatabase(own_conninfo) as database:
+        again = pipeline(database)
+        counts = again.run().counts("noise")
+        assert counts["computed"] + counts["cached"] == 40
+        assert again.noise.as_table()["blob"].to_pylist() == [Random(x).randbytes(1 << 20) for x in range(40)]
+
+
+def test_a_server_that_is_gone_is_named(own_conninfo: str) -> None:
+    with pytest.raises(DatabaseError, match=r"(?s)cannot connect to .*dbname=postgres.*socket"):
+        PostgresDatabase("host=/nowhere dbname=postgres user=postgres")
+
+
+def test_a_statement_that_takes_too_long(own_conninfo: str) -> None:
+    with PostgresDatabase(own_conninfo, statement_timeout=0.2) as database:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        with psycopg.connect(own_conninfo) as blocker:
+            blocker.execute("LOCK TABLE orcapod.p")
+            with pytest.raises(DatabaseError, match=r"statement_timeout=0.2 allows; nothing of this call was written"):
+                database.add_records(("p",), pa.table({"key": ["b"]}))
+        assert database.add_records(("p",), pa.table({"key": ["b"]})) == 1

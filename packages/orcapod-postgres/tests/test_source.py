@@ -1,0 +1,190 @@
+"""``PostgresTableSource``: rows of a table or query as a stream."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from orcapod.errors import DatabaseError, InputValidationError
+from orcapod.sources import ArrowTableSource
+from orcapod_postgres import PostgresTableSource
+
+pytestmark = pytest.mark.postgres
+
+_EVERY_TYPE = """
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE DOMAIN price AS numeric(10, 2);
+CREATE TABLE every (
+  id integer PRIMARY KEY, small smallint, big bigint, r real, d double precision, ok boolean, t text, v varchar(9),
+  c char(3), raw bytea, day date, wall timestamp, instant timestamptz, clock time, u uuid, j jsonb, e mood,
+  whole numeric(12, 0), cents price, exact numeric, wide numeric(30, 5), network inet,
+  ints integer[], texts text[], moods mood[], days date[], instants timestamptz[], amounts numeric(8, 2)[]
+);
+INSERT INTO every VALUES (
+  1, 2, 3, 0.5, 0.25, true, 'täxt', 'v', 'c', '\\x00ff', '2020-02-29', '1999-12-31 23:59:59.999999',
+  '2020-01-01 12:00+02', '12:30', '00000000-0000-0000-0000-000000000001', '{"a": [1, null]}', 'happy',
+  123456789012, 12.34, 1.000000000000000000001, 12345678901234567890.12345, '10.0.0.1',
+  '{1,2}', '{a,NULL}', '{sad}', '{2020-01-01}', '{2020-01-01 00:00+00}', '{1.50}'
+)
+"""
+
+
+def made(conninfo: str, script: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(script)  # type: ignore[arg-type]  # a literal of these tests
+
+
+def rows(source: PostgresTableSource) -> list[dict[str, Any]]:
+    return source.as_table().to_pylist()
+
+
+def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
+    """What is exact stays what it is; what has no counterpart is its text."""
+    made(postgres_conninfo, _EVERY_TYPE)
+    source = PostgresTableSource(postgres_conninfo, "every")
+    (row,) = rows(source)
+    row["instant"], row["instants"] = row["instant"].isoformat(), [each.isoformat() for each in row["instants"]]
+    assert row == {
+        "id": 1,
+        "small": 2,
+        "big": 3,
+        "r": 0.5,
+        "d": 0.25,
+        "ok": True,
+        "t": "täxt",
+        "v": "v",
+        "c": "c",
+        "raw": b"\x00\xff",
+        "day": date(2020, 2, 29),
+        "wall": datetime(1999, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
+        "instant": datetime(2020, 1, 1, 10, tzinfo=UTC).isoformat(),
+        "clock": "12:30:00",
+        "u": "00000000-0000-0000-0000-000000000001",
+        "j": '{"a": [1, null]}',
+        "e": "happy",
+        "whole": 123456789012,
+        "cents": 12.34,
+        "exact": "1.000000000000000000001",
+        "wide": "12345678901234567890.12345",
+        "network": "10.0.0.1/32",
+        "ints": [1, 2],
+        "texts": ["a", None],
+        "moods": ["sad"],
+        "days": [date(2020, 1, 1)],
+        "instants": ["2020-01-01T00:00:00+00:00"],
+        "amounts": [1.5],
+    }
+    assert source.keys()[0] == ("id",)
+    declared = PostgresTableSource(postgres_conninfo, "every", data_schema={"exact": float, "cents": str})
+    assert (rows(declared)[0]["exact"], rows(declared)[0]["cents"]) == (1.0, "12.34")
+
+
+def test_an_empty_table_has_its_types(postgres_conninfo: str) -> None:
+    made(postgres_conninfo, _EVERY_TYPE + "; DELETE FROM every")
+    assert rows(PostgresTableSource(postgres_conninfo, "every")) == []
+
+
+def test_tags_are_the_primary_key(postgres_conninfo: str) -> None:
+    """In its order, which is the order of the rows too; without one, tag_columns must be given."""
+    made(
+        postgres_conninfo,
+        "CREATE TABLE t (x int, b text, a int, PRIMARY KEY (a, b)); INSERT INTO t VALUES (1, 'u', 2), (2, 'v', 1);"
+        "CREATE VIEW w AS SELECT * FROM t",
+    )
+    source = PostgresTableSource(postgres_conninfo, "t")
+    assert source.keys() == (("a", "b"), ("x",))
+    assert [row["x"] for row in rows(source)] == [2, 1]
+    assert source.source_id == source.label == "t"
+    with pytest.raises(InputValidationError, match="no primary key.*tag_columns"):
+        PostgresTableSource(postgres_conninfo, "w")
+    assert PostgresTableSource(postgres_conninfo, "w", ["a"]).keys() == (("a",), ("x", "b"))
+
+
+def test_it_is_the_source_that_its_table_is(postgres_conninfo: str) -> None:
+    """Equal rows under an equal name are equal, wherever they came from; a query too."""
+    made(postgres_conninfo, "CREATE TABLE t (i bigint PRIMARY KEY, x float8); INSERT INTO t VALUES (1, 0.5), (2, NULL)")
+    arrow = ArrowTableSource(pa.table({"i": [1, 2], "x": [0.5, None]}), ["i"], source_id="t")
+    source = PostgresTableSource(postgres_conninfo, "t")
+    query = PostgresTableSource(
+        postgres_conninfo, query="SELECT * FROM t ORDER BY i; ", tag_columns=["i"], source_id="t"
+    )
+    everything = {"source": True, "system_tags": True}
+    for each in (source, query):
+        assert each.content_hash() == arrow.content_hash()
+        assert each.pipeline_hash() == arrow.pipeline_hash()
+        assert each.as_table(everything).equals(arrow.as_table(everything))
+
+
+def test_it_keeps_the_rows_it_found(postgres_conninfo: str) -> None:
+    """Many batches, and the table gone: the stream still gives all rows, as often as it is read."""
+    made(
+        postgres_conninfo,
+        "CREATE TABLE t (i int PRIMARY KEY, x text); INSERT INTO t SELECT i, i::text FROM generate_series(1, 30000) i",
+    )
+    source = PostgresTableSource(postgres_conninfo, "t", record_id_column="i")
+    made(postgres_conninfo, "DROP TABLE t")
+    for _ in range(2):
+        assert source.as_table()["x"].to_pylist() == [str(i) for i in range(1, 30_001)]
+
+
+@pytest.mark.parametrize("name", ['a"; DROP TABLE t; --', "Capital", "a.b", "%s %%", "ü"])
+def test_a_name_is_a_name(postgres_conninfo: str, name: str) -> None:
+    """Whatever is in it: tables, columns and schemas."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    made(
+        postgres_conninfo,
+        f"CREATE TABLE t (i int); CREATE SCHEMA {quoted};"
+        f"CREATE TABLE {quoted}.{quoted} ({quoted} int PRIMARY KEY, x int);"
+        f"INSERT INTO {quoted}.{quoted} VALUES (1, 2)",
+    )
+    source = PostgresTableSource(postgres_conninfo, name, schema=name)
+    assert rows(source) == [{name: 1, "x": 2}]
+    with pytest.raises(InputValidationError, match="no table of that name"):
+        PostgresTableSource(postgres_conninfo, name)
+    made(postgres_conninfo, "SELECT * FROM t")
+
+
+def test_it_changes_nothing(postgres_conninfo: str) -> None:
+    made(postgres_conninfo, "CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    for query in ("DELETE FROM t RETURNING i", "SELECT 1) AS a; DELETE FROM t; SELECT * FROM (SELECT 1"):
+        with pytest.raises(InputValidationError):
+            PostgresTableSource(postgres_conninfo, query=query, tag_columns=["i"])
+    assert len(rows(PostgresTableSource(postgres_conninfo, "t"))) == 1
+
+
+def test_it_is_opened_again(postgres_conninfo: str) -> None:
+    """From a configuration without a password, which no message shows either."""
+    made(postgres_conninfo, "CREATE TABLE t (i int PRIMARY KEY, x numeric); INSERT INTO t VALUES (1, 2)")
+    conninfo = postgres_conninfo
+    if "PGPASSWORD" not in os.environ:
+        conninfo = psycopg.conninfo.make_conninfo(postgres_conninfo, password="hunter2")
+    source = PostgresTableSource(conninfo, "t")
+    config = source.to_config()
+    assert "hunter2" not in f"{source!r} {config}"
+    assert PostgresTableSource.from_config(config).content_hash() == source.content_hash()
+    with pytest.raises(DatabaseError) as caught:
+        PostgresTableSource(f"{conninfo} port=1", "t")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "a table or a query"),
+        ({"table": "t", "query": "SELECT 1"}, "a table or a query"),
+        ({"table": "nowhere"}, "nowhere.*no table of that name"),
+        ({"query": "SELECT 1 AS i"}, "tag_columns"),
+        ({"query": "SELECT 1 AS i, 2 AS i", "tag_columns": ["i"]}, "'i' is there twice"),
+        ({"query": "SELECT nothing", "tag_columns": ["i"]}, "nothing"),
+        ({"query": "SELECT 1 AS i, ARRAY[[1]] AS x", "tag_columns": ["i"]}, "'x'.*convert it in a query"),
+        ({"query": "SELECT 1 AS i, 'infinity'::timestamptz AS x", "tag_columns": ["i"]}, "'x'.*9999"),
+    ],
+)
+def test_what_cannot_be_read_is_said(postgres_conninfo: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputValidationError, match=f"(?s){message}"):
+        PostgresTableSource(postgres_conninfo, **arguments)
