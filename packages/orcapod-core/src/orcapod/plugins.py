@@ -43,6 +43,6 @@ class Registry:
         raise PluginError(f"no {self._noun} is called {name!r}; known here: {known}; to use {name!r}: {advice}")
 
     def _entries(self) -> Any:
-        from importlib.metadata import entry_points  # 15 ms that most programs never need
+        from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms that most programs never need
 
         return entry_points(group=self._group)

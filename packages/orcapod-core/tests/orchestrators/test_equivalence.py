@@ -37,13 +37,9 @@ def picky(x: int | None) -> int:
 
 
 PODS = {"plus": plus, "slowly": slowly, "picky": picky}
-ROWS = st.lists(
-    st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6
-)
+ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
 STEPS = st.lists(
-    st.tuples(
-        st.sampled_from([*PODS, "filter", "join", "self-join", "fan-out"]), st.integers(0, 9), st.integers(0, 9)
-    ),
+    st.tuples(st.sampled_from([*PODS, "filter", "join", "self-join", "fan-out"]), st.integers(0, 9), st.integers(0, 9)),
     min_size=1,
     max_size=5,
 )

@@ -58,7 +58,7 @@ def _packages() -> tuple[tuple[str, str], ...]:
     found: dict[str, str] = {}
     for folder in sys.path:
         try:
-            entries = os.listdir(folder or ".")
+            entries = os.listdir(folder or ".")  # noqa: PTH208  # of some thousand entries, only the names are wanted
         except OSError:
             continue  # not every entry of sys.path is a folder
         for entry in entries:

@@ -30,9 +30,9 @@ database = getattr(importlib.import_module(module), name).from_config(config)
 print("ready", flush=True)
 sys.stdin.readline()
 added = 0
-for batch in range(20):
-    keys = [f"k{row}" for row in range(batch * 50, batch * 50 + 100)]
-    added += database.add_records(("shared",), pa.table({"key": keys, "worker": [worker] * 100}))
+for batch in range(50):
+    keys = [f"k{row}" for row in range(batch * 20, batch * 20 + 40)]
+    added += database.add_records(("shared",), pa.table({"key": keys, "worker": [worker] * 40}))
     database.flush()
 print(added, flush=True)
 sys.stdin.readline()
@@ -138,17 +138,17 @@ class DatabaseLifetimeSuite:
                 _end(worker)
         with closing(self.reopen(database)) as again:
             table = again.get_records(("shared",))
-        assert sum(added) == table.num_rows == len(set(table["key"].to_pylist())) == 1050
+        assert sum(added) == table.num_rows == len(set(table["key"].to_pylist())) == 1020
 
     def test_what_was_flushed_survives_a_kill(self, database: Database) -> None:
         self._needs_persistence()
         worker = self._start(database, 7)
         _tell(worker)
-        assert int(_heard(worker)) == 1050
+        assert int(_heard(worker)) == 1020
         worker.kill()
         _end(worker)
         with closing(self.reopen(database)) as again:
-            assert again.get_records(("shared",))["worker"].to_pylist() == [7] * 1050
+            assert again.get_records(("shared",))["worker"].to_pylist() == [7] * 1020
             assert again.add_records(("shared",), keyed(["k0", "new"], worker=[8, 8])) == 1
 
     # Opening and closing

@@ -1,0 +1,162 @@
+"""Commits, crashes, and several writers at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from orcapod_delta import DeltaDatabase
+
+_WRITER = """
+import sys, pyarrow as pa
+from orcapod_delta import DeltaDatabase
+database = DeltaDatabase(sys.argv[1])
+print("ready", flush=True)
+for batch in range(10_000):
+    database.add_records(("p",), pa.table({"key": [f"{batch} {row}" for row in range(2_000)]}))
+    database.flush()
+    print(batch, flush=True)
+"""
+
+
+def _rows(*keys: str) -> pa.Table:
+    return pa.table({"key": list(keys), "x": list(range(len(keys)))})
+
+
+def _files(folder: Path) -> int:
+    return sum(file.is_file() for file in folder.rglob("*"))
+
+
+def test_one_commit_per_flush(tmp_path: Path) -> None:
+    """Rows wait in memory, where every view reads them, and leave no file before the flush."""
+    with DeltaDatabase(tmp_path) as database:
+        for number in range(50):
+            assert database.at("a").add_records(("p",), _rows(str(number))) == 1
+        assert database.get_records(("a", "p")).num_rows == 50
+        assert _files(tmp_path / "a") == 0
+        database.flush()
+        database.flush()
+        assert DeltaTable(tmp_path / "a" / "p.delta").version() == 0
+
+
+def test_many_bytes_do_not_wait(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path, buffer_bytes=1000) as database:
+        database.add_records(("p",), _rows("a"))
+        database.add_records(("p",), _rows(*map(str, range(1000))))
+        assert DeltaTable(tmp_path / "p.delta").version() == 0
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_two_stores_never_add_a_key_twice(claims: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody can wait for the other: the second to commit sees the first one's rows, and drops its own."""
+    if not claims:
+        monkeypatch.setattr("orcapod_delta.claims.fcntl", None)
+    else:
+        monkeypatch.setattr("orcapod_delta.claims._PATIENCE", 0.0)
+    one, two = DeltaDatabase(tmp_path), DeltaDatabase(tmp_path)
+    assert one.add_records(("p",), _rows("a", "b")) == 2
+    assert two.add_records(("p",), _rows("b", "c")) == 2
+    two.flush()
+    assert one.get_records(("p",))["key"].to_pylist() == ["b", "c", "a"]
+    one.flush()
+    for database in (one, two):
+        assert database.get_records(("p",))["key"].to_pylist() == ["b", "c", "a"]
+        assert database.get_records_by_ids(("p",), ["b"])["x"].to_pylist() == [0]
+        database.close()
+
+
+def test_columns_of_two_stores_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orcapod_delta.claims.fcntl", None)
+    one, two = DeltaDatabase(tmp_path), DeltaDatabase(tmp_path)
+    one.add_records(("p",), pa.table({"key": ["a"], "x": [1]}))
+    two.add_records(("p",), pa.table({"key": ["b"], "y": ["u"]}))
+    one.flush()
+    two.flush()
+    expected = [{"key": "a", "x": 1, "y": None}, {"key": "b", "x": None, "y": "u"}]
+    assert one.get_records(("p",)).to_pylist() == two.get_records(("p",)).to_pylist() == expected
+
+
+def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    """Every batch that was flushed is there whole, none is there by half, and the next writer goes on."""
+    for delay in (0.0, 0.013, 0.031, 0.057, 0.1):
+        folder = tmp_path / str(delay)
+        with subprocess.Popen([sys.executable, "-c", _WRITER, str(folder)], stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            assert [writer.stdout.readline() for _ in range(3)] == ["ready\n", "0\n", "1\n"]
+            time.sleep(delay)
+            os.kill(writer.pid, signal.SIGKILL)
+            flushed = 2 + len(writer.stdout.readlines())
+        with DeltaDatabase(folder) as database:
+            rows = database.get_records(("p",)).num_rows
+            assert rows % 2000 == 0
+            assert flushed <= rows // 2000 <= flushed + 1
+            again = [f"{flushed - 1} {row}" for row in range(2000)]
+            assert database.add_records(("p",), pa.table({"key": [*again, "new"]})) == 1
+        with DeltaDatabase(folder) as database:
+            assert database.get_records(("p",)).num_rows == rows + 1
+
+
+def test_what_a_killed_writer_left_is_removed_once_old(tmp_path: Path) -> None:
+    """By the next commit; what is younger may be somebody's who is still writing."""
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), _rows("a"))
+    table = tmp_path / "p.delta"
+    left = [
+        table / "part-00000-dead-c000.zstd.parquet",
+        table / "part-00000-dead-c000.zstd.parquet#1",
+        table / "_delta_log" / "_commit_dead.json.tmp",
+    ]
+    for age, expected in ((23, [True] * 3), (25, [False] * 3)):
+        for file in left:
+            file.write_bytes(b"x")
+            then = time.time() - age * 3600
+            os.utime(file, (then, then))
+        with DeltaDatabase(tmp_path) as database:
+            database.add_records(("p",), _rows(f"b{age}"))
+        assert [file.exists() for file in left] == expected
+    with DeltaDatabase(tmp_path) as database:
+        assert database.get_records(("p",)).num_rows == 3
+
+
+def test_normal_use_keeps_tables_compact(tmp_path: Path) -> None:
+    """After two hundred and fifty commits few files count, the log has checkpoints, and the order is the same."""
+    keys = [f"{(7 * number) % 250:03}" for number in range(250)]
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        for key in keys:
+            database.add_records(("p",), _rows(key))
+        assert database.get_records(("p",))["key"].to_pylist() == keys
+    table = tmp_path / "p.delta"
+    assert len(DeltaTable(table).file_uris()) < 100
+    assert (table / "_delta_log" / "_last_checkpoint").exists()
+    with DeltaDatabase(tmp_path) as database:
+        assert database.compact() > 10
+        database.checkpoint()
+        assert database.vacuum() == 0
+        assert database.vacuum(timedelta(0)) > 100
+        assert database.at("elsewhere").compact() == 0
+        assert database.get_records(("p",))["key"].to_pylist() == keys
+        assert database.get_records_by_ids(("p",), ["007"]).num_rows == 1
+    assert len(list(table.glob("*.parquet"))) == 1
+
+
+def test_a_reader_goes_on_while_another_keeps_house(tmp_path: Path) -> None:
+    """A store that was opened before a compaction, a vacuum and a deletion reads what is there now."""
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as writer, DeltaDatabase(tmp_path) as reader:
+        for key in "cab":
+            writer.add_records(("p",), _rows(key))
+        assert reader.get_records(("p",))["key"].to_pylist() == ["c", "a", "b"]
+        writer.compact()
+        writer.vacuum(timedelta(0))
+        assert reader.get_records(("p",))["key"].to_pylist() == ["c", "a", "b"]
+        assert writer.delete_records(("p",), ["a"]) == 1
+        assert reader.get_records_by_ids(("p",), ["a", "b"])["key"].to_pylist() == ["b"]
+        assert reader.add_records(("p",), _rows("a")) == 1

@@ -1,0 +1,119 @@
+"""How a store is opened, and what is refused."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from orcapod.databases import open_database
+from orcapod.errors import DatabaseError, StoreVersionError
+from orcapod_delta import DeltaDatabase
+
+_ROW = pa.table({"key": ["a"]})
+
+
+@pytest.mark.parametrize("place", ["delta:///{folder}/lab", "delta:///lab", "DELTA:///lab"])
+def test_by_url(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three slashes and a relative path, or four, as with SQLite."""
+    monkeypatch.chdir(tmp_path)
+    with open_database(place.format(folder=tmp_path)) as database:
+        assert isinstance(database, DeltaDatabase)
+        assert database.to_config() == {"type": "delta", "path": str(tmp_path / "lab"), "prefix": []}
+        assert repr(database.at("a")) == f"DeltaDatabase('{tmp_path}/lab', at a)"
+        with open_database(database.to_config()) as again:
+            assert isinstance(again, DeltaDatabase)
+
+
+@pytest.mark.parametrize("name", ["a b", "100% sure", "%20", "naïve ☃", "a#b", "a?b", "a=b"])
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path / name) as database:
+        database.add_records(("p",), _ROW)
+    with DeltaDatabase(tmp_path / name) as database:
+        assert database.get_records(("p",)).equals(_ROW)
+        assert database.list_paths() == [("p",)]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("place", ["", "delta://", "delta:///", "delta://host/x", "delta:///x?y=1", "gs://b/x", "s3://"])
+def test_what_is_no_place_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatabaseError, match="expected"):
+        DeltaDatabase(place)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(DatabaseError) as caught:
+        DeltaDatabase("s3://me:hunter2@bucket/x")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["aws_secret_access_key", "AWS_ACCESS_KEY_ID", "aws_session_token", "password"])
+def test_credentials_belong_into_the_environment(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match=f"{name}.*environment") as caught:
+        DeltaDatabase(tmp_path, {name: "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "orcapod_store.json").write_text('{"format": 2}')
+    with pytest.raises(StoreVersionError, match="format 2.*upgrade"):
+        DeltaDatabase(tmp_path)
+    (tmp_path / "orcapod_store.json").write_text("what?")
+    with pytest.raises(DatabaseError, match="what"):
+        DeltaDatabase(tmp_path)
+    (tmp_path / "orcapod_store.json").write_text("")  # killed while it was made
+    DeltaDatabase(tmp_path).close()
+
+
+def test_tables_of_others_are_left_alone(tmp_path: Path) -> None:
+    write_deltalake(tmp_path / "mine", pa.table({"x": [1]}))
+    with pytest.raises(DatabaseError, match="DeltaTableSource"):
+        DeltaDatabase(tmp_path / "mine")
+    write_deltalake(tmp_path / "store" / "p.delta", pa.table({"x": [1]}))
+    database = DeltaDatabase(tmp_path / "store")
+    with pytest.raises(DatabaseError, match="'x'.*DeltaTableSource"):
+        database.add_records(("p",), _ROW)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_may_not_use_it(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        child = os.fork()
+        if child == 0:
+            try:
+                database.list_paths()
+            except DatabaseError as error:
+                os._exit(0 if "forked" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert database.list_paths() == []
+
+
+def test_a_forgotten_store_commits_what_waits(tmp_path: Path) -> None:
+    database = DeltaDatabase(tmp_path)
+    database.add_records(("p",), _ROW)
+    del database
+    gc.collect()
+    with DeltaDatabase(tmp_path) as again:
+        assert again.get_records(("p",)).equals(_ROW)
+
+
+def test_a_write_that_fails_is_an_error_and_nothing_is_lost(tmp_path: Path) -> None:
+    """What could not be committed still waits for the next flush."""
+    database = DeltaDatabase(tmp_path)
+    database.add_records(("p",), _ROW)
+    (tmp_path / "p.delta").rmdir()
+    (tmp_path / "p.delta").write_text("in the way")
+    with pytest.raises(DatabaseError, match=r"p\.delta"):
+        database.flush()
+    (tmp_path / "p.delta").unlink()
+    database.close()
+    with DeltaDatabase(tmp_path) as again:
+        assert again.get_records(("p",)).equals(_ROW)

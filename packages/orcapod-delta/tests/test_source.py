@@ -1,0 +1,103 @@
+"""``DeltaTableSource`` reads one version of a table, whoever wrote it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+import orcapod as op
+from orcapod.errors import InputValidationError
+from orcapod_delta import DeltaDatabase, DeltaTableSource
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Three versions: two rows, three rows, and the same three in one file."""
+    folder = tmp_path / "subjects"
+    write_deltalake(folder, pa.table({"id": ["b", "a"], "x": [1, 2], "y": [0.5, 1.5]}))
+    write_deltalake(folder, pa.table({"id": ["c"], "x": [3], "y": [2.5]}), mode="append")
+    DeltaTable(folder).optimize.compact()
+    return folder
+
+
+def test_it_reads_the_newest_version(table: Path) -> None:
+    source = DeltaTableSource(table, ["id"])
+    assert source.version == 2
+    assert source.as_table().to_pydict() == {"id": ["b", "a", "c"], "x": [1, 2, 3], "y": [0.5, 1.5, 2.5]}
+    assert source.source_id == "subjects@v2"
+
+
+def test_it_reads_an_older_one(table: Path) -> None:
+    assert DeltaTableSource(table, ["id"], version=0).as_table()["id"].to_pylist() == ["b", "a"]
+    then = datetime.fromtimestamp(DeltaTable(table, version=1).history(1)[0]["timestamp"] / 1000, UTC)
+    source = DeltaTableSource(table, ["id"], version=then)
+    assert source.version == 1
+    assert source.as_table()["id"].to_pylist() == ["b", "a", "c"]
+
+
+def test_the_version_is_part_of_its_identity(table: Path) -> None:
+    """Even when rows and name are the same; the schema alone decides the pipeline hash."""
+    one, two = (DeltaTableSource(table, ["id"], version=number, source_id="s") for number in (1, 2))
+    assert one.content_hash() != two.content_hash()
+    assert one.pipeline_hash() == two.pipeline_hash()
+    assert one.content_hash() == DeltaTableSource(table, ["id"], version=1, source_id="s").content_hash()
+
+
+def test_only_the_columns_asked_for_are_read(table: Path) -> None:
+    """A column that could not become part of a stream does no harm when it is not asked for."""
+    write_deltalake(table, pa.table({"id": ["d"], "x": [4], "y": [0.0], "_odd": [1]}), mode="append", schema_mode="merge")
+    source = DeltaTableSource(table, ["id"], columns=["id", "y"])
+    assert source.as_table().column_names == ["id", "y"]
+    with pytest.raises(InputValidationError, match=r"id, x, y, _odd.*'q'"):
+        DeltaTableSource(table, ["id"], columns=["id", "q"])
+
+
+def test_partitions_are_columns(tmp_path: Path) -> None:
+    rows = pa.table({"id": [1, 2, 3], "group": ["u", "v", "u"]})
+    write_deltalake(tmp_path / "t", rows, partition_by="group")
+    found = DeltaTableSource(tmp_path / "t", ["id"]).as_table()
+    assert sorted(zip(*found.to_pydict().values(), strict=True)) == [(1, "u"), (2, "v"), (3, "u")]
+    assert DeltaTableSource(tmp_path / "t", ["id"]).as_table().equals(found)
+
+
+def test_records_of_a_store_come_as_they_went_in(tmp_path: Path) -> None:
+    """Their columns under their own names, of their own types, in their own order."""
+    rows = pa.table({"key": ["b", "a"], "a b": pa.array([2**64 - 1, 0], pa.uint64()), "n": [[1], []]})
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), rows[:1])
+        database.flush()
+        database.add_records(("p",), rows[1:])
+    source = DeltaTableSource(tmp_path / "p.delta", ["key"], columns=["key", "n"])
+    assert source.as_table().to_pylist() == rows.select(["key", "n"]).to_pylist()
+
+
+@pytest.mark.parametrize("version", [9, datetime(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC)])
+def test_a_version_that_is_not_there_is_named(table: Path, version: int | datetime) -> None:
+    with pytest.raises(InputValidationError, match=r"subjects.*version"):
+        DeltaTableSource(table, ["id"], version=version)
+
+
+def test_no_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputValidationError, match="nowhere.*expected a Delta table"):
+        DeltaTableSource(tmp_path / "nowhere", ["id"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_version_computes_only_what_is_new(table: Path, tmp_path: Path) -> None:
+    @op.function_pod(output_keys="z")
+    def double(x: int) -> int:
+        return 2 * x
+
+    counts = []
+    for version in (0, 1, 2):
+        pipeline = op.Pipeline("p", tmp_path / "runs.db")
+        with pipeline:
+            double.pod(DeltaTableSource(table, ["id"], version=version, columns=["id", "x"]), label="double")
+        found = pipeline.run().counts("double")
+        counts.append((found["computed"], found["cached"]))
+        pipeline.database.close()
+    assert counts == [(2, 0), (1, 2), (0, 3)]
