@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-
 from orcapod_delta import DeltaDatabase
 
 _WRITER = """
@@ -89,7 +88,9 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     """Every batch that was flushed is there whole, none is there by half, and the next writer goes on."""
     for delay in (0.0, 0.013, 0.031, 0.057, 0.1):
         folder = tmp_path / str(delay)
-        with subprocess.Popen([sys.executable, "-c", _WRITER, str(folder)], stdout=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(folder)], stdout=subprocess.PIPE, text=True
+        ) as writer:
             assert writer.stdout is not None
             assert [writer.stdout.readline() for _ in range(3)] == ["ready\n", "0\n", "1\n"]
             time.sleep(delay)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import orcapod as op
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
-
-import orcapod as op
 from orcapod.errors import InputValidationError
 from orcapod_delta import DeltaDatabase, DeltaTableSource
 
@@ -26,17 +26,29 @@ def table(tmp_path: Path) -> Path:
 
 def test_it_reads_the_newest_version(table: Path) -> None:
     source = DeltaTableSource(table, ["id"])
-    assert source.version == 2
-    assert source.as_table().to_pydict() == {"id": ["b", "a", "c"], "x": [1, 2, 3], "y": [0.5, 1.5, 2.5]}
-    assert source.source_id == "subjects@v2"
+    assert (source.version, source.source_id) == (2, "subjects@v2")
+    assert sorted(source.as_table().to_pylist(), key=lambda row: row["x"]) == [
+        {"id": "b", "x": 1, "y": 0.5},
+        {"id": "a", "x": 2, "y": 1.5},
+        {"id": "c", "x": 3, "y": 2.5},
+    ]
 
 
 def test_it_reads_an_older_one(table: Path) -> None:
     assert DeltaTableSource(table, ["id"], version=0).as_table()["id"].to_pylist() == ["b", "a"]
-    then = datetime.fromtimestamp(DeltaTable(table, version=1).history(1)[0]["timestamp"] / 1000, UTC)
-    source = DeltaTableSource(table, ["id"], version=then)
-    assert source.version == 1
-    assert source.as_table()["id"].to_pylist() == ["b", "a", "c"]
+    assert DeltaTableSource(table, ["id"], version=1).as_table()["id"].to_pylist() == ["b", "a", "c"]
+
+
+def test_it_reads_what_was_current_at_a_time(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, pa.table({"id": [1]}))
+    time.sleep(0.01)  # versions are told apart by the millisecond
+    then = datetime.now(UTC)
+    time.sleep(0.01)
+    write_deltalake(tmp_path, pa.table({"id": [2]}), mode="append")
+    assert DeltaTableSource(tmp_path, ["id"], version=then).version == 0
+    assert DeltaTableSource(tmp_path, ["id"], version=datetime.now(UTC)).version == 1
+    with pytest.raises(InputValidationError, match="version 2020"):
+        DeltaTableSource(tmp_path, ["id"], version=datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def test_the_version_is_part_of_its_identity(table: Path) -> None:
@@ -49,7 +61,9 @@ def test_the_version_is_part_of_its_identity(table: Path) -> None:
 
 def test_only_the_columns_asked_for_are_read(table: Path) -> None:
     """A column that could not become part of a stream does no harm when it is not asked for."""
-    write_deltalake(table, pa.table({"id": ["d"], "x": [4], "y": [0.0], "_odd": [1]}), mode="append", schema_mode="merge")
+    write_deltalake(
+        table, pa.table({"id": ["d"], "x": [4], "y": [0.0], "_odd": [1]}), mode="append", schema_mode="merge"
+    )
     source = DeltaTableSource(table, ["id"], columns=["id", "y"])
     assert source.as_table().column_names == ["id", "y"]
     with pytest.raises(InputValidationError, match=r"id, x, y, _odd.*'q'"):
@@ -75,7 +89,9 @@ def test_records_of_a_store_come_as_they_went_in(tmp_path: Path) -> None:
     assert source.as_table().to_pylist() == rows.select(["key", "n"]).to_pylist()
 
 
-@pytest.mark.parametrize("version", [9, datetime(2020, 1, 1), datetime(2020, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "version", [9, datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None), datetime(2020, 1, 1, tzinfo=UTC)]
+)
 def test_a_version_that_is_not_there_is_named(table: Path, version: int | datetime) -> None:
     with pytest.raises(InputValidationError, match=r"subjects.*version"):
         DeltaTableSource(table, ["id"], version=version)

@@ -55,7 +55,7 @@ class Interrupted(ArrowTableSource):
 
 def asked(conninfo: str, query: str, *values: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # a literal of these tests
+        return connection.execute(query, values).fetchall()
 
 
 def waits(conninfo: str, event: str) -> int:

@@ -34,8 +34,7 @@ with PostgresDatabase(sys.argv[1]) as database:
     print("ready", flush=True)
     sys.stdin.readline()
     logs = pipeline.log_database
-    pipeline.run(observer=CompositeObserver(LoggingObserver(logs), StatusObserver(logs)),
-                 flush_interval=0.02).raise_for_errors()
+    pipeline.run(observer=CompositeObserver(LoggingObserver(logs), StatusObserver(logs))).raise_for_errors()
     print(sum(int(z) for z in pipeline.shown.as_table()["z"].to_pylist()), flush=True)
 """
 

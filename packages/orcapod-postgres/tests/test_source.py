@@ -36,7 +36,7 @@ INSERT INTO every VALUES (
 
 def made(conninfo: str, script: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(script)  # type: ignore[arg-type]  # a literal of these tests
+        connection.execute(script)
 
 
 def rows(source: PostgresTableSource) -> list[dict[str, Any]]:

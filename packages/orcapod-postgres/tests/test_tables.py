@@ -20,6 +20,7 @@ from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource
+from orcapod.testing.database import same
 from orcapod_postgres import PostgresDatabase
 
 pytestmark = pytest.mark.postgres
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.postgres
 
 def asked(conninfo: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        cursor = connection.execute(query)  # type: ignore[arg-type]  # a literal of these tests
+        cursor = connection.execute(query)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -48,7 +49,7 @@ def test_other_tools_read_it(postgres_conninfo: str) -> None:
     )
     with PostgresDatabase(postgres_conninfo) as database:
         database.at("_result").add_records(("double", "v1"), table)
-        assert database.get_records(("_result", "double", "v1")).equals(table) is False  # NaN is not NaN
+        same(database.get_records(("_result", "double", "v1")), table)
     rows = asked(postgres_conninfo, 'SELECT * FROM orcapod."_result/double/v1" ORDER BY _row')
     epoch = datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
     wall = epoch.replace(tzinfo=None) - timedelta(microseconds=2)

@@ -23,7 +23,6 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-
 from orcapod.compute import pc
 from orcapod.types import decode, encode
 
@@ -101,13 +100,11 @@ def _flat(type_: Any) -> StoredColumn | None:
     if pa.types.is_decimal(type_) and type_.precision <= _MAX_DIGITS and 0 <= type_.scale <= type_.precision:
         return _by_cast(type_, pa.decimal128(type_.precision, type_.scale))
     if pa.types.is_null(type_):
-        text = pa.large_string()
+        text: Any = pa.large_string()
         return StoredColumn(text, lambda array: pa.nulls(len(array), text), lambda array: pa.nulls(len(array)))
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         stored = _UTC if pa.types.is_timestamp(type_) and type_.unit == "us" and type_.tz else _ticks(type_)
-        return StoredColumn(
-            stored, lambda array: array.view(stored), lambda array: _cast(array, stored).view(type_)
-        )
+        return StoredColumn(stored, lambda array: array.view(stored), lambda array: _cast(array, stored).view(type_))
     return _undressed(type_)
 
 
@@ -137,9 +134,7 @@ def _undressed(type_: Any) -> StoredColumn | None:
     if inside is None:
         return None
     to_store, from_store = inside.to_store, inside.from_store
-    return StoredColumn(
-        inside.type, lambda array: to_store(undress(array)), lambda array: dress(from_store(array))
-    )
+    return StoredColumn(inside.type, lambda array: to_store(undress(array)), lambda array: dress(from_store(array)))
 
 
 def _as_dictionary(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
@@ -193,7 +188,7 @@ def _compact(array: pa.Array[Any]) -> pa.Array[Any]:
 
 def _payloads(array: pa.Array[Any]) -> pa.Array[Any]:
     payloads = encode(array)
-    if array.null_count == 0:
-        return payloads
-    nothing: Any = pa.scalar(None, payloads.type)
-    return pc.if_else(array.is_valid(), payloads, nothing)
+    if array.null_count:
+        nothing: Any = pa.scalar(None, payloads.type)
+        payloads = pc.if_else(array.is_valid(), payloads, nothing)
+    return payloads

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-
 from orcapod.databases import free_identifier
 from orcapod.errors import DatabaseError, RecordSchemaError, SchemaError
 from orcapod.protocols import Key
+
 from orcapod_delta.columns import StoredColumn, stored_column
 
 __all__ = ["ORDER", "Layout", "is_ours", "original_names", "restored"]
@@ -98,9 +98,9 @@ class Layout:
 
     def from_store(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
         """What was read as records with these columns."""
-        columns = {}
+        columns: dict[str, Any] = {}
         for name, stored_name in zip(names, self.stored_names(names), strict=True):
-            type_ = self.schema.field(name).type
+            type_: Any = self.schema.field(name).type
             column, stored = table.column(stored_name), stored_column(type_)
             chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
             columns[name] = pa.chunked_array(chunks, type_)

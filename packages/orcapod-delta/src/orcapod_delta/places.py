@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 from deltalake.fs import DeltaStorageHandler
-
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 
-__all__ = ["Place", "folder_of", "paths_below"]
+__all__ = ["FORMAT_TABLE", "Place", "folder_of", "paths_below"]
 
 _EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
 _SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
 _SAVED = {"region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request"}
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+FORMAT_TABLE = ".orcapod"
+"""The folder of the table that tells the format of the store."""
+
 _TABLE = ".delta"
 _LONGEST_NAME = 200
 
@@ -44,6 +46,8 @@ class Place:
             DatabaseError: it is neither, or there is a secret in it.
         """
         given = dict(options or {})
+        if found := re.search(r"%[0-9a-fA-F]{2}", os.fspath(place)):
+            raise DatabaseError(f"{_EXPECTED}, without {found[0]}, which deltalake takes for another character")
         secret = sorted(name for name, value in given.items() if _SECRET.search(name) or "@" in str(value))
         if secret:
             raise DatabaseError(
@@ -103,7 +107,7 @@ def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[Recor
             continue
         if info.base_name.endswith(_TABLE):
             yield _path_of(info.path)
-        elif info.base_name != "_delta_log":
+        elif info.base_name != FORMAT_TABLE:
             yield from paths_below(filesystem, info.path)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
-
 from orcapod.compute import Expression, pc
 from orcapod.databases import (
     MemoryDatabase,
@@ -24,6 +23,7 @@ from orcapod.databases import (
 )
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
+
 from orcapod_delta.claims import Claim
 from orcapod_delta.housekeeping import Housekeeping
 from orcapod_delta.layout import Layout
@@ -168,7 +168,7 @@ class Records:
 
     def _unknown(self, layout: Layout, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
         """The rows whose keys are not committed."""
-        keys = table.column(0).to_pylist()
+        keys: list[Any] = table.column(0).to_pylist()
         known = set(self._snapshot.known(layout.stored_keys(keys)).to_pylist())
         if not known:
             return table
@@ -188,8 +188,9 @@ class Records:
         if not changed or layout is None or self._wanted is None:
             return layout
         if self._waiting.list_paths():
-            keys = self._waiting.get_records(self._path, []).column(0).to_pylist()
-            self._waiting.delete_records(self._path, self._snapshot.known(layout.stored_keys(keys)).to_pylist())
+            keys: list[Any] = self._waiting.get_records(self._path, []).column(0).to_pylist()
+            known: list[Any] = self._snapshot.known(layout.stored_keys(keys)).to_pylist()
+            self._waiting.delete_records(self._path, known)
         if not self._waiting.list_paths() and self._schema(layout) == layout.schema:
             self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
         return layout

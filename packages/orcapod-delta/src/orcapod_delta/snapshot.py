@@ -12,8 +12,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-
 from orcapod.compute import pc
+
 from orcapod_delta.layout import ORDER, Layout
 from orcapod_delta.places import Place
 
@@ -88,7 +88,8 @@ class Snapshot:
             return False
         if self.table.version() == self._version:
             return False
-        self.layout = Layout.of(pa.schema(self.table.schema().to_arrow()), self.place.uri)
+        schema: Any = self.table.schema().to_arrow()
+        self.layout = Layout.of(pa.schema(schema), self.place.uri)
         adds: Any = pa.table(self.table.get_add_actions(flatten=True))
         self.files = {
             add["path"]: DataFile(add["num_records"], add["size_bytes"], add[f"max.{ORDER}"])
@@ -158,9 +159,8 @@ class Snapshot:
         assert self.table is not None
         assert self.layout is not None
         schema = self.layout.to_store(self.layout.schema.empty_table(), 0).schema
-        self._write(
-            self.table, pa.RecordBatchReader.from_batches(schema, self._others(keys, schema)), mode="overwrite"
-        )
+        # Not as a stream: deltalake would have it read on a thread from which it cannot read object storage.
+        self._write(self.table, pa.Table.from_batches(self._others(keys, schema), schema), mode="overwrite")
 
     def _others(self, keys: pa.Array[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for path, (_, hits) in zip(list(self.files), self._hits(keys), strict=True):
@@ -169,9 +169,7 @@ class Snapshot:
 
     def _write(self, table: DeltaTable | str, data: Any, **options: Any) -> None:
         try:
-            write_deltalake(
-                table, data, writer_properties=_WRITER, commit_properties=NEXT_VERSION_ONLY, **options
-            )
+            write_deltalake(table, data, writer_properties=_WRITER, commit_properties=NEXT_VERSION_ONLY, **options)
         except CommitFailedError as error:
             raise OvertakenError(str(error)) from error
 
@@ -196,7 +194,7 @@ class Snapshot:
         if self._filesystem is None:
             self._filesystem = self.place.filesystem()
         wanted = list(dict.fromkeys([ORDER, *names]))
-        types = self.layout.stored_types
+        types: Mapping[str, Any] = self.layout.stored_types
         with self._filesystem.open_input_file(unquote(path)) as source:
             file = pq.ParquetFile(source)
             there = set(file.schema_arrow.names)
@@ -234,4 +232,3 @@ def _some_rows(file: pq.ParquetFile, columns: list[str], rows: pa.ChunkedArray[A
             parts.append(file.read_row_group(group, columns).filter(marked))
         start += length
     return pa.concat_tables(parts)
-

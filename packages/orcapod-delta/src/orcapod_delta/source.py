@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
-
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.sources import Source
+
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
 from orcapod_delta.places import Place
 
@@ -26,7 +26,7 @@ class DeltaTableSource(Source):
 
     The version is part of what the source is: ``content_hash`` of another version is another, also when its
     rows are the same, though packets that were computed are found again. Rows come in the order in which their files
-    were written.
+    were written; compaction may change it, so give ``record_id_column`` where the table has one.
 
     Args:
         path: the folder of the table, or its URL (``s3://bucket/table``).
@@ -87,6 +87,9 @@ def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTa
         table = DeltaTable(place.table_uri, version=number, storage_options=dict(place.options))
         if isinstance(version, datetime):
             table.load_as_version(version)
+            first = table.history()[-1]["timestamp"]
+            if first > version.timestamp() * 1000:  # deltalake gives the first version for any time before it
+                raise ValueError("there was none yet")
     except TableNotFoundError:
         raise InputValidationError(f"{named}: expected a Delta table, found none there; check the path") from None
     except (DeltaError, OSError, ValueError) as error:
@@ -96,7 +99,7 @@ def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTa
 
 def _read(table: DeltaTable, columns: Sequence[str] | None, named: str) -> pa.Table:
     try:
-        dataset = table.to_pyarrow_dataset()
+        dataset: Any = table.to_pyarrow_dataset()
         adds: Any = pa.table(table.get_add_actions())
         written = dict(zip(adds.column("path").to_pylist(), adds.column("modification_time").to_pylist(), strict=True))
         files = sorted(dataset.get_fragments(), key=lambda file: (str(written.get(file.path, "")), file.path))

@@ -11,17 +11,18 @@ from threading import Lock
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-from deltalake.exceptions import DeltaError
-
+from deltalake import DeltaTable, Field, Schema
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.schema import PrimitiveType
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod.protocols import RecordPath
-from orcapod_delta.places import Place, paths_below
+
+from orcapod_delta.places import FORMAT_TABLE, Place, paths_below
 from orcapod_delta.records import Records
 
 __all__ = ["Store"]
 
 _FORMAT = 1
-_MARKER = "orcapod_store.json"
 
 
 class Store:
@@ -107,28 +108,31 @@ class Store:
         self._closer.detach()
 
     def _check_format(self) -> None:
-        files = self._filesystem
-        if files.get_file_info("_delta_log").type == pafs.FileType.Directory:
+        if self._filesystem.get_file_info("_delta_log").type == pafs.FileType.Directory:
             raise DatabaseError(
                 f"expected a folder of tables, found that {self.place.uri} is a Delta table itself; "
                 "DeltaTableSource reads it"
             )
-        text = b""
-        if files.get_file_info(_MARKER).type == pafs.FileType.File:
-            with files.open_input_stream(_MARKER) as stream:
-                text = stream.read()
-        if not text:  # new, or whoever made it was killed right then
-            with files.open_output_stream(_MARKER) as stream:
-                stream.write(json.dumps({"format": _FORMAT}).encode())
-            return
+        marker, options = self.place.below(FORMAT_TABLE), dict(self.place.options)
         try:
-            version = json.loads(text)["format"]
-            newer = version > _FORMAT
+            table = DeltaTable(marker.table_uri, storage_options=options)
+        except TableNotFoundError:  # a table, because making one is atomic wherever Delta tables can be
+            DeltaTable.create(
+                marker.table_uri,
+                Schema([Field("format", PrimitiveType("integer"))]),
+                mode="ignore",
+                description=json.dumps({"format": _FORMAT}),
+                storage_options=options,
+            )
+            return
+        found = table.metadata().description
+        try:
+            version = int(json.loads(found)["format"])
         except (ValueError, KeyError, TypeError):
             raise DatabaseError(
-                f"{self.place.uri}: expected the format of the store in {_MARKER}, found {text[:80]!r}"
+                f"{marker.uri}: expected the format of the store as its description, found {found!r}"
             ) from None
-        if newer:
+        if version > _FORMAT:
             raise StoreVersionError(
                 f"{self.place.uri} has format {version}, written by a newer orcapod-delta; "
                 f"this one reads up to {_FORMAT}: upgrade it"

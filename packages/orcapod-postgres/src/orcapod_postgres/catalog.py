@@ -19,9 +19,10 @@ from orcapod_postgres.columns import pg_column
 from orcapod_postgres.comments import described
 from orcapod_postgres.statements import quoted, statement
 
-__all__ = ["ORDER", "Catalog"]
+__all__ = ["NUMBERS", "ORDER", "Catalog"]
 
 ORDER = "_row"
+NUMBERS = "_orcapod_rows"
 _FORMAT = 1
 _LONGEST_NAME = 63
 _MOST_COLUMNS = 1600
@@ -41,7 +42,6 @@ class Catalog:
             raise DatabaseError(f"expected the name of a schema, of at most {_LONGEST_NAME} bytes, found {schema!r}")
         self.schema = schema
         self.place = f"{place} schema={schema}"
-        self.numbers = Literal(quoted(schema, "_orcapod_rows").as_string(None))
         self._find = statement(
             "SELECT table_name, arrow_schema, columns FROM {} WHERE path = %s", self.name("_orcapod_paths")
         )
@@ -94,7 +94,7 @@ class Catalog:
             f"INSERT INTO {{}}._orcapod_format VALUES ({_FORMAT})",
             "CREATE TABLE {}._orcapod_paths (path text PRIMARY KEY, table_name text NOT NULL UNIQUE,"
             " arrow_schema bytea NOT NULL, columns text NOT NULL)",
-            "CREATE SEQUENCE {}._orcapod_rows",
+            f"CREATE SEQUENCE {{}}.{NUMBERS}",
             "COMMENT ON TABLE {}._orcapod_paths IS 'orcapod: which table keeps which path of records'",
             "COMMENT ON TABLE {}._orcapod_format IS 'orcapod: the version of this layout'",
         ):

@@ -7,6 +7,7 @@ they came, after ``_row``, the order of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn, Self
 
 import psycopg
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Composed
+from psycopg.sql import SQL, Composed, Literal
 
 from orcapod.databases import (
     Layout,
@@ -29,7 +30,7 @@ from orcapod.databases import (
 )
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
-from orcapod_postgres.catalog import ORDER, Catalog
+from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
 from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns
 from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
 from orcapod_postgres.sessions import Sessions
@@ -114,7 +115,13 @@ class PostgresDatabase:
             if layout is None or merged_schema(path, layout.schema, table.schema) is not layout.schema:
                 layout = self._catalog.fitted(connection, path, table.schema)
                 merged_schema(path, layout.schema, table.schema)
-            insert = self._insert(layout, table.column_names, kinds, on_conflict)
+            insert = _insert(
+                self._catalog.schema,
+                layout.table,
+                tuple(layout.named(table.column_names)),
+                tuple(kind.declared for kind in kinds),
+                on_conflict,
+            )
             try:
                 return sum(connection.execute(insert, packed).rowcount for packed in _packed(table, kinds))
             except psycopg.errors.UniqueViolation:
@@ -245,24 +252,6 @@ class PostgresDatabase:
     def _full(self, path: RecordPath) -> RecordPath:
         return (*self._prefix, *checked_path(path))
 
-    def _insert(
-        self, layout: Layout, names: Sequence[str], kinds: Sequence[PGColumn], on_conflict: OnConflict
-    ) -> Composed:
-        """Rows are numbered as they come, but inserted by key: two writers that meet would else wait for each other."""
-        made = [quoted(name) for name in layout.named(names)]
-        given = [quoted(f"c{at}") for at in range(len(made))]
-        return statement(
-            "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
-            " AS given ({})) AS numbered ORDER BY c0, n{}",
-            self._catalog.name(layout.table),
-            SQL(", ").join([quoted(ORDER), *made]),
-            SQL(", ").join([quoted("n"), *given]),
-            self._catalog.numbers,
-            SQL(", ").join(SQL("%b::" + kind.declared + "[]") for kind in kinds),
-            SQL(", ").join(given),
-            SQL(" ON CONFLICT DO NOTHING" if on_conflict == "skip" else ""),
-        )
-
     def _select(self, layout: Layout, names: Sequence[str], ending: Composed) -> Composed:
         columns = [
             statement(pg_column(layout.schema.field(name).type).selected, quoted(made))
@@ -281,6 +270,26 @@ class PostgresDatabase:
                 return key  # type: ignore[no-any-return]
             known.add(key)
         return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
+
+
+@lru_cache(maxsize=256)
+def _insert(
+    schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...], on_conflict: OnConflict
+) -> bytes:
+    """Rows are numbered as they come, but inserted by key: two writers that meet would else wait for each other."""
+    given = [quoted(f"c{at}") for at in range(len(names))]
+    made = statement(
+        "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
+        " AS given ({})) AS numbered ORDER BY c0, n{}",
+        quoted(schema, table),
+        SQL(", ").join(map(quoted, (ORDER, *names))),
+        SQL(", ").join([quoted("n"), *given]),
+        Literal(quoted(schema, NUMBERS).as_string(None)),
+        SQL(", ").join(SQL("%b::" + kind + "[]") for kind in declared),
+        SQL(", ").join(given),
+        SQL(" ON CONFLICT DO NOTHING" if on_conflict == "skip" else ""),
+    )
+    return made.as_bytes(None)
 
 
 class _KeyThereError(Exception):
