@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+
 from orcapod_delta import DeltaDatabase
 
 _WRITER = """

@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import orcapod as op
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import orcapod as op
 from orcapod.errors import RecordSchemaError
 from orcapod.sources import DictSource
 from orcapod_delta import DeltaDatabase

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod_delta import DeltaDatabase

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import orcapod as op
 import pyarrow as pa
+
+import orcapod as op
 from orcapod.databases import open_database
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource

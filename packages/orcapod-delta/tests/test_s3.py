@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError
 from orcapod_delta import DeltaDatabase, DeltaTableSource

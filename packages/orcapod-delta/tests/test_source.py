@@ -6,12 +6,15 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import orcapod as op
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+
+import orcapod as op
 from orcapod.errors import InputValidationError
 from orcapod_delta import DeltaDatabase, DeltaTableSource
+
+_THEN = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -89,9 +92,7 @@ def test_records_of_a_store_come_as_they_went_in(tmp_path: Path) -> None:
     assert source.as_table().to_pylist() == rows.select(["key", "n"]).to_pylist()
 
 
-@pytest.mark.parametrize(
-    "version", [9, datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None), datetime(2020, 1, 1, tzinfo=UTC)]
-)
+@pytest.mark.parametrize("version", [9, _THEN.replace(tzinfo=None), _THEN])
 def test_a_version_that_is_not_there_is_named(table: Path, version: int | datetime) -> None:
     with pytest.raises(InputValidationError, match=r"subjects.*version"):
         DeltaTableSource(table, ["id"], version=version)

@@ -29,7 +29,7 @@ def shown(y: int) -> str:
 with PostgresDatabase(sys.argv[1]) as database:
     pipeline = op.Pipeline("together", database)
     with pipeline:
-        shown.pod(double.pod(DictSource([{"i": i, "x": i} for i in range(500)], ["i"], source_id="s"), label="double"),
+        shown.pod(double.pod(DictSource([{"i": i, "x": i} for i in range(100)], ["i"], source_id="s"), label="double"),
                   label="shown")
     print("ready", flush=True)
     sys.stdin.readline()
@@ -65,9 +65,9 @@ def test_all_finish_with_one_row_per_key(postgres_conninfo: str, number: int) ->
         for process in processes:
             process.kill()
             process.communicate()
-    assert answers == [(f"{sum(range(0, 1000, 2))}\n", "")] * number
+    assert answers == [(f"{sum(range(0, 200, 2))}\n", "")] * number
     with PostgresDatabase(postgres_conninfo) as database:
         sizes = {path: database.get_records(path).num_rows for path in database.list_paths()}
-    assert [rows for path, rows in sizes.items() if path[1] == "_result"] == [500, 500]
-    assert [rows for path, rows in sizes.items() if not path[1].startswith("_")] == [500, 500]
+    assert [rows for path, rows in sizes.items() if path[1] == "_result"] == [100, 100]
+    assert [rows for path, rows in sizes.items() if not path[1].startswith("_")] == [100, 100]
     assert sizes["together", "_runs"] == number

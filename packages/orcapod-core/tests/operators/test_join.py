@@ -276,3 +276,24 @@ def test_large_inputs_in_several_chunks_join_in_the_order_of_the_rows():
     )
     assert left.join(right).as_table(ALL_COLUMNS).equals(table)
     assert Schema({"k": int}) == left.join(right).output_schema()[0]
+
+
+def test_rows_that_nothing_can_match_any_more_are_let_go():
+    """What the other side can still match is kept; once it has ended, rows go through and nothing of them stays."""
+    count = 100_000
+    left, right = of([{"k": 0, "x": 1}], source_id="l"), of([{"k": 0, "y": 1}], source_id="r")
+    machine = left.join(right).producer.machine((left, right))
+
+    def kept(index, stream):
+        (row,) = stream.chunks()
+        before = pa.total_allocated_bytes()
+        rows = row.take(pa.array([0] * count, pa.int64()))
+        made = sum(chunk.num_rows for chunk in machine.push(index, rows))
+        del rows
+        return made, pa.total_allocated_bytes() - before
+
+    made, size = kept(1, right)
+    assert (made, size > 8 * count) == (0, True)
+    assert list(machine.close(0)) == []
+    made, size = kept(1, right)
+    assert (made, size < count) == (0, True)

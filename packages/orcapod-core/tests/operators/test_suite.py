@@ -183,7 +183,11 @@ class TestSemiJoinOfTwoKeys(OperatorSuite):
 
 
 class TestConcat(OperatorSuite):
-    columns = [({"k": int, "t": ANY}, {"x": ANY}), ({"k": int | None, "t": ANY}, {"x": ANY}), ({"t": ANY, "k": int}, {"x": ANY})]
+    columns = [
+        ({"k": int, "t": ANY}, {"x": ANY}),
+        ({"k": int | None, "t": ANY}, {"x": ANY}),
+        ({"t": ANY, "k": int}, {"x": ANY}),
+    ]
 
     def make_operator(self):
         return Concat()

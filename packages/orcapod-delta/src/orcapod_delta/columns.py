@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
+
 from orcapod.compute import pc
 from orcapod.types import decode, encode
 
@@ -85,7 +86,8 @@ def stored_column(type_: pa.DataType) -> StoredColumn:
         return StoredColumn(
             nested, lambda array: _cast(_compact(array), nested), lambda array: _cast(_compact(array), type_)
         )
-    encode(pa.nulls(0, type_))  # refuses what cannot be kept
+    kind: Any = type_
+    encode(pa.nulls(0, kind))  # refuses what cannot be kept
     return StoredColumn(pa.large_binary(), _payloads, lambda array: decode(array.cast(pa.large_binary()), type_))
 
 
@@ -100,7 +102,7 @@ def _flat(type_: Any) -> StoredColumn | None:
     if pa.types.is_decimal(type_) and type_.precision <= _MAX_DIGITS and 0 <= type_.scale <= type_.precision:
         return _by_cast(type_, pa.decimal128(type_.precision, type_.scale))
     if pa.types.is_null(type_):
-        text: Any = pa.large_string()
+        text = pa.large_string()
         return StoredColumn(text, lambda array: pa.nulls(len(array), text), lambda array: pa.nulls(len(array)))
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         stored = _UTC if pa.types.is_timestamp(type_) and type_.unit == "us" and type_.tz else _ticks(type_)

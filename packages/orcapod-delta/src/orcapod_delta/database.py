@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any, NoReturn, Self
 
 import pyarrow as pa
+
 from orcapod.compute import Expression
 from orcapod.databases import checked_ids, checked_path, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
-
 from orcapod_delta.housekeeping import KEPT, Housekeeping
 from orcapod_delta.places import Place
 from orcapod_delta.records import Records

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+
 from orcapod.databases import free_identifier
 from orcapod.errors import DatabaseError, RecordSchemaError, SchemaError
 from orcapod.protocols import Key
-
 from orcapod_delta.columns import StoredColumn, stored_column
 
 __all__ = ["ORDER", "Layout", "is_ours", "original_names", "restored"]
@@ -90,7 +90,7 @@ class Layout:
         for field, name in zip(self.schema, self.names, strict=True):
             stored = stored_column(field.type)
             chunks = [stored.to_store(chunk) for chunk in table.column(field.name).chunks]
-            columns.append(pa.chunked_array(chunks, stored.type))
+            columns.append(_chunked(chunks, stored.type))
             kept = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
             called = field.name.encode("utf-8", "surrogatepass")
             fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: kept}))
@@ -100,10 +100,10 @@ class Layout:
         """What was read as records with these columns."""
         columns: dict[str, Any] = {}
         for name, stored_name in zip(names, self.stored_names(names), strict=True):
-            type_: Any = self.schema.field(name).type
+            type_ = self.schema.field(name).type
             column, stored = table.column(stored_name), stored_column(type_)
             chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
-            columns[name] = pa.chunked_array(chunks, type_)
+            columns[name] = _chunked(chunks, type_)
         return pa.Table.from_arrays(list(columns.values()), schema=pa.schema([self.schema.field(n) for n in names]))
 
     @staticmethod
@@ -139,6 +139,10 @@ def restored(table: pa.Table) -> pa.Table:
         return table
     layout = Layout.of(table.schema, "")
     return layout.from_store(table.sort_by(ORDER), layout.schema.names)
+
+
+def _chunked(chunks: Sequence[pa.Array[Any]], type_: Any) -> Any:
+    return pa.chunked_array(chunks, type_)
 
 
 def _from_store(array: pa.Array[Any], stored: StoredColumn) -> list[pa.Array[Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 from deltalake.fs import DeltaStorageHandler
+
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
+
 from orcapod.compute import Expression, pc
 from orcapod.databases import (
     MemoryDatabase,
@@ -23,7 +24,6 @@ from orcapod.databases import (
 )
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
-
 from orcapod_delta.claims import Claim
 from orcapod_delta.housekeeping import Housekeeping
 from orcapod_delta.layout import Layout

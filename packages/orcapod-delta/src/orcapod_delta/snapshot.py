@@ -12,8 +12,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from orcapod.compute import pc
 
+from orcapod.compute import pc
 from orcapod_delta.layout import ORDER, Layout
 from orcapod_delta.places import Place
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.sources import Source
-
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
 from orcapod_delta.places import Place
 

@@ -14,9 +14,9 @@ import pyarrow.fs as pafs
 from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
+
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod.protocols import RecordPath
-
 from orcapod_delta.places import FORMAT_TABLE, Place, paths_below
 from orcapod_delta.records import Records
 

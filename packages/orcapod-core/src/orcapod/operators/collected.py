@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -53,17 +54,13 @@ def collected_schema(schema: StreamSchema, by: str, *, single: Iterable[str] = (
     kept = frozenset(single)
 
     def listed(columns: Schema) -> Schema:
-        return Schema(
-            {name: kind if name in kept else CollectedType(kind, by) for name, kind in columns.types.items()}
-        )
+        return Schema({name: kind if name in kept else CollectedType(kind, by) for name, kind in columns.types.items()})
 
-    return StreamSchema(
-        listed(schema.tags), listed(schema.packets), listed(schema.system_tags), listed(schema.sources)
-    )
+    return StreamSchema(listed(schema.tags), listed(schema.packets), listed(schema.system_tags), listed(schema.sources))
 
 
 def collected_rows(
-    chunk: Chunk, ends: pa.Array[pa.Int64Scalar], schema: StreamSchema, *, single: Mapping[str, pa.Array]
+    chunk: Chunk, ends: pa.Int64Array, schema: StreamSchema, *, single: Mapping[str, pa.Array[Any]]
 ) -> Chunk:
     """The rows of a chunk, consecutive ones as lists; nothing is copied.
 

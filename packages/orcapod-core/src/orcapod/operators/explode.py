@@ -67,9 +67,9 @@ class Explode(RowwiseOperator):
         parents = pc.list_parent_indices(chunk.column(self.columns[0]))
         taken = chunk.batch.select(repeated).take(parents)
         columns: dict[str, Any] = dict(zip(repeated, taken.columns, strict=True))
-        columns |= {name: chunk.column(name).flatten() for name in apart}
+        columns |= {name: pc.list_flatten(chunk.column(name)) for name in apart}
         fresh = _fresh_names([slot for slot, each in slots.values() if each], chunk.batch.schema.names)
-        columns |= {new: chunk.column(slot).flatten() for slot, new in fresh.items()}
+        columns |= {new: pc.list_flatten(chunk.column(slot)) for slot, new in fresh.items()}
         if self.index_tag is not None:
             columns[self.index_tag] = _numbers(chunk.column(self.columns[0]), parents)
         origins = {
@@ -126,9 +126,7 @@ def _followers(schema: StreamSchema, columns: Iterable[str]) -> set[str]:
 def _items(schema: Schema, columns: Iterable[str]) -> Schema:
     """The schema with the items of lists in place of the lists of these columns; of what is no list, itself."""
     apart = frozenset(columns)
-    return Schema(
-        {name: (item_of(kind) or kind) if name in apart else kind for name, kind in schema.types.items()}
-    )
+    return Schema({name: (item_of(kind) or kind) if name in apart else kind for name, kind in schema.types.items()})
 
 
 def _differing(before: Schema, after: Schema) -> set[str]:

@@ -88,13 +88,15 @@ class _GroupMachine(Machine):
 
 def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
     """For every row the number of its group, counted in the order in which they first appear."""
-    numbers: Any = None
-    for column in columns:
-        found = comparable(column).dictionary_encode(null_encoding="encode")
-        codes = found.indices.cast(pa.int64())
-        if numbers is None:
-            numbers = codes
-        else:
-            pairs = pc.add(pc.multiply(numbers, max(1, len(found.dictionary))), codes)
-            numbers = pairs.dictionary_encode().indices.cast(pa.int64())
+    numbers, *others = (_numbered(comparable(column)) for column in columns)
+    for other in others:
+        width = pc.add(pc.max(other), 1)
+        numbers = _numbered(pc.add(pc.multiply(numbers, width), other))
+    return numbers
+
+
+def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
+    """For every value its number among the different ones, in order of appearance; null is one of them."""
+    codes: Any = values.dictionary_encode(null_encoding="encode")
+    numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
     return numbers

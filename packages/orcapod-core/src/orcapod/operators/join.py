@@ -9,7 +9,6 @@ alone; rows are then taken by position, so provenance is moved like any other co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as kind

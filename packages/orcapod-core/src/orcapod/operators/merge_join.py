@@ -66,7 +66,8 @@ class _MergeMachine(JoinMachine):
             name: {index: f"__{index}:{name}" for index in found} for name, found in holders.items() if len(found) > 1
         }
         self._owned = [
-            {name: parts[index] for name, parts in self._parts.items() if index in parts} for index in range(len(inputs))
+            {name: parts[index] for name, parts in self._parts.items() if index in parts}
+            for index in range(len(inputs))
         ]
         super().__init__(inputs, schema, self._owned)
 

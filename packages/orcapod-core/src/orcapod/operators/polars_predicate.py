@@ -20,12 +20,49 @@ __all__ = ["PolarsPredicate"]
 
 _NODES = frozenset({"Alias", "BinaryExpr", "Cast", "Column", "Function", "Literal", "Ternary"})
 _BOOLEAN = frozenset(
-    "AllHorizontal AnyHorizontal IsBetween IsClose IsFinite IsIn IsInfinite IsNan IsNotNan IsNotNull IsNull Not".split()
+    [
+        "AllHorizontal",
+        "AnyHorizontal",
+        "IsBetween",
+        "IsClose",
+        "IsFinite",
+        "IsIn",
+        "IsInfinite",
+        "IsNan",
+        "IsNotNan",
+        "IsNotNull",
+        "IsNull",
+        "Not",
+    ]
 )
 _FUNCTIONS = frozenset(
-    "Abs BinaryExpr Bitwise CategoricalExpr Ceil Clip Coalesce Exp FillNull Floor ListExpr Log MaxHorizontal "
-    "MinHorizontal Negate Pow PowExpr Round RoundSF Sign StringExpr StructExpr SumHorizontal TemporalExpr "
-    "Trigonometry".split()
+    [
+        "Abs",
+        "BinaryExpr",
+        "Bitwise",
+        "CategoricalExpr",
+        "Ceil",
+        "Clip",
+        "Coalesce",
+        "Exp",
+        "FillNull",
+        "Floor",
+        "ListExpr",
+        "Log",
+        "MaxHorizontal",
+        "MinHorizontal",
+        "Negate",
+        "Pow",
+        "PowExpr",
+        "Round",
+        "RoundSF",
+        "Sign",
+        "StringExpr",
+        "StructExpr",
+        "SumHorizontal",
+        "TemporalExpr",
+        "Trigonometry",
+    ]
 )
 
 
@@ -69,7 +106,9 @@ class PolarsPredicate:
         except self._error as error:
             raise SchemaError(f"Filter: {self._expression} does not apply to {columns}: {error}") from None
         if not pa.types.is_boolean(found.type):
-            raise SchemaError(f"Filter: {self._expression} gives {found.type}, expected bool; compare it with something")
+            raise SchemaError(
+                f"Filter: {self._expression} gives {found.type}, expected bool; compare it with something"
+            )
 
     def mask(self, batch: pa.RecordBatch) -> pa.Array[Any]:
         """For every row, whether it is kept; null is not."""

@@ -9,6 +9,7 @@ put in order by value, row by row, and what else belongs to the inputs goes with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -91,24 +92,32 @@ class Positions:
             for last in range(len(group) - 1, 0, -1):
                 for here in range(last):
                     pair = [
-                        (list(self._names[index].values()), list(beside[index]) if beside else [])
+                        _Owned(list(self._names[index].values()), beside[index] if beside else [])
                         for index in (group[here], group[here + 1])
                     ]
                     batch = _exchanged(batch, *pair)
         return batch
 
 
-_Owned = tuple[list[str], list[str]]
-"""The columns of an input: its ids, and what goes with them."""
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """The columns of an input: its ids, and what goes with them."""
+
+    ids: Sequence[str]
+    beside: Sequence[str]
+
+    @property
+    def all(self) -> Sequence[str]:
+        return [*self.ids, *self.beside]
 
 
 def _exchanged(batch: pa.RecordBatch, first: _Owned, second: _Owned) -> pa.RecordBatch:
-    if not batch.num_rows or not any(first):
+    if not batch.num_rows or not first.all:
         return batch
-    one, other = _text(batch, first[0]), _text(batch, second[0])
+    one, other = _text(batch, first.ids), _text(batch, second.ids)
     wrong = pc.greater(one, other)
     equal = pc.equal(one, other)
-    if first[1] and pc.any(equal).as_py():
+    if first.beside and pc.any(equal).as_py():
         tied = batch.filter(equal)
         wrong = pc.replace_with_mask(wrong, equal, pc.greater(_bytes(tied, first), _bytes(tied, second)))
     if not pc.any(wrong).as_py():
@@ -117,7 +126,7 @@ def _exchanged(batch: pa.RecordBatch, first: _Owned, second: _Owned) -> pa.Recor
     others = pc.add(numbers, batch.num_rows)
     left, right = pc.if_else(wrong, others, numbers), pc.if_else(wrong, numbers, others)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    for mine, theirs in zip(sum(first, []), sum(second, []), strict=True):
+    for mine, theirs in zip(first.all, second.all, strict=True):
         both = pa.concat_arrays([columns[mine], columns[theirs]])
         columns[mine], columns[theirs] = both.take(left), both.take(right)
     return pa.RecordBatch.from_pydict(columns)
@@ -136,7 +145,7 @@ def _text(batch: pa.RecordBatch, ids: Sequence[str]) -> pa.Array[Any]:
 
 def _bytes(batch: pa.RecordBatch, owned: _Owned) -> pa.Array[Any]:
     """Bytes of all columns that are different wherever a value is."""
-    columns = [batch.column(name) for name in sum(owned, [])]
+    columns = [batch.column(name) for name in owned.all]
     parts = [part for column in columns for part in (pc.if_else(column.is_valid(), b"1", b"0"), encode(column))]
     joined: pa.Array[Any] = pc.binary_join_element_wise(*(part.cast(pa.large_binary()) for part in parts), _NOTHING)
     return joined

@@ -73,7 +73,7 @@ class Verbs:
         return self._apply(label, (), "MapPackets", names)
 
     def filter(self, predicate: Any = None, *, label: str | None = None, **constraints: Any) -> Stream:
-        """The rows for which an expression, of pyarrow or polars, and all else holds. See ``orcapod.operators.Filter``."""
+        """The rows for which an expression of pyarrow or polars holds. See ``orcapod.operators.Filter``."""
         return self._apply(label, (), "Filter", predicate, **constraints)
 
     def drop_nulls(self, columns: Sequence[str] | None = None, *, label: str | None = None) -> Stream:

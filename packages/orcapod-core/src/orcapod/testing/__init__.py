@@ -1,6 +1,7 @@
-"""Suites by which a third party proves a store or an executor: subclass one, and say how to make yours."""
+"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours."""
 
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
+from orcapod.testing.operator import OperatorSuite
 
-__all__ = ["DatabaseSuite", "ExecutorSuite"]
+__all__ = ["DatabaseSuite", "ExecutorSuite", "OperatorSuite"]

@@ -36,7 +36,7 @@ __all__ = ["ANY", "OperatorSuite"]
 ANY: Any = object()
 """In place of a column's type: whatever type the suite draws, one for all columns of that name."""
 
-_PROPERTY = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=20)
+_PROPERTY = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
 
 
 class OperatorSuite(ABC):
@@ -100,6 +100,8 @@ class OperatorSuite(ABC):
     @given(data=st.data())
     def test_the_order_of_inputs_means_nothing_to_a_symmetric_one(self, data: st.DataObject) -> None:
         """Neither to hashes nor to rows; to others it does."""
+        if self.make_operator().inputs == (1, 1):
+            pytest.skip("it has one input")
         made = self._made(data)
         operator, streams = made.producer, made.inputs
         others = data.draw(st.permutations(list(streams)))
@@ -126,10 +128,10 @@ class OperatorSuite(ABC):
         operator = self.make_operator()
         least, most = operator.inputs
         with pytest.raises(SchemaError, match="streams"):
-            operator(*[None] * (least - 1))  # type: ignore[list-item]
+            operator(*_strangers(least - 1))
         if most is not None:
             with pytest.raises(SchemaError, match="streams"):
-                operator(*[None] * (most + 1))  # type: ignore[list-item]
+                operator(*_strangers(most + 1))
 
     # Values and where they come from
 
@@ -170,9 +172,7 @@ class OperatorSuite(ABC):
         shared = {name for i, names in enumerate(tags) for other in tags[i + 1 :] for name in names & other}
         table = made.as_table()
         assert all(table.column(name).null_count == 0 for name in shared)
-        present = [
-            stream.drop_nulls([name for name in stream.schema.tags if name in shared]) for stream in made.inputs
-        ]
+        present = [stream.drop_nulls([name for name in stream.schema.tags if name in shared]) for stream in made.inputs]
         assert _rows_named(self._applied(present)) == _rows_named(made)
 
     # How streams are drawn
@@ -196,6 +196,10 @@ class OperatorSuite(ABC):
 
     def _made(self, data: st.DataObject, *, most: int = 6) -> OperatorStream:
         return self._applied(self.prepared(self._sources(data, most=most)))
+
+
+def _strangers(count: int) -> list[Any]:
+    return [None] * count
 
 
 def _predicted(stream: Stream) -> Schema:

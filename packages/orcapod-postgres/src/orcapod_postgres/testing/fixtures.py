@@ -1,6 +1,6 @@
 """Fixtures for tests that need a server.
 
-A ``conftest.py`` asks for them: ``pytest_plugins = ["orcapod_postgres.testing.fixtures"]``.
+A ``conftest.py`` imports them: ``from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_place``.
 """
 
 from __future__ import annotations
