@@ -206,6 +206,19 @@ def test_a_type_that_nothing_stands_for_is_refused_with_what_to_do(arrow):
             conform(found, registry.resolve(int | None))
 
 
+def test_what_arrow_cannot_cast_is_refused_by_our_own_error():
+    texts = pa.struct([("a", pa.dictionary(pa.int16(), pa.string()))])
+    found = pa.array([[None]], pa.list_(texts))  # a null over a dictionary of no values
+    with pytest.raises(SchemaError, match="cast the column before"):
+        conform(found, type_of_column(found))
+
+
+def test_a_column_without_rows_conforms():
+    for annotation in (list[dict[str, bool]], dict[str, list[int]], tuple[int, str]):
+        logical = registry.resolve(annotation)
+        assert len(conform(pa.chunked_array([], logical.arrow), logical)) == 0
+
+
 def test_two_members_of_one_name_are_no_record():
     twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"])
     with pytest.raises(SchemaError, match="two members called 'a'"):

@@ -40,6 +40,8 @@ def main(descriptor: int, parent: int) -> None:
                     function = _Loaded(content)
                 case "batch":
                     for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
+                        if not wanted:
+                            capture.pause()
                         connection.send_bytes(_packed(_made(function, key, kwargs, capture if wanted else None)))
     except EOFError:
         return
@@ -120,28 +122,51 @@ class Capture:
     """Takes what is written to the descriptors 1 and 2, and what is logged, while calls are made."""
 
     def __init__(self) -> None:
+        self._originals = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
         self._files: dict[int, int] = {}
-        self._records: list[str] = []
+        self._handler = _Handler()
+        self._level = logging.WARNING
+        self._is_active = False
 
     def begin(self) -> None:
-        if not self._files:
-            self._install()
+        """Take what is written from now on."""
+        if not self._is_active:
+            self._point(self._files or self._made())
+            root = logging.getLogger()
+            self._level = root.level
+            root.setLevel(logging.INFO)
+            root.addHandler(self._handler)
+            self._is_active = True
 
     def end(self) -> dict[str, Any]:
+        """What was written. More may be taken right after, so nothing is put back yet."""
         sys.stdout.flush()
         sys.stderr.flush()
-        logs = "".join(f"{line}\n" for line in self._records)
-        self._records.clear()
+        logs = "".join(f"{line}\n" for line in self._handler.lines)
+        self._handler.lines.clear()
         return {"stdout": self._read(1), "stderr": self._read(2), "python_logs": logs}
 
-    def _install(self) -> None:
+    def pause(self) -> None:
+        """Let everything go where it went before."""
+        if self._is_active:
+            self._point(self._originals)
+            root = logging.getLogger()
+            root.setLevel(self._level)
+            root.removeHandler(self._handler)
+            self._is_active = False
+
+    def _made(self) -> dict[int, int]:
         for descriptor in (1, 2):
-            with tempfile.TemporaryFile() as file:
-                self._files[descriptor] = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDWR | os.O_APPEND)
-            os.dup2(self._files[descriptor], descriptor)
-        root = logging.getLogger()
-        root.setLevel(logging.INFO)
-        root.addHandler(_Handler(self._records))
+            made, path = tempfile.mkstemp()
+            self._files[descriptor] = os.open(path, os.O_RDWR | os.O_APPEND)
+            os.close(made)
+            os.unlink(path)  # noqa: PTH108  # a worker loads as little as it can
+        return self._files
+
+    @staticmethod
+    def _point(files: dict[int, int]) -> None:
+        for descriptor, file in files.items():
+            os.dup2(file, descriptor)
 
     def _read(self, descriptor: int) -> str:
         file = self._files[descriptor]
@@ -154,13 +179,13 @@ class Capture:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
-        self._lines = lines
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
+        self.lines.append(self.format(record))
 
 
 if __name__ == "__main__":

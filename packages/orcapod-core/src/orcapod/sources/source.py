@@ -13,6 +13,8 @@ from orcapod.compute import counted, pc
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
+from orcapod.protocols import Database
+from orcapod.sources.cached import CachedSource
 from orcapod.streams import Stream
 from orcapod.types import STR, LogicalType, Schema, conform, registry, type_of_column
 
@@ -61,7 +63,7 @@ class Source(Stream):
         self._table = pa.table(
             {name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()}
         )
-        self._record_id_column = record_id_column
+        self.record_id_column = record_id_column
         if record_id_column is not None:
             self._check_record_ids(self._table.column(record_id_column), record_id_column)
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
@@ -93,8 +95,12 @@ class Source(Stream):
             columns[self._record_tag] = records
             yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
 
+    def cached(self, database: Database) -> CachedSource:
+        """The cumulative record of this source in a database: every row that it ever gave."""
+        return CachedSource(self, database, source_id=self.source_id, is_named=self.record_id_column is not None)
+
     def content_hash(self) -> ContentHash:
-        parts = (self.source_id, self.schema.structure, self._record_id_column, self._data_digest)
+        parts = (self.source_id, self.schema.structure, self.record_id_column, self._data_digest)
         return hash_structure(("content", "source", parts))
 
     def pipeline_hash(self) -> ContentHash:
@@ -115,15 +121,15 @@ class Source(Stream):
         return digest.digest()
 
     def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
-        if self._record_id_column is None:
+        if self.record_id_column is None:
             prefix, names = "row_", counted(start, length).cast(pa.large_string())
         else:
-            prefix, names = f"{self._record_id_column}=", self._as_text(columns[self._record_id_column])
+            prefix, names = f"{self.record_id_column}=", self._as_text(columns[self.record_id_column])
         ids: pa.Array[Any] = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_string()), names, _NOTHING)
         return ids
 
     def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
-        name = self._record_id_column or ""
+        name = self.record_id_column or ""
         kind = (self.schema.tags | self.schema.packets).types[name]
         return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
 

@@ -175,8 +175,6 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
 
     try:
         return column.cast(logical.arrow)
-    except pa.ArrowNotImplementedError as error:
-        raise SchemaError(f"expected a column of {logical.name}, found Arrow type {column.type}: {error}") from None
     except pa.ArrowInvalid as error:
         row = _first_row(column, fails)
         if row == len(column):
@@ -184,10 +182,17 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
         raise ValueTypeError(
             f"row {row}: expected {logical.name}, found a value without exact conversion: {error}"
         ) from None
+    except pa.ArrowException as error:  # there are columns that Arrow itself cannot cast
+        raise SchemaError(
+            f"expected a column of {logical.name}, found Arrow type {column.type}, which Arrow cannot cast: {error}; "
+            "cast the column before"
+        ) from None
 
 
 def _fault(column: Any, logical: LogicalType) -> str | None:
     """What is wrong with a column of the right Arrow type: nulls and points in time that its type does not have."""
+    if not len(column):
+        return None  # and some versions of Arrow end the process when asked for the items of no list of maps
     inner = logical
     if isinstance(logical, OptionalType):
         inner = logical.inner
