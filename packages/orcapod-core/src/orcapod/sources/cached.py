@@ -57,7 +57,9 @@ class CachedSource(Stream):
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, part.num_rows)
             columns[record_tag] = records
-            maker: Any = pc.binary_join_element_wise(columns[source_tag], records, SEPARATOR)
+            maker: Any = pc.binary_join_element_wise(
+                columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
+            )
             yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
 
     def content_hash(self) -> ContentHash:

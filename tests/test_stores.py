@@ -1,0 +1,102 @@
+"""Promise 12: every store runs every pipeline, and all give equal tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
+from orcapod.sources import DictSource
+from orcapod_delta import DeltaDatabase
+from orcapod_postgres import PostgresDatabase
+
+STORES = ["memory", "sqlite", "delta", pytest.param("postgres", marks=pytest.mark.postgres)]
+ROWS = [
+    {
+        "i": i,
+        "x": i % 7,
+        "name": None if i % 3 == 0 else f"ñ\x00{i}",
+        "nested": [{"a": [i, i + 1]}, {}],
+        "ratio": [float("nan"), -0.0, float("inf"), 0.1][i % 4],
+        "seen": datetime(2026, 1, 1 + i % 28, tzinfo=UTC),
+    }
+    for i in range(50)
+]
+TYPES = {"nested": list[dict[str, list[int]]], "name": str | None}
+REFERENCE = [{"i": i, "day": date(2026, 1, 1 + i % 28), "flag": i % 2 == 0} for i in range(0, 50, 2)]
+
+
+@op.function_pod(output_keys=["total", "text", "back"])
+def digest(
+    x: int, name: str | None, nested: list[dict[str, list[int]]], ratio: float
+) -> tuple[int, str | None, dict[str, tuple[float, bytes]]]:
+    if x == 5:
+        raise ValueError("five is not wanted")
+    print(f"x is {x}")
+    return sum(nested[0]["a"]), name, {"r": (ratio, bytes([x, 0]))}
+
+
+@op.function_pod(output_keys="late")
+async def late(total: int, day: date, flag: bool) -> bool | None:
+    return None if flag else total > day.day
+
+
+def run(database: Any, orchestrator: Any) -> tuple[Any, ...]:
+    """What a first and a second run leave behind, in an order of its own."""
+    counts = []
+    for _ in range(2):
+        pipeline = op.Pipeline("everywhere", database)
+        with pipeline:
+            rows = DictSource(ROWS, ["i"], source_id="rows", data_schema=TYPES)
+            made = digest.pod(rows.cached(database))
+            late.pod(made, DictSource(REFERENCE, ["i"], source_id="reference"))
+        logs, statuses = LoggingObserver(pipeline.log_database), StatusObserver(pipeline.log_database)
+        result = pipeline.run(orchestrator, observer=CompositeObserver(logs, statuses))
+        counts.append([result.counts(label) for label in ("digest", "late")])
+    tables = [
+        sorted(map(repr, pipeline[label].as_table(columns={"system_tags": True, "source": True}).to_pylist()))
+        for label in ("digest", "late")
+    ]
+    said = sorted((row["i"], row["__stdout"], row["__success"]) for row in logs.get_logs().to_pylist())
+    told = [(row["i"], row["__state"]) for row in statuses.get_status().to_pylist()]
+    states = sorted(each for each in told if each[1] != "RUNNING")  # written when a flush finds it running
+    return counts, tables, said, states
+
+
+@pytest.fixture
+def opened(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], AbstractContextManager[Any]]:
+    def opened(store: str) -> AbstractContextManager[Any]:
+        match store:
+            case "memory":
+                return MemoryDatabase()
+            case "sqlite":
+                return SQLiteDatabase(tmp_path / "store.db")
+            case "delta":
+                return DeltaDatabase(tmp_path / "delta")
+            case _:
+                return PostgresDatabase(request.getfixturevalue("postgres_conninfo"))
+
+    return opened
+
+
+@pytest.mark.parametrize("orchestrator", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
+@pytest.mark.parametrize("store", STORES)
+def test_every_store_gives_what_memory_gives(
+    opened: Callable[[str], AbstractContextManager[Any]], store: str, orchestrator: Any
+) -> None:
+    expected = run(MemoryDatabase(), SyncPipelineOrchestrator())
+    with opened(store) as database:
+        found = run(database, orchestrator)
+    for mine, others in zip(found, expected, strict=True):
+        assert mine == others
+    failed = sum(row["x"] == 5 for row in ROWS)
+    assert expected[0][0][0] == {"computed": 50 - failed, "cached": 0, "failed": failed}
+    assert expected[0][1][0] == {"computed": 0, "cached": 50 - failed, "failed": failed}
