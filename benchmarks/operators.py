@@ -97,7 +97,7 @@ def cases(rows: int) -> Iterator[Case]:
 
 def with_polars(rows: int, table: pa.Table, stream: Stream) -> Iterator[Case]:
     """The same beside polars."""
-    import polars as pl
+    import polars as pl  # noqa: PLC0415  # the other operators can be measured without it
 
     frame: Any = pl.from_arrow(table)
     wanted = pl.col("x") > rows / 4

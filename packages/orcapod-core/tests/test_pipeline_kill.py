@@ -155,7 +155,7 @@ def assert_nothing_lost(before: dict[str, list[tuple[Any, ...]]], after: dict[st
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_any_moment_the_next_run_goes_on(seed: int, lab: Lab, tmp_path: Path) -> None:
     """Several processes die at random moments; then one runs to its end."""
-    print(f"seed {seed}")  # noqa: T201  # shown when it fails
+    print(f"seed {seed}")  # shown when it fails
     chance = random.Random(seed)
     (tmp_path / "calm").mkdir()
     undisturbed, _ = Lab(tmp_path / "calm").finish("run")

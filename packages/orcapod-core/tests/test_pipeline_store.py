@@ -23,7 +23,7 @@ from orcapod.sources import DictSource
 
 @op.function_pod(["total", "name"])
 def summarize(x: int, values: list[float]) -> tuple[float, str]:
-    print(f"row {x}")  # noqa: T201  # to be captured
+    print(f"row {x}")  # to be captured
     if x == 3:
         raise ValueError("three")
     return sum(values), f"n{x}"

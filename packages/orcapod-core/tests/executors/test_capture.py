@@ -1,6 +1,6 @@
 """What is captured, what is not, and that everything is put back."""
 
-# ruff: noqa: T201  # printing is what is tested
+# printing is what is tested
 
 import asyncio
 import contextvars

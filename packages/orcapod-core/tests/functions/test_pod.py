@@ -368,7 +368,7 @@ class Recorder:
 def test_a_logger_without_an_executor_warns_and_one_with_it_captures() -> None:
     @op.function_pod("y")
     def f(x: int) -> int:
-        print("hello")  # noqa: T201  # to be captured
+        print("hello")  # to be captured
         return x
 
     tag, packet = next(iter(rows(1).iter_packets()))

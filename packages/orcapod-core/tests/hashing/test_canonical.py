@@ -94,6 +94,13 @@ def test_different_things_have_different_bytes():
     assert len(set(encoded)) == len(encoded)
 
 
+def test_no_text_passes_for_several():
+    """A text that holds the bytes by which another one would begin."""
+    head = canonical_bytes("")[:9].decode()
+    assert hash_structure(["a" + head + "b", "c"]) != hash_structure(["a", "b" + head + "c"])
+    assert hash_structure({"a" + head: "b"}) != hash_structure({"a": head + "b"})
+
+
 @given(STRUCTURES, STRUCTURES)
 def test_no_structure_is_the_beginning_of_another(one, other):
     first, second = canonical_bytes(one), canonical_bytes(other)

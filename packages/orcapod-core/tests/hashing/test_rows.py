@@ -91,6 +91,12 @@ def test_what_looks_alike_is_kept_apart():
     assert len(set(hashes)) == len(pairs)
 
 
+def test_a_null_does_not_let_a_value_pass_for_that_of_its_neighbour():
+    schema = Schema({"a": int | None, "b": int | None, "c": str | None})
+    given_rows = [{"a": None, "b": 1, "c": ""}, {"a": 1, "b": None, "c": ""}, {"a": 1, "b": None, "c": None}]
+    assert len(set(hash_rows(batch_of(given_rows, schema), schema))) == 3
+
+
 def test_all_nans_are_one():
     schema = Schema({"x": float})
     bits = pa.array([0x7FF8000000000000, 0x7FF8000000000001, -1, 0x7FF0000000000001], pa.int64())
