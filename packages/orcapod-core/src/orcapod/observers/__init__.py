@@ -2,7 +2,7 @@
 
 from orcapod.observers.composite import CompositeObserver
 from orcapod.observers.logging import LoggingObserver
-from orcapod.observers.noop import NoOpObserver
 from orcapod.observers.status import StatusObserver
+from orcapod.protocols import NoOpObserver
 
 __all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "StatusObserver"]

@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Packet, Tag
 from orcapod.observers.journal import Journal, Place
-from orcapod.observers.noop import NoOpObserver
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, NoOpObserver, RecordPath
 
 __all__ = ["StatusObserver"]
 
