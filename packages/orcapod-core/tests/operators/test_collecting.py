@@ -128,6 +128,26 @@ def test_a_merge_of_groups_is_exploded_into_groups():
     assert ids in ([[str, str, list, list]] * 3, [[list, list, str, str]] * 3)
 
 
+def test_collections_of_streams_alike_are_not_one():
+    """The ids that are taken apart are those of the rows whose values are."""
+    one = rows((1, 1), (1, 2), (1, 3), source_id="one", k=int, x=int).group_by("k")
+    other = rows((1, 8), (1, 9), source_id="other", k=int, x=int).group_by("k")
+    apart = one.join(other.drop_packet_columns("x")).explode("x")
+    assert [packet.source_info()["x"] for _, packet in apart.iter_packets()] == [f"one::row_{i}::x" for i in range(3)]
+    for i, (tag, _) in enumerate(apart.iter_packets()):
+        ids = list(tag.system_tags().values())
+        assert sorted(ids, key=str) == [["other", "other"], ["row_0", "row_1"], "one", f"row_{i}"]
+
+
+def test_members_are_counted_from_0():
+    stream = rows((1, ["a", "b"]), (2, []), (3, ["c"]), k=int, x=list[str])
+    assert stream.explode("x", index_tag="i").as_table().to_pylist() == [
+        {"k": 1, "i": 0, "x": "a"},
+        {"k": 1, "i": 1, "x": "b"},
+        {"k": 3, "i": 0, "x": "c"},
+    ]
+
+
 def test_lists_of_one_row_have_one_length():
     stream = rows((1, [1], [2]), (2, None, []), (3, [1, 2], [3]), k=int, x=list[int] | None, y=list[int])
     assert stream.filter(k=1).explode(["x", "y"]).as_table().to_pylist() == [{"k": 1, "x": 1, "y": 2}]

@@ -116,6 +116,8 @@ class TestIdentityOfFilters:
         lambda: {"predicate": pc.field("x") / 2 > 0},
         lambda: {"predicate": pc.field("k") / 2 > 0},
         lambda: {"predicate": pc.field("k") / 2.0 > 0},
+        lambda: {"predicate": (pc.field("k") + 0) / 2 > 0},
+        lambda: {"predicate": (pc.field("k") + 0.0) / 2 > 0},
         lambda: {"predicate": pc.field("s") == "1"},
         lambda: {"predicate": pc.field("s") == "..."},
         lambda: {"predicate": pc.field("s").isin(["a"])},

@@ -15,7 +15,7 @@ from itertools import count
 from orcapod.datagrams import Chunk
 from orcapod.functions.claims import Claims, Kept, Turn
 from orcapod.functions.intake import Intake, Signal
-from orcapod.functions.step import Attempt, Keeping, Step, backoff
+from orcapod.functions.step import Attempt, Keeping, Pace, Step, backoff
 from orcapod.functions.work import Work
 from orcapod.protocols import Call, CallSession, Outcome
 
@@ -23,7 +23,6 @@ __all__ = ["Crew"]
 
 _BATCH_SECONDS = 0.05
 _LARGEST_BATCH = 1000
-_HAND_ON_SECONDS = 0.05
 
 
 class Crew:
@@ -63,11 +62,11 @@ class Crew:
 
     def _events(self) -> Iterator[Chunk]:
         is_open = True
-        given = time.monotonic()
+        pace = Pace()
         while is_open or self._works:
             self._submit()
             hungry = is_open and len(self._queue) < self._batch() * self._session.concurrency
-            match self._intake.take(hungry=hungry, timeout=self._patience(given)):
+            match self._intake.take(hungry=hungry, timeout=self._patience(pace)):
                 case Outcome() as outcome:
                     self._conclude(outcome)
                 case Kept(work, result):
@@ -79,9 +78,8 @@ class Crew:
                 case (_, Chunk() as chunk):
                     for work in self._step.works([chunk]):
                         self._accept(work)
-            if time.monotonic() - given > _HAND_ON_SECONDS or not self._flying:
-                yield from self._settled()
-                given = time.monotonic()
+            if pace.is_due() or not self._flying:
+                yield from pace.timed(self._settled())
 
     def _accept(self, work: Work) -> None:
         # Claimed first and looked up then, so that nothing can be computed by another in between.
@@ -133,9 +131,9 @@ class Crew:
         else:
             self._step.succeed(attempt, stored, outcome.seconds)
 
-    def _patience(self, given: float) -> float | None:
+    def _patience(self, pace: Pace) -> float | None:
         """How long nothing may happen before something has to be done."""
-        waits = [_HAND_ON_SECONDS - (time.monotonic() - given)] if self._flying else []
+        waits = [pace.due - time.monotonic()] if self._flying else []
         if self._pausing:
             waits.append(self._pausing[0][0] - time.monotonic())
         return max(0.0, min(waits)) if waits else None

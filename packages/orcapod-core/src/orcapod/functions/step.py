@@ -24,7 +24,7 @@ from orcapod.protocols import (
     RecordPath,
 )
 
-__all__ = ["Attempt", "FirstFailure", "Keeping", "PacketError", "Step", "backoff"]
+__all__ = ["Attempt", "FirstFailure", "Keeping", "Pace", "PacketError", "Step", "backoff"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
@@ -64,6 +64,24 @@ class PacketError:
         tag = ", ".join(f"{name}={value!r}" for name, value in self.tag.items())
         last = traceback.format_exception_only(self.exception)[-1].strip()
         return f"{self.node_label}({tag}): {last}"
+
+
+class Pace:
+    """When to hand on what is finished: soon, but not so often that handing on takes most of the time."""
+
+    def __init__(self) -> None:
+        self.due = time.monotonic() + _HAND_ON_SECONDS
+
+    def is_due(self) -> bool:
+        return time.monotonic() > self.due
+
+    def timed(self, handing_on: Iterable[Chunk]) -> list[Chunk]:
+        """What is handed on; the longer it takes to make, the later comes the next."""
+        started = time.monotonic()
+        chunks = list(handing_on)
+        now = time.monotonic()
+        self.due = now + max(_HAND_ON_SECONDS, 4 * (now - started))
+        return chunks
 
 
 class FirstFailure(BaseException):
@@ -185,15 +203,14 @@ class Step:
         return False
 
     def _computed(self, work: Work) -> Iterator[Chunk]:
-        last = time.monotonic()
+        pace = Pace()
         missing = work.missing()
         for row, kwargs in zip(missing, work.arguments(missing) if missing else (), strict=True):
             if work.has(row):
                 continue  # the same packet stood further up in this chunk
             self._compute(Attempt(work, row), kwargs)
-            if (now := time.monotonic()) - last > _HAND_ON_SECONDS:
-                yield from work.settled(in_order=True)
-                last = now
+            if pace.is_due():
+                yield from pace.timed(work.settled(in_order=True))
         yield from work.settled(in_order=True)
 
     def _compute(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:

@@ -101,8 +101,7 @@ class Work:
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """The arguments of the calls for these rows: fresh values at every call."""
-        part = self.chunk if len(rows) == len(self._ids) else self.chunk.take(rows)
-        return self._task.function.arguments(part)
+        return self._task.function.arguments(self._part(rows))
 
     def has(self, row: int) -> bool:
         """Whether there is a result for a row."""
@@ -160,12 +159,7 @@ class Work:
         rows, self._open = self._ready(in_order=in_order)
         if not rows:
             return
-        whole = len(rows) == self.chunk.num_rows
-        self._task.entries.add(
-            self.chunk if whole else self.chunk.take(rows),
-            self._ids if whole else [self._ids[row] for row in rows],
-            fresh=not self._cached,
-        )
+        self._task.entries.add(self._part(rows), [self._ids[row] for row in rows], fresh=not self._cached)
         made = self.results(rows)
         self._tell_cached(rows, made)
         yield made
@@ -193,10 +187,17 @@ class Work:
         """The results of rows that have one."""
         table = pa.concat_tables(self._kept)
         places = [self._place[self._ids[row]] for row in rows]
-        inputs = self.chunk if len(rows) == self.chunk.num_rows else self.chunk.take(rows)
-        if places != list(range(table.num_rows)):
+        first, count = places[0], len(places)
+        if places == list(range(first, first + count)):
+            table = table.slice(first, count)
+        else:
             table = table.take(pa.array(places, pa.int64()))
-        return self._given(inputs, table.combine_chunks(), [self._ids[row] for row in rows])
+        return self._given(self._part(rows), table.combine_chunks(), [self._ids[row] for row in rows])
+
+    def _part(self, rows: Sequence[int]) -> Chunk:
+        """These rows, which are in order; without a copy where none is between them."""
+        first, count = rows[0], len(rows)
+        return self.chunk.slice(first, count) if rows[-1] - first + 1 == count else self.chunk.take(rows)
 
     def one(self, row: int, result: Result) -> Chunk:
         """The result of one row, before it was kept."""
