@@ -164,7 +164,7 @@ class _DressedReader(Reader):
         self.run = plain.run  # type: ignore[method-assign]
 
     def read(self, blob: bytes, at: int) -> int:
-        raise NotImplementedError
+        return self._plain.read(blob, at)
 
     def finish(self) -> pa.Array[Any]:
         return dressed(self._plain.finish(), self._type)
