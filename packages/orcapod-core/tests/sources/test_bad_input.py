@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
+from orcapod.databases import MemoryDatabase
 from orcapod.errors import InputValidationError, OrcapodError
-from orcapod.sources import ArrowTableSource, DictSource
+from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, KeptSource, ListSource
 
 ROWS = [{"id": 1, "x": 0.5}, {"id": 2, "x": 1.5}]
 TABLE = pa.table({"id": [1, 2], "x": [0.5, 1.5]})
@@ -178,3 +181,121 @@ def test_the_error_is_one_of_ours_and_a_value_error():
         DictSource([], ["id"])
     assert isinstance(caught.value, OrcapodError)
     assert str(caught.value).startswith("DictSource: ")
+
+
+LISTS = {
+    "a tag function that gives no dict": ([1], lambda x, i: x, {}, ["element 0", "1", "int", "expected a dict"]),
+    "a tag called as the elements": ([1], lambda x, i: {"x": 1}, {}, ["element 0", "'x'", "rename"]),
+    "other tags for another element": (
+        [1, 2],
+        lambda x, i: {"k": 1} if i else {"j": 1},
+        {},
+        ["row 1 differs from row 0", "missing ['j']", "extra ['k']"],
+    ),
+    "no element, no schema": ([], None, {}, ["no element", "'x'", "data_schema"]),
+    "elements of several types": ([1, "a"], None, {}, ["column 'x'", "int, str", "row 1"]),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_bad_lists(case):
+    elements, tag_function, arguments, words = LISTS[case]
+    with pytest.raises(InputValidationError) as caught:
+        ListSource("x", elements, tag_function, source_id="lab", **arguments)
+    assert all(word in str(caught.value) for word in ["ListSource 'lab'", *words]), str(caught.value)
+
+
+FRAME = pd.DataFrame({"id": [1, 2], "x": [0.5, 1.5]})
+FRAMES = {
+    "no frame": ([{"id": 1}], ["builtins.list", "expected a DataFrame", "DictSource"]),
+    "a lazy frame": (pl.LazyFrame({"id": [1]}), ["LazyFrame", ".collect()"]),
+    "one column of pandas": (FRAME["id"], ["Series", "expected a DataFrame"]),
+    "a name that is no str": (FRAME.rename(columns={"x": 5}), ["5", "expected strings", "rename"]),
+    "an index without a name": (FRAME[FRAME["x"] > 1], ["index without a name", "rename_axis", "reset_index"]),
+    "a column twice": (pd.concat([FRAME, FRAME["x"]], axis=1), ["column 'x'", "twice", "rename"]),
+    "an index called like a column": (FRAME.set_index("id", drop=False), ["column 'id'", "twice", "rename"]),
+    "values of several types": (
+        pd.DataFrame({"id": [1, 2], "x": pd.Series([1, "a"], dtype=object)}),
+        ["column 'x'", "'a'", "convert its values to one type"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_bad_frames(case):
+    frame, words = FRAMES[case]
+    with pytest.raises(InputValidationError) as caught:
+        DataFrameSource(frame, ["id"], source_id="lab")
+    assert all(word in str(caught.value) for word in ["DataFrameSource 'lab'", *words]), str(caught.value)
+
+
+FILES = {
+    "no file": (None, {}, ["found nothing there", "check the path"]),
+    "an empty file": (b"", {}, ["cannot be read", "Empty CSV"]),
+    "names alone, no schema": (b"id,x\n", {}, ["no rows", "column 'id'", "data_schema"]),
+    "a line of too many fields": (b"id,x\n1,2\n1,2,3\n", {}, ["cannot be read", "#3", "Expected 2 columns, got 3"]),
+    "bytes that are no text": (b"id,x\n1,Z\xfcrich\n", {}, ["column 'x'", "utf-8", "encoding"]),
+    "an encoding that there is not": (b"id,x\n1,2\n", {"encoding": "latin-99"}, ["cannot be read", "latin-99"]),
+    "two characters between fields": (b"id,x\n1,2\n", {"delimiter": "::"}, ["cannot be read"]),
+    "a column twice": (b"id,id\n1,2\n", {}, ["column 'id'", "twice", "rename"]),
+    "a value of another type than declared": (
+        b"id,x\n1,2\n2,a\n",
+        {"data_schema": {"x": int}},
+        ["cannot be read", "column #1", "'a'", "int64"],
+    ),
+    "a type that no field can have": (b"id,x\n1,2\n", {"data_schema": {"x": list[int]}}, ["cannot be read", "list"]),
+    "a declared column that is not there": (
+        b"id,x\n1,2\n",
+        {"data_schema": {"y": int}},
+        ["data_schema declares 'y'", "found columns ['id', 'x']"],
+    ),
+    "whole numbers beyond 64 bits": (
+        b"id,x\n1,0.5\n2,12345678901234567890\n",
+        {},
+        ["column 'x'", "64 bits", "declare it as str"],
+    ),
+    "a tag that is not there": (b"a,x\n1,2\n", {}, ["tag column 'id'", "found columns ['a', 'x']"]),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_bad_files(case, tmp_path):
+    content, arguments, words = FILES[case]
+    path = tmp_path / "lab.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputValidationError) as caught:
+        CSVSource(path, ["id"], **arguments)
+    assert all(word in str(caught.value) for word in ["CSVSource", "lab.csv", *words]), str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(InputValidationError, match=r"found a folder there, expected a CSV file; check the path"):
+        CSVSource(tmp_path, ["id"])
+
+
+def test_sources_that_were_never_kept():
+    database = MemoryDatabase()
+    list(DictSource(ROWS, ["id"], source_id="here").cached(database).chunks())
+    with pytest.raises(InputValidationError, match=r"nothing is kept of a source called 'gone'; found \['here'\]"):
+        KeptSource.open(database, "gone")
+
+
+def test_a_source_that_was_kept_under_several_schemas():
+    database = MemoryDatabase()
+    for row in ({"id": 1, "x": 1}, {"id": 1, "y": 1}):
+        list(DictSource([row], ["id"], source_id="s").cached(database).chunks())
+    with pytest.raises(
+        InputValidationError, match=r"rows of 's' under several schemas, expected one; read their tables"
+    ):
+        KeptSource.open(database, "s")
+
+
+def test_a_kept_type_that_arrow_alone_cannot_tell():
+    database = MemoryDatabase()
+    schema = {"id": int, "x": list[int | None]}
+    list(DictSource([{"id": 1, "x": [1]}], ["id"], source_id="s", data_schema=schema).cached(database).chunks())
+    with pytest.raises(InputValidationError, match=r"'x' of source 's' is kept as list\[int \| None\], .* declare it"):
+        KeptSource.open(database, "s")
+    opened = KeptSource.open(database, "s", data_schema={"x": list[int | None]})
+    assert opened.as_table().to_pylist() == [{"id": 1, "x": [1]}]

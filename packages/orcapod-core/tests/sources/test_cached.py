@@ -7,7 +7,8 @@ from typing import Any
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.sources import DictSource
+from orcapod.sources import DictSource, KeptSource
+from orcapod.testing.strategies import ALL_COLUMNS
 
 
 def source(*values: int, **options: Any) -> DictSource:
@@ -59,3 +60,42 @@ def test_its_content_hash_is_that_of_its_rows_in_any_order_and_its_pipeline_hash
     one, other = source(1, 2).cached(MemoryDatabase()), source(2, 1).cached(MemoryDatabase())
     assert one.content_hash() == other.content_hash() != source(1).cached(MemoryDatabase()).content_hash()
     assert one.pipeline_hash() == source(1).pipeline_hash()
+
+
+def test_what_is_kept_is_served_when_the_source_is_gone(tmp_path: Path) -> None:
+    with SQLiteDatabase(tmp_path / "s.db") as database:
+        before = source(1, 2).cached(database)
+        rows, hashes = before.as_table(ALL_COLUMNS), (before.content_hash(), before.pipeline_hash())
+    with SQLiteDatabase(tmp_path / "s.db") as database:
+        kept = KeptSource.open(database, "s")
+        assert kept.schema == before.schema
+        assert kept.as_table(ALL_COLUMNS).equals(rows)
+        assert (kept.content_hash(), kept.pipeline_hash()) == hashes
+
+
+def test_a_column_that_ever_held_none_may_hold_none(tmp_path: Path) -> None:
+    with SQLiteDatabase(tmp_path / "s.db") as database:
+        optional = DictSource([{"k": "k0", "x": None}], ["k"], source_id="s", data_schema={"x": int | None})
+        assert names(optional.cached(database)) == {
+            "k0": optional.cached(database).as_table(ALL_COLUMNS).to_pylist()[0]["_source_x"]
+        }
+        after = source(1).cached(database)
+        assert after.schema.packets["x"] == int | None
+        assert after.as_table()["x"].to_pylist() == [None, 1]
+        assert KeptSource.open(database, "s").schema == after.schema
+
+
+def test_the_store_is_written_to_once_however_often_rows_are_asked_for() -> None:
+    class Counting(MemoryDatabase):
+        added = 0
+
+        def add_records(self, *arguments: Any, **options: Any) -> int:
+            self.added += 1
+            return super().add_records(*arguments, **options)
+
+    database = Counting()
+    cached = source(1, 2).cached(database)
+    for _ in range(3):
+        assert cached.content_hash()
+        assert len(list(cached.iter_packets())) == 2
+    assert database.added == 2, "one catalog entry, one chunk"

@@ -2,7 +2,20 @@
 
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.cached import CachedSource
+from orcapod.sources.csv import CSVSource
 from orcapod.sources.dicts import DictSource
+from orcapod.sources.frames import DataFrameSource
+from orcapod.sources.kept import KeptSource
+from orcapod.sources.lists import ListSource
 from orcapod.sources.source import Source
 
-__all__ = ["ArrowTableSource", "CachedSource", "DictSource", "Source"]
+__all__ = [
+    "ArrowTableSource",
+    "CSVSource",
+    "CachedSource",
+    "DataFrameSource",
+    "DictSource",
+    "KeptSource",
+    "ListSource",
+    "Source",
+]

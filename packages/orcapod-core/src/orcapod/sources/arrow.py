@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError
-from orcapod.sources.source import Source
+from orcapod.sources.source import Source, named_source
 
 __all__ = ["ArrowTableSource"]
 
@@ -33,7 +33,7 @@ class ArrowTableSource(Source):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        named = f"ArrowTableSource {source_id!r}" if source_id else "ArrowTableSource"
+        named = named_source(type(self), source_id)
         if not isinstance(table, pa.Table):
             if not hasattr(table, "__arrow_c_stream__"):
                 raise InputValidationError(
@@ -50,5 +50,5 @@ class ArrowTableSource(Source):
             record_id_column=record_id_column,
             data_schema=data_schema,
             label=label,
-            kind="ArrowTableSource",
+            kind=type(self).__name__,
         )

@@ -2,88 +2,87 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import pc
-from orcapod.datagrams import SEPARATOR, Chunk
-from orcapod.hashing import ContentHash, hash_rows, hash_structure
-from orcapod.protocols import Database, RecordPath
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.hashing import ContentHash, hash_rows
+from orcapod.protocols import Database
+from orcapod.sources.catalog import Catalog, Entry, place_of, widest
+from orcapod.sources.kept import CONTENT, RECORD, KeptSource, root_schema
 from orcapod.streams import Stream
+from orcapod.types import OptionalType, Schema
 
 __all__ = ["CachedSource"]
 
-_KEY = "__content_hash"
-_RECORD = "__record_id"
-_CHUNK_ROWS = 65_536
 _NAME_DIGITS = 16
 
 
-class CachedSource(Stream):
+class CachedSource(KeptSource):
     """The cumulative record of a source: every row that it ever gave, once per content.
 
     A row is called by its record id column, where the source has one, else after its content
-    (``content=1f2e...``): the name stays when rows are inserted, removed or put in another order.
+    (``content=1f2e...``): the name stays when rows are inserted, removed or put in another order. A column in
+    which there ever was a None is ``T | None``. What the source gives is kept when the rows are first asked for.
 
     Args:
-        origin: the source as it is today.
-        database: where the rows are kept, under ``_source/{source id}/{schema hash}``.
+        origin: the source as it is today; it does not change.
+        database: where the rows are kept.
         source_id: what the source is called in provenance.
         is_named: whether the source has a column that names its records.
     """
 
     def __init__(self, origin: Stream, database: Database, *, source_id: str, is_named: bool) -> None:
+        schema = _with_nulls(origin.schema, Catalog(database), source_id)
+        super().__init__(database, source_id=source_id, schema=schema, label=origin.label)
         self.origin = origin
-        self.source_id = source_id
         self._is_named = is_named
-        self.schema = origin.schema
-        self.label = origin.label
-        self._database = database
-        digits = hash_structure(("source record", origin.schema.structure)).short
-        self._path: RecordPath = ("_source", source_id, digits)
+        self._lock = threading.Lock()
+        self._recorded = False
 
     def chunks(self) -> Iterator[Chunk]:
         self._record()
-        rows = self._database.get_records(self._path)
-        source_tag, record_tag = self.schema.system_tags
-        for start in range(0, rows.num_rows, _CHUNK_ROWS):
-            part = rows.slice(start, _CHUNK_ROWS)
-            types = (self.schema.tags | self.schema.packets).types
-            columns = {name: part.column(name).cast(kind.arrow).combine_chunks() for name, kind in types.items()}
-            records = part.column(_RECORD).cast(pa.large_string()).combine_chunks()
-            named = pa.scalar(self.source_id, pa.large_string())
-            columns[source_tag] = pa.repeat(named, part.num_rows)
-            columns[record_tag] = records
-            maker: Any = pc.binary_join_element_wise(
-                columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
-            )
-            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+        return super().chunks()
 
     def content_hash(self) -> ContentHash:
         self._record()
-        digest = sha256()
-        rows = self._database.get_records(self._path, [_KEY])
-        keys: list[Any] = rows.column(0).to_pylist() if rows.num_rows else []
-        for key in sorted(keys):
-            digest.update(key)
-        parts = (self.source_id, self.schema.structure, digest.digest())
-        return hash_structure(("content", "source record", parts))
-
-    def pipeline_hash(self) -> ContentHash:
-        return self.origin.pipeline_hash()
+        return super().content_hash()
 
     def _record(self) -> None:
         """Keep what the source gives today."""
+        with self._lock:
+            if not self._recorded:
+                Catalog(self._database).add(self.source_id, Entry.of(self.origin.schema))
+                for chunk in self.origin.chunks():
+                    self._keep(chunk)
+                self._recorded = True
+
+    def _keep(self, chunk: Chunk) -> None:
         columns = self.schema.tags | self.schema.packets
         _, record_tag = self.schema.system_tags
-        for chunk in self.origin.chunks():
-            keys = hash_rows(chunk.batch, columns)
-            names = chunk.column(record_tag)
-            if not self._is_named:
-                names = pa.array([f"content={key.hex()[:_NAME_DIGITS]}" for key in keys], pa.large_string())
-            rows: dict[str, Any] = {_KEY: pa.array(keys, pa.large_binary()), _RECORD: names}
-            rows |= {name: chunk.column(name) for name in columns}
-            self._database.add_records(self._path, pa.table(rows))
+        keys = hash_rows(chunk.batch, columns)
+        names = chunk.column(record_tag)
+        if not self._is_named:
+            names = pa.array([f"content={key.hex()[:_NAME_DIGITS]}" for key in keys], pa.large_string())
+        rows: dict[str, Any] = {CONTENT: pa.array(keys, pa.large_binary()), RECORD: names}
+        rows |= {name: chunk.column(name) for name in columns}
+        self._database.add_records(self._path, pa.table(rows))
+
+
+def _with_nulls(schema: StreamSchema, catalog: Catalog, source_id: str) -> StreamSchema:
+    """The schema of what a source gives and what is kept of it."""
+    kept = [entry for entry in catalog.entries(source_id) if entry.place == place_of(schema)]
+    called = widest([Entry.of(schema), *kept])
+
+    def widened(columns: Schema) -> Schema:
+        return Schema(
+            {
+                name: OptionalType(kind) if called[name] == f"{kind.name} | None" else kind
+                for name, kind in columns.types.items()
+            }
+        )
+
+    return root_schema(widened(schema.tags), widened(schema.packets))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
-from orcapod.sources.source import Source, declared_types
+from orcapod.sources.source import Source, declared_types, named_source
 from orcapod.types import LogicalType, column_of, misfit, type_of_values
 
 __all__ = ["DictSource"]
@@ -36,7 +36,7 @@ class DictSource(Source):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        named = f"DictSource {source_id!r}" if source_id else "DictSource"
+        named = named_source(type(self), source_id)
         given = list(rows)
         names = _names(named, given, data_schema)
         declared = declared_types(named, dict.fromkeys(names), data_schema)
@@ -58,7 +58,7 @@ class DictSource(Source):
             record_id_column=record_id_column,
             data_schema=types,
             label=label,
-            kind="DictSource",
+            kind=type(self).__name__,
         )
 
 

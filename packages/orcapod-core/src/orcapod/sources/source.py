@@ -10,15 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
-from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
+from orcapod.datagrams import SEPARATOR, Chunk
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
 from orcapod.protocols import Database
 from orcapod.sources.cached import CachedSource
+from orcapod.sources.kept import root_hash, root_schema
 from orcapod.streams import Stream
-from orcapod.types import STR, LogicalType, Schema, conform, registry, type_of_column
+from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 
-__all__ = ["Source", "declared_types"]
+__all__ = ["Source", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
 _NOTHING = pa.scalar("", pa.large_string())
@@ -67,10 +68,8 @@ class Source(Stream):
         if record_id_column is not None:
             self._check_record_ids(self._table.column(record_id_column), record_id_column)
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
-        digits = hash_structure((tag_schema.structure, packet_schema.structure)).short
-        self._source_tag, self._record_tag = f"{SOURCE_TAG}{SEPARATOR}{digits}", f"{RECORD_TAG}{SEPARATOR}{digits}"
-        system_tags = Schema({self._source_tag: STR, self._record_tag: STR})
-        self.schema = StreamSchema.plain(tag_schema, packet_schema, system_tags)
+        self.schema = root_schema(tag_schema, packet_schema)
+        self._source_tag, self._record_tag = self.schema.system_tags
         self._given_id = source_id
         self._label = label
 
@@ -108,7 +107,7 @@ class Source(Stream):
 
     @cached_property
     def _pipeline_hash(self) -> ContentHash:
-        return hash_structure(("pipeline", "source", self.schema.structure))
+        return root_hash(self.schema)
 
     @cached_property
     def _data_digest(self) -> bytes:
@@ -188,6 +187,11 @@ class Source(Stream):
                         "a record's name must be its own"
                     )
             start += batch.num_rows
+
+
+def named_source(kind: type[Source], source_id: str | None) -> str:
+    """What a source is called in messages."""
+    return f"{kind.__name__} {source_id!r}" if source_id else kind.__name__
 
 
 def declared_types(

@@ -89,8 +89,19 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
 def _plain(column: Any) -> Any:
     """The same values without the dress of dictionary and run-end encoding."""
     if kind.is_dictionary(column.type):
-        return _plain(column.cast(column.type.value_type))
+        if isinstance(column, pa.ChunkedArray):
+            parts = [_decoded(part) for part in column.chunks]
+            return _plain(pa.chunked_array(parts, None if parts else column.type.value_type))
+        return _plain(_decoded(column))
     return _plain(pc.run_end_decode(column)) if kind.is_run_end_encoded(column.type) else column
+
+
+def _decoded(column: Any) -> Any:
+    """The values that a dictionary-encoded array stands for; Arrow's own cast does not know all of their types."""
+    values = column.dictionary
+    if kind.is_string_view(values.type) or kind.is_binary_view(values.type):
+        values = values.cast(pa.large_string() if kind.is_string_view(values.type) else pa.large_binary())
+    return values.take(column.indices)
 
 
 def _type_of_values(column: Any) -> LogicalType:

@@ -1,0 +1,135 @@
+"""``CSVSource``: a stream over a file of comma-separated values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import SEPARATOR
+from orcapod.errors import InputValidationError
+from orcapod.sources.arrow import ArrowTableSource
+from orcapod.sources.source import declared_types
+from orcapod.types import LogicalType, OptionalType
+
+__all__ = ["CSVSource"]
+
+_EXACT = 2.0**53
+_WHOLE = r"^\s*[+-]?\d+\s*$"
+
+
+class CSVSource(ArrowTableSource):
+    """A source over a CSV file with a line of column names, read once, when the source is made.
+
+    What the file says enters the identity: an edited file is another source, a moved or touched one is not.
+    Types follow from the values, by the rules of ``pyarrow.csv``, unless ``data_schema`` declares them: a column
+    declared ``str`` keeps ``007`` and ``NA`` as they are. Elsewhere an empty field, and ``NA``, ``null`` and the
+    like, are null; in a text column an empty field is ``""``, and null if it is declared ``str | None``.
+
+    Args:
+        path: the file; one that ends in ``.gz``, ``.bz2`` or ``.zst`` is unpacked.
+        tag_columns: the columns that are keys; the others are the data.
+        delimiter: what stands between two fields, one character.
+        encoding: of the text.
+        source_id: what the source is called in provenance; the file's name if None.
+        record_id_column: see ``Source``, and so are the others.
+        data_schema: see ``Source``.
+        label: see ``Source``.
+
+    Raises:
+        InputValidationError: the file cannot become a stream; says which line or column, and why.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        tag_columns: Sequence[str],
+        *,
+        delimiter: str = ",",
+        encoding: str = "utf-8",
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        super().__init__(
+            _File(self.path, delimiter, encoding, f"{type(self).__name__} {str(path)!r}").table(data_schema or {}),
+            tag_columns,
+            source_id=source_id if source_id is not None else self.path.name.replace(SEPARATOR, "_"),
+            record_id_column=record_id_column,
+            data_schema=data_schema,
+            label=label,
+        )
+
+
+class _File:
+    """A CSV file that is being read."""
+
+    def __init__(self, path: Path, delimiter: str, encoding: str, named: str) -> None:
+        self._path = path
+        self._delimiter = delimiter
+        self._encoding = encoding
+        self._named = named
+
+    def table(self, data_schema: Mapping[str, Any]) -> pa.Table:
+        """All rows, columns in the types that are declared, or else follow from the values."""
+        declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
+        read = self._read({name: kind.arrow for name, kind in declared.items()})
+        if absent := [name for name in declared if name not in read.column_names]:
+            raise self._invalid(f"data_schema declares {absent[0]!r}, found columns {read.column_names}")
+        read = _with_nulls(read, declared)
+        for at, field in enumerate(read.schema):
+            if pa.types.is_binary(field.type) and field.name not in declared:
+                raise self._invalid(f"column {field.name!r} is not {self._encoding} text; give the file's encoding")
+            if pa.types.is_floating(field.type) and field.name not in declared:
+                self._check_exact(field.name, read.column(at))
+        return read
+
+    def _read(self, types: Mapping[str, pa.DataType]) -> pa.Table:
+        from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
+
+        if not self._path.is_file():
+            found = "a folder" if self._path.is_dir() else "nothing"
+            raise self._invalid(f"found {found} there, expected a CSV file; check the path")
+        try:
+            return csv.read_csv(
+                str(self._path),
+                read_options=csv.ReadOptions(encoding=self._encoding, use_threads=False),  # so that errors name lines
+                parse_options=csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+                convert_options=csv.ConvertOptions(column_types=dict(types)),
+            )
+        except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
+            raise self._invalid(
+                f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema"
+            ) from None
+
+    def _check_exact(self, name: str, column: pa.ChunkedArray[Any]) -> None:
+        """Refuse whole numbers that were taken for floats because they fit in no int, and changed by that."""
+        if not pc.any(pc.greater_equal(pc.abs(column), _EXACT)).as_py():
+            return
+        written = self._read({name: pa.large_string()}).column(name)
+        row = pc.index(pc.match_substring_regex(written.filter(pc.greater_equal(pc.abs(column), _EXACT)), _WHOLE), True)
+        if row.as_py() >= 0:
+            raise self._invalid(
+                f"column {name!r} holds whole numbers that do not fit in 64 bits; declare it as str, or as float if "
+                "that is exact enough, in data_schema"
+            )
+
+    def _invalid(self, why: str) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}")
+
+
+def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:
+    """An empty field is null where a text column may hold None."""
+    for name, kind in declared.items():
+        if isinstance(kind, OptionalType) and pa.types.is_large_string(kind.arrow):
+            column = table.column(name)
+            empty = pc.equal(column, pa.scalar("", column.type))
+            column = pc.if_else(empty, pa.scalar(None, column.type), column)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table

@@ -1,0 +1,130 @@
+"""``KeptSource``: everything that a source ever gave, as it is kept; the source itself may be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
+from orcapod.errors import InputValidationError
+from orcapod.hashing import ContentHash, hash_structure
+from orcapod.protocols import Database
+from orcapod.sources.catalog import Catalog, place_of, widest
+from orcapod.streams import Stream
+from orcapod.types import STR, OptionalType, Schema, registry, type_of_column
+
+__all__ = ["CONTENT", "RECORD", "KeptSource", "root_hash", "root_schema"]
+
+CONTENT = "__content_hash"
+RECORD = "__record_id"
+_CHUNK_ROWS = 65_536
+_OPTIONAL = " | None"
+
+
+def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
+    """The schema of a stream from outside: one source id and one record id for every row."""
+    digits = hash_structure((tags.structure, packets.structure)).short
+    ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
+    return StreamSchema.plain(tags, packets, ids)
+
+
+def root_hash(schema: StreamSchema) -> ContentHash:
+    """The pipeline hash of a stream from outside."""
+    return hash_structure(("pipeline", "source", schema.structure))
+
+
+class KeptSource(Stream):
+    """All rows that ``source.cached(database)`` ever kept of a source, once per content.
+
+    Args:
+        database: where they are kept, under ``_source/{source id}/{schema hash}``.
+        source_id: what the source is called in provenance.
+        schema: of the rows.
+        label: what the source is called in a pipeline; ``source_id`` if None.
+    """
+
+    def __init__(self, database: Database, *, source_id: str, schema: StreamSchema, label: str | None = None) -> None:
+        self.source_id = source_id
+        self.schema = schema
+        self.label = label or source_id
+        self._database = database
+        self._path = ("_source", source_id, place_of(schema))
+
+    @classmethod
+    def open(
+        cls,
+        database: Database,
+        source_id: str,
+        *,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> KeptSource:
+        """What is kept of a source that may be there no more.
+
+        Args:
+            database: the one that was given to ``source.cached``.
+            source_id: what the source was called.
+            data_schema: types of columns that Arrow alone cannot tell, such as a ``TypedDict``.
+            label: what the source is called in a pipeline; ``source_id`` if None.
+
+        Raises:
+            InputValidationError: nothing is kept of it, or under several schemas, or a type is to be declared.
+        """
+        catalog = Catalog(database)
+        entries = catalog.entries(source_id)
+        if not entries:
+            known = catalog.source_ids()
+            raise InputValidationError(f"nothing is kept of a source called {source_id!r}; found {known}")
+        if len(places := sorted({entry.place for entry in entries})) > 1:
+            raise InputValidationError(
+                f"found rows of {source_id!r} under several schemas, expected one; read their tables below "
+                f"'_source/{source_id}': {places}"
+            )
+        declared = {name: registry.resolve(kind) for name, kind in (data_schema or {}).items()}
+        empty = database.get_records_by_ids(("_source", source_id, places[0]), [])
+        types = {}
+        for name, called in widest(entries).items():
+            types[name] = declared[name] if name in declared else type_of_column(empty.column(name))
+            if called.endswith(_OPTIONAL) and not isinstance(types[name], OptionalType):
+                types[name] = OptionalType(types[name])
+            if types[name].name != called:
+                raise InputValidationError(
+                    f"column {name!r} of source {source_id!r} is kept as {called}, and found to be "
+                    f"{types[name].name}; declare it in data_schema"
+                )
+        tags = entries[0].tags
+        packets = [name for name in types if name not in tags]
+        schema = root_schema(Schema(types).select(tags), Schema(types).select(packets))
+        return KeptSource(database, source_id=source_id, schema=schema, label=label)
+
+    def chunks(self) -> Iterator[Chunk]:
+        rows = self._database.get_records(self._path)
+        source_tag, record_tag = self.schema.system_tags
+        for start in range(0, rows.num_rows, _CHUNK_ROWS):
+            part = rows.slice(start, _CHUNK_ROWS)
+            types = (self.schema.tags | self.schema.packets).types
+            columns = {name: part.column(name).cast(kind.arrow).combine_chunks() for name, kind in types.items()}
+            records = part.column(RECORD).cast(pa.large_string()).combine_chunks()
+            named = pa.scalar(self.source_id, pa.large_string())
+            columns[source_tag] = pa.repeat(named, part.num_rows)
+            columns[record_tag] = records
+            maker: Any = pc.binary_join_element_wise(
+                columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
+            )
+            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+
+    def content_hash(self) -> ContentHash:
+        digest = sha256()
+        rows = self._database.get_records(self._path, [CONTENT])
+        keys: list[Any] = rows.column(0).to_pylist() if rows.num_rows else []
+        for key in sorted(keys):
+            digest.update(key)
+        parts = (self.source_id, self.schema.structure, digest.digest())
+        return hash_structure(("content", "source record", parts))
+
+    def pipeline_hash(self) -> ContentHash:
+        return root_hash(self.schema)

@@ -1,0 +1,87 @@
+"""``ListSource``: a stream over the elements of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from orcapod.errors import InputValidationError
+from orcapod.sources.dicts import DictSource
+from orcapod.sources.source import named_source
+
+__all__ = ["ListSource"]
+
+INDEX_TAG = "element_index"
+
+
+class ListSource(DictSource):
+    """A source with one packet column, whose values are the elements of a list.
+
+    The code of the tag function is no part of the source's identity; the tags that it gives are. See
+    ``DictSource`` for how types are taken from the values.
+
+    Args:
+        name: what the packet column is called.
+        elements: its values.
+        tag_function: given an element and its place from 0 on, gives its tags by name, the same names for
+            every element; ``{"element_index": place}`` if None.
+        source_id: see ``Source``, and so are the others.
+        record_id_column: see ``Source``.
+        data_schema: see ``Source``; where there is no element, it also says which tags there are.
+        label: see ``Source``.
+
+    Raises:
+        InputValidationError: the elements cannot become a stream; says which one, and why.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        elements: Iterable[Any],
+        tag_function: Callable[[Any, int], Mapping[str, Any]] | None = None,
+        *,
+        source_id: str | None = None,
+        record_id_column: str | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        named = named_source(type(self), source_id)
+        declared = dict(data_schema or {})
+        if tag_function is None:
+            tag_function = _place
+            declared.setdefault(INDEX_TAG, int)
+        rows = [_row(named, name, element, at, tag_function) for at, element in enumerate(elements)]
+        if not rows and name not in declared:
+            raise InputValidationError(
+                f"{named}: found no element, so the type of {name!r} is unknown; declare it in data_schema, "
+                "with the tags if there is a tag_function"
+            )
+        super().__init__(
+            rows,
+            tag_columns=[column for column in (rows[0] if rows else declared) if column != name],
+            source_id=source_id,
+            record_id_column=record_id_column,
+            data_schema=declared,
+            label=label,
+        )
+
+
+def _place(element: Any, index: int) -> Mapping[str, Any]:  # noqa: ARG001  # only where it stands counts
+    return {INDEX_TAG: index}
+
+
+def _row(
+    named: str, name: str, element: Any, index: int, tag_function: Callable[[Any, int], Mapping[str, Any]]
+) -> dict[str, Any]:
+    tags = tag_function(element, index)
+    if not isinstance(tags, Mapping):
+        raise InputValidationError(
+            f"{named}: for element {index} the tag_function gave {tags!r} of type {type(tags).__qualname__}, "
+            "expected a dict of tag names to values"
+        )
+    if name in tags:
+        raise InputValidationError(
+            f"{named}: for element {index} the tag_function gave a tag {name!r}, which is the name of the elements; "
+            "rename one of them"
+        )
+    return {**tags, name: element}

@@ -1,0 +1,181 @@
+"""Every kind of source gives the same stream of the same rows."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase
+from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource, Source
+from orcapod.testing.strategies import ALL_COLUMNS
+
+ROWS = [{"element_index": 0, "x": 0.5}, {"element_index": 1, "x": 2.0}, {"element_index": 2, "x": 0.5}]
+COLUMNS = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+KINDS = ["dicts", "arrow", "list", "pandas", "polars", "csv"]
+
+
+def source(kind: str, folder: Path, **options: Any) -> Source:
+    arguments: dict[str, Any] = {"source_id": "s", **options}
+    match kind:
+        case "dicts":
+            return DictSource(ROWS, ["element_index"], **arguments)
+        case "arrow":
+            return ArrowTableSource(pa.table(COLUMNS), ["element_index"], **arguments)
+        case "list":
+            return ListSource("x", COLUMNS["x"], **arguments)
+        case "pandas":
+            return DataFrameSource(pd.DataFrame(COLUMNS), ["element_index"], **arguments)
+        case "polars":
+            return DataFrameSource(pl.DataFrame(COLUMNS), ["element_index"], **arguments)
+        case _:
+            path = folder / "rows.csv"
+            path.write_text("element_index,x\n" + "".join(f"{row['element_index']},{row['x']}\n" for row in ROWS))
+            return CSVSource(path, ["element_index"], **arguments)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_rows_are_the_same_source_whatever_they_came_in(kind, tmp_path):
+    found, reference = source(kind, tmp_path), source("dicts", tmp_path)
+    assert found.as_table(ALL_COLUMNS).to_pylist() == reference.as_table(ALL_COLUMNS).to_pylist()
+    assert found.schema == reference.schema
+    assert (found.content_hash(), found.pipeline_hash()) == (reference.content_hash(), reference.pipeline_hash())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_may_name_the_records_and_types_may_be_declared(kind, tmp_path):
+    found = source(kind, tmp_path, record_id_column="element_index", data_schema={"x": float | None}, label="lab")
+    assert found.label == "lab"
+    assert found.schema.packets["x"] == float | None
+    infos = [packet.source_info()["x"] for _, packet in found.iter_packets()]
+    assert infos == [f"s::element_index={i}::x" for i in range(3)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pipeline_runs_over_it(kind, tmp_path):
+    @op.function_pod("y", identity="version")
+    def twice(x: float) -> float:
+        return 2 * x
+
+    pipeline = op.Pipeline("p", MemoryDatabase())
+    with pipeline:
+        twice.pod(source(kind, tmp_path))
+    assert pipeline.run().counts("twice") == {"computed": 2, "cached": 1, "failed": 0}
+    assert pipeline.twice.as_table()["y"].to_pylist() == [1.0, 4.0, 1.0]
+
+
+# Lists
+
+
+def test_a_tag_function_is_given_each_element_and_its_place():
+    listed = ListSource("name", ["ada", "bob"], lambda name, index: {"initial": name[0], "row": index}, source_id="s")
+    assert listed.keys() == (("initial", "row"), ("name",))
+    assert listed.as_table().to_pylist() == [
+        {"initial": "a", "row": 0, "name": "ada"},
+        {"initial": "b", "row": 1, "name": "bob"},
+    ]
+
+
+def test_the_code_of_a_tag_function_is_no_part_of_the_identity_but_what_it_gives_is():
+    one = ListSource("x", [1, 2], lambda x, i: {"k": x}, source_id="s")
+    same = ListSource("x", [1, 2], lambda x, i: {"k": i + 1}, source_id="s")
+    other = ListSource("x", [1, 2], lambda x, i: {"k": i}, source_id="s")
+    assert one.content_hash() == same.content_hash() != other.content_hash()
+
+
+def test_no_elements_make_an_empty_stream_of_declared_columns():
+    assert ListSource("x", [], data_schema={"x": int}).keys() == (("element_index",), ("x",))
+    tagged = ListSource("x", [], lambda x, i: {"k": x}, data_schema={"x": int, "k": str})
+    assert tagged.keys() == (("k",), ("x",))
+    assert tagged.as_table().num_rows == 0
+
+
+# Data frames
+
+
+def test_what_pandas_holds_for_missing_is_null_and_what_polars_calls_nan_is_nan():
+    frame = pd.DataFrame({"k": [1, 2], "x": [0.5, float("nan")], "s": ["a", None], "n": pd.array([1, None], "Int64")})
+    found = DataFrameSource(frame, ["k"])
+    assert dict(found.schema.packets) == {"x": float | None, "s": str | None, "n": int | None}
+    assert found.as_table().to_pylist()[1] == {"k": 2, "x": None, "s": None, "n": None}
+    polars = DataFrameSource(pl.DataFrame({"k": [1, 2], "x": [0.5, float("nan")]}), ["k"])
+    assert polars.schema.packets["x"] is float
+    assert str(polars.as_table()["x"][1]) == "nan"
+
+
+def test_a_named_index_becomes_columns_and_one_that_only_counts_is_left_out():
+    frame = pd.DataFrame({"k": ["a", "b"], "day": [1, 2], "x": [0.5, 1.5]})
+    assert DataFrameSource(frame.set_index("k"), ["k"]).keys() == (("k",), ("day", "x"))
+    assert DataFrameSource(frame.set_index(["k", "day"]), ["k", "day"]).keys() == (("k", "day"), ("x",))
+    assert DataFrameSource(frame, ["k"]).keys() == (("k",), ("day", "x"))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_categories_are_the_text_that_they_stand_for(library):
+    values = {"k": [1, 2, 3], "x": ["b", "a", "b"]}
+    frame: Any = (
+        pd.DataFrame(values).astype({"x": "category"})
+        if library == "pandas"
+        else pl.DataFrame(values, schema_overrides={"x": pl.Categorical})
+    )
+    found = DataFrameSource(frame, ["k"], source_id="s")
+    assert found.content_hash() == DictSource(pl.DataFrame(values).to_dicts(), ["k"], source_id="s").content_hash()
+
+
+# Files
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_an_edited_file_is_another_source_and_a_moved_one_is_not(tmp_path):
+    path = write(tmp_path / "a.csv", "k,x\n1,2\n")
+    before = CSVSource(path, ["k"])
+    moved = CSVSource(write(tmp_path / "b.csv", "k,x\n1,2\n"), ["k"], source_id="a.csv")
+    assert before.source_id == "a.csv"
+    assert before.content_hash() == moved.content_hash()
+    write(path, "k,x\n1,3\n")
+    assert CSVSource(path, ["k"]).content_hash() != before.content_hash()
+    assert before.as_table()["x"].to_pylist() == [2], "a stream does not change once it is made"
+
+
+def test_declared_types_reach_the_reader(tmp_path):
+    path = write(tmp_path / "a.csv", "k,code,note,price\n1,007,,NA\n2,NA,x,1e3\n")
+    schema = {"code": str, "note": str | None, "price": float | None}
+    rows = CSVSource(path, ["k"], data_schema=schema).as_table().to_pylist()
+    assert rows == [
+        {"k": 1, "code": "007", "note": None, "price": None},
+        {"k": 2, "code": "NA", "note": "x", "price": 1000.0},
+    ]
+    assert CSVSource(path, ["k"], data_schema={"note": str}).as_table()["note"].to_pylist() == ["", "x"]
+
+
+def test_dialects_of_files(tmp_path):
+    quoted = CSVSource(write(tmp_path / "a.csv", '\ufeffk;x\r\n1;"a;\nb"\r\n'), ["k"], delimiter=";")
+    assert quoted.as_table().to_pylist() == [{"k": 1, "x": "a;\nb"}]
+    latin = CSVSource(write(tmp_path / "b.csv", "k,x\n1,Zürich\n", "latin-1"), ["k"], encoding="latin-1")
+    assert latin.as_table()["x"].to_pylist() == ["Zürich"]
+    packed = tmp_path / "c.csv.gz"
+    packed.write_bytes(gzip.compress(b"k,x\n1,2\n"))
+    assert CSVSource(packed, ["k"]).as_table().to_pylist() == [{"k": 1, "x": 2}]
+
+
+def test_a_file_of_names_alone_is_an_empty_stream_of_declared_columns(tmp_path):
+    found = CSVSource(write(tmp_path / "a.csv", "k,x\n"), ["k"], data_schema={"k": int, "x": float})
+    assert found.as_table().schema.names == ["k", "x"]
+    assert found.as_table().num_rows == 0
+
+
+def test_large_numbers_stay_what_they_are(tmp_path):
+    path = write(tmp_path / "a.csv", "k,x,y\n1,9007199254740993,1e300\n")
+    assert CSVSource(path, ["k"]).as_table().to_pylist() == [{"k": 1, "x": 9007199254740993, "y": 1e300}]
+    path = write(tmp_path / "a.csv", "k,x\n1,12345678901234567890\n")
+    assert CSVSource(path, ["k"], data_schema={"x": str}).as_table()["x"].to_pylist() == ["12345678901234567890"]
