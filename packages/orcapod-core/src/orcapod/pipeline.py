@@ -13,12 +13,13 @@ from typing import Any, Self
 from uuid import uuid4
 
 from orcapod.databases import MemoryDatabase, open_database
+from orcapod.display import html_table
 from orcapod.errors import LabelError, PipelineError
 from orcapod.executors import LocalExecutor
 from orcapod.functions import ErrorPolicy, FirstFailure, PipelineConfig, PodStream, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
-from orcapod.observers import NoOpObserver
+from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
@@ -129,6 +130,7 @@ class Pipeline:
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
+        progress: bool | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
 
@@ -139,15 +141,16 @@ class Pipeline:
             observer: who is told what happens; nobody if None.
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
             flush_interval: after how many seconds, at the latest, a result that exists is stored.
+            progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             DatabaseError: something could not be stored.
         """
         driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
-        return self._run(
-            driver, self._begun(driver, execution_engine, execution_engine_opts, observer, error_policy, flush_interval)
-        )
+        watching = _watching(observer, progress=progress)
+        run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
+        return self._run(driver, run)
 
     async def run_async(
         self,
@@ -158,6 +161,7 @@ class Pipeline:
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
+        progress: bool | None = None,
     ) -> RunResult:
         """The same, awaited: async functions run in the caller's event loop, all else beside it.
 
@@ -168,6 +172,7 @@ class Pipeline:
             observer: see ``run``.
             error_policy: see ``run``.
             flush_interval: see ``run``.
+            progress: see ``run``.
 
         Raises:
             asyncio.CancelledError: the awaiting task was cancelled; what was finished is stored.
@@ -175,7 +180,8 @@ class Pipeline:
         import asyncio  # noqa: PLC0415  # whoever awaits has loaded it
 
         driver = orchestrator if orchestrator is not None else AsyncPipelineOrchestrator()
-        run = self._begun(driver, execution_engine, execution_engine_opts, observer, error_policy, flush_interval)
+        watching = _watching(observer, progress=progress)
+        run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
         run.loop = asyncio.get_running_loop()
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
         try:
@@ -190,13 +196,13 @@ class Pipeline:
         driver: Orchestrator,
         engine: PythonFunctionExecutorProtocol | None,
         engine_options: Mapping[str, Any] | None,
-        observer: ExecutionObserver | None,
+        observer: ExecutionObserver,
         error_policy: ErrorPolicy | None,
         flush_interval: float | None,
     ) -> Run:
         return Run(
             run_id=str(uuid4()),
-            observer=observer if observer is not None else NoOpObserver(),
+            observer=observer,
             error_policy=checked_policy(error_policy or driver.error_policy),
             engine=engine,
             engine_options=engine_options or {},
@@ -248,6 +254,13 @@ class Pipeline:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (node.label, type(node).__name__, ", ".join(part.label for part in node.inputs))
+            for node in self.nodes.values()
+        ]
+        return html_table(f"Pipeline {'/'.join(self.name)!r}", ["node", "kind", "made of"], rows)
 
     def __repr__(self) -> str:
         lines = [f"<Pipeline {'/'.join(self.name)!r}"]
@@ -315,6 +328,20 @@ class _Recorded:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)
             run.observer.flush()
+
+
+def _watching(observer: ExecutionObserver | None, *, progress: bool | None) -> ExecutionObserver:
+    """Whom a run tells: the observer that was given, and who draws its progress."""
+    watching = [] if observer is None else [observer]
+    if is_terminal() if progress is None else progress:
+        watching.append(ProgressObserver())
+    match watching:
+        case []:
+            return NoOpObserver()
+        case [one]:
+            return one
+        case _:
+            return CompositeObserver(*watching)
 
 
 def _opened(database: Database | str | os.PathLike[str]) -> Database:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Event
+from traceback import format_exception_only
 from typing import Any
 
+from orcapod.display import html_table
 from orcapod.errors import PipelineError
 from orcapod.functions import Claims, ErrorPolicy, NodeConfig, PacketError, Step
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
 __all__ = ["Run", "RunResult"]
+
+_STATES = ("computed", "cached", "failed")
+_SHOWN_ERRORS = 10
 
 
 @dataclass
@@ -53,9 +58,8 @@ class Run:
 
     def result(self) -> RunResult:
         """What the run did so far."""
-        states = ("computed", "cached", "failed")
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
-        counts = {label: {state: step.counts[state] for state in states} for label, step in steps.items()}
+        counts = {label: {state: step.counts[state] for state in _STATES} for label, step in steps.items()}
         return RunResult(self.run_id, tuple(error for step in steps.values() for error in step.errors), counts)
 
 
@@ -93,6 +97,20 @@ class RunResult:
             raise BaseExceptionGroup(
                 f"{len(self.errors)} packets failed in run {self.run_id}", [error.exception for error in self.errors]
             )
+
+    def _repr_html_(self) -> str:
+        headings = ["node", *_STATES]
+        rows = [(label, *(str(counts[state]) for state in _STATES)) for label, counts in self.node_counts.items()]
+        shown = html_table(f"Run {self.run_id}", headings, rows)
+        if not self.errors:
+            return shown
+        failed = [
+            (error.node_label, dict(error.tag), "".join(format_exception_only(error.exception)).strip())
+            for error in self.errors[:_SHOWN_ERRORS]
+        ]
+        more = len(self.errors) - len(failed)
+        caption = f"{len(self.errors)} failed" + (f", the first {len(failed)} of them" if more else "")
+        return shown + html_table(caption, ["node", "tag", "exception"], failed)
 
     def __repr__(self) -> str:
         lines = [f"<RunResult {self.run_id} {'ok' if self.ok else f'{len(self.errors)} failed'}"]

@@ -1,8 +1,9 @@
-"""Who is told what happens in a run: nobody, logs, statuses, or several."""
+"""Who is told what happens in a run: nobody, logs, statuses, or several; and a person who watches."""
 
 from orcapod.observers.composite import CompositeObserver
 from orcapod.observers.logging import LoggingObserver
+from orcapod.observers.progress import ProgressObserver, is_terminal
 from orcapod.observers.status import StatusObserver
 from orcapod.protocols import NoOpObserver
 
-__all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "StatusObserver"]
+__all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "ProgressObserver", "StatusObserver", "is_terminal"]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, Chunk
+from orcapod.display import html_table
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
 from orcapod.protocols import Database
@@ -22,6 +23,7 @@ from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 __all__ = ["Source", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
+_SHOWN_ROWS = 5
 _NOTHING = pa.scalar("", pa.large_string())
 
 
@@ -118,6 +120,14 @@ class Source(Stream):
             for row in hash_rows(batch, types):
                 digest.update(row)
         return digest.digest()
+
+    def _repr_html_(self) -> str:
+        first = self._table.slice(0, _SHOWN_ROWS)
+        types = (self.schema.tags | self.schema.packets).types
+        columns = [types[name].to_python(first.column(name)) for name in types]
+        count = f"{self._table.num_rows:,} rows"
+        shown = count if self._table.num_rows <= _SHOWN_ROWS else f"the first {_SHOWN_ROWS} of {count}"
+        return super()._repr_html_() + html_table(shown, list(types), zip(*columns, strict=True))
 
     def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
         if self.record_id_column is None:

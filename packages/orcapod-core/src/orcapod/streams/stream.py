@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
+from orcapod.display import html_table
+from orcapod.errors import PluginError
 from orcapod.hashing import ContentHash
 from orcapod.streams.verbs import Verbs
-from orcapod.types import Schema
+from orcapod.types import OptionalType, Schema
 
 __all__ = ["Stream"]
 
@@ -82,7 +85,54 @@ class Stream(Verbs):
         reader: Any = pa.RecordBatchReader.from_batches((tags | packets).arrow, batches)
         return reader.__arrow_c_stream__(requested_schema)
 
+    def to_pandas(self, columns: Columns = None) -> Any:
+        """All rows as a ``pandas.DataFrame``.
+
+        A column of ``int | None`` or ``bool | None`` gets a nullable dtype of pandas, so that no None turns the
+        others into floats or objects; all other columns get what Arrow gives for them.
+
+        Args:
+            columns: ``{"system_tags": True, "source": True}`` or some of it.
+
+        Raises:
+            PluginError: pandas is not installed.
+        """
+        pandas = _library("pandas")
+        nullable = {pa.int64(): pandas.Int64Dtype(), pa.bool_(): pandas.BooleanDtype()}
+        tags, packets = self.schema.shown(columns)
+        table = self.as_table(columns)
+        frame = {}
+        for name, kind in (tags | packets).types.items():
+            mapper = nullable.get if isinstance(kind, OptionalType) else None
+            frame[name] = table.column(name).to_pandas(types_mapper=mapper)
+        return pandas.DataFrame(frame, index=pandas.RangeIndex(table.num_rows))
+
+    def to_polars(self, columns: Columns = None) -> Any:
+        """All rows as a ``polars.DataFrame``.
+
+        Args:
+            columns: ``{"system_tags": True, "source": True}`` or some of it.
+
+        Raises:
+            PluginError: polars is not installed.
+        """
+        return _library("polars").DataFrame(self.as_table(columns))
+
+    def _repr_html_(self) -> str:
+        roles = [("tag", self.schema.tags), ("packet", self.schema.packets)]
+        rows = [(name, role, kind.name) for role, columns in roles for name, kind in columns.types.items()]
+        return html_table(f"{type(self).__name__} {self.label!r}", ["column", "role", "type"], rows)
+
     def __repr__(self) -> str:
         tags = ", ".join(f"{name}: {kind.name}" for name, kind in self.schema.tags.types.items())
         packets = ", ".join(f"{name}: {kind.name}" for name, kind in self.schema.packets.types.items())
         return f"<{type(self).__name__} {self.label!r} ({tags}) -> ({packets})>"
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise PluginError(
+            f"to_{name}: {name} is not installed; run: pip install 'orcapod-core[{name}]', or take as_table()"
+        ) from None

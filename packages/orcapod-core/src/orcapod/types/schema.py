@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.display import html_table
 from orcapod.types.logical import LogicalType, OptionalType, registry
 
 __all__ = ["Schema"]
@@ -79,6 +80,9 @@ class Schema(Mapping[str, Any]):
 
     def __hash__(self) -> int:
         return hash(frozenset(self._types.items()))
+
+    def _repr_html_(self) -> str:
+        return html_table("Schema", ["column", "type"], [(name, kind.name) for name, kind in self._types.items()])
 
     def __repr__(self) -> str:
         return f"Schema({', '.join(f'{name}: {kind.name}' for name, kind in self._types.items())})"

@@ -1,0 +1,124 @@
+"""What a notebook shows: everything escaped, nothing computed."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase
+from orcapod.display import html_table, shortened
+from orcapod.sources import ArrowTableSource, DictSource
+
+EVIL = "<script>alert('&')</script>"
+
+
+class Reader(HTMLParser):
+    """The tags of a page, and the text of its cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(page)
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.open.append(tag)
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@op.function_pod("y", identity="version")
+def fail(x: str) -> int:
+    raise ValueError(f"no number: {x}")
+
+
+def pipeline() -> op.Pipeline:
+    made = op.Pipeline(EVIL, MemoryDatabase())
+    with made:
+        fail.pod(DictSource([{"k": EVIL, "x": EVIL}], ["k"], source_id="s", label=EVIL), label=EVIL)
+    return made
+
+
+def shown() -> dict[str, Any]:
+    made = pipeline()
+    source = DictSource([{"k": EVIL, EVIL: EVIL}], ["k"], source_id="s", label=EVIL)
+    return {
+        "schema": source.schema.packets,
+        "source": source,
+        "operator": source.select_packet_columns([EVIL], label=EVIL),
+        "pod": fail.pod(source.map_packets({EVIL: "x"}), label=EVIL),
+        "pipeline": made,
+        "node": made.nodes[f"{EVIL}_1"] if f"{EVIL}_1" in made.nodes else made.nodes[EVIL],
+        "result": made.run(),
+    }
+
+
+SHOWN = shown()
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_names_and_values_are_text_and_never_markup(what: str) -> None:
+    page = Reader(SHOWN[what]._repr_html_())
+    assert page.tags <= {"table", "caption", "b", "thead", "tbody", "tr", "th", "td"}
+    assert any("alert(" in text for text in page.texts)
+
+
+@pytest.mark.parametrize("what", SHOWN)
+def test_a_repr_is_short(what: str) -> None:
+    assert len(repr(SHOWN[what]).splitlines()) < 5
+
+
+def test_a_source_shows_its_first_rows() -> None:
+    table = pa.table({"k": range(1000), "x": [[i] * 100 for i in range(1000)]})
+    page = ArrowTableSource(table, ["k"], source_id="s")._repr_html_()
+    assert "the first 5 of 1,000 rows" in page
+    assert page.count("<tr>") == 1 + 2 + 1 + 5
+    assert len(page) < 3000
+
+
+def test_showing_computes_nothing() -> None:
+    calls = []
+
+    @op.function_pod("y", identity="version")
+    def count(x: int) -> int:
+        calls.append(x)
+        return x
+
+    stream = count.pod(DictSource([{"k": 1, "x": 1}], ["k"]))
+    made = op.Pipeline("p", MemoryDatabase())
+    with made:
+        count.pod(DictSource([{"k": 1, "x": 1}], ["k"]))
+    for each in (stream, made, made["count"]):
+        assert each._repr_html_()
+        assert repr(each)
+    assert calls == []
+
+
+def test_a_result_shows_counts_and_the_first_failures() -> None:
+    made = op.Pipeline("p", MemoryDatabase())
+    with made:
+        fail.pod(DictSource([{"k": i, "x": f"x{i}"} for i in range(12)], ["k"], source_id="s"))
+    page = made.run()._repr_html_()
+    texts = Reader(page).texts
+    assert texts[texts.index("fail") :][:4] == ["fail", "0", "0", "12"]
+    assert "12 failed, the first 10 of them" in texts
+    assert "{'k': 9}" in texts
+    assert "ValueError: no number: x9" in texts
+    assert "{'k': 10}" not in texts
+
+
+def test_long_values_are_shortened() -> None:
+    for value in ("a" * 1000, list(range(1000)), dict.fromkeys(range(100), "b" * 100), b"c" * 1000):
+        assert len(shortened(value)) <= 80
+    assert len(html_table("a" * 1000, ["b"], [["c" * 1000]])) < 500
