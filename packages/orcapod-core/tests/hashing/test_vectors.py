@@ -8,12 +8,13 @@ write there. A hash that is there is never changed; another rule is another meth
 
 import datetime
 import decimal
+import enum
 import json
 import math
 import pathlib
 import uuid
 from importlib import resources
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import pytest
 
@@ -25,7 +26,9 @@ NAMES = {
     "AwareDatetime": AwareDatetime,
     "UTC": datetime.UTC,
     "ContentHash": ContentHash,
+    "Colour": enum.Enum("Colour", {"RED": 1, "GREEN": 2}),
     "Decimal": decimal.Decimal,
+    "Literal": Literal,
     "PurePosixPath": pathlib.PurePosixPath,
     "Record": TypedDict("Record", {"a": int, "b": str | None}),
     "UUID": uuid.UUID,

@@ -4,9 +4,13 @@ import enum
 import math
 import typing
 from collections import OrderedDict
-from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Annotated, NamedTuple, NotRequired, Optional, TypedDict
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Annotated, Literal, NamedTuple, NotRequired, Optional, TypedDict
+from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.testing.strategies import tables, types, values
-from orcapod.types import AwareDatetime, column_of, registry
+from orcapod.types import AwareDatetime, column_of, encode, registry
 
 
 class Point(TypedDict):
@@ -37,6 +41,19 @@ class Pair(NamedTuple):
 
 class Colour(enum.IntEnum):
     RED = 1
+    CRIMSON = 1
+
+
+class Mode(enum.StrEnum):
+    FAST = "fast"
+
+
+class Rights(enum.Flag):
+    READ = 1
+
+
+class Odd(enum.Enum):
+    THING = object()
 
 
 class Name(str):
@@ -44,6 +61,7 @@ class Name(str):
 
 
 WALL = datetime(2024, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001  # a wall clock's
+DAY = date(2024, 1, 2)
 INSTANT = WALL.replace(tzinfo=UTC)
 EAST = INSTANT.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
@@ -71,6 +89,32 @@ ACCEPTED = [
     (dict[int, list[int]], OrderedDict({2: [1], 1: []}), {2: [1], 1: []}),
     (Point, {"y": None, "x": 1}, {"x": 1.0, "y": None}),
     (list[AwareDatetime], [EAST], [INSTANT]),
+    (time, time(1, 2, 3, 4), time(1, 2, 3, 4)),
+    (timedelta, timedelta(days=-1, microseconds=1), timedelta(days=-1, microseconds=1)),
+    (timedelta, pd.Timedelta("1.5s"), timedelta(seconds=1.5)),
+    (timedelta, np.timedelta64(3, "ms"), timedelta(milliseconds=3)),
+    (Decimal, Decimal("-0.100"), Decimal("-0.100")),
+    (Decimal, 10**30, Decimal(10**30)),
+    (Decimal, Decimal("NaN"), Decimal("NaN")),
+    (UUID, UUID(int=5), UUID(int=5)),
+    (Colour, Colour.RED, Colour.RED),
+    (Colour, Colour.CRIMSON, Colour.RED),
+    (Mode, Mode.FAST, Mode.FAST),
+    (Literal["a", "b"], "b", "b"),
+    (Literal[1, 2], np.int64(2), 2),
+    (Literal[True], True, True),
+    (Literal["a", None], None, None),
+    (set[int], {3, 1, 2}, {1, 2, 3}),
+    (set[float], {1, 2.5}, {1.0, 2.5}),
+    (frozenset[str], {"b", "a"}, frozenset({"a", "b"})),
+    (frozenset[int | None], frozenset({None, 1}), frozenset({None, 1})),
+    (set[frozenset[tuple[int, str]]], {frozenset({(1, "a")}), frozenset()}, {frozenset({(1, "a")}), frozenset()}),
+    (dict[tuple[int, Colour], set[UUID]], {(1, Colour.RED): {UUID(int=1)}}, {(1, Colour.RED): {UUID(int=1)}}),
+    (
+        dict[frozenset[date], Decimal],
+        {frozenset({date(2024, 1, 1)}): Decimal(1)},
+        {frozenset({date(2024, 1, 1)}): Decimal(1)},
+    ),
 ]
 
 REFUSED = [
@@ -107,6 +151,23 @@ REFUSED = [
     (Point, {"x": 1.0}, ["missing ['y']", "extra []"]),
     (Point, {"x": 1.0, "y": 1.0, 3: 4}, ["missing []", "extra [3]"]),
     (Point, {"x": None, "y": None}, ["x of", "expected float", "float | None"]),
+    (time, time(1, tzinfo=UTC), ["expected time", "time zone", "drop it"]),
+    (time, WALL, ["expected time", "datetime"]),
+    (timedelta, timedelta.max, ["expected timedelta", "64 bits", "number of days"]),
+    (timedelta, pd.Timedelta("1ns"), ["expected timedelta", "1 nanoseconds", "round it"]),
+    (datetime, pd.Timestamp("2024-01-01 00:00:00.000000001"), ["expected datetime", "1 nanoseconds", "round it"]),
+    (Decimal, 1.5, ["expected Decimal", "1.5", "float"]),
+    (Decimal, True, ["expected Decimal", "True", "bool"]),
+    (UUID, "0" * 32, ["expected UUID", "str"]),
+    (Colour, 1, ["expected Colour(RED=1)", "1", "int"]),
+    (Colour, Mode.FAST, ["expected Colour(RED=1)", "Mode.FAST"]),
+    (Mode, "fast", ["expected Mode(FAST='fast')", "'fast'"]),
+    (Literal["a", "b"], "c", ["expected Literal['a', 'b']", "'c'"]),
+    (Literal[1], True, ["expected Literal[1]", "True"]),
+    (Literal[True], 1, ["expected Literal[True]", "1"]),
+    (set[int], [1], ["expected set[int]", "list"]),
+    (set[int], {1, "a"}, ["an item of set[int]", "expected int", "'a'"]),
+    (frozenset[int], {None}, ["an item", "int | None"]),
 ]
 
 
@@ -150,6 +211,15 @@ def test_a_long_value_is_shortened_in_a_message():
         (typing.Tuple, ["members"]),  # noqa: UP006
         (list[complex], ["complex"]),
         (list[int | str], ["int | str"]),
+        (set, ["set", "set[str]"]),
+        (set[list[int]], ["set[list[int]]", "its items", "tuple"]),
+        (frozenset[set[int]], ["frozenset[set[int]]", "its items", "hashed"]),
+        (dict[list[int], int], ["dict[list[int], int]", "its keys", "tuple"]),
+        (dict[tuple[int, list[int]], int], ["its keys", "tuple[int, list[int]]"]),
+        (Rights, ["Flag Rights", "take int"]),
+        (Odd, ["Odd.THING", "object", "look this one up"]),
+        (Literal["a", 1], ["Literal", "one type"]),
+        (Literal[None], ["Literal", "one type"]),
     ],
 )
 def test_a_type_whose_values_could_not_be_kept_is_refused(annotation, words):
@@ -164,8 +234,9 @@ def test_a_type_whose_values_could_not_be_kept_is_refused(annotation, words):
         (Optional[int], int | None),  # noqa: UP045
         (typing.List[int], list[int]),  # noqa: UP006
         (Annotated[int, "metres"], int),
-        (Colour, int),
         (typing.Tuple[int, ...], tuple[int, ...]),  # noqa: UP006
+        (Literal["a", "b"], Literal["b", "a"]),
+        (Literal["a", None], Literal["a"] | None),
         (TypedDict("Same", {"y": float | None, "x": float}), Point),
     ],
 )
@@ -290,3 +361,42 @@ def test_nan_infinity_and_negative_zero_are_kept():
     assert math.isnan(nan)
     assert math.copysign(1, zero) == -1
     assert infinity == -math.inf
+
+
+def test_true_and_one_are_two_choices():
+    assert registry.resolve(Literal[True]) != registry.resolve(Literal[1])
+    assert registry.resolve(Literal[1]).arrow != registry.resolve(Literal[True]).arrow
+
+
+def test_an_enum_of_another_value_or_name_is_another_type():
+    kinds = [
+        registry.resolve(enum.Enum(name, members))
+        for name in ("Colour", "Color")
+        for members in ({"A": 1}, {"A": 2}, {"B": 1}, {"A": 1, "B": 2})
+    ]
+    assert len({kind.hash_name for kind in kinds}) == len(kinds)
+
+
+def test_an_enum_that_a_cell_defined_again_is_the_same():
+    before, after = (registry.resolve(enum.Enum("Colour", {"RED": 1})) for _ in range(2))
+    assert before == after
+    (member,) = after.python
+    assert before.to_python(column_of([member], before)) == list(before.python)
+
+
+def test_what_a_literal_allows_is_no_part_of_a_hash():
+    assert registry.resolve(Literal["a"]).hash_name == registry.resolve(str).hash_name
+    assert registry.resolve(str).takes(registry.resolve(Literal["a"]))
+    assert registry.resolve(Literal["a", "b"]).takes(registry.resolve(Literal["a"]))
+    assert not registry.resolve(Literal["a"]).takes(registry.resolve(Literal["a", "b"]))
+    assert not registry.resolve(Literal["a"]).takes(registry.resolve(str))
+
+
+@given(st.data())
+def test_equal_sets_are_kept_the_same_however_they_were_filled(data):
+    annotation = data.draw(st.sampled_from([set[int], set[str], set[float | None], frozenset[tuple[int, Decimal]]]))
+    logical = registry.resolve(annotation)
+    items = list(data.draw(values(annotation)))
+    others = data.draw(st.permutations(items))
+    one, other = (column_of([logical.python(each)], logical) for each in (items, others))
+    assert encode(one).equals(encode(other))

@@ -7,10 +7,13 @@ pipeline may be handed, which is values of declared types.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, date
+from decimal import Decimal
+from enum import Enum, StrEnum
 from itertools import pairwise
 from types import GenericAlias
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -21,7 +24,18 @@ from orcapod.operators import OperatorStream
 from orcapod.sources import ArrowTableSource, DictSource, Source
 from orcapod.streams import Stream
 from orcapod.types import Schema, column_of, registry
-from orcapod.types.builtin import (
+from orcapod.types.choices import EnumType, LiteralType
+from orcapod.types.containers import (
+    DictType,
+    ListType,
+    RecordType,
+    SetType,
+    TupleType,
+    VariadicTupleType,
+    record_type,
+)
+from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.scalars import (
     AWARE_DATETIME,
     BOOL,
     BYTES,
@@ -29,15 +43,12 @@ from orcapod.types.builtin import (
     DATETIME,
     FLOAT,
     INT,
+    LONGEST_SPAN,
     STR,
-    DictType,
-    ListType,
-    RecordType,
-    TupleType,
-    VariadicTupleType,
-    record_type,
+    TIME,
+    TIMEDELTA,
 )
-from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.texts import DECIMAL, UUID_TEXT
 
 __all__ = [
     "ALL_COLUMNS",
@@ -65,9 +76,36 @@ _SCALARS: dict[LogicalType, st.SearchStrategy[Any]] = {
     DATE: st.dates(),
     DATETIME: st.datetimes(),
     AWARE_DATETIME: st.datetimes(timezones=st.just(UTC)),
+    TIME: st.times(),
+    TIMEDELTA: st.timedeltas(-LONGEST_SPAN, LONGEST_SPAN),
+    DECIMAL: st.sampled_from([Decimal("1.0"), Decimal("1.00"), Decimal("-0"), Decimal("Infinity")])
+    | st.decimals().filter(lambda number: not number.is_snan()),
+    UUID_TEXT: st.uuids(),
 }
-_ANNOTATIONS: list[Any] = [scalar.annotation for scalar in _SCALARS]
-_KEYS: list[Any] = [bool, int, str, bytes]
+
+
+class Colour(Enum):
+    """An enum as people write them."""
+
+    RED = 1
+    GREEN = 2
+
+
+class Size(StrEnum):
+    """One whose members are text, too."""
+
+    SMALL = "s"
+    LARGE = "l"
+
+
+_ANNOTATIONS: list[Any] = [
+    *(scalar.annotation for scalar in _SCALARS),
+    Colour,
+    Size,
+    Literal["a", "b"],
+    Literal[0, 1],
+]
+_KEYS: list[Any] = [bool, int, str, bytes, date, Decimal, UUID, Colour, tuple[int, str], frozenset[int]]
 
 
 def types(*, nested: int = 4) -> st.SearchStrategy[Any]:
@@ -88,6 +126,12 @@ def values(annotation: Any) -> st.SearchStrategy[Any]:
             return st.tuples(*map(values, items))
         case DictType(key=key, item=item):
             return st.dictionaries(values(key), values(item), max_size=3)
+        case SetType(item=item, python=python):
+            return st.frozensets(values(item), max_size=3).map(python)
+        case EnumType(python=python):
+            return st.sampled_from(list(python))
+        case LiteralType(members=members):
+            return st.sampled_from(sorted(members))
         case RecordType(members=members):
             return _named({name: values(member) for name, member in members.items()})
         case scalar:
@@ -179,6 +223,9 @@ def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         item.map(lambda kind: GenericAlias(tuple, (kind, ...))),
         st.lists(item, min_size=1, max_size=3).map(lambda kinds: GenericAlias(tuple, tuple(kinds))),
         st.builds(lambda key, kind: GenericAlias(dict, (key, kind)), st.sampled_from(_KEYS), item),
+        st.builds(
+            lambda python, key: GenericAlias(python, (key,)), st.sampled_from([set, frozenset]), st.sampled_from(_KEYS)
+        ),
         st.dictionaries(st.sampled_from(["a", "b", "a: int"]), item, min_size=1, max_size=2).map(_record),
     )
 

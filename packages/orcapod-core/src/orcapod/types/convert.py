@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,18 @@ import pyarrow.types as kind
 
 from orcapod.compute import counted, pc
 from orcapod.errors import SchemaError, ValueTypeError
-from orcapod.types.builtin import (
+from orcapod.types.columns import column_of
+from orcapod.types.containers import (
+    DictType,
+    ListType,
+    RecordType,
+    SetType,
+    TupleType,
+    VariadicTupleType,
+    record_type,
+)
+from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.scalars import (
     AWARE_DATETIME,
     BOOL,
     BYTES,
@@ -20,15 +31,12 @@ from orcapod.types.builtin import (
     DATETIME,
     FLOAT,
     INT,
+    LONGEST_SPAN,
     STR,
-    DictType,
-    ListType,
-    RecordType,
-    TupleType,
-    VariadicTupleType,
-    record_type,
+    TIME,
+    TIMEDELTA,
 )
-from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.texts import DECIMAL, UUID_TEXT
 
 __all__ = ["conform", "type_of_column"]
 
@@ -41,14 +49,21 @@ _SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
     (kind.is_date, DATE),
     (lambda arrow: kind.is_timestamp(arrow) and arrow.tz is None, DATETIME),
     (kind.is_timestamp, AWARE_DATETIME),
+    (kind.is_time, TIME),
+    (kind.is_duration, TIMEDELTA),
+    (kind.is_decimal, DECIMAL),
+    (lambda arrow: arrow == pa.uuid(), UUID_TEXT),
 ]
 
 _ENDS: dict[LogicalType, tuple[Any, Any]] = {
     DATE: (date.min, date.max),
     DATETIME: (datetime.min, datetime.max),  # noqa: DTZ901  # the ends of what has no zone
     AWARE_DATETIME: (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),
+    TIME: (time.min, time.max),
+    TIMEDELTA: (-LONGEST_SPAN, LONGEST_SPAN),
 }
 """Arrow's points in time reach further than Python's."""
+_REACH: dict[LogicalType, str] = {TIME: "the day", TIMEDELTA: "106,751,991 days"}
 
 
 def type_of_column(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> LogicalType:
@@ -76,6 +91,9 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
     chunked: pa.ChunkedArray[Any] = _plain(
         column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     )
+    if chunked.type == pa.uuid() and logical.arrow == UUID_TEXT.arrow:  # Arrow itself cannot write one
+        texts = [None if value is None else str(value) for value in chunked.to_pylist()]
+        chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
     if chunked.type != logical.arrow:
         if not _widens(_canonical(chunked.type), logical.arrow):
             raise SchemaError(f"expected a column of {logical.name}, found Arrow type {chunked.type}")
@@ -83,7 +101,22 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
     if fault := _fault(chunked, logical):
         row = _first_row(chunked, lambda part: _fault(part, logical) is not None)
         raise ValueTypeError(f"row {row}: {fault}")
-    return chunked
+    return chunked if logical.is_whole else _checked(chunked, logical)
+
+
+def _checked(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
+    """The column as values of the type are kept, where its Arrow type alone does not tell what is one.
+
+    Raises:
+        ValueTypeError: a value is none of the type.
+    """
+    values = []
+    for row, stored in enumerate(column.to_pylist()):
+        try:
+            values.append(None if stored is None else logical.restore(stored))
+        except ValueTypeError as error:
+            raise ValueTypeError(f"row {row}: {error}") from None
+    return pa.chunked_array([column_of(values, logical)])
 
 
 def _plain(column: Any) -> Any:
@@ -212,7 +245,7 @@ def _fault(column: Any, logical: LogicalType) -> str | None:
     if ends := _ENDS.get(inner):
         least, most = (pa.scalar(end, inner.arrow) for end in ends)
         if pc.any(pc.or_(pc.less(column, least), pc.greater(column, most))).as_py():
-            return f"expected {inner.name}, found one outside the years 1 to 9999"
+            return f"expected {inner.name}, found one outside {_REACH.get(inner, 'the years 1 to 9999')}"
     faults = (_fault(member, kind) for member, kind in _members(column, inner))
     return next((f"in {inner.name}: {fault}" for fault in faults if fault), None)
 
@@ -220,7 +253,7 @@ def _fault(column: Any, logical: LogicalType) -> str | None:
 def _members(column: Any, logical: LogicalType) -> list[tuple[Any, LogicalType]]:
     """What the values of a column are made of: columns, and their types."""
     match logical:
-        case ListType() | VariadicTupleType():
+        case ListType() | VariadicTupleType() | SetType():
             return [(pc.list_flatten(column), logical.item)]
         case DictType():
             return list(zip(_entries(column), (logical.key, logical.item), strict=True))

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
+from enum import Enum
 from itertools import chain
 from types import NoneType
 from typing import Any
 
 from orcapod.errors import SchemaError
-from orcapod.types.builtin import (
-    AWARE_DATETIME,
-    BOOL,
-    BYTES,
-    DATE,
-    DATETIME,
-    FLOAT,
-    INT,
-    STR,
-    DictType,
-    ListType,
-    TupleType,
-    VariadicTupleType,
-    as_standard,
-    record_type,
-)
+from orcapod.types.containers import DictType, ListType, SetType, TupleType, VariadicTupleType, record_type
 from orcapod.types.logical import LogicalType, OptionalType, registry
+from orcapod.types.scalars import AWARE_DATETIME, DATETIME, FLOAT, SCALARS, STR, as_standard
 
 __all__ = ["misfit", "type_of_values"]
-
-_SCALARS: dict[type, LogicalType] = {bool: BOOL, int: INT, float: FLOAT, str: STR, bytes: BYTES, date: DATE}
 
 
 def type_of_values(values: Sequence[Any]) -> LogicalType:
@@ -46,8 +31,10 @@ def type_of_values(values: Sequence[Any]) -> LogicalType:
 
 
 def _scalar_of(kind: type) -> type:
-    """The scalar type of which a kind of value is a subclass, or the kind itself."""
-    return next((base for base in kind.__mro__ if base in _SCALARS or base is datetime), kind)
+    """The scalar type of which a kind of value is a subclass, or the kind itself; an ``Enum`` is its own."""
+    if issubclass(kind, Enum):
+        return kind
+    return next((base for base in kind.__mro__ if base in SCALARS or base is datetime), kind)
 
 
 class _NoValueError(SchemaError):
@@ -72,7 +59,7 @@ def misfit(values: Sequence[Any]) -> int | None:
 def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
     if len(kinds) == 1:
         (kind,) = kinds
-        if scalar := _SCALARS.get(kind):
+        if scalar := SCALARS.get(kind):
             return scalar
     if kinds == {int, float}:
         return FLOAT
@@ -91,6 +78,9 @@ def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
         return ListType(type_of_values(list(chain.from_iterable(values))))
     if all(issubclass(kind, tuple) for kind in kinds):
         return _tuple(values)
+    for python in (set, frozenset):
+        if all(issubclass(kind, python) for kind in kinds):
+            return SetType(type_of_values(list(chain.from_iterable(values))), python)
     if all(issubclass(kind, Mapping) for kind in kinds):
         return _mapping(values)
     if len(kinds) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -25,17 +26,26 @@ class LogicalType(ABC):
         annotation: the Python annotation that stands for it.
         arrow: the Arrow type of its columns.
         plain: whether Arrow's own Python values are the values themselves.
+        is_whole: whether every value of the Arrow type is one of this type, in the form in which it is kept.
+        is_hashable: whether the values can be keys of a dict.
     """
 
     name: str
     annotation: Any
     arrow: pa.DataType
     plain: bool = True
+    is_whole: bool = True
+    is_hashable: bool = True
 
     @property
     def hash_name(self) -> str:
         """The name that enters hashes: nullability is no part of it, at any depth."""
         return self.name
+
+    @property
+    def general(self) -> LogicalType:
+        """The type of which this one has some of the values; itself, if there is none."""
+        return self
 
     @abstractmethod
     def accept(self, value: Any) -> Any:
@@ -51,7 +61,7 @@ class LogicalType(ABC):
 
     def takes(self, other: LogicalType) -> bool:
         """Whether every column of the other type is, or converts exactly to, one of this type."""
-        return self.name == other.name
+        return self.name in (other.name, other.general.name)
 
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
         """A column of values that ``accept`` gave."""
@@ -83,6 +93,8 @@ class OptionalType(LogicalType):
         self.annotation = inner.annotation | None if inner.annotation is not None else None
         self.arrow = inner.arrow
         self.plain = inner.plain
+        self.is_whole = inner.is_whole
+        self.is_hashable = inner.is_hashable
 
     @property
     def hash_name(self) -> str:
@@ -103,6 +115,7 @@ class TypeRegistry:
 
     def __init__(self) -> None:
         self._makers: dict[type, Callable[[Any], LogicalType]] = {}
+        self._forms: dict[Any, Callable[[Any], LogicalType]] = {}
         self._made: dict[Any, LogicalType] = {}
 
     def register(self, python: type, maker: Callable[[Any], LogicalType]) -> None:
@@ -114,6 +127,10 @@ class TypeRegistry:
         """
         self._makers[python] = maker
         self._made.clear()
+
+    def register_form(self, form: Any, maker: Callable[[Any], LogicalType]) -> None:
+        """Let annotations of a special form, such as ``Literal[...]``, be made by ``maker``."""
+        self._forms[form] = maker
 
     def resolve(self, annotation: Any) -> LogicalType:
         """The logical type of an annotation; a logical type is its own.
@@ -144,9 +161,12 @@ class TypeRegistry:
                 if isinstance(mark, LogicalType):
                     return mark
             return self.resolve(get_args(annotation)[0])
+        if maker := self._forms.get(origin):
+            return maker(annotation)
         kind = origin if origin is not None else annotation
         if isinstance(kind, type):
-            for ancestor in kind.__mro__:
+            # What an IntEnum is, first of all, is an Enum.
+            for ancestor in sorted(kind.__mro__, key=lambda base: not issubclass(base, Enum)):
                 if maker := self._makers.get(ancestor):
                     return maker(annotation)
             if hasattr(kind, "__required_keys__"):  # a TypedDict keeps no base class

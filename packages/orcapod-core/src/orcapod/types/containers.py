@@ -1,169 +1,36 @@
-"""The kinds of values that everybody has: scalars and containers of the standard library."""
+"""Kinds of values that hold others: lists, tuples, sets, dicts and records, nested to any depth."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Set
 from types import GenericAlias
-from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
+from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.types.codec import encode
 from orcapod.types.logical import LogicalType, OptionalType, mismatch, registry
+from orcapod.types.scalars import BOOL, BYTES, DATE, INT, STR, as_standard
 
 __all__ = [
-    "AWARE_DATETIME",
-    "BOOL",
-    "BYTES",
-    "DATE",
-    "DATETIME",
-    "FLOAT",
-    "INT",
-    "STR",
-    "AwareDatetime",
     "DictType",
     "ListType",
     "RecordType",
+    "SetType",
     "TupleType",
     "VariadicTupleType",
-    "as_standard",
     "record_type",
 ]
 
-
-def as_standard(value: Any) -> Any:
-    """A numpy scalar as the Python value that it is, a numpy array as lists; anything else as it is."""
-    if not hasattr(value, "dtype") or not hasattr(value, "tolist"):
-        return value
-    standard = value.tolist()
-    if getattr(value.dtype, "kind", None) in ("m", "M") and _holds_int(standard):
-        return value  # finer than microseconds: what numpy gives then is a bare number
-    return standard
-
-
-def _holds_int(standard: Any) -> bool:
-    return any(map(_holds_int, standard)) if isinstance(standard, list) else isinstance(standard, int)
-
-
-class _Scalar(LogicalType):
-    """A type whose values Arrow gives back as they went in."""
-
-    def __init__(self, python: type, arrow: pa.DataType) -> None:
-        self.python = python
-        self.name = python.__name__
-        self.annotation = python
-        self.arrow = arrow
-
-    def accept(self, value: Any) -> Any:
-        if type(value) is self.python:
-            return value
-        standard = as_standard(value)
-        if isinstance(standard, self.python):
-            return self.narrow(standard)
-        return self.convert(standard, value)
-
-    def narrow(self, value: Any) -> Any:
-        """The plain value of a subclass's instance."""
-        return self.python(value)
-
-    def convert(self, standard: Any, value: Any) -> Any:
-        """The exact conversion of another type's value, if there is one."""
-        raise mismatch(self.name, value)
-
-
-class _Int(_Scalar):
-    def accept(self, value: Any) -> Any:
-        plain = value if type(value) is int else super().accept(value)
-        if -(2**63) <= plain < 2**63:
-            return plain
-        raise mismatch("int", value, "it does not fit in 64 bits; pass it as str, or as float if that is exact enough")
-
-    def narrow(self, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise mismatch("int", value, "a bool is no int; convert it with int()")
-        return int(value)
-
-
-class _Float(_Scalar):
-    def takes(self, other: LogicalType) -> bool:
-        return other.name in ("float", "int")
-
-    def convert(self, standard: Any, value: Any) -> Any:
-        if isinstance(standard, int) and not isinstance(standard, bool):
-            try:
-                exact = float(standard)
-            except OverflowError:
-                exact = float("inf")
-            if exact == standard:
-                return exact
-            raise mismatch("float", value, "the int has no exact float")
-        raise mismatch("float", value)
-
-
-class _Bytes(_Scalar):
-    def convert(self, standard: Any, value: Any) -> Any:
-        if isinstance(standard, bytearray | memoryview):
-            return bytes(standard)
-        raise mismatch("bytes", value)
-
-
-class _Str(_Scalar):
-    def accept(self, value: Any) -> Any:
-        plain = value if type(value) is str else super().accept(value)
-        if not plain.isascii():
-            try:
-                plain.encode()
-            except UnicodeEncodeError as error:
-                raise mismatch("str", value, f"it is not valid Unicode: {error.reason}") from None
-        return plain
-
-    def narrow(self, value: Any) -> Any:
-        return str.__str__(value)
-
-
-class _Date(_Scalar):
-    def narrow(self, value: Any) -> Any:
-        if isinstance(value, datetime):
-            raise mismatch("date", value, "a datetime is no date; convert it with .date()")
-        return date(value.year, value.month, value.day)
-
-
-class _Datetime(LogicalType):
-    """A point in time in microseconds: a wall clock's without zone, or an instant."""
-
-    def __init__(self, name: str, annotation: Any, zone: str | None) -> None:
-        self.name = name
-        self.annotation = annotation
-        self.zone = zone
-        self.arrow = pa.timestamp("us", zone)
-
-    def accept(self, value: Any) -> Any:
-        standard = as_standard(value)
-        if not isinstance(standard, datetime):
-            raise mismatch(self.name, value)
-        if (standard.utcoffset() is None) is not (self.zone is None):
-            found = "it has no time zone" if self.zone else "it has a time zone"
-            fix = "attach one" if self.zone else "annotate it as orcapod.types.AwareDatetime, or drop the zone"
-            raise mismatch(self.name, value, f"{found}; {fix}")
-        if self.zone is None:
-            return standard
-        try:
-            return standard.astimezone(UTC)
-        except OverflowError:
-            raise mismatch(self.name, value, "in UTC it is outside the years 1 to 9999") from None
-
-    def restore(self, stored: Any) -> Any:
-        return stored if self.zone is None else stored.replace(tzinfo=UTC)
-
-    @property
-    def plain(self) -> bool:  # type: ignore[override]  # Arrow's zone object is not datetime.UTC
-        return self.zone is None
+_SORTED_BY_VALUE = (BOOL, INT, STR, BYTES, DATE)
 
 
 class ListType(LogicalType):
     """``list[T]``."""
+
+    is_hashable = False
 
     def __init__(self, item: LogicalType) -> None:
         self.item = item
@@ -171,6 +38,7 @@ class ListType(LogicalType):
         self.annotation = GenericAlias(list, (item.annotation,))
         self.arrow = pa.large_list(item.arrow)
         self.plain = item.plain
+        self.is_whole = item.is_whole
 
     @property
     def hash_name(self) -> str:
@@ -196,6 +64,8 @@ class VariadicTupleType(LogicalType):
 
     def __init__(self, item: LogicalType) -> None:
         self.item = item
+        self.is_whole = item.is_whole
+        self.is_hashable = item.is_hashable
         self.name = f"tuple[{item.name}, ...]"
         self.annotation = GenericAlias(tuple, (item.annotation, ...))
         self.arrow = pa.large_list(item.arrow)
@@ -223,6 +93,8 @@ class TupleType(LogicalType):
 
     def __init__(self, items: tuple[LogicalType, ...]) -> None:
         self.items = items
+        self.is_whole = all(item.is_whole for item in items)
+        self.is_hashable = all(item.is_hashable for item in items)
         self.name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
         self.annotation = GenericAlias(tuple, tuple(item.annotation for item in items))
         self.arrow = pa.struct([pa.field(str(i), item.arrow) for i, item in enumerate(items)])
@@ -255,16 +127,62 @@ class TupleType(LogicalType):
         )
 
 
+class SetType(LogicalType):
+    """``set[T]`` or ``frozenset[T]``: a list in a canonical order, so that equal sets are kept and hashed the same."""
+
+    plain = False
+    is_whole = False
+
+    def __init__(self, item: LogicalType, python: type) -> None:
+        self.item = item
+        self.python = python
+        self.is_hashable = python is frozenset
+        self.name = f"{python.__name__}[{item.name}]"
+        _check_hashable(item, self.name, "its items")
+        self.annotation = GenericAlias(python, (item.annotation,))
+        self.arrow = pa.large_list(item.arrow)
+
+    @property
+    def hash_name(self) -> str:
+        return f"{self.python.__name__}[{self.item.hash_name}]"
+
+    def takes(self, other: LogicalType) -> bool:
+        return isinstance(other, SetType) and self.python is other.python and self.item.takes(other.item)
+
+    def accept(self, value: Any) -> Any:
+        if not isinstance(value, Set):
+            raise mismatch(self.name, value)
+        inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
+        items = [_member(self.name, "an item", self.item, item) for item in value]
+        if inner in _SORTED_BY_VALUE:
+            return sorted(items, key=lambda item: (item is not None, item))
+        payloads: list[Any] = encode(self.item.from_python(items)).to_pylist()
+        order = sorted(range(len(items)), key=lambda at: (items[at] is not None, payloads[at]))
+        return [items[at] for at in order]
+
+    def restore(self, stored: Any) -> Any:
+        try:
+            restored = self.python(_restored(stored, self.item))
+        except TypeError as error:  # a signalling NaN among Decimals
+            raise mismatch(self.name, stored, str(error)) from None
+        if len(restored) != len(stored):
+            raise mismatch(self.name, stored, "an item is there twice; drop it, or declare a list")
+        return restored
+
+
 class DictType(LogicalType):
     """``dict[K, V]``: any keys, in the order they were put in."""
 
     plain = False
+    is_hashable = False
 
     def __init__(self, key: LogicalType, item: LogicalType) -> None:
         if isinstance(key, OptionalType):
             raise SchemaError(f"a dict's key may not be None, found dict[{key.name}, {item.name}]")
+        _check_hashable(key, f"dict[{key.name}, {item.name}]", "its keys")
         self.key = key
         self.item = item
+        self.is_whole = key.is_whole and item.is_whole
         self.name = f"dict[{key.name}, {item.name}]"
         self.annotation = GenericAlias(dict, (key.annotation, item.annotation))
         self.arrow = pa.map_(key.arrow, item.arrow)
@@ -293,9 +211,11 @@ class RecordType(LogicalType):
     """A ``TypedDict``: named members, each of its own type. Two of equal members are the same type."""
 
     plain = False
+    is_hashable = False
 
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
+        self.is_whole = all(item.is_whole for item in members.values())
         self.name = f"{{{', '.join(f'{_quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])
@@ -331,6 +251,11 @@ def record_type(members: Mapping[str, LogicalType]) -> RecordType:
     return RecordType(members, made)
 
 
+def _check_hashable(kind: LogicalType, whole: str, what: str) -> None:
+    if not kind.is_hashable:
+        raise SchemaError(f"found {whole}; {what} are {kind.name}, expected values that can be hashed: take a tuple")
+
+
 def _quoted(name: str) -> str:
     """A member's name as it can be told from the rest of a type's name."""
     return name if name.isidentifier() else repr(name)
@@ -349,19 +274,6 @@ def _member(name: str, place: str, item: LogicalType, value: Any) -> Any:
 
 def _restored(stored: Any, item: LogicalType) -> list[Any]:
     return [None if value is None else item.restore(value) for value in stored]
-
-
-BOOL = _Scalar(bool, pa.bool_())
-INT = _Int(int, pa.int64())
-FLOAT = _Float(float, pa.float64())
-STR = _Str(str, pa.large_string())
-BYTES = _Bytes(bytes, pa.large_binary())
-DATE = _Date(date, pa.date32())
-DATETIME = _Datetime("datetime", datetime, None)
-AWARE_DATETIME = _Datetime("datetime[UTC]", None, "UTC")
-AwareDatetime = Annotated[datetime, AWARE_DATETIME]
-"""An instant: a datetime with a time zone. It is kept, and comes back, in UTC."""
-AWARE_DATETIME.annotation = AwareDatetime
 
 
 def _list(annotation: Any) -> LogicalType:
@@ -402,9 +314,17 @@ def _dict(annotation: Any) -> LogicalType:
             )
 
 
-for _scalar in (BOOL, INT, FLOAT, STR, BYTES, DATE):
-    registry.register(_scalar.python, lambda annotation, made=_scalar: made)  # type: ignore[misc]  # the default binds it
-registry.register(datetime, lambda annotation: DATETIME)
+def _set(annotation: Any) -> LogicalType:
+    python = get_origin(annotation) or annotation
+    match get_args(annotation):
+        case (item,):
+            return SetType(registry.resolve(item), python)
+        case _:
+            raise SchemaError(f"found {annotation}; expected the type of its items, as in {python.__name__}[str]")
+
+
 registry.register(list, _list)
 registry.register(tuple, _tuple)
+registry.register(set, _set)
+registry.register(frozenset, _set)
 registry.register(dict, _dict)
