@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -27,6 +30,8 @@ ROWS = [
         "nested": [{"a": [i, i + 1]}, {}],
         "ratio": [float("nan"), -0.0, float("inf"), 0.1][i % 4],
         "seen": datetime(2026, 1, 1 + i % 28, tzinfo=UTC),
+        "span": timedelta(hours=-i, microseconds=1),
+        "marks": frozenset({UUID(int=i), UUID(int=1)}),
     }
     for i in range(50)
 ]
@@ -34,14 +39,25 @@ TYPES = {"nested": list[dict[str, list[int]]], "name": str | None}
 REFERENCE = [{"i": i, "day": date(2026, 1, 1 + i % 28), "flag": i % 2 == 0} for i in range(0, 50, 2)]
 
 
-@op.function_pod(output_keys=["total", "text", "back"])
+class Parity(Enum):
+    EVEN = 0
+    ODD = 1
+
+
+@op.function_pod(output_keys=["total", "text", "back", "kinds"])
 def digest(
-    x: int, name: str | None, nested: list[dict[str, list[int]]], ratio: float
-) -> tuple[int, str | None, dict[str, tuple[float, bytes]]]:
+    x: int,
+    name: str | None,
+    nested: list[dict[str, list[int]]],
+    ratio: float,
+    span: timedelta,
+    marks: frozenset[UUID],
+) -> tuple[int, str | None, dict[str, tuple[float, bytes]], tuple[timedelta, Decimal, set[UUID], Parity, time]]:
     if x == 5:
         raise ValueError("five is not wanted")
     print(f"x is {x}")
-    return sum(nested[0]["a"]), name, {"r": (ratio, bytes([x, 0]))}
+    kinds = (span, Decimal(x).scaleb(-x), set(marks), Parity(x % 2), time(x))
+    return sum(nested[0]["a"]), name, {"r": (ratio, bytes([x, 0]))}, kinds
 
 
 @op.function_pod(output_keys="late")

@@ -199,14 +199,17 @@ def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]
     waiting: list[Chunk] = []
     waiting_rows = waiting_size = 0
     for chunk in chunks:
-        fitting = max(1, min(rows, size * chunk.num_rows // max(1, chunk.batch.nbytes)))
-        for start in range(0, chunk.num_rows, fitting):
-            part = chunk.slice(start, fitting)
-            if waiting and (waiting_rows + part.num_rows > rows or waiting_size + part.batch.nbytes > size):
+        total, nbytes = chunk.num_rows, chunk.batch.nbytes  # asked for once: it costs more than most operators
+        fitting = max(1, min(rows, size * total // max(1, nbytes)))
+        for start in range(0, total, fitting):
+            count = min(fitting, total - start)
+            part = chunk if count == total else chunk.slice(start, count)
+            part_size = nbytes * count // total
+            if waiting and (waiting_rows + count > rows or waiting_size + part_size > size):
                 yield Chunk.concat(waiting)
                 waiting, waiting_rows, waiting_size = [], 0, 0
             waiting.append(part)
-            waiting_rows += part.num_rows
-            waiting_size += part.batch.nbytes
+            waiting_rows += count
+            waiting_size += part_size
     if waiting:
         yield Chunk.concat(waiting)

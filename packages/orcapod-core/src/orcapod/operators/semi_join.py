@@ -84,8 +84,10 @@ class _SemiMachine(Machine):
         if index == 0:
             return []
         self._complete = True
-        known = pa.concat_tables(self._known) if self._known else None
-        self._known = [] if known is None else [known.group_by(known.column_names).aggregate([])]
+        if self._known:
+            known = pa.concat_tables(self._known)
+            # Each once, or a join would give rows twice; where one column is looked up, that does not matter.
+            self._known = [known.group_by(known.column_names).aggregate([]) if known.num_columns > 1 else known]
         held, self._held = self._held, []
         return self._matching(held)
 
