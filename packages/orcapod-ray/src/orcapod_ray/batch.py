@@ -8,12 +8,11 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Iterator
-from types import CoroutineType
 from typing import Any
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, made
+from orcapod.executors import Capture, Loaded, made
 
 __all__ = ["Packed", "make_batch", "packed"]
 
@@ -22,7 +21,7 @@ Packed = tuple[bytes, list[pickle.PickleBuffer]]
 
 _GROUP_SECONDS = 0.05
 
-_LOADED: dict[str, Any] = {}
+_LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
 
 
 def packed(value: Any) -> Packed:
@@ -42,6 +41,9 @@ def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> I
     """
     if each:
         yield []
+    if name not in _LOADED:
+        _LOADED.clear()
+        _LOADED[name] = Loaded(function)
     capture = Capture()
     group: list[Packed] = []
     since = time.monotonic()
@@ -50,7 +52,7 @@ def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> I
             key, kwargs, wanted = pickle.loads(content, buffers=buffers)  # noqa: S301  # from the driver
             if not wanted:
                 capture.pause()
-            answer = made(lambda **given: _call(function, name, given), key, kwargs, capture if wanted else None)
+            answer = made(_LOADED[name], key, kwargs, capture if wanted else None)
             group.append(_answer(answer))
             if each or time.monotonic() - since > _GROUP_SECONDS:
                 capture.pause()
@@ -60,18 +62,6 @@ def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> I
         capture.close()
     if group:
         yield group
-
-
-def _call(function: bytes, name: str, kwargs: dict[str, Any]) -> Any:
-    if name not in _LOADED:
-        _LOADED.clear()
-        _LOADED[name] = pickle.loads(function)  # noqa: S301  # from the driver
-    result = _LOADED[name](**kwargs)
-    if isinstance(result, CoroutineType):
-        import asyncio  # noqa: PLC0415  # a function that is not async does not need it
-
-        return asyncio.run(result)
-    return result
 
 
 def _answer(answer: tuple[Any, ...]) -> Packed:

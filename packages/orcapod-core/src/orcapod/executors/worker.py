@@ -37,7 +37,7 @@ def main(descriptor: int, parent: int) -> None:
                 case "path":
                     sys.path[:] = content
                 case "function":
-                    function = _Loaded(content)
+                    function = Loaded(content)
                 case "batch":
                     for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
                         if not wanted:
@@ -54,7 +54,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-class _Loaded:
+class Loaded:
     """The user's function; loading it may fail, which is then how every call ends."""
 
     def __init__(self, content: bytes) -> None:
