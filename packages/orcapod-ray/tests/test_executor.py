@@ -182,7 +182,8 @@ def loaded_of_orcapod() -> list[str]:
 
 
 def test_workers_load_nothing_of_orcapod(cluster: RayExecutor) -> None:
-    assert cluster.execute_callable(loaded_of_orcapod, {}) == []
+    fresh = cluster.with_options(runtime_env={"env_vars": {"FRESH": "1"}})  # workers that have run nothing yet
+    assert fresh.execute_callable(loaded_of_orcapod, {}) == []
 
 
 def unsendable(x: int) -> Any:
@@ -294,7 +295,7 @@ try:
 except ExecutionError as error:
     print(error)
 assert executor.execute_callable(helper, {"x": 1}) == 11
-del executor
+executor.shutdown()
 assert not ray.is_initialized()
 """
 

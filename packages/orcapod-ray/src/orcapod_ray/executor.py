@@ -10,8 +10,8 @@ from typing import Any, Self
 import ray
 
 from orcapod.errors import ExecutionError
-from orcapod.protocols import CallSession, Deliver, Outcome, PacketExecutionLoggerProtocol
 from orcapod.protocols import Call as _Call
+from orcapod.protocols import CallSession, Deliver, Outcome, PacketExecutionLoggerProtocol
 from orcapod_ray.connection import Connection
 from orcapod_ray.session import RaySession
 
