@@ -1,7 +1,7 @@
 """What runs functions: in this process here, elsewhere in packages of their own.
 
-``Capture``, ``Loaded``, ``made`` and ``put_together`` are for executors that make calls in other processes: how a call is
-made there, and how its exception becomes itself again here. They are loaded on first use.
+``Capture``, ``Loaded``, ``made`` and ``put_together`` are for executors that make calls in other processes: how a
+call is made there, and how its exception becomes itself again here. They are loaded on first use.
 """
 
 from typing import Any
