@@ -178,7 +178,7 @@ def test_modules_of_the_user_need_not_be_where_workers_are(
 
 
 def loaded_of_orcapod() -> list[str]:
-    return sorted(name for name in sys.modules if name.partition(".")[0] in ("orcapod", "orcapod_ray", "cloudpickle"))
+    return sorted(name for name in sys.modules if name.partition(".")[0] in ("orcapod", "orcapod_ray"))
 
 
 def test_workers_load_nothing_of_orcapod(cluster: RayExecutor) -> None:
