@@ -27,7 +27,7 @@ _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it 
 def packed(value: Any) -> Packed:
     """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
     buffers: list[pickle.PickleBuffer] = []
-    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers
+    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
 def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on

@@ -15,5 +15,5 @@ def capacity(options: Mapping[str, Any]) -> int:
     wanted = {"CPU": options.get("num_cpus"), "GPU": options.get("num_gpus"), "memory": options.get("memory")}
     wanted |= options.get("resources") or {}
     needed = {name: amount for name, amount in wanted.items() if amount} or {"CPU": 1}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # untyped in Ray
     return max(1, sum(int(min(node.get(name, 0) / amount for name, amount in needed.items())) for node in nodes))

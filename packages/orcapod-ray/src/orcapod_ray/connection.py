@@ -83,7 +83,8 @@ class Connection:
 
 
 def _session() -> str:
-    return str(ray.get_runtime_context().get_job_id()) + ray.get_runtime_context().gcs_address
+    context = ray.get_runtime_context()
+    return f"{context.get_job_id()} at {context.gcs_address}"
 
 
 def _disconnect(session: str) -> None:

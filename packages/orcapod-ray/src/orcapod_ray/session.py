@@ -76,7 +76,7 @@ class RaySession:
     ) -> None:
         with by_value():
             try:
-                function = ray.cloudpickle.dumps(fn)
+                function = ray.cloudpickle.dumps(fn)  # type: ignore[no-untyped-call]  # untyped in Ray
             except Exception as error:  # pickling runs code of the user's
                 name = getattr(fn, "__qualname__", fn)
                 raise ExecutionError(f"{name} cannot be sent to Ray workers: {error}") from error

@@ -21,15 +21,15 @@ _LOCK = threading.RLock()
 def by_value() -> Iterator[None]:
     """What is pickled meanwhile by Ray's cloudpickle holds the user's own code, not the names of its modules."""
     with _LOCK:
-        known = cloudpickle.list_registry_pickle_by_value()
+        known = cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-untyped-call]  # untyped in Ray
         modules = [module for name, module in sys.modules.items() if name not in known and _travels(name)]
         for module in modules:
-            cloudpickle.register_pickle_by_value(module)
+            cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
         try:
             yield
         finally:
             for module in modules:
-                cloudpickle.unregister_pickle_by_value(module)
+                cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
 def _travels(module: str) -> bool:
