@@ -1,9 +1,28 @@
-"""What runs functions: in this process here, elsewhere in packages of their own."""
+"""What runs functions: in this process here, elsewhere in packages of their own.
+
+``Capture``, ``Loaded``, ``made`` and ``put_together`` are for executors that make calls in other processes: how a
+call is made there, and how its exception becomes itself again here. They are loaded on first use.
+"""
+
+from typing import Any
 
 from orcapod.executors.local import LocalExecutor
 from orcapod.plugins import Registry
 
-__all__ = ["LocalExecutor", "executor_registry"]
+__all__ = ["Capture", "Loaded", "LocalExecutor", "executor_registry", "made", "put_together"]
 
 executor_registry = Registry("orcapod.executors", noun="executor", homes={"ray": "orcapod-ray"})
 """The executors that installed packages provide, by name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Capture", "Loaded", "made", "put_together"):
+        raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
+    # What makes calls elsewhere takes a while to import, and only those who do so should wait for it.
+    from orcapod.executors import worker  # noqa: PLC0415
+
+    return getattr(worker, name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

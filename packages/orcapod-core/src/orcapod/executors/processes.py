@@ -25,6 +25,7 @@ from typing import Any
 import cloudpickle
 
 from orcapod.errors import PacketTimeoutError, WorkerDiedError
+from orcapod.executors.worker import put_together
 from orcapod.protocols import Call, Deliver, Outcome
 
 __all__ = ["ProcessSession", "WorkerPool"]
@@ -197,18 +198,5 @@ class ProcessSession:
 
 def _outcome(answer: tuple[Any, ...]) -> Outcome:
     key, value, failure, captured, seconds = answer
-    error = None if failure is None else _put_together(*failure)
+    error = None if failure is None else put_together(*failure)
     return Outcome(key, value, error, captured, seconds)
-
-
-def _put_together(
-    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None, trace: str
-) -> BaseException:
-    """The exception that a worker took apart; its traceback there comes along as a note."""
-    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
-    error = kind.__new__(kind, *args)
-    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
-    if state is not None:
-        error.__setstate__(state)
-    error.add_note(f"In the worker process:\n{trace.rstrip()}")
-    return error

@@ -37,12 +37,12 @@ def main(descriptor: int, parent: int) -> None:
                 case "path":
                     sys.path[:] = content
                 case "function":
-                    function = _Loaded(content)
+                    function = Loaded(content)
                 case "batch":
                     for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
                         if not wanted:
                             capture.pause()
-                        connection.send_bytes(_packed(_made(function, key, kwargs, capture if wanted else None)))
+                        connection.send_bytes(_packed(made(function, key, kwargs, capture if wanted else None)))
     except EOFError:
         return
 
@@ -54,7 +54,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-class _Loaded:
+class Loaded:
     """The user's function; loading it may fail, which is then how every call ends."""
 
     def __init__(self, content: bytes) -> None:
@@ -72,7 +72,8 @@ class _Loaded:
         return result
 
 
-def _made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | None) -> tuple[Any, ...]:
+def made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | None) -> tuple[Any, ...]:
+    """How a call ended: its key, value, failure for ``put_together``, what was captured, and seconds."""
     if capture is not None:
         capture.begin()
     value: Any = None
@@ -91,7 +92,7 @@ def _made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | No
 
 def _traceback(error: BaseException) -> str:
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and trace.tb_frame.f_code.co_filename == made.__code__.co_filename:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
 
@@ -100,6 +101,19 @@ def _taken_apart(error: BaseException) -> tuple[Any, ...]:
     """An exception without its own constructor, which may take other arguments than ``args``."""
     reduced: Any = error.__reduce__()
     return type(error), reduced[1], reduced[2] if len(reduced) > 2 else None
+
+
+def put_together(
+    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None, trace: str
+) -> BaseException:
+    """The exception that a worker took apart; its traceback there comes along as a note."""
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    error = kind.__new__(kind, *args)
+    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
+    if state is not None:
+        error.__setstate__(state)
+    error.add_note(f"In the worker process:\n{trace.rstrip()}")
+    return error
 
 
 def _packed(answer: tuple[Any, ...]) -> bytes:
@@ -154,6 +168,12 @@ class Capture:
             root.setLevel(self._level)
             root.removeHandler(self._handler)
             self._is_active = False
+
+    def close(self) -> None:
+        """Let everything go where it went before, for good."""
+        self.pause()
+        for descriptor in (*self._originals.values(), *self._files.values()):
+            os.close(descriptor)
 
     def _made(self) -> dict[int, int]:
         for descriptor in (1, 2):

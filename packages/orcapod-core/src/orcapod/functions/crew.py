@@ -49,6 +49,7 @@ class Crew:
         self._pausing: list[tuple[float, int, Attempt]] = []
         self._keys = count()
         self._seconds = _BATCH_SECONDS
+        self._known = 0
 
     def run(self, *, keeping: Keeping) -> Iterator[Chunk]:
         """Chunks of results for the chunks of the intake."""
@@ -90,7 +91,8 @@ class Crew:
         self._queue.extend(Attempt(work, row) for row in claimed if not work.has(row))
 
     def _batch(self) -> int:
-        return max(1, min(_LARGEST_BATCH, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
+        # Few calls tell little of the next ones, so a batch is not many times as large as what they tell of.
+        return max(1, min(_LARGEST_BATCH, 4 * self._known, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
 
     def _submit(self) -> None:
         while self._pausing and self._pausing[0][0] <= time.monotonic():
@@ -119,7 +121,9 @@ class Crew:
 
     def _conclude(self, outcome: Outcome) -> None:
         attempt = self._flying.pop(outcome.key)
-        self._seconds = 0.9 * self._seconds + 0.1 * outcome.seconds
+        self._known += 1
+        weight = max(0.1, 1 / self._known)
+        self._seconds += weight * (outcome.seconds - self._seconds)
         try:
             stored = self._step.task.function.conclude(outcome, attempt.logger)
         except BaseException as error:  # noqa: BLE001  # an interrupt goes on from crash

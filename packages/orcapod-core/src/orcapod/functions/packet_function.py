@@ -215,6 +215,9 @@ class PythonPacketFunction:
             ValueTypeError: an output is not of its declared type.
             BaseException: whatever the function raised, as itself.
         """
+        if logger is not None:
+            for fields in outcome.earlier:
+                logger.record(**fields)
         if outcome.error is not None:
             if logger is not None:
                 logger.record(**outcome.captured)

@@ -2,6 +2,7 @@
 
 from orcapod.hashing.canonical import STRUCTURE_METHOD, hash_structure
 from orcapod.hashing.code import Fingerprint, fingerprint_function
+from orcapod.hashing.code.ownership import is_own
 from orcapod.hashing.content_hash import SHORT_DIGITS, ContentHash
 from orcapod.hashing.rows import ROW_METHOD, hash_rows
 
@@ -14,4 +15,5 @@ __all__ = [
     "fingerprint_function",
     "hash_rows",
     "hash_structure",
+    "is_own",
 ]

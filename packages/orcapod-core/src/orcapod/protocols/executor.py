@@ -105,6 +105,7 @@ class Outcome:
         error: what it raised, as itself, or what happened to it instead.
         captured: what a logger is to record; empty where nothing was captured.
         seconds: how long it took.
+        earlier: what a logger is to record of tries before this one, where the session itself tried again.
     """
 
     key: int
@@ -112,6 +113,7 @@ class Outcome:
     error: BaseException | None = None
     captured: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    earlier: Sequence[Mapping[str, Any]] = ()
 
 
 Deliver = Callable[[Outcome], None]

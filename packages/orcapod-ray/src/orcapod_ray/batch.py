@@ -1,0 +1,75 @@
+"""``make_batch``: what runs in a worker of the cluster.
+
+It is sent there by value, with what it uses of orcapod, so that workers need nothing of it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ray import cloudpickle
+
+from orcapod.executors import Capture, Loaded, made
+
+__all__ = ["Packed", "make_batch", "packed"]
+
+Packed = tuple[bytes, list[pickle.PickleBuffer]]
+"""A pickled value, and its large parts beside it, which Ray hands on without a copy."""
+
+_GROUP_SECONDS = 0.05
+
+_LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
+
+
+def packed(value: Any) -> Packed:
+    """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
+    buffers: list[pickle.PickleBuffer] = []
+    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers  # type: ignore[no-untyped-call]  # untyped in Ray
+
+
+def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on
+    """Make calls one after the other, and hand on what has become of them in groups.
+
+    Args:
+        function: the user's function, pickled.
+        name: what tells it from others; it is loaded once in each worker.
+        calls: key, arguments and whether to capture, of each.
+        each: hand on every outcome at once, and an empty group at the start, for those who watch the time.
+    """
+    if each:
+        yield []
+    if name not in _LOADED:
+        _LOADED.clear()
+        _LOADED[name] = Loaded(function)
+    capture = Capture()
+    group: list[Packed] = []
+    since = time.monotonic()
+    try:
+        for content, buffers in calls:
+            key, kwargs, wanted = pickle.loads(content, buffers=buffers)  # noqa: S301  # from the driver
+            if not wanted:
+                capture.pause()
+            answer = made(_LOADED[name], key, kwargs, capture if wanted else None)
+            group.append(_answer(answer))
+            if each or time.monotonic() - since > _GROUP_SECONDS:
+                capture.pause()
+                yield group
+                group, since = [], time.monotonic()
+    finally:
+        capture.close()
+    if group:
+        yield group
+
+
+def _answer(answer: tuple[Any, ...]) -> Packed:
+    try:
+        return packed(answer)
+    except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
+        key, value, failure, captured, seconds = answer
+        what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
+        message = f"{what} cannot be sent between processes: {error}"
+        captured = {**captured, "success": False, "traceback": message} if captured else captured
+        return packed((key, None, (TypeError, (message,), None, message), captured, seconds))

@@ -1,0 +1,93 @@
+"""``Connection``: how executors come to a cluster, and who stops what."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from orcapod.errors import ConfigError, ExecutionError
+
+__all__ = ["Connection"]
+
+_OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
+_LOCK = threading.RLock()
+
+
+class Connection:
+    """A cluster that is connected to when it is first needed.
+
+    Args:
+        address: of a running cluster; None for the one that this process is connected to already, that of
+            ``RAY_ADDRESS``, or else a local one that is started.
+        ray_init: further arguments of ``ray.init``.
+
+    Raises:
+        ConfigError: they ask for a cluster to be started and for one that runs.
+    """
+
+    def __init__(self, address: str | None, ray_init: Mapping[str, Any]) -> None:
+        if address is not None and address.startswith("ray://"):
+            raise ConfigError(
+                f"found address {address!r}, expected that of a cluster that this machine is part of, 'host:port' "
+                "or 'auto': results cannot be streamed through Ray Client"
+            )
+        if address not in (None, "local") and (wrong := sorted(set(_OF_A_NEW_CLUSTER) & ray_init.keys())):
+            raise ConfigError(
+                f"found address {address!r} and ray_init {wrong}, which only a cluster that is started can be given; "
+                "leave one of them out"
+            )
+        self._address = address
+        self._ray_init = dict(ray_init)
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    def open(self) -> None:
+        """Be connected.
+
+        Raises:
+            ExecutionError: there is no such cluster, or this process is connected to another.
+        """
+        with _LOCK:
+            if ray.is_initialized():
+                self._check_current()
+                return
+            address = self._address or os.environ.get("RAY_ADDRESS") or "local"
+            quiet = {"log_to_driver": False, "logging_level": "WARNING"}
+            if address == "local":
+                quiet["include_dashboard"] = False
+            try:
+                ray.init(address=address, **{**quiet, **self._ray_init})
+            except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
+                raise ExecutionError(f"no connection to the Ray cluster {address!r}: {error}") from error
+            self._finalizer = weakref.finalize(self, _disconnect, _session())
+
+    def close(self) -> None:
+        """Stop the cluster that was started here, or leave the one that was connected to here."""
+        with _LOCK:
+            if self._finalizer is not None:
+                self._finalizer()
+
+    def _check_current(self) -> None:
+        if self._finalizer is not None and self._finalizer.alive:
+            return
+        found = ray.get_runtime_context().gcs_address
+        if self._address not in (None, "auto", found) or self._ray_init:
+            raise ExecutionError(
+                f"this process is connected to the Ray cluster {found} already, found address {self._address!r} and "
+                f"ray_init {self._ray_init}; leave them out to use that cluster, or call ray.shutdown() first"
+            )
+
+
+def _session() -> str:
+    context = ray.get_runtime_context()
+    return f"{context.get_job_id()} at {context.gcs_address}"
+
+
+def _disconnect(session: str) -> None:
+    with _LOCK:
+        if ray.is_initialized() and _session() == session:
+            ray.shutdown()

@@ -1,0 +1,38 @@
+"""How functions and values get to workers that do not have the user's modules: by value."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ray import cloudpickle
+
+from orcapod.hashing import is_own
+
+__all__ = ["by_value"]
+
+_CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def by_value() -> Iterator[None]:
+    """What is pickled meanwhile by Ray's cloudpickle holds the user's own code, not the names of its modules."""
+    with _LOCK:
+        known = cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-untyped-call]  # untyped in Ray
+        modules = [module for name, module in sys.modules.items() if name not in known and _travels(name)]
+        for module in modules:
+            cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
+        try:
+            yield
+        finally:
+            for module in modules:
+                cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
+
+
+def _travels(module: str) -> bool:
+    if module in _CODE_OF_CALLS:
+        return True
+    return module.partition(".")[0] not in ("orcapod_ray", "__main__", "__mp_main__") and is_own(module)

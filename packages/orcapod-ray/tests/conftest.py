@@ -1,0 +1,20 @@
+"""One local cluster of two CPUs for all tests that do not need one of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before ray is imported
+os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # what Ray will do one day, without its warning
+
+from orcapod_ray import RayExecutor
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayExecutor]:
+    executor = RayExecutor(ray_init={"num_cpus": 2, "object_store_memory": 400 * 2**20})
+    yield executor
+    executor.shutdown()
