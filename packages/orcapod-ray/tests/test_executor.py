@@ -109,18 +109,16 @@ def test_others_are_not(cluster: RayExecutor, retried: Any, retries: int, tmp_pa
     assert len(logs) == (4 if retried is True else 2)
 
 
-@op.function_pod("y", timeout=1.0, identity="version")
+@op.function_pod("y", timeout=2.0, identity="version")
 def hangs(x: int) -> int:
     if x == 1:
-        time.sleep(60)
+        time.sleep(3600)
     return x
 
 
 @pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
 def test_a_timeout_fails_its_packet_only(cluster: RayExecutor, orchestrator: Any) -> None:
-    started = time.monotonic()
     result, _, _ = run(hangs.pod, cluster, 30, orchestrator=orchestrator)
-    assert time.monotonic() - started < 30
     assert result.counts("node") == {"computed": 29, "cached": 0, "failed": 1}
     assert isinstance(result.errors[0].exception, PacketTimeoutError)
 
