@@ -1,6 +1,7 @@
 """Logs: one row for every computed packet, none lost, none doubled, found again by anybody."""
 
 import threading
+import time
 
 import pyarrow as pa
 import pytest
@@ -92,7 +93,9 @@ def test_one_write_per_path(database, rows, monkeypatch):
 
 
 def test_one_write_for_all_views_of_a_path(database, rows, monkeypatch):
-    """Another run of the node, rows of other chunks, other tags."""
+    """Another run of the node, rows of other chunks, other tags; read in the order written, within one moment, too."""
+    moment = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: moment)
     written = []
     add = database.add_records
     monkeypatch.setattr(database, "add_records", lambda path, table: written.append(path) or add(path, table))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -146,11 +146,13 @@ class Journal:
             places.setdefault((place, tuple(members[0][1])), []).append(members)
         # Keys begin with the time, so that a store's index grows at its end; chance tells processes apart.
         stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
-        numbers = count()
+        # Rows of one moment are read in the order in which they were written.
+        numbers = {id(row): number for number, row in enumerate(rows)}
         tables: dict[RecordPath, list[pa.Table]] = {}
         for (place, names), parts in places.items():
-            columns: dict[str, pa.Array[Any]] = self._columns(place, list(chain.from_iterable(parts)))
-            keys = [f"{stem}{number:08x}" for number in islice(numbers, len(columns["__timestamp"]))]
+            members = list(chain.from_iterable(parts))
+            columns: dict[str, pa.Array[Any]] = self._columns(place, members)
+            keys = [f"{stem}{numbers[id(row)]:08x}" for row in members]
             for name in names:
                 columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in parts])
             table = pa.Table.from_pydict({self._key: pa.array(keys, _TEXT), **columns})
