@@ -109,7 +109,7 @@ def test_others_are_not(cluster: RayExecutor, retried: Any, retries: int, tmp_pa
     assert len(logs) == (4 if retried is True else 2)
 
 
-@op.function_pod("y", timeout=2.0, identity="version")
+@op.function_pod("y", timeout=5.0, identity="version")
 def hangs(x: int) -> int:
     if x == 1:
         time.sleep(3600)
