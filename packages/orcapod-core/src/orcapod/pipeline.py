@@ -18,7 +18,7 @@ from orcapod.errors import LabelError, PipelineError
 from orcapod.executors import LocalExecutor
 from orcapod.functions import ErrorPolicy, FirstFailure, PipelineConfig, PodStream, checked_policy
 from orcapod.graph import Element, Graph
-from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode
+from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
@@ -210,6 +210,7 @@ class Pipeline:
             config=self.config.node,
             labels=tuple(self.nodes),
             overlapping=driver.overlapping,
+            ordered=labels_in_order(list(self._nodes.values())) if driver.overlapping else frozenset(),
         )
 
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:

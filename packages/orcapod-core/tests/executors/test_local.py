@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from orcapod.executors import LocalExecutor, executor_registry
+from orcapod.plugins import Registry
 from orcapod.testing.executor import ExecutorSuite, RecordingLogger
 
 
@@ -96,5 +97,8 @@ async def _awaited(executor, function, kwargs):
 def test_it_is_found_by_name(monkeypatch):
     """Built-ins come through the door of plugins; an unknown name says what to install."""
     assert executor_registry.load("local") is LocalExecutor
-    with pytest.raises(LookupError, match="pip install orcapod-ray"):
-        executor_registry.load("ray")
+    with pytest.raises(LookupError, match=r"no executor is called 'slurm'; known here: .*local.*check the spelling"):
+        executor_registry.load("slurm")
+    registry = Registry("orcapod.executors", noun="executor", homes={"slurm": "orcapod-slurm"})
+    with pytest.raises(LookupError, match="pip install orcapod-slurm"):
+        registry.load("slurm")

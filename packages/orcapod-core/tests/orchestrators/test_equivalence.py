@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,10 +38,20 @@ def picky(x: int | None) -> int:
     return x * 2
 
 
+@op.function_pod(output_keys="x")
+def in_turn(x: list[int | None]) -> int | None:
+    """Something that depends on the order of the members."""
+    return sum((at + 1) * (each or 0) for at, each in enumerate(x)) % 5
+
+
 PODS = {"plus": plus, "slowly": slowly, "picky": picky}
 ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
 STEPS = st.lists(
-    st.tuples(st.sampled_from([*PODS, "filter", "join", "self-join", "fan-out"]), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from([*PODS, "filter", "join", "self-join", "fan-out", "group", "batch"]),
+        st.integers(0, 9),
+        st.integers(0, 9),
+    ),
     min_size=1,
     max_size=5,
 )
@@ -63,6 +75,10 @@ def planned(sources: list[list[tuple[str | None, int | None]]], steps: list[tupl
                 streams.append(one.join(one.map_packets({"x": "y"})).drop_packet_columns(["y"]))
             case "fan-out":
                 streams += [PODS["plus"].pod(one), PODS["slowly"].pod(one)]
+            case "group":
+                streams.append(in_turn.pod(one.group_by("k")))
+            case "batch":  # its tags are lists: nothing else is made of it
+                in_turn.pod(one.batch(2))
             case _:
                 streams.append(PODS[kind].pod(one))
     return streams
@@ -122,3 +138,28 @@ def test_pools_and_stores_give_the_same_answer_and_records(
             with SQLiteDatabase(folder / f"{name}-{type(orchestrator).__name__}.db") as database:
                 found = answer(database, sources, steps, orchestrator=orchestrator, execution_engine=pool)
             assert found == expected, name
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_rows_that_are_collected_come_in_the_same_order(size: int) -> None:
+    """Batches of a join of a branch that is fast and one that is slow, with more rows than a channel holds."""
+
+    @op.function_pod(output_keys="y", max_concurrency=8, identity="version")
+    async def late(x: int) -> int:
+        await asyncio.sleep(0.001 * (x % 7))
+        return x
+
+    @op.function_pod(output_keys="z", identity="version")
+    def numbered(x: list[int], y: list[int]) -> list[int]:
+        return [*x, *y]
+
+    def rows(orchestrator: Any) -> list[dict[str, Any]]:
+        source = DictSource([{"i": i % 97, "x": i} for i in range(500)], ["i"], source_id="s")
+        pipeline = op.Pipeline("p", MemoryDatabase())
+        with pipeline:
+            numbered.pod(late.pod(source).join(source.filter(pc.field("x") > 3)).batch(7))
+        assert pipeline.run(orchestrator).ok
+        return pipeline["numbered"].as_table(columns={"system_tags": True, "source": True}).to_pylist()
+
+    expected = rows(SyncPipelineOrchestrator())
+    assert rows(AsyncPipelineOrchestrator(buffer_size=size)) == expected

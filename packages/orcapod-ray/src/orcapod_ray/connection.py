@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from orcapod.errors import ConfigError, ExecutionError
 
@@ -16,6 +18,7 @@ __all__ = ["Connection"]
 
 _OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
 _LOCK = threading.RLock()
+_UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
 
 class Connection:
@@ -60,7 +63,8 @@ class Connection:
             if address == "local":
                 quiet["include_dashboard"] = False
             try:
-                ray.init(address=address, **{**quiet, **self._ray_init})
+                with _as_here() if address == "local" else nullcontext():
+                    ray.init(address=address, **{**quiet, **self._ray_init})
             except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
                 raise ExecutionError(f"no connection to the Ray cluster {address!r}: {error}") from error
             self._finalizer = weakref.finalize(self, _disconnect, _session())
@@ -80,6 +84,23 @@ class Connection:
                 f"this process is connected to the Ray cluster {found} already, found address {self._address!r} and "
                 f"ray_init {self._ray_init}; leave them out to use that cluster, or call ray.shutdown() first"
             )
+
+
+@contextmanager
+def _as_here() -> Iterator[None]:
+    """Let workers of this machine have the environment of this process.
+
+    Of a program that is run by ``uv run``, Ray would have every worker begin with a ``uv run`` of its own, in a
+    copy of the working folder: fit for other machines, and here a wait that may not end.
+    """
+    if _UV_RUN in os.environ or not getattr(ray_constants, _UV_RUN, False):
+        yield  # somebody has decided
+        return
+    setattr(ray_constants, _UV_RUN, False)
+    try:
+        yield
+    finally:
+        setattr(ray_constants, _UV_RUN, True)
 
 
 def _session() -> str:

@@ -195,21 +195,29 @@ def _ended(made: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
 
 
 def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]:
-    """The same rows in chunks of up to ``rows`` rows and about ``size`` bytes, at least one row each."""
+    """The same rows in chunks of ``rows`` rows, or fewer that have about ``size`` bytes, at least one row each.
+
+    Where rows are so small that ``size`` does not matter, how they were chunked before does not, either.
+    """
     waiting: list[Chunk] = []
     waiting_rows = waiting_size = 0
     for chunk in chunks:
         total, nbytes = chunk.num_rows, chunk.batch.nbytes  # asked for once: it costs more than most operators
         fitting = max(1, min(rows, size * total // max(1, nbytes)))
-        for start in range(0, total, fitting):
-            count = min(fitting, total - start)
-            part = chunk if count == total else chunk.slice(start, count)
+        start = 0
+        while start < total:
+            count = min(fitting, rows - waiting_rows, total - start)
             part_size = nbytes * count // total
-            if waiting and (waiting_rows + count > rows or waiting_size + part_size > size):
+            if waiting and waiting_size + part_size > size:
                 yield Chunk.concat(waiting)
                 waiting, waiting_rows, waiting_size = [], 0, 0
-            waiting.append(part)
+                continue
+            waiting.append(chunk if count == total else chunk.slice(start, count))
             waiting_rows += count
             waiting_size += part_size
+            start += count
+            if waiting_rows == rows:
+                yield Chunk.concat(waiting)
+                waiting, waiting_rows, waiting_size = [], 0, 0
     if waiting:
         yield Chunk.concat(waiting)

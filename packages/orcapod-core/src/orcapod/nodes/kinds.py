@@ -9,7 +9,7 @@ from orcapod.errors import ExecutionError
 from orcapod.functions import Crew, Intake, NodeConfig, PodStream, Step, Task
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
-from orcapod.operators import OperatorStream
+from orcapod.operators import OperatorStream, ordered
 from orcapod.protocols import (
     CallSession,
     ConcurrentExecutorProtocol,
@@ -21,7 +21,20 @@ from orcapod.protocols import (
 )
 from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
 
-__all__ = ["FunctionNode", "OperatorNode", "SourceNode"]
+__all__ = ["FunctionNode", "OperatorNode", "SourceNode", "labels_in_order"]
+
+
+def labels_in_order(nodes: Sequence[Node]) -> frozenset[str]:
+    """The nodes whose rows go, on some way, into an operator to which their order matters.
+
+    Args:
+        nodes: of a pipeline, each behind what it is made of.
+    """
+    found: set[Node] = set()
+    for node in reversed(nodes):
+        if node in found or (isinstance(node, OperatorNode) and node.stream.producer.order_matters):
+            found.update(node.inputs)
+    return frozenset(node.label for node in found)
 
 
 class SourceNode(Node):
@@ -40,7 +53,8 @@ class OperatorNode(Node):
     stream: OperatorStream
 
     def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
-        return self.stream.driven(intake.inputs())
+        events = intake.inputs()
+        return self.stream.driven(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         return self.stream.made_of(inputs)
@@ -125,7 +139,9 @@ class FunctionNode(Node):
             if session is None:
                 yield from step.run(intake.chunks(), keeping=run.flusher.keeping)
             else:
-                crew = Crew(step, intake, session, run.claims, in_order=not run.overlapping)
+                crew = Crew(
+                    step, intake, session, run.claims, in_order=not run.overlapping or self.label in run.ordered
+                )
                 yield from crew.run(keeping=run.flusher.keeping)
 
     def _session(

@@ -34,6 +34,7 @@ class Run:
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
         overlapping: whether nodes run at the same time, and the calls of a node too.
+        ordered: the nodes that give their rows in the order of a synchronous run all the same, by label.
         loop: the asyncio event loop where async functions run; None for one of orcapod's own.
         claims: what is being computed.
         stop: set when the run is to end before its time.
@@ -50,6 +51,7 @@ class Run:
     config: NodeConfig
     labels: tuple[str, ...]
     overlapping: bool = False
+    ordered: frozenset[str] = frozenset()
     loop: Any = None
     claims: Claims = field(default_factory=Claims)
     stop: Event = field(default_factory=Event)

@@ -22,6 +22,7 @@ from orcapod.operators.operator import (
     RowwiseOperator,
     drive,
     in_turn,
+    ordered,
 )
 from orcapod.operators.rows import DropNulls, Filter
 from orcapod.operators.semi_join import SemiJoin
@@ -49,4 +50,5 @@ __all__ = [
     "SemiJoin",
     "drive",
     "in_turn",
+    "ordered",
 ]

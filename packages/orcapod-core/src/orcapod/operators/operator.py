@@ -10,7 +10,7 @@ from orcapod.datagrams import Chunk, StreamSchema, regroup
 from orcapod.errors import SchemaError
 from orcapod.streams import DerivedStream, Producer, Stream
 
-__all__ = ["InputEvent", "Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive", "in_turn"]
+__all__ = ["InputEvent", "Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive", "in_turn", "ordered"]
 
 _PUSH_ROWS = 65_536
 _PUSH_BYTES = 256 * 2**20
@@ -126,6 +126,19 @@ def in_turn(inputs: Sequence[Iterable[Chunk]]) -> Iterator[InputEvent]:
         for chunk in regroup(chunks, rows=_PUSH_ROWS, size=_PUSH_BYTES):
             yield index, chunk
         yield index, None
+
+
+def ordered(events: Iterable[InputEvent], count: int) -> Iterator[InputEvent]:
+    """The events of ``count`` inputs that end one after the other, in the portions in which whole inputs come."""
+    coming = iter(events)
+
+    def rows() -> Iterator[Chunk]:
+        for _, chunk in coming:
+            if chunk is None:
+                return
+            yield chunk
+
+    return in_turn([rows() for _ in range(count)])
 
 
 def drive(machine: Machine, events: Iterable[InputEvent]) -> Iterator[Chunk]:

@@ -85,9 +85,7 @@ class _SemiMachine(Machine):
             return []
         self._complete = True
         if self._known:
-            known = pa.concat_tables(self._known)
-            # Each once, or a join would give rows twice; where one column is looked up, that does not matter.
-            self._known = [known.group_by(known.column_names).aggregate([]) if known.num_columns > 1 else known]
+            self._known = [_each_once(pa.concat_tables(self._known))]
         held, self._held = self._held, []
         return self._matching(held)
 
@@ -110,3 +108,10 @@ class _SemiMachine(Machine):
     def _comparable(self, batch: pa.RecordBatch) -> pa.Table:
         present = without_nulls(batch, self._keys)
         return pa.table({f"k{i}": comparable(present.column(key)) for i, key in enumerate(self._keys)})
+
+
+def _each_once(keys: pa.Table) -> pa.Table:
+    names = keys.column_names
+    if len(names) == 1:  # several times as fast as a group by
+        return pa.table({names[0]: pc.unique(keys.column(0))})
+    return keys.group_by(names).aggregate([])

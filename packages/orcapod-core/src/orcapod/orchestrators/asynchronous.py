@@ -9,7 +9,7 @@ from contextvars import copy_context
 
 from orcapod.functions import ErrorPolicy, checked_policy
 from orcapod.nodes import Node, Run
-from orcapod.orchestrators.channels import Inbox
+from orcapod.orchestrators.channels import Inbox, OrderedInbox
 
 __all__ = ["AsyncPipelineOrchestrator"]
 
@@ -41,7 +41,10 @@ class AsyncPipelineOrchestrator:
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
         """Execute the nodes, and return when all of them have ended."""
-        inboxes = {node: Inbox(len(node.inputs), buffer_size=self.buffer_size) for node in nodes}
+        inboxes = {
+            node: (OrderedInbox if node.label in run.ordered else Inbox)(len(node.inputs), buffer_size=self.buffer_size)
+            for node in nodes
+        }
         readers: dict[Node, list[tuple[Inbox, int]]] = {node: [] for node in nodes}
         for node in nodes:
             for index, part in enumerate(node.inputs):

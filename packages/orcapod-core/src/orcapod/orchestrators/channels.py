@@ -10,7 +10,7 @@ from orcapod.errors import ConfigError
 from orcapod.functions import Intake, Signal
 from orcapod.operators import InputEvent
 
-__all__ = ["ChannelStatistics", "Inbox"]
+__all__ = ["ChannelStatistics", "Inbox", "OrderedInbox"]
 
 _CHANNEL_BYTES = 8 * 2**20
 _EVENT_ROWS = 65_536
@@ -93,16 +93,40 @@ class Inbox(Intake):
         count = len(self._channels)
         for step in range(count):
             index = (self._next + step) % count
-            channel = self._channels[index]
-            if channel.chunks:
+            if (event := self._event(index)) is not Signal.NOTHING:
                 self._next = index + 1
-                taken = channel.take()
-                self._changed.notify_all()
-                return index, taken
-            if channel.closed and not channel.told:
-                channel.told = True
-                return index, None
+                return event
         return Signal.OVER if all(channel.told for channel in self._channels) else Signal.NOTHING
+
+    def _event(self, index: int) -> InputEvent | Signal:
+        """What a channel has to give now."""
+        channel = self._channels[index]
+        if channel.chunks:
+            taken = channel.take()
+            self._changed.notify_all()
+            return index, taken
+        if channel.closed and not channel.told:
+            channel.told = True
+            return index, None
+        return Signal.NOTHING
+
+
+class OrderedInbox(Inbox):
+    """An inbox that gives its inputs one after the other, each to its end.
+
+    The channels of later inputs hold all that comes meanwhile, as a synchronous run does; a bound could
+    have two nodes wait for each other.
+    """
+
+    def _is_full(self, channel: _Channel, chunk: Chunk) -> bool:
+        return channel is self._channels[self._next] and super()._is_full(channel, chunk)
+
+    def _input(self) -> InputEvent | Signal:
+        while self._channels[self._next].told:
+            if self._next == len(self._channels) - 1:
+                return Signal.OVER
+            self._next += 1
+        return self._event(self._next)
 
 
 class _Channel:
