@@ -88,10 +88,13 @@ class _MapOperator(RowwiseOperator):
         for old, new in self.names.items():
             if not isinstance(new, str) or not new or new.startswith("_"):
                 raise SchemaError(
-                    f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_'"
+                    f"{self.name}: {old!r} cannot become {new!r}; choose a name that is not empty and does not "
+                    "start with '_'"
                 )
             if taken.count(new) > 1:
-                raise SchemaError(f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}")
+                raise SchemaError(
+                    f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}, choose another"
+                )
 
 
 class MapTags(_MapOperator):
@@ -121,6 +124,6 @@ def _with_packets(schema: StreamSchema, names: Iterable[str]) -> StreamSchema:
 def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None:
     listed = list(columns)
     if missing := [column for column in listed if column not in schema]:
-        raise SchemaError(f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}")
+        raise SchemaError(f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}, name some of these")
     if len(set(listed)) != len(listed):
-        raise SchemaError(f"{name}: a column is named twice in {listed}")
+        raise SchemaError(f"{name}: a column is named twice in {listed}; name it once")

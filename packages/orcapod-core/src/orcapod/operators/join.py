@@ -65,7 +65,8 @@ def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
         for name, found in schema.tags.types.items():
             if name in packets:
                 raise SchemaError(
-                    f"{operator}: column {name!r} is a tag in one stream and data in another; rename one of them"
+                    f"{operator}: column {name!r} is a tag in one stream and data in another, expected one of the two; "
+                    "rename one of them"
                 )
             tags[name] = shared(operator, name, tags[name], found) if name in tags else found
     return Schema(tags)

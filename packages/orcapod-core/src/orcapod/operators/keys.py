@@ -48,7 +48,8 @@ def shared(operator: str, name: str, first: LogicalType, second: LogicalType) ->
     one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
     if one.hash_name != two.hash_name:
         raise SchemaError(
-            f"{operator}: tag column {name!r} is {one.name} in one stream and {two.name} in another; convert one"
+            f"{operator}: tag column {name!r} is {one.name} in one stream and {two.name} in another, expected one "
+            "type; convert one of them"
         )
     found = min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types
     return ListType(found.item) if isinstance(found, CollectedType) else found

@@ -53,7 +53,7 @@ class Operator(Producer):
         least, most = self.inputs
         if len(streams) < least or (most is not None and len(streams) > most):
             expected = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
-            raise SchemaError(f"{self.name} takes {expected} streams, found {len(streams)}")
+            raise SchemaError(f"{self.name} takes {expected} streams, found {len(streams)}; call it with as many")
         for stream in streams:
             if not isinstance(stream, Stream):
                 raise SchemaError(f"{self.name} takes streams, found {type(stream).__qualname__}; make a source of it")

@@ -79,7 +79,9 @@ class PolarsPredicate:
         try:
             self.structure: str = expression.meta.serialize(format="json")
         except self._error as error:
-            raise SchemaError(f"Filter: {expression} has no text that could identify it: {error}") from None
+            raise SchemaError(
+                f"Filter: {expression} has no text that could identify it: {error}; take another"
+            ) from None
         foreign = next(_foreign(json.loads(self.structure)), None)
         if foreign is not None or not self._columns:
             raise SchemaError(
@@ -100,7 +102,7 @@ class PolarsPredicate:
             SchemaError: it names one that is not there, does not fit its type, or says neither yes nor no.
         """
         if missing := [name for name in self._columns if name not in columns]:
-            raise SchemaError(f"Filter: there is no column {missing[0]!r}; found {list(columns)}")
+            raise SchemaError(f"Filter: there is no column {missing[0]!r}; found {list(columns)}, name some of these")
         try:
             found = self._evaluated(columns.arrow.empty_table())
         except self._error as error:

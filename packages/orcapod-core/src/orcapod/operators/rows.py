@@ -52,12 +52,14 @@ class Filter(RowwiseOperator):
         columns = schema.tags | schema.packets
         for name, value in self.constraints.items():
             if name not in columns:
-                raise SchemaError(f"Filter: there is no column {name!r}; found {list(columns)}")
+                raise SchemaError(f"Filter: there is no column {name!r}; found {list(columns)}, name some of these")
             if value is not None:
                 try:
                     columns.types[name].accept(value)
                 except ValueTypeError as error:
-                    raise SchemaError(f"Filter: {name}={value!r} never holds: {error}") from None
+                    raise SchemaError(
+                        f"Filter: {name}={value!r} never holds: {error}; give a value of that type"
+                    ) from None
         if self._polars is not None:
             self._polars.check(columns)
         try:
@@ -105,7 +107,7 @@ class DropNulls(RowwiseOperator):
         (schema,) = (stream.schema for stream in inputs)
         known = schema.tags | schema.packets
         if missing := [name for name in self.columns or () if name not in known]:
-            raise SchemaError(f"DropNulls: there is no column {missing[0]!r}; found {list(known)}")
+            raise SchemaError(f"DropNulls: there is no column {missing[0]!r}; found {list(known)}, name some of these")
         return replace(schema, tags=self._present(schema.tags), packets=self._present(schema.packets))
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:

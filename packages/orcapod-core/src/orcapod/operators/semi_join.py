@@ -35,14 +35,15 @@ class SemiJoin(Operator):
         keys = _keys(inputs)
         if not keys:
             raise SchemaError(
-                f"SemiJoin: the streams share no tag; found {list(left.tags)} and {list(right.tags)}; "
-                "rename one with map_tags"
+                f"SemiJoin: the streams share no tag; found {list(left.tags)} and {list(right.tags)}, "
+                "expected one that both have; rename one with map_tags"
             )
         for one, other in ((left, right), (right, left)):
             for name in one.packets:
                 if name in other.tags:
                     raise SchemaError(
-                        f"SemiJoin: column {name!r} is a tag in one stream and data in another; rename one of them"
+                        f"SemiJoin: column {name!r} is a tag in one stream and data in another, expected one of the "
+                        "two; rename one of them"
                     )
         for name in keys:
             shared(self.name, name, left.tags.types[name], right.tags.types[name])
