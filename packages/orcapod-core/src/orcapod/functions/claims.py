@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +37,7 @@ Tell = Callable[[Kept | Turn], None]
 @dataclass(slots=True)
 class _Claim:
     holder: Tell
-    waiting: deque[tuple[Tell, Work, int]] = field(default_factory=deque)
+    waiting: list[tuple[Tell, Work, int]] | None = None
 
 
 class Claims:
@@ -48,16 +47,21 @@ class Claims:
         self._claims: dict[bytes, _Claim] = {}
         self._lock = threading.Lock()
 
-    def claim(self, work: Work, row: int, tell: Tell) -> bool:
-        """Whether the record of a row may be computed now; if not, ``tell`` is told what became of it."""
-        record_id = work.record_id(row)
+    def claim(self, work: Work, tell: Tell) -> list[int]:
+        """The rows whose records may be computed now; of the others, ``tell`` is told what became of them."""
+        claimed = []
         with self._lock:
-            claim = self._claims.get(record_id)
-            if claim is None:
-                self._claims[record_id] = _Claim(tell)
-                return True
-            claim.waiting.append((tell, work, row))
-            return False
+            for row in range(work.chunk.num_rows):
+                record_id = work.record_id(row)
+                claim = self._claims.get(record_id)
+                if claim is None:
+                    self._claims[record_id] = _Claim(tell)
+                    claimed.append(row)
+                elif claim.waiting is None:
+                    claim.waiting = [(tell, work, row)]
+                else:
+                    claim.waiting.append((tell, work, row))
+        return claimed
 
     def keep(self, results: pa.Table) -> None:
         """Say that these results are kept."""
@@ -76,7 +80,7 @@ class Claims:
             if not claim.waiting:
                 del self._claims[record_id]
                 return
-            tell, work, row = claim.waiting.popleft()
+            tell, work, row = claim.waiting.pop(0)
             claim.holder = tell
         tell(Turn(work, row))
 

@@ -43,6 +43,7 @@ class Crew:
         self._claims = claims
         self._tell = intake.deliver
         self._in_order = in_order
+        self._ahead: Iterator[Work] = iter(())
         self._works: deque[Work] = deque()
         self._queue: deque[Attempt] = deque()
         self._flying: dict[int, Attempt] = {}
@@ -65,26 +66,44 @@ class Crew:
         is_open = True
         pace = Pace()
         while is_open or self._works:
-            self._submit()
-            hungry = is_open and len(self._queue) < self._batch() * self._session.concurrency
+            hungry = self._is_hungry() and is_open
             match self._intake.take(hungry=hungry, timeout=self._patience(pace)):
-                case Outcome() as outcome:
-                    self._conclude(outcome)
-                case Kept(work, result):
-                    work.adopt(result)
-                case Turn(work, row):
-                    self._queue.append(Attempt(work, row))
                 case Signal.OVER:
                     is_open = False
                 case (_, Chunk() as chunk):
-                    for work in self._step.works([chunk]):
-                        self._accept(work)
+                    self._ahead = self._step.works([chunk])
+                case Signal.NOTHING:
+                    pass
+                case (Outcome() | Kept() | Turn()) as news:
+                    self._hear(news)
+                    for more in self._intake.at_hand():
+                        self._hear(more)
             if pace.is_due() or not self._flying:
                 yield from pace.timed(self._settled())
 
+    def _hear(self, news: Outcome | Kept | Turn) -> None:
+        match news:
+            case Outcome():
+                self._conclude(news)
+            case Kept(work, result):
+                work.adopt(result)
+            case Turn(work, row):
+                self._queue.append(Attempt(work, row))
+
+    def _is_hungry(self) -> bool:
+        """Whether there is too little to do, after all calls were submitted for which there is room."""
+        self._submit()
+        while len(self._queue) < self._batch() * self._session.concurrency:
+            # A portion after the other: what is not begun costs nothing but its rows.
+            if (work := next(self._ahead, None)) is None:
+                return True
+            self._accept(work)
+            self._submit()
+        return False
+
     def _accept(self, work: Work) -> None:
         # Claimed first and looked up then, so that nothing can be computed by another in between.
-        claimed = [row for row in range(work.chunk.num_rows) if self._claims.claim(work, row, self._tell)]
+        claimed = self._claims.claim(work, self._tell)
         work.on_kept = self._claims.keep
         self._works.append(work)
         work.look_up()

@@ -71,6 +71,11 @@ class Intake(ABC):
             with self._changed:
                 self._changed.notify_all()
 
+    def at_hand(self) -> Iterator[Outcome | Kept | Turn]:
+        """The outcomes that are there now."""
+        while self._outcomes:
+            yield self._outcomes.popleft()
+
     def stop(self, error: BaseException) -> None:
         """Let whoever takes from here, or waits to put something here, get this error."""
         with self._changed:
