@@ -88,7 +88,8 @@ class _MapOperator(RowwiseOperator):
         for old, new in self.names.items():
             if not isinstance(new, str) or not new or new.startswith("_"):
                 raise SchemaError(
-                    f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_', choose another"
+                    f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_', "
+                    "choose another"
                 )
             if taken.count(new) > 1:
                 raise SchemaError(
