@@ -5,7 +5,7 @@ import math
 import typing
 from collections import OrderedDict
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Annotated, Literal, NamedTuple, NotRequired, Optional, TypedDict
 from uuid import UUID
 
@@ -220,6 +220,10 @@ def test_a_long_value_is_shortened_in_a_message():
         (Odd, ["Odd.THING", "object", "look this one up"]),
         (Literal["a", 1], ["Literal", "one type"]),
         (Literal[None], ["Literal", "one type"]),
+        (Literal[2**64], ["Literal", "64 bits"]),
+        (Literal["\ud800"], ["Literal", "Unicode"]),
+        (enum.Enum, ["Enum", "without members"]),
+        (enum.Enum("Empty", {}), ["Empty", "without members"]),
     ],
 )
 def test_a_type_whose_values_could_not_be_kept_is_refused(annotation, words):
@@ -267,6 +271,14 @@ TAKES = [
     (Point, TypedDict("Less", {"x": float}), False),
     (datetime, AwareDatetime, False),
     (date, datetime, False),
+    (float, Literal[1], True),
+    (int, Literal[True], False),
+    (Decimal, int, True),
+    (set[int | None], set[int], True),
+    (set[str], set[Literal["a"]], True),
+    (set[float], set[int], False),  # ints in order are not in order as floats, or as text
+    (set[Decimal], set[int], False),
+    (frozenset[tuple[float, ...]], frozenset[tuple[int, ...]], False),
 ]
 
 
@@ -377,6 +389,11 @@ def test_an_enum_of_another_value_or_name_is_another_type():
     assert len({kind.hash_name for kind in kinds}) == len(kinds)
 
 
+def test_members_of_any_name_are_told_apart():
+    one, two = (registry.resolve(enum.Enum("E", members)) for members in ({"a=1, b": 2}, {"a": 1, "b": 2}))
+    assert one != two
+
+
 def test_an_enum_that_a_cell_defined_again_is_the_same():
     before, after = (registry.resolve(enum.Enum("Colour", {"RED": 1})) for _ in range(2))
     assert before == after
@@ -390,6 +407,40 @@ def test_what_a_literal_allows_is_no_part_of_a_hash():
     assert registry.resolve(Literal["a", "b"]).takes(registry.resolve(Literal["a"]))
     assert not registry.resolve(Literal["a"]).takes(registry.resolve(Literal["a", "b"]))
     assert not registry.resolve(Literal["a"]).takes(registry.resolve(str))
+
+
+def test_sets_are_kept_the_same_by_every_type_that_takes_them():
+    """Payloads of text begin with its length, so that their order is another one than that of the text."""
+    wide, narrow = registry.resolve(set[str]), registry.resolve(set[Literal["b", "aa"]])
+    assert wide.takes(narrow)
+    assert column_of([{"b", "aa"}], wide) == column_of([{"b", "aa"}], narrow)
+
+
+class Tenths(Decimal):
+    def __str__(self):
+        return "some tenths"
+
+
+class Short(UUID):
+    def __str__(self):
+        return self.hex[:8]
+
+
+@given(st.decimals())
+def test_every_decimal_is_kept_exactly(value):
+    logical = registry.resolve(Decimal)
+    (back,) = logical.to_python(column_of([value], logical))
+    assert back.as_tuple() == value.as_tuple()
+
+
+def test_the_text_of_a_value_depends_on_nothing_but_the_value():
+    decimals, ids = registry.resolve(Decimal), registry.resolve(UUID)
+    with localcontext(Context(prec=2, capitals=0, traps=[])):
+        assert column_of([Decimal("1.2345E+50"), 10**5], decimals).to_pylist() == ["1.2345E+50", "100000"]
+        with pytest.raises(ValueTypeError, match="not the text of a Decimal"):
+            decimals.restore("abc")
+    assert column_of([Tenths("0.1")], decimals).to_pylist() == ["0.1"]
+    assert column_of([Short(int=1)], ids).to_pylist() == [str(UUID(int=1))]
 
 
 @given(st.data())

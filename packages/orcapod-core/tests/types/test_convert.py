@@ -22,6 +22,9 @@ FIRST, SECOND = datetime(2024, 1, 1), datetime(2024, 1, 2)  # noqa: DTZ001  # a 
 PAIR = pa.struct([("b", pa.int32()), ("a", pa.string())])
 
 
+TWICE = pa.array([[("a", 1), ("b", 2)], [("a", 1), ("a", 2)], [("a", 1)]], pa.map_(pa.string(), pa.int64()))
+
+
 class Record(TypedDict):
     a: str
     b: int
@@ -116,6 +119,17 @@ def test_members_of_a_null_are_no_nulls():
     assert type_of_column(pa.array([[1], None], pa.list_(pa.int8(), 1))) == registry.resolve(list[int] | None)
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_keys_that_lie_under_a_null_are_no_keys(start):
+    ends = pa.array([0, 1, 3, 4], pa.int32()).buffers()[1]
+    fields = [pa.field("key", pa.string(), nullable=False), pa.field("value", pa.int64())]
+    pairs = pa.StructArray.from_arrays([pa.array(["a", "b", "b", "b"]), pa.array([1, 2, 3, 4])], fields=fields)
+    maps = pa.Array.from_buffers(pa.map_(pa.string(), pa.int64()), 3, [pa.py_buffer(b"\x05"), ends], children=[pairs])
+    maps.validate(full=True)
+    kept = conform(maps[start:], registry.resolve(dict[str, int] | None))
+    assert kept.to_pylist() == [[("a", 1)], None, [("b", 4)]][start:]
+
+
 def test_run_end_encoding_is_undone():
     runs = pc.run_end_encode(pa.array([1, 1, None], pa.int32()))
     assert type_of_column(runs) == registry.resolve(int | None)
@@ -157,6 +171,10 @@ def test_a_declared_type_takes_what_widens_to_it(found, annotation):
         (pa.array(["RED", "PINK"]), Colour, ["row 1", "expected Colour(RED=1, GREEN=2)", "'PINK'", "no member"]),
         (pa.array(["a", "c"]), Literal["a", "b"], ["row 1", "expected Literal['a', 'b']", "'c'"]),
         (pa.array([[1, 2], [1, 1]]), set[int], ["row 1", "expected set[int]", "twice"]),
+        (TWICE, dict[str, int], ["row 1", "expected dict[str, int]", "key twice"]),
+        (TWICE.slice(1), dict[str, int], ["row 0", "key twice"]),
+        (pa.chunked_array([TWICE[:1], TWICE[1:]]), dict[str, float], ["row 1", "key twice"]),
+        (pa.array([None, [TWICE[1]]], pa.list_(TWICE.type)), list[dict[str, int]] | None, ["row 1", "key twice"]),
         (pa.array([["a"], ["x"]]), list[Literal["a"]], ["row 1", "expected Literal['a']", "'x'"]),
         (pa.array([1, 2**64 - 1], pa.uint64()), int, ["row 1", "int", "18446744073709551615"]),
         (pa.array([[1], [2, 2**64 - 1]], pa.list_(pa.uint64())), list[int], ["row 1", "list[int]"]),
@@ -233,6 +251,20 @@ def test_what_arrow_cannot_cast_is_refused_by_our_own_error():
     found = pa.array([[None]], pa.list_(texts))  # a null over a dictionary of no values
     with pytest.raises(SchemaError, match="cast the column before"):
         conform(found, type_of_column(found))
+
+
+def test_uuids_inside_of_others_are_refused_with_what_to_do():
+    nested = pa.ListArray.from_arrays([0, 1], pa.array([UUID(int=1).bytes], pa.uuid()))
+    assert type_of_column(nested) == registry.resolve(list[UUID])
+    with pytest.raises(SchemaError, match="make them text before"):
+        conform(nested, registry.resolve(list[UUID]))
+
+
+def test_keys_that_are_one_to_python_are_refused_when_they_are_read():
+    zeros = pa.array([[(0.0, 1), (-0.0, 2)]], pa.map_(pa.float64(), pa.int64()))
+    logical = registry.resolve(dict[float, int])
+    with pytest.raises(ValueTypeError, match="key twice"):
+        logical.to_python(conform(zeros, logical))
 
 
 def test_a_column_without_rows_conforms():

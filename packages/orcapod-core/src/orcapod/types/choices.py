@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from orcapod.errors import SchemaError
-from orcapod.types.logical import LogicalType, OptionalType, mismatch, registry
+from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.types.logical import LogicalType, OptionalType, mismatch, quoted, registry
 from orcapod.types.scalars import SCALARS, as_standard
 
 __all__ = ["EnumType", "LiteralType"]
@@ -26,7 +26,7 @@ class EnumType(LogicalType):
         python: the class; its values are plain, or tuples of plain values.
 
     Raises:
-        SchemaError: it is a ``Flag``, or has values that cannot be written down.
+        SchemaError: it is a ``Flag``, has no members, or has values that cannot be written down.
     """
 
     plain = False
@@ -35,6 +35,8 @@ class EnumType(LogicalType):
     def __init__(self, python: type[Enum]) -> None:
         if issubclass(python, Flag):
             raise SchemaError(f"found the Flag {python.__name__}; its values have no names of their own: take int")
+        if not len(python):
+            raise SchemaError(f"found {python.__name__}, an Enum without members; expected one that has some")
         for member in python:
             if not _is_plain(member.value):
                 raise SchemaError(
@@ -42,7 +44,7 @@ class EnumType(LogicalType):
                     "or tuples of them: take another value, and look this one up in the function"
                 )
         self.python = python
-        members = ", ".join(f"{member.name}={member.value!r}" for member in python)
+        members = ", ".join(f"{quoted(member.name)}={member.value!r}" for member in python)
         self.name = f"{python.__name__}({members})"
         self.annotation = python
         self.arrow = pa.large_string()
@@ -110,7 +112,13 @@ def _literal(annotation: Any) -> LogicalType:
     kinds = set(map(type, values))
     if len(kinds) != 1 or not kinds <= {bool, int, str, bytes}:
         raise SchemaError(f"found {annotation}; expected values of one type, all bool, int, str or bytes, and None")
-    made = LiteralType(values, SCALARS[kinds.pop()])
+    inner = SCALARS[kinds.pop()]
+    for value in values:
+        try:
+            inner.accept(value)
+        except ValueTypeError as error:
+            raise SchemaError(f"{annotation} has a member that no column can hold: {error}") from None
+    made = LiteralType(values, inner)
     return OptionalType(made) if len(values) < len(members) else made
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec import encode
-from orcapod.types.logical import LogicalType, OptionalType, mismatch, registry
+from orcapod.types.logical import LogicalType, OptionalType, mismatch, quoted, registry
 from orcapod.types.scalars import BOOL, BYTES, DATE, INT, STR, as_standard
 
 __all__ = [
@@ -147,14 +147,19 @@ class SetType(LogicalType):
         return f"{self.python.__name__}[{self.item.hash_name}]"
 
     def takes(self, other: LogicalType) -> bool:
-        return isinstance(other, SetType) and self.python is other.python and self.item.takes(other.item)
+        return (
+            isinstance(other, SetType)
+            and self.python is other.python
+            and self.item.takes(other.item)
+            and self.item.arrow == other.item.arrow  # converted items would be in the order of what they were
+        )
 
     def accept(self, value: Any) -> Any:
         if not isinstance(value, Set):
             raise mismatch(self.name, value)
         inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
         items = [_member(self.name, "an item", self.item, item) for item in value]
-        if inner in _SORTED_BY_VALUE:
+        if inner.general in _SORTED_BY_VALUE:
             return sorted(items, key=lambda item: (item is not None, item))
         payloads: list[Any] = encode(self.item.from_python(items)).to_pylist()
         order = sorted(range(len(items)), key=lambda at: (items[at] is not None, payloads[at]))
@@ -204,7 +209,10 @@ class DictType(LogicalType):
 
     def restore(self, stored: Any) -> Any:
         items = stored.items() if isinstance(stored, dict) else stored
-        return {self.key.restore(key): None if item is None else self.item.restore(item) for key, item in items}
+        made = {self.key.restore(key): None if item is None else self.item.restore(item) for key, item in items}
+        if len(made) != len(items):
+            raise mismatch(self.name, stored, "it has a key twice; keep one, or declare a list of pairs")
+        return made
 
 
 class RecordType(LogicalType):
@@ -216,13 +224,13 @@ class RecordType(LogicalType):
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
         self.is_whole = all(item.is_whole for item in members.values())
-        self.name = f"{{{', '.join(f'{_quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
+        self.name = f"{{{', '.join(f'{quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])
 
     @property
     def hash_name(self) -> str:
-        return f"{{{', '.join(f'{_quoted(name)}: {item.hash_name}' for name, item in self.members.items())}}}"
+        return f"{{{', '.join(f'{quoted(name)}: {item.hash_name}' for name, item in self.members.items())}}}"
 
     def takes(self, other: LogicalType) -> bool:
         return (
@@ -254,11 +262,6 @@ def record_type(members: Mapping[str, LogicalType]) -> RecordType:
 def _check_hashable(kind: LogicalType, whole: str, what: str) -> None:
     if not kind.is_hashable:
         raise SchemaError(f"found {whole}; {what} are {kind.name}, expected values that can be hashed: take a tuple")
-
-
-def _quoted(name: str) -> str:
-    """A member's name as it can be told from the rest of a type's name."""
-    return name if name.isidentifier() else repr(name)
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:

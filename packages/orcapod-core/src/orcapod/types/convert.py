@@ -12,6 +12,7 @@ import pyarrow.types as kind
 
 from orcapod.compute import counted, pc
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.types.codec import encode
 from orcapod.types.columns import column_of
 from orcapod.types.containers import (
     DictType,
@@ -188,9 +189,20 @@ def _unknown(arrow: pa.DataType) -> SchemaError:
 
 def _entries(column: Any) -> list[Any]:
     """The keys and the items of all maps of a column, and of no map that was sliced away."""
-    arrow = column.type
+    return pc.list_flatten(_as_lists(column)).flatten()  # type: ignore[no-any-return]
+
+
+def _as_lists(maps: Any) -> Any:
+    arrow = maps.type
     entry = pa.struct([pa.field("key", arrow.key_type, nullable=False), pa.field("value", arrow.item_type)])
-    return pc.list_flatten(column.cast(pa.list_(entry))).flatten()  # type: ignore[no-any-return]
+    return maps.cast(pa.list_(entry))
+
+
+def _has_a_key_twice(maps: Any) -> bool:
+    whole = maps.combine_chunks() if isinstance(maps, pa.ChunkedArray) else maps
+    lists = _as_lists(whole.drop_null())  # what lies under a null is nothing
+    keys = pa.table({"map": pc.list_parent_indices(lists), "key": encode(pc.list_flatten(lists).flatten()[0])})
+    return keys.group_by(["map", "key"]).aggregate([]).num_rows < keys.num_rows
 
 
 def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -209,6 +221,10 @@ def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
     return False
 
 
+def _holds_uuids(arrow: Any) -> bool:
+    return arrow == pa.uuid() or any(_holds_uuids(arrow.field(i).type) for i in range(arrow.num_fields))
+
+
 def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
     def fails(part: pa.ChunkedArray[Any]) -> bool:
         try:
@@ -217,6 +233,11 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
             return True
         return False
 
+    if _holds_uuids(column.type):
+        raise SchemaError(
+            f"expected a column of {logical.name}, found Arrow type {column.type}, and Arrow casts no UUID that is "
+            "inside of something else; make them text before"
+        )
     try:
         return column.cast(logical.arrow)
     except pa.ArrowInvalid as error:
@@ -234,7 +255,7 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
 
 
 def _fault(column: Any, logical: LogicalType) -> str | None:
-    """What is wrong with a column of the right Arrow type: nulls and points in time that its type does not have."""
+    """What is wrong with a column of the right Arrow type: nulls, times and keys that its type does not have."""
     if not len(column):
         return None  # and some versions of Arrow end the process when asked for the items of no list of maps
     inner = logical
@@ -246,6 +267,8 @@ def _fault(column: Any, logical: LogicalType) -> str | None:
         least, most = (pa.scalar(end, inner.arrow) for end in ends)
         if pc.any(pc.or_(pc.less(column, least), pc.greater(column, most))).as_py():
             return f"expected {inner.name}, found one outside {_REACH.get(inner, 'the years 1 to 9999')}"
+    if isinstance(inner, DictType) and _has_a_key_twice(column):
+        return f"expected {inner.name}, found a key twice; keep one, or make it a list of pairs"
     faults = (_fault(member, kind) for member, kind in _members(column, inner))
     return next((f"in {inner.name}: {fault}" for fault in faults if fault), None)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from orcapod.errors import SchemaError, ValueTypeError
 
-__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "registry"]
+__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", "registry"]
 
 
 class LogicalType(ABC):
@@ -191,6 +191,11 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
         shown = shown[:77] + "..."
     kind = type(value).__qualname__
     return ValueTypeError(f"expected {expected}, found {shown} of type {kind}" + (f": {why}" if why else ""))
+
+
+def quoted(name: str) -> str:
+    """A member's name as it can be told from the rest of a type's name."""
+    return name if name.isidentifier() else repr(name)
 
 
 def _shown(annotation: Any) -> str:

@@ -82,7 +82,7 @@ class _Int(_Scalar):
 
 class _Float(_Scalar):
     def takes(self, other: LogicalType) -> bool:
-        return other.name in ("float", "int")
+        return other.general.name == "int" or super().takes(other)
 
     def convert(self, standard: Any, value: Any) -> Any:
         if isinstance(standard, int) and not isinstance(standard, bool):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -15,18 +16,24 @@ __all__ = ["DECIMAL", "UUID_TEXT", "TextType"]
 
 
 class TextType(LogicalType):
-    """Values of a class that ``str`` writes and the class itself reads again.
+    """Values of a class that are one text each.
 
     Args:
         python: the class.
+        show: writes a value; always the same text for the same value.
+        parse: reads what ``show`` wrote; raises ``ValueError`` or ``InvalidOperation`` for what is no such text.
         also: classes whose every value it reads exactly, too.
     """
 
     plain = False
     is_whole = False
 
-    def __init__(self, python: type, also: tuple[type, ...] = ()) -> None:
+    def __init__(
+        self, python: type, show: Callable[[Any], str], parse: Callable[[str], Any], also: tuple[type, ...] = ()
+    ) -> None:
         self.python = python
+        self.show = show
+        self.parse = parse
         self.also = also
         self.name = python.__name__
         self.annotation = python
@@ -38,20 +45,23 @@ class TextType(LogicalType):
     def accept(self, value: Any) -> Any:
         standard = as_standard(value)
         if isinstance(standard, self.python):
-            return str(standard)
+            return self.show(standard)
         if isinstance(standard, self.also) and not isinstance(standard, bool):
-            return str(self.python(standard))
+            return self.show(self.python(standard))
         raise mismatch(self.name, value)
 
     def restore(self, stored: Any) -> Any:
         try:
-            return self.python(stored)
+            return self.parse(stored)
         except (ValueError, InvalidOperation):
             raise mismatch(self.name, stored, f"it is not the text of a {self.name}") from None
 
 
-DECIMAL = TextType(Decimal, also=(int,))
-UUID_TEXT = TextType(UUID)
+_EXACT = Context(capitals=1, traps=[InvalidOperation])
+"""What a process says of its decimals, which signals are errors and how an E is written, changes no value."""
+
+DECIMAL = TextType(Decimal, _EXACT.to_sci_string, lambda text: Decimal(text, _EXACT), also=(int,))
+UUID_TEXT = TextType(UUID, lambda value: str(UUID(int=value.int)), UUID)
 
 registry.register(Decimal, lambda annotation: DECIMAL)
 registry.register(UUID, lambda annotation: UUID_TEXT)
