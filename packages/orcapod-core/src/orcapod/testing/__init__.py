@@ -3,5 +3,6 @@
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
 from orcapod.testing.operator import OperatorSuite
+from orcapod.testing.pipeline import PipelineSuite
 
-__all__ = ["DatabaseSuite", "ExecutorSuite", "OperatorSuite"]
+__all__ = ["DatabaseSuite", "ExecutorSuite", "OperatorSuite", "PipelineSuite"]

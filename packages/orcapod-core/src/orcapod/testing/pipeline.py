@@ -1,0 +1,181 @@
+"""``PipelineSuite``: whoever drives a pipeline, and wherever it runs and keeps its records, the answer is the same.
+
+Subclass it in a test file, and give your executor, your store or both:
+
+    class TestMyExecutor(PipelineSuite):
+        @pytest.fixture
+        def executor(self):
+            return MyExecutor()
+
+Needs the extra ``testing`` of orcapod-core.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orcapod.databases import MemoryDatabase
+from orcapod.executors import LocalExecutor
+from orcapod.functions import function_pod
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
+from orcapod.pipeline import Pipeline
+from orcapod.protocols import Database, PythonFunctionExecutorProtocol
+from orcapod.sources import DictSource
+from orcapod.streams import Stream
+from orcapod.testing.strategies import ALL_COLUMNS
+
+__all__ = ["PipelineSuite"]
+
+_TIMES = ("_runs", "_environments")  # tables that tell when and where, and so differ from run to run
+_ORCHESTRATORS = {
+    "sync": SyncPipelineOrchestrator(),
+    "async, buffers of 1": AsyncPipelineOrchestrator(buffer_size=1),
+    "async, buffers of 64": AsyncPipelineOrchestrator(buffer_size=64),
+}
+
+
+@function_pod(output_keys="x")
+def _plus(x: int | None) -> int | None:
+    return None if x is None else x + 1
+
+
+@function_pod(output_keys="x")
+async def _slowly(x: int | None) -> int | None:
+    return None if x is None else -x
+
+
+@function_pod(output_keys="x")
+def _picky(x: int | None) -> int:
+    if x is None or x % 3 == 0:
+        raise ValueError(f"not {x}")
+    return x * 2
+
+
+@function_pod(output_keys="x")
+def _in_turn(x: list[int | None]) -> int | None:
+    """Something that depends on the order of the members."""
+    return sum((at + 1) * (each or 0) for at, each in enumerate(x)) % 5
+
+
+_PODS = {"plus": _plus, "slowly": _slowly, "picky": _picky}
+_ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
+_STEP = st.tuples(
+    st.sampled_from([*_PODS, "filter", "join", "self-join", "fan-out", "group", "batch"]),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+
+
+class _Plan(NamedTuple):
+    """Rows ``(k, x)`` of each source, and steps: what is done, to which stream, with which other."""
+
+    sources: Sequence[Sequence[tuple[str | None, int | None]]]
+    steps: Sequence[tuple[str, int, int]]
+
+    def build(self) -> None:
+        """Call sources, operators and functions, on streams of one tag ``k`` and one packet column ``x``."""
+        types = {"k": str | None, "x": int | None}
+        streams: list[Stream] = [
+            DictSource([{"k": k, "x": x} for k, x in rows], ["k"], source_id=f"s{at}", data_schema=types)
+            for at, rows in enumerate(self.sources)
+        ]
+        for kind, first, second in self.steps:
+            one, other = streams[first % len(streams)], streams[second % len(streams)]
+            match kind:
+                case "filter":
+                    streams.append(one.filter(x=1))
+                case "join":
+                    streams.append(one.join(other.map_packets({"x": "y"})).drop_packet_columns(["y"]))
+                case "self-join":
+                    streams.append(one.join(one.map_packets({"x": "y"})).drop_packet_columns(["y"]))
+                case "fan-out":
+                    streams += [_plus.pod(one), _slowly.pod(one)]
+                case "group":
+                    streams.append(_in_turn.pod(one.group_by("k")))
+                case "batch":  # its tags are lists: nothing else is made of it
+                    _in_turn.pod(one.batch(2))
+                case _:
+                    streams.append(_PODS[kind].pod(one))
+
+
+_PLANS = st.builds(_Plan, st.lists(_ROWS, min_size=1, max_size=2), st.lists(_STEP, min_size=1, max_size=5))
+
+
+class PipelineSuite:
+    """Random pipelines: linear, diamonds, fan-outs, self-joins; with nulls, empties, duplicates and failures.
+
+    Each is run as plainly as can be, one call after the other with records in memory, and as the subclass
+    says, by every orchestrator; all must leave the same behind.
+    """
+
+    _fresh = count()
+
+    @pytest.fixture
+    def executor(self) -> PythonFunctionExecutorProtocol:
+        """Where functions run; in the calling thread unless a subclass says otherwise."""
+        return LocalExecutor()
+
+    def make_database(self, folder: Path) -> Database:
+        """An empty store; ``folder`` is an empty folder that it may use. Memory unless a subclass says otherwise."""
+        return MemoryDatabase()
+
+    @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
+    @given(plan=_PLANS)
+    def test_every_run_gives_the_same_answer_and_records(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: _Plan
+    ) -> None:
+        """Tables with ids and provenance, hashes, counts, errors, and the keys of all records."""
+        expected = _answer(plan, MemoryDatabase())
+        folder = tmp_path / f"{next(self._fresh)}"
+        folder.mkdir()
+        with self.make_database(folder) as database:
+            found = _answer(plan, database, orchestrator=_ORCHESTRATORS[orchestrator], execution_engine=executor)
+        for what, value in found.items():
+            assert value == expected[what], what
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
+    @given(plan=_PLANS)
+    def test_what_one_orchestrator_computed_no_other_computes_again(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, plan: _Plan
+    ) -> None:
+        """Only failures are tried again."""
+        folder = tmp_path / f"{next(self._fresh)}"
+        folder.mkdir()
+        with self.make_database(folder) as database:
+            first = _answer(plan, database, execution_engine=executor)
+            for orchestrator in _ORCHESTRATORS.values():
+                again = _answer(plan, database, orchestrator=orchestrator, execution_engine=executor)
+                assert again.pop("computed") == 0
+                assert again == {what: first[what] for what in again}
+
+
+def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
+    """Everything that a run leaves behind, as far as it does not depend on when it happened."""
+    pipeline = Pipeline("p", database)
+    with pipeline:
+        plan.build()
+    result = pipeline.run(**run)
+    return {
+        "tables": {node.label: Counter(map(repr, node.as_table(columns=ALL_COLUMNS).to_pylist())) for node in pipeline},
+        "hashes": {node.label: (str(node.content_hash()), str(node.pipeline_hash())) for node in pipeline},
+        # Of two nodes that need the same packet, either may be the one that computes it.
+        "counts": {
+            label: (each["computed"] + each["cached"], each["failed"]) for label, each in result.node_counts.items()
+        },
+        "computed": sum(each["computed"] for each in result.node_counts.values()),
+        "errors": Counter(map(str, result.errors)),
+        "records": {
+            path: sorted(map(repr, database.get_records(path).column(0).to_pylist()))
+            for path in database.list_paths()
+            if path[1] not in _TIMES
+        },
+    }
