@@ -83,9 +83,7 @@ def arrays(executor: RayExecutor, megabytes: int) -> None:
     started = time.perf_counter()
     ray.get(ray.put(values))
     bare = time.perf_counter() - started
-    print(
-        f"an array of {megabytes} MB there: {ours / bare:.1f} x ray.put, {most / 2**20:.0f} MB beside it"
-    )
+    print(f"an array of {megabytes} MB there: {ours / bare:.1f} x ray.put, {most / 2**20:.0f} MB beside it")
 
 
 def main() -> None:

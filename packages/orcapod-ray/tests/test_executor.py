@@ -307,3 +307,47 @@ def test_a_script_starts_its_cluster_loses_it_and_stops_it(tmp_path: Path) -> No
     first, second = done.stdout.splitlines()
     assert first == "[10, 11, 13]"
     assert "the connection to the Ray cluster was closed" in second
+
+
+INTERRUPTED = """
+import time
+from pathlib import Path
+import orcapod as op
+from orcapod.sources import DictSource
+from orcapod_ray import RayExecutor
+
+@op.function_pod("y", identity="version")
+def f(x: int) -> int:
+    if x >= 10 and not Path("again").exists():
+        Path(f"began {x}").touch()
+        time.sleep(3600)
+    return x
+
+pipeline = op.Pipeline("p", "lab.db")
+with pipeline:
+    f.pod(DictSource([{"i": i, "x": i} for i in range(12)], ["i"], source_id="s"))
+executor = RayExecutor(ray_init={"num_cpus": 2, "object_store_memory": 100 * 2**20})
+try:
+    print(pipeline.run(execution_engine=executor, progress=False).counts("f"))
+except KeyboardInterrupt:
+    ended = time.time()
+    executor.shutdown()
+    print(ended)
+"""
+
+
+def test_an_interrupt_ends_a_run_within_a_second_and_the_next_goes_on(tmp_path: Path) -> None:
+    """Whatever the tasks are doing; what was computed before is there."""
+    (tmp_path / "script.py").write_text(INTERRUPTED)
+    command = [sys.executable, "script.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
+        assert _soon((tmp_path / "began 10").exists)
+        assert _soon((tmp_path / "began 11").exists)
+        interrupted = time.time()
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert float(said) - interrupted < 1.5  # a second, and some for a busy machine
+    (tmp_path / "again").touch()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "{'computed': 2, 'cached': 10, 'failed': 0}\n"

@@ -23,6 +23,7 @@ from orcapod_ray import RayExecutor
 pytestmark = pytest.mark.ray
 
 _STORE = 100 * 2**20
+_WATCHFUL = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}  # a lost node is noticed sooner
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def nodes(cluster: RayExecutor) -> Iterator[tuple[RayExecutor, Cluster, Any]]:
     cluster.shutdown()  # a process is part of one cluster at a time
     two = Cluster(
         initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False},
+        head_node_args={"num_cpus": 1, "object_store_memory": _STORE, "_system_config": _WATCHFUL},
     )
     second = two.add_node(num_cpus=1, resources={"microscope": 1}, object_store_memory=_STORE)
     executor = RayExecutor(two.address)

@@ -30,7 +30,7 @@ def packed(value: Any) -> Packed:
     return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
-def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on
+def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on
     """Make calls one after the other, and hand on what has become of them in groups.
 
     Args:
@@ -38,6 +38,9 @@ def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> I
         name: what tells it from others; it is loaded once in each worker.
         calls: key, arguments and whether to capture, of each.
         each: hand on every outcome at once, and an empty group at the start, for those who watch the time.
+
+    Yields:
+        Lists of what ``made`` gives, each list packed: one, or as many as cannot be sent together.
     """
     if each:
         yield []
@@ -45,31 +48,37 @@ def make_batch(function: bytes, name: str, calls: list[Packed], each: bool) -> I
         _LOADED.clear()
         _LOADED[name] = Loaded(function)
     capture = Capture()
-    group: list[Packed] = []
+    group: list[tuple[Any, ...]] = []
     since = time.monotonic()
+    content, buffers = calls
     try:
-        for content, buffers in calls:
-            key, kwargs, wanted = pickle.loads(content, buffers=buffers)  # noqa: S301  # from the driver
+        for key, kwargs, wanted in pickle.loads(content, buffers=buffers):  # noqa: S301  # from the driver
             if not wanted:
                 capture.pause()
-            answer = made(_LOADED[name], key, kwargs, capture if wanted else None)
-            group.append(_answer(answer))
+            group.append(made(_LOADED[name], key, kwargs, capture if wanted else None))
             if each or time.monotonic() - since > _GROUP_SECONDS:
                 capture.pause()
-                yield group
+                yield _answers(group)
                 group, since = [], time.monotonic()
     finally:
         capture.close()
     if group:
-        yield group
+        yield _answers(group)
+
+
+def _answers(group: list[tuple[Any, ...]]) -> list[Packed]:
+    try:
+        return [packed(group)]
+    except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
+        return [_answer(answer) for answer in group]
 
 
 def _answer(answer: tuple[Any, ...]) -> Packed:
     try:
-        return packed(answer)
+        return packed([answer])
     except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
         key, value, failure, captured, seconds = answer
         what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
         message = f"{what} cannot be sent between processes: {error}"
         captured = {**captured, "success": False, "traceback": message} if captured else captured
-        return packed((key, None, (TypeError, (message,), None, message), captured, seconds))
+        return packed([(key, None, (TypeError, (message,), None, message), captured, seconds)])

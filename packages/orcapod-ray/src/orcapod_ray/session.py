@@ -26,6 +26,9 @@ __all__ = ["RaySession"]
 
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 5.0
+_SMALL = 20_000  # bytes of a function that go along with every task
+
+_BATCH = ray.remote(make_batch)  # one for all sessions, so that workers load it once
 
 
 @cache
@@ -44,7 +47,7 @@ class _Try:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.deaths = self.failures = 0
-        self.earlier: list[Mapping[str, Any]] = []
+        self.earlier: tuple[Mapping[str, Any], ...] = ()
 
 
 class RaySession:
@@ -80,8 +83,8 @@ class RaySession:
             except Exception as error:  # pickling runs code of the user's
                 name = getattr(fn, "__qualname__", fn)
                 raise ExecutionError(f"{name} cannot be sent to Ray workers: {error}") from error
-            self._task = ray.remote(num_returns="streaming", max_retries=0, **options)(make_batch)
-            self._function = ray.put(function)
+        self._task = _BATCH.options(num_returns="streaming", max_retries=0, **options)
+        self._function = function if len(function) <= _SMALL else ray.put(function)
         self._name = uuid.uuid4().hex
         self._deliver = deliver
         self._options = options
@@ -162,7 +165,7 @@ class RaySession:
         started = time.monotonic()
         alone = len(tries) == 1
         calls = self._packed(tries)
-        if not calls:
+        if calls is None:
             return
         try:
             with by_value():  # the first time, the code that makes calls goes along
@@ -180,13 +183,19 @@ class RaySession:
                 group = await asyncio.wait_for(self._next(generator), self._timeout if begun else None)
                 begun = True
                 for content, buffers in group:
-                    self._conclude(tries, content, buffers)
+                    for answer in _read(content, buffers):
+                        self._conclude(tries, answer)
         except TimeoutError:
             ray.cancel(generator, force=True)
             each = tries.pop(next(iter(tries)))
             self._fail(each, self._timed_out())
             if tries:
                 self._waiting.append(list(tries.values()))
+        except _UnreadableError as error:
+            ray.cancel(generator, force=True)
+            if alone:
+                self._fail(tries.popitem()[1], error.__cause__ or error)
+            self._waiting.extend([each] for each in tries.values())
         except (RayError, StopAsyncIteration) as error:
             await self._died(list(tries.values()), error, alone=alone, seconds=time.monotonic() - started)
 
@@ -195,24 +204,24 @@ class RaySession:
         group: list[Packed] = await (await anext(generator))
         return group
 
-    def _packed(self, tries: dict[int, _Try]) -> list[Packed]:
-        calls = []
+    def _packed(self, tries: dict[int, _Try]) -> Packed | None:
+        """The calls, to be sent; those that cannot be have failed then."""
         with by_value():
+            try:
+                return packed([tuple(each.call) for each in tries.values()])
+            except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
+                pass
             for key, each in list(tries.items()):
                 try:
-                    calls.append(packed(tuple(each.call)))
+                    packed(tuple(each.call))
                 except Exception as error:  # noqa: BLE001  # arguments that cannot be sent
                     self._fail(tries.pop(key), error)
-        return calls
+            return packed([tuple(each.call) for each in tries.values()]) if tries else None
 
-    def _conclude(self, tries: dict[int, _Try], content: bytes, buffers: list[Any]) -> None:
-        try:
-            key, value, failure, captured, seconds = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
-            error = None if failure is None else put_together(*failure)
-        except Exception as unreadable:  # noqa: BLE001  # a result that cannot be read
-            self._fail(tries.pop(next(iter(tries))), unreadable)
-            return
+    def _conclude(self, tries: dict[int, _Try], answer: tuple[Any, ...]) -> None:
+        key, value, failure, captured, seconds = answer
         each = tries.pop(key)
+        error = None if failure is None else put_together(*failure)
         if error is not None and isinstance(error, self._retry_exceptions) and self._may_try_again(each):
             each.failures += 1
             self._keep(each, captured)
@@ -243,7 +252,7 @@ class RaySession:
 
     def _keep(self, each: _Try, captured: Mapping[str, Any]) -> None:
         if each.call.capture:
-            each.earlier.append(captured)
+            each.earlier = (*each.earlier, captured)
 
     def _timed_out(self) -> PacketTimeoutError:
         return PacketTimeoutError(
@@ -257,6 +266,18 @@ class RaySession:
     def _give(self, outcome: Outcome) -> None:
         if not self._closed:
             self._deliver(outcome)
+
+
+class _UnreadableError(Exception):
+    """What a task has handed on cannot be read here."""
+
+
+def _read(content: bytes, buffers: list[Any]) -> list[tuple[Any, ...]]:
+    try:
+        answers: list[tuple[Any, ...]] = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
+    except Exception as error:  # reading runs code of the user's
+        raise _UnreadableError from error
+    return answers
 
 
 def _told(error: BaseException) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def by_value() -> Iterator[None]:
                 cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
+@functools.cache
 def _travels(module: str) -> bool:
     if module in _CODE_OF_CALLS:
         return True

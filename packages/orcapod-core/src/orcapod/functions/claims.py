@@ -34,59 +34,53 @@ class Turn:
 Tell = Callable[[Kept | Turn], None]
 
 
-@dataclass(slots=True)
-class _Claim:
-    holder: Tell
-    waiting: list[tuple[Tell, Work, int]] | None = None
-
-
 class Claims:
     """Who computes which record, and which rows of whom wait for it. Everything may be called from any thread."""
 
     def __init__(self) -> None:
-        self._claims: dict[bytes, _Claim] = {}
+        self._holders: dict[bytes, Tell] = {}
+        self._waiting: dict[bytes, list[tuple[Tell, Work, int]]] = {}
         self._lock = threading.Lock()
 
     def claim(self, work: Work, tell: Tell) -> list[int]:
         """The rows whose records may be computed now; of the others, ``tell`` is told what became of them."""
         claimed = []
         with self._lock:
-            for row in range(work.chunk.num_rows):
-                record_id = work.record_id(row)
-                claim = self._claims.get(record_id)
-                if claim is None:
-                    self._claims[record_id] = _Claim(tell)
-                    claimed.append(row)
-                elif claim.waiting is None:
-                    claim.waiting = [(tell, work, row)]
+            for row, record_id in enumerate(work.record_ids):
+                if record_id in self._holders:
+                    self._waiting.setdefault(record_id, []).append((tell, work, row))
                 else:
-                    claim.waiting.append((tell, work, row))
+                    self._holders[record_id] = tell
+                    claimed.append(row)
         return claimed
 
     def keep(self, results: pa.Table) -> None:
         """Say that these results are kept."""
         keys: list[Any] = results.column(RECORD_ID).to_pylist()
         with self._lock:
-            ended = [(at, self._claims.pop(key, None)) for at, key in enumerate(keys)]
-        for at, claim in ended:
-            if claim is not None and claim.waiting:
-                for tell, work in dict.fromkeys((tell, work) for tell, work, _ in claim.waiting):
-                    tell(Kept(work, results.slice(at, 1)))
+            for key in keys:
+                self._holders.pop(key, None)
+            ended = [(at, self._waiting.pop(key)) for at, key in enumerate(keys) if key in self._waiting]
+        for at, waiting in ended:
+            for tell, work in dict.fromkeys((tell, work) for tell, work, _ in waiting):
+                tell(Kept(work, results.slice(at, 1)))
 
     def give_up(self, record_id: bytes) -> None:
         """Say that a record was not made; whoever waits first may try."""
         with self._lock:
-            claim = self._claims[record_id]
-            if not claim.waiting:
-                del self._claims[record_id]
+            waiting = self._waiting.pop(record_id, None)
+            if waiting is None:
+                del self._holders[record_id]
                 return
-            tell, work, row = claim.waiting.pop(0)
-            claim.holder = tell
+            (tell, work, row), *others = waiting
+            self._holders[record_id] = tell
+            if others:
+                self._waiting[record_id] = others
         tell(Turn(work, row))
 
     def leave(self, holder: Tell) -> None:
         """Give up all that somebody has claimed."""
         with self._lock:
-            held = [key for key, claim in self._claims.items() if claim.holder == holder]
+            held = [key for key, each in self._holders.items() if each == holder]
         for key in held:
             self.give_up(key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 from orcapod.datagrams import Chunk
@@ -45,7 +45,7 @@ class Crew:
         self._in_order = in_order
         self._ahead: Iterator[Work] = iter(())
         self._works: deque[Work] = deque()
-        self._queue: deque[Attempt] = deque()
+        self._queue = _Queue()
         self._flying: dict[int, Attempt] = {}
         self._pausing: list[tuple[float, int, Attempt]] = []
         self._keys = count()
@@ -88,7 +88,7 @@ class Crew:
             case Kept(work, result):
                 work.adopt(result)
             case Turn(work, row):
-                self._queue.append(Attempt(work, row))
+                self._queue.add(work, [row])
 
     def _is_hungry(self) -> bool:
         """Whether there is too little to do, after all calls were submitted for which there is room."""
@@ -107,7 +107,7 @@ class Crew:
         work.on_kept = self._claims.keep
         self._works.append(work)
         work.look_up()
-        self._queue.extend(Attempt(work, row) for row in claimed if not work.has(row))
+        self._queue.add(work, [row for row in claimed if not work.has(row)])
 
     def _batch(self) -> int:
         # Few calls tell little of the next ones, so a batch is not many times as large as what they tell of.
@@ -115,13 +115,12 @@ class Crew:
 
     def _submit(self) -> None:
         while self._pausing and self._pausing[0][0] <= time.monotonic():
-            self._queue.appendleft(heapq.heappop(self._pausing)[2])
+            self._queue.put_back(heapq.heappop(self._pausing)[2])
         batch = self._batch()
         # A second batch for everyone, where one is soon done, so that nobody waits for the next.
         room = self._session.concurrency * batch * (1 if batch == 1 else 2)
         while self._queue and len(self._flying) + batch <= room:
-            attempts = [self._queue.popleft() for _ in range(min(batch, len(self._queue)))]
-            self._session.submit(self._calls(attempts))
+            self._session.submit(self._calls(self._queue.take(batch)))
 
     def _calls(self, attempts: list[Attempt]) -> list[Call]:
         calls = []
@@ -150,7 +149,7 @@ class Crew:
                 due = time.monotonic() + backoff(attempt.number - 1)
                 heapq.heappush(self._pausing, (due, next(self._keys), attempt))
             else:
-                self._claims.give_up(attempt.work.record_id(attempt.row))
+                self._claims.give_up(attempt.work.record_ids[attempt.row])
         else:
             self._step.succeed(attempt, stored, outcome.seconds)
 
@@ -172,3 +171,37 @@ class Crew:
     def _store(self) -> None:
         for work in list(self._works):
             work.store()
+
+
+class _Queue:
+    """Packets whose calls have still to be made: those that are tried again, then rows as they came."""
+
+    def __init__(self) -> None:
+        self._again: deque[Attempt] = deque()
+        self._rows: deque[tuple[Work, deque[int]]] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, work: Work, rows: Sequence[int]) -> None:
+        """Let these rows be the last ones."""
+        if rows:
+            self._rows.append((work, deque(rows)))
+            self._count += len(rows)
+
+    def put_back(self, attempt: Attempt) -> None:
+        """Let this one be the first."""
+        self._again.appendleft(attempt)
+        self._count += 1
+
+    def take(self, most: int) -> list[Attempt]:
+        """The first ones. A row becomes an attempt only here: thousands that wait would be a burden to collect."""
+        taken = [self._again.popleft() for _ in range(min(most, len(self._again)))]
+        while self._rows and len(taken) < most:
+            work, rows = self._rows[0]
+            taken += [Attempt(work, rows.popleft()) for _ in range(min(most - len(taken), len(rows)))]
+            if not rows:
+                self._rows.popleft()
+        self._count -= len(taken)
+        return taken

@@ -62,6 +62,7 @@ class Work:
 
     Attributes:
         chunk: the rows.
+        record_ids: of the records that are computed from the rows.
         on_kept: told of all results that are kept, once they are; by whatever thread has them kept.
     """
 
@@ -70,7 +71,7 @@ class Work:
         self._task = task
         self._tell = tell_cached
         self._hashes = task.function.packet_hashes(chunk)
-        self._ids = record_ids(task.function.uri, task.fingerprint, self._hashes)
+        self.record_ids = record_ids(task.function.uri, task.fingerprint, self._hashes)
         self._lock = threading.Lock()
         self._finished: set[bytes] = set()
         self._computed: set[int] = set()
@@ -84,20 +85,16 @@ class Work:
 
     def look_up(self) -> None:
         """Find the results that are there, and say so to ``on_kept``."""
-        found = self._task.cache.lookup(list(dict.fromkeys(self._ids)))
+        found = self._task.cache.lookup(list(dict.fromkeys(self.record_ids)))
         with self._lock:
             self._append(found)
             self._cached = frozenset(self._place)
         if self.on_kept is not None and found.num_rows:
             self.on_kept(found)
 
-    def record_id(self, row: int) -> bytes:
-        """The id of the record that is computed from a row."""
-        return self._ids[row]
-
     def missing(self) -> list[int]:
         """The rows whose result was not there."""
-        return [row for row, key in enumerate(self._ids) if key not in self._cached]
+        return [row for row, key in enumerate(self.record_ids) if key not in self._cached]
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """The arguments of the calls for these rows: fresh values at every call."""
@@ -105,12 +102,12 @@ class Work:
 
     def has(self, row: int) -> bool:
         """Whether there is a result for a row."""
-        key = self._ids[row]
+        key = self.record_ids[row]
         return key in self._finished or key in self._place
 
     def finish(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
         """Take the result of a row."""
-        result = Result(self._ids[row], self._hashes[row], stored, seconds)
+        result = Result(self.record_ids[row], self._hashes[row], stored, seconds)
         self._finished.add(result.record_id)
         self._computed.add(row)
         self._waiting.append(result)
@@ -159,7 +156,7 @@ class Work:
         rows, self._open = self._ready(in_order=in_order)
         if not rows:
             return
-        self._task.entries.add(self._part(rows), [self._ids[row] for row in rows], fresh=not self._cached)
+        self._task.entries.add(self._part(rows), [self.record_ids[row] for row in rows], fresh=not self._cached)
         made = self.results(rows)
         self._tell_cached(rows, made)
         yield made
@@ -171,7 +168,7 @@ class Work:
         for at, row in enumerate(self._open):
             if row in self._failed:
                 continue
-            if self._ids[row] in self._place:
+            if self.record_ids[row] in self._place:
                 ready.append(row)
             elif in_order:
                 return ready, self._open[at:]
@@ -181,18 +178,18 @@ class Work:
 
     def known(self) -> list[int]:
         """The rows that have a result."""
-        return [row for row, key in enumerate(self._ids) if key in self._place]
+        return [row for row, key in enumerate(self.record_ids) if key in self._place]
 
     def results(self, rows: Sequence[int]) -> Chunk:
         """The results of rows that have one."""
         table = pa.concat_tables(self._kept)
-        places = [self._place[self._ids[row]] for row in rows]
+        places = [self._place[self.record_ids[row]] for row in rows]
         first, count = places[0], len(places)
         if places == list(range(first, first + count)):
             table = table.slice(first, count)
         else:
             table = table.take(pa.array(places, pa.int64()))
-        return self._given(self._part(rows), table.combine_chunks(), [self._ids[row] for row in rows])
+        return self._given(self._part(rows), table.combine_chunks(), [self.record_ids[row] for row in rows])
 
     def _part(self, rows: Sequence[int]) -> Chunk:
         """These rows, which are in order; without a copy where none is between them."""
