@@ -16,7 +16,7 @@ from orcapod.executors import Capture, Loaded, made
 
 __all__ = ["Packed", "make_batch", "packed"]
 
-Packed = tuple[bytes, list[pickle.PickleBuffer]]
+Packed = tuple[pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
 _GROUP_SECONDS = 0.05
@@ -27,7 +27,8 @@ _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it 
 def packed(value: Any) -> Packed:
     """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
     buffers: list[pickle.PickleBuffer] = []
-    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append), buffers  # type: ignore[no-untyped-call]  # untyped in Ray
+    content = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)  # type: ignore[no-untyped-call]  # untyped in Ray
+    return pickle.PickleBuffer(content), buffers
 
 
 def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on

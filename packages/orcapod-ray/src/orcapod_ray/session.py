@@ -272,7 +272,7 @@ class _UnreadableError(Exception):
     """What a task has handed on cannot be read here."""
 
 
-def _read(content: bytes, buffers: list[Any]) -> list[tuple[Any, ...]]:
+def _read(content: pickle.PickleBuffer, buffers: list[Any]) -> list[tuple[Any, ...]]:
     try:
         answers: list[tuple[Any, ...]] = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
     except Exception as error:  # reading runs code of the user's

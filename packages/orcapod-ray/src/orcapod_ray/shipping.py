@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,14 +15,19 @@ __all__ = ["by_value"]
 
 _CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
 _LOCK = threading.RLock()
+_SEEN: set[str] = set()  # modules that were there before; there are thousands, and this is asked for every batch
+_OWN: set[str] = set()
 
 
 @contextmanager
 def by_value() -> Iterator[None]:
     """What is pickled meanwhile by Ray's cloudpickle holds the user's own code, not the names of its modules."""
     with _LOCK:
+        new = sys.modules.keys() - _SEEN
+        _SEEN.update(new)
+        _OWN.update(name for name in new if _travels(name))
         known = cloudpickle.list_registry_pickle_by_value()  # type: ignore[no-untyped-call]  # untyped in Ray
-        modules = [module for name, module in sys.modules.items() if name not in known and _travels(name)]
+        modules = [sys.modules[name] for name in _OWN if name in sys.modules and name not in known]
         for module in modules:
             cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
         try:
@@ -33,7 +37,6 @@ def by_value() -> Iterator[None]:
                 cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
 
 
-@functools.cache
 def _travels(module: str) -> bool:
     if module in _CODE_OF_CALLS:
         return True

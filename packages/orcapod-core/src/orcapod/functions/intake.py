@@ -50,25 +50,26 @@ class Intake(ABC):
         if self._outcomes:
             return self._outcomes.popleft()
         with self._changed:
-            while True:
-                if self._stopped is not None:
-                    raise self._stopped
-                if self._outcomes:
-                    return self._outcomes.popleft()
-                if hungry and (event := self._input()) is not Signal.NOTHING:
-                    return event
-                self._waiting = True
-                try:
+            try:
+                while True:
+                    self._waiting = True  # before looking, or what comes between looking and waiting wakes nobody
+                    if self._stopped is not None:
+                        raise self._stopped
+                    if self._outcomes:
+                        return self._outcomes.popleft()
+                    if hungry and (event := self._input()) is not Signal.NOTHING:
+                        return event
                     if not self._changed.wait(timeout):
                         return Signal.NOTHING
-                finally:
-                    self._waiting = False
+            finally:
+                self._waiting = False
 
     def deliver(self, outcome: Outcome | Kept | Turn) -> None:
         """Take the outcome of a call, or of what a row was waiting for; never blocks for long."""
         self._outcomes.append(outcome)
         if self._waiting:
             with self._changed:
+                self._waiting = False  # once is enough, however long it takes to wake up
                 self._changed.notify_all()
 
     def at_hand(self) -> Iterator[Outcome | Kept | Turn]:
