@@ -184,6 +184,13 @@ def test_workers_load_nothing_of_orcapod(cluster: RayExecutor) -> None:
     assert fresh.execute_callable(loaded_of_orcapod, {}) == []
 
 
+def test_tasks_that_fit_nowhere_are_told_of(cluster: RayExecutor) -> None:
+    """They wait, since a node may join."""
+    executor = cluster.with_options(resources={"microscope": 2})
+    with pytest.warns(UserWarning, match=r"no node .*'microscope': 2"):
+        executor.open_session(abs, [].append, concurrency=None, timeout=None).close()
+
+
 def unsendable(x: int) -> Any:
     return (each for each in [x])
 
@@ -255,6 +262,7 @@ import ray
 import orcapod as op
 from orcapod.sources import DictSource
 from orcapod_ray import RayExecutor
+from locked import locked
 
 class LabError(Exception):
     def __init__(self, sample, reason):
@@ -293,20 +301,48 @@ try:
 except ExecutionError as error:
     print(error)
 assert executor.execute_callable(helper, {"x": 1}) == 11
+assert executor.execute_callable(locked, {"x": 1}) == 2
+
+from orcapod.protocols import Call
+outcomes = []
+session = executor.open_session(helper, outcomes.append, concurrency=None, timeout=None)
+ray.shutdown()
+session.submit([Call(0, {"x": 1}, True)])
+while not outcomes:
+    pass
+print(outcomes[0].error)
+assert outcomes[0].captured["success"] is False
+assert not ray.is_initialized()
+session.close()
+
+again = RayExecutor(ray_init={"num_cpus": 1, "object_store_memory": 100 * 2**20})
+assert again.execute_callable(helper, {"x": 1}) == 11
+assert executor.execute_callable(helper, {"x": 1}) == 11
 executor.shutdown()
 assert not ray.is_initialized()
+"""
+LOCKED = """
+import threading
+
+LOCK = threading.Lock()
+
+def locked(x):
+    with LOCK:
+        return x + 1
 """
 
 
 def test_a_script_starts_its_cluster_loses_it_and_stops_it(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "locked.py").write_text(LOCKED)
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    first, *others = done.stdout.splitlines()
     assert first == "[10, 11, 13]"
-    assert "the connection to the Ray cluster was closed" in second
+    assert len(others) == 2
+    assert all("the connection to the Ray cluster was closed" in other for other in others)
 
 
 INTERRUPTED = """

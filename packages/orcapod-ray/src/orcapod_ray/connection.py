@@ -18,6 +18,7 @@ __all__ = ["Connection"]
 
 _OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
 _LOCK = threading.RLock()
+_SHARED: weakref.WeakValueDictionary[tuple[str | None, str], Connection] = weakref.WeakValueDictionary()
 _UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
 
@@ -47,6 +48,16 @@ class Connection:
         self._address = address
         self._ray_init = dict(ray_init)
         self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    @classmethod
+    def shared(cls, address: str | None, ray_init: Mapping[str, Any]) -> Connection:
+        """The connection of other executors that were given the same, or a new one."""
+        key = address, repr(sorted(ray_init.items()))
+        with _LOCK:
+            connection = _SHARED.get(key)
+            if connection is None:
+                connection = _SHARED[key] = cls(address, ray_init)
+        return connection
 
     def open(self) -> None:
         """Be connected.

@@ -26,8 +26,8 @@ class RayExecutor:
 
     Connects when it first has to: to the cluster at ``address``; without one, to that which this process is
     connected to, that of ``RAY_ADDRESS``, or a local one that it starts. It stays connected from one run to
-    the next. What it started it stops: on ``shutdown``, when the last executor that shares it is gone, or at
-    the end of the program.
+    the next; executors with the same ``address`` and ``ray_init`` share a connection. What it started it stops:
+    on ``shutdown``, when the last executor that shares it is gone, or at the end of the program.
 
     Workers need ray, pyarrow and what the function imports; the user's own modules are sent to them by value.
 
@@ -63,7 +63,7 @@ class RayExecutor:
         retry_exceptions: Retried = False,
         **ray_remote_options: Any,
     ) -> None:
-        self._connection = Connection(address, ray_init or {})
+        self._connection = Connection.shared(address, ray_init or {})
         self._set(
             {
                 "runtime_env": runtime_env,

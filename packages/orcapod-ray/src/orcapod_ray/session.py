@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 import uuid
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -19,8 +20,8 @@ from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import put_together
 from orcapod.protocols import Call, Deliver, Outcome
 from orcapod_ray.batch import Packed, make_batch, packed
-from orcapod_ray.capacity import capacity
-from orcapod_ray.shipping import by_value
+from orcapod_ray.capacity import capacity, needs
+from orcapod_ray.shipping import by_value, shipped
 
 __all__ = ["RaySession"]
 
@@ -77,12 +78,7 @@ class RaySession:
         concurrency: int | None,
         timeout: float | None,
     ) -> None:
-        with by_value():
-            try:
-                function = ray.cloudpickle.dumps(fn)  # type: ignore[no-untyped-call]  # untyped in Ray
-            except Exception as error:  # pickling runs code of the user's
-                name = getattr(fn, "__qualname__", fn)
-                raise ExecutionError(f"{name} cannot be sent to Ray workers: {error}") from error
+        function = shipped(fn)
         self._task = _BATCH.options(num_returns="streaming", max_retries=0, **options)
         self._function = function if len(function) <= _SMALL else ray.put(function)
         self._name = uuid.uuid4().hex
@@ -96,7 +92,14 @@ class RaySession:
         self._waiting: deque[list[_Try]] = deque()
         self._running: dict[asyncio.Task[None], Any] = {}
         self._closed = False
+        self._lost = False
         self.concurrency = self._room()
+        if not capacity(options):
+            warnings.warn(
+                f"no node of the Ray cluster has what each task takes, {needs(options)}: "
+                "packets wait until one joins that has",
+                stacklevel=2,
+            )
         self._watch = asyncio.run_coroutine_threadsafe(self._watched(), _loop())
 
     def submit(self, batch: Sequence[Call]) -> None:
@@ -109,27 +112,30 @@ class RaySession:
         ended.wait(_LOOK_SECONDS)
 
     def _room(self) -> int:
-        room = capacity(self._options)
+        room = max(1, capacity(self._options))
         return room if self._most is None else min(room, self._most)
 
     async def _watched(self) -> None:
         """Ask now and then how large the cluster is, and whether it is there at all."""
         while not self._closed:
             await asyncio.sleep(_LOOK_SECONDS)
-            if not ray.is_initialized() or ray.get_runtime_context().get_job_id() != self._job:
-                self._lost()
+            if not self._is_connected():
+                self._lose()
                 return
             self.concurrency = await asyncio.to_thread(self._room)
 
-    def _lost(self) -> None:
+    def _is_connected(self) -> bool:
+        return ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job
+
+    def _lose(self) -> None:
+        self._lost = True
         waiting = [each for batch in self._waiting for each in batch]
         self._waiting.clear()
         running, self._running = self._running, {}
         for task in running:
             task.cancel()
-        error = "the connection to the Ray cluster was closed while this packet was computed; run the pipeline again"
         for each in [*waiting, *(each for tries, _ in running.values() for each in tries.values())]:
-            self._fail(each, ExecutionError(error))
+            self._fail(each, _lost())
 
     def _end(self, ended: threading.Event) -> None:
         self._waiting.clear()
@@ -142,6 +148,12 @@ class RaySession:
         ended.set()
 
     def _take(self, batch: list[_Try]) -> None:
+        if not self._lost and not self._is_connected():
+            self._lose()
+        if self._lost:
+            for each in batch:
+                self._fail(each, _lost())
+            return
         self._waiting.append(batch)
         self._start()
 
@@ -278,6 +290,12 @@ def _read(content: pickle.PickleBuffer, buffers: list[Any]) -> list[tuple[Any, .
     except Exception as error:  # reading runs code of the user's
         raise _UnreadableError from error
     return answers
+
+
+def _lost() -> ExecutionError:
+    return ExecutionError(
+        "the connection to the Ray cluster was closed before this packet was computed; run the pipeline again"
+    )
 
 
 def _told(error: BaseException) -> dict[str, Any]:

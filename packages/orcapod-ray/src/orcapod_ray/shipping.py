@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from ray import cloudpickle
 
+from orcapod.errors import ExecutionError
 from orcapod.hashing import is_own
 
-__all__ = ["by_value"]
+__all__ = ["by_value", "shipped"]
 
 _CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
 _LOCK = threading.RLock()
@@ -35,6 +37,31 @@ def by_value() -> Iterator[None]:
         finally:
             for module in modules:
                 cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]  # untyped in Ray
+
+
+def shipped(fn: Callable[..., Any]) -> bytes:
+    """A function as bytes, by value; by name, where it lives with something that cannot be sent, such as a lock.
+
+    Raises:
+        ExecutionError: it can be sent neither way.
+    """
+    try:
+        with by_value():
+            return _dumps(fn)
+    except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
+        try:
+            return _dumps(fn)
+        except Exception:  # noqa: BLE001  # the first reason says more
+            name = getattr(fn, "__qualname__", fn)
+            raise ExecutionError(
+                f"{name} cannot be sent to Ray workers: {error}; make what it refers to inside the function, or "
+                "where its module is imported"
+            ) from error
+
+
+def _dumps(fn: Callable[..., Any]) -> bytes:
+    content: bytes = cloudpickle.dumps(fn)  # type: ignore[no-untyped-call]  # untyped in Ray
+    return content
 
 
 def _travels(module: str) -> bool:
