@@ -174,6 +174,7 @@ def test_zeros_are_one_key_and_nans_are_one_key():
     assert [(row["x"], row["y"]) for row in left.join(right).as_table().to_pylist()] == [(1, 1), (2, 2)]
     assert repr(left.join(right).as_table()["k"].to_pylist()) == "[0.0, nan]"
     assert everything(left.join(right)) == everything(right.join(left))
+    assert left.semi_join(right).as_table()["x"].to_pylist() == [1, 2]
 
 
 def test_duplicate_keys_give_every_pair():

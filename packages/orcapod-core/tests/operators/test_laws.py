@@ -1,11 +1,15 @@
 """What holds for every operator and every chain of operators, whatever rows come in whatever chunks."""
 
+import inspect
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orcapod import operators
 from orcapod.datagrams import Chunk
 from orcapod.errors import SchemaError
 from orcapod.operators import (
@@ -16,10 +20,12 @@ from orcapod.operators import (
     Join,
     MapPackets,
     MapTags,
+    Operator,
     SelectPacketColumns,
     SelectTagColumns,
 )
 from orcapod.sources import ArrowTableSource, DictSource
+from orcapod.streams import Stream
 from orcapod.testing.strategies import ALL_COLUMNS, bag, chunkings, scattered, schemas, sources
 from orcapod.types import conform
 
@@ -261,3 +267,12 @@ def test_columns_are_kept_dropped_and_renamed():
     assert renamed.as_table().to_pylist() == [{"k": 1, "t": 2, "y": 3, "x": 4}]
     ((_, packet),) = renamed.iter_packets()
     assert packet.source_info() == {"y": "s::row_0::x", "x": "s::row_0::y"}
+
+
+def test_every_operator_is_a_verb_of_streams():
+    """By its own name, ``GroupBy`` as ``group_by``."""
+    every = [each for name in operators.__all__ if isinstance(each := getattr(operators, name), type)]
+    made = [each for each in every if issubclass(each, Operator) and not inspect.isabstract(each)]
+    assert len(made) > 10
+    for each in made:
+        assert callable(getattr(Stream, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", each.__name__).lower()))

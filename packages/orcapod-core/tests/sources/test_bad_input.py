@@ -53,6 +53,11 @@ DICTS = {
     "no rows, no schema": ([], {}, ["no rows", "data_schema"]),
     "no column": ([{}], {"tag_columns": []}, ["no column"]),
     "a row that is no dict": ([{"id": 1}, ["id", 1]], {}, ["row 1", "list", "expected a dict"]),
+    "a record id column of sets": (
+        [{"id": 1, "x": {1, 2}}],
+        {"record_id_column": "x"},
+        ["record_id_column 'x'", "set[int]", "choose a column"],
+    ),
     "rows of other columns": (
         [{"id": 1, "x": 1}, {"id": 1, "y": 1}],
         {},

@@ -68,6 +68,11 @@ class Source(Stream):
         )
         self.record_id_column = record_id_column
         if record_id_column is not None:
+            if "set[" in (kind := schema.types[record_id_column]).hash_name:
+                raise self._invalid(
+                    f"record_id_column {record_id_column!r} is {kind.name}, whose text differs from run to run; "
+                    "choose a column of str, int or the like"
+                )
             self._check_record_ids(self._table.column(record_id_column), record_id_column)
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
