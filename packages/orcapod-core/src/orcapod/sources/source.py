@@ -68,9 +68,9 @@ class Source(Stream):
         )
         self.record_id_column = record_id_column
         if record_id_column is not None:
-            if "set[" in (kind := schema.types[record_id_column]).hash_name:
+            if "set[" in (named := schema.types[record_id_column]).hash_name:
                 raise self._invalid(
-                    f"record_id_column {record_id_column!r} is {kind.name}, whose text differs from run to run; "
+                    f"record_id_column {record_id_column!r} is {named.name}, whose text differs from run to run; "
                     "choose a column of str, int or the like"
                 )
             self._check_record_ids(self._table.column(record_id_column), record_id_column)
