@@ -121,6 +121,16 @@ def test_a_full_channel_blocks_and_an_empty_one_takes_anything() -> None:
     assert not entered.is_alive()
 
 
+def test_all_that_waits_in_a_channel_is_taken_at_once_in_its_order() -> None:
+    (chunk,) = numbers(10).chunks()
+    inbox = Inbox(1, buffer_size=10)
+    for row in range(10):
+        inbox.put(0, chunk.slice(row, 1))
+    _, taken = inbox.take(hungry=True)  # type: ignore[misc]
+    assert taken.column("i").to_pylist() == list(range(10))  # type: ignore[union-attr]
+    assert [each.carried for each in inbox.statistics()] == [10]
+
+
 def test_a_source_waits_for_a_slow_function() -> None:
     """What is between two nodes is bounded, whatever the first could give."""
     made: list[int] = []
@@ -144,6 +154,23 @@ def test_a_source_waits_for_a_slow_function() -> None:
         slow.pod(Endless([{"i": i, "x": i} for i in range(60)], ["i"], source_id="e"))
     assert pipeline.run(AsyncPipelineOrchestrator(buffer_size=2)).counts("slow")["computed"] == 60
     assert seen[0] < 20
+
+
+@pytest.mark.parametrize("orchestrator", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
+def test_before_every_retry_there_is_a_pause_twice_as_long(orchestrator: Any) -> None:
+    tries: list[float] = []
+
+    @op.function_pod("y", retries=2, identity="version")
+    def flaky(x: int) -> int:
+        tries.append(time.monotonic())
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return x
+
+    assert pipeline_of(flaky.pod, 1).run(orchestrator).ok
+    first, second, third = tries
+    assert second - first >= 0.1
+    assert third - second >= 0.2
 
 
 @pytest.mark.parametrize("orchestrator", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
