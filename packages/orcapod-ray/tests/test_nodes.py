@@ -65,34 +65,39 @@ def test_a_node_that_is_lost_loses_and_doubles_nothing(
 ) -> None:
     """Packets that it was computing are computed elsewhere."""
     executor, two, second = nodes
-    marks = str(tmp_path / "marks")
-    count = 150
+    lost, marks, count = second.node_id, str(tmp_path / "marks"), 150
+    Path(marks).touch()
 
     @op.function_pod("node", identity="version")
     def measured(x: int) -> str:
+        """The other node waits until the one that will be lost is at work."""
         node = ray.get_runtime_context().get_node_id()
         with open(marks, "a") as file:  # noqa: PTH123  # one write, whole
             file.write(f"{node}\n")
+        while node != lost and Path(marks).read_text().count(lost) < 10:
+            time.sleep(0.01)
         time.sleep(0.02)
         return node
 
-    killed = threading.Event()
+    began: list[float] = []
 
     def kill() -> None:
-        while not Path(marks).exists() or Path(marks).read_text().split().count(second.node_id) < 10:
+        while Path(marks).read_text().count(lost) < 10:
             time.sleep(0.01)
+        began.append(time.monotonic())
         two.remove_node(second, allow_graceful=False)
-        killed.set()
 
     with SQLiteDatabase(tmp_path / "lab.db") as database:
         pipeline = op.Pipeline("p", database)
         with pipeline:
             measured.pod(DictSource([{"i": i, "x": i} for i in range(count)], ["i"], source_id="s"))
         logs = LoggingObserver(pipeline.log_database)
-        threading.Thread(target=kill, daemon=True).start()
+        killing = threading.Thread(target=kill, daemon=True)
+        killing.start()
         result = pipeline.run(orchestrator, execution_engine=executor, observer=logs)
         result.raise_for_errors()
-        assert killed.is_set()
+        assert began
+        killing.join(60)
         assert result.counts("measured") == {"computed": count, "cached": 0, "failed": 0}
         rows = pipeline.measured.as_table().to_pylist()
         assert sorted(row["i"] for row in rows) == list(range(count))

@@ -233,7 +233,10 @@ class RaySession:
     def _conclude(self, tries: dict[int, _Try], answer: tuple[Any, ...]) -> None:
         key, value, failure, captured, seconds = answer
         each = tries.pop(key)
-        error = None if failure is None else put_together(*failure)
+        try:
+            error = None if failure is None else put_together(*failure)
+        except Exception as unreadable:  # noqa: BLE001  # code of the user's; it is how this call ended
+            error = unreadable
         if error is not None and isinstance(error, self._retry_exceptions) and self._may_try_again(each):
             each.failures += 1
             self._keep(each, captured)

@@ -51,6 +51,17 @@ class SampleError(Exception):
         self.reason = reason
 
 
+class _BrittleError(Exception):
+    """An exception that does not survive being copied."""
+
+    def __init__(self, sample: int) -> None:
+        super().__init__(sample)
+        self.sample = sample
+
+    def __setstate__(self, state: object) -> None:
+        raise RuntimeError("cannot be made again")
+
+
 # The functions that are run: of a module, so that they can be sent to other processes.
 
 
@@ -75,6 +86,10 @@ def _extend(values: list[int]) -> int:
 
 def _fail(sample: int, reason: str) -> None:
     raise SampleError(sample, reason)
+
+
+def _fail_brittly() -> None:
+    raise _BrittleError(3)
 
 
 def _fail_from_cause() -> None:
@@ -280,6 +295,15 @@ class ExecutorSuite:
         assert (caught.value.sample, caught.value.reason, str(caught.value)) == (3, "broken", "sample 3: broken")
         if logged:
             assert logger.only["success"] is False
+
+    def test_an_exception_that_cannot_be_sent_ends_its_call_all_the_same(
+        self, running: PythonFunctionExecutorProtocol, logger: RecordingLogger
+    ) -> None:
+        """As itself, or as what stood in its way."""
+        with pytest.raises((_BrittleError, RuntimeError)):
+            running.execute_callable(_fail_brittly, {}, logger=logger)
+        assert logger.only["success"] is False
+        assert running.execute_callable(_add, {"a": 1}) == 11
 
     def test_exceptions_of_async_functions_too(
         self, running: PythonFunctionExecutorProtocol, logger: RecordingLogger
