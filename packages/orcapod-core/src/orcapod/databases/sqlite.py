@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
-from orcapod.compute import Expression
+from orcapod.compute import Expression, pc
 from orcapod.databases.contract import (
     checked_ids,
     checked_path,
@@ -42,6 +42,8 @@ _ORDER = "_row"
 _BUSY_SECONDS = 30.0
 _IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
+_MANY_ROWS = 100
+_LONGEST_LITERAL = 1000
 _DECLARED: dict[SQLKind, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
@@ -92,7 +94,8 @@ class SQLiteDatabase:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
         path = self._full(path)
         table = checked_table(path, table, on_conflict)
-        rows = rows_of(path, table)
+        literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
+        rows = rows_of(path, table.drop_columns(list(literals)))
         with self._file.transaction(write=bool(rows)) as connection:
             layout = _layout(connection, path)
             schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
@@ -104,9 +107,10 @@ class SQLiteDatabase:
                 layout = _extend(connection, path, layout, schema)
             names = layout.named(table.column_names)
             skip = f" ON CONFLICT ({_quoted(names[0])}) DO NOTHING" if on_conflict == "skip" else ""
+            values = [literals.get(name, "?") for name in table.column_names]
             statement = (
                 f"INSERT INTO {_quoted(layout.table)} ({', '.join(map(_quoted, names))})"
-                f" VALUES ({', '.join('?' * len(names))}){skip}"
+                f" VALUES ({', '.join(values)}){skip}"
             )
             before = connection.total_changes
             try:
@@ -318,6 +322,27 @@ class _File:
 def _close(connection: sqlite3.Connection, process: int) -> None:
     if os.getpid() == process:
         connection.close()
+
+
+def _literal(column: pa.ChunkedArray[Any]) -> str | None:
+    """What stands in a column of many rows, as SQL, if it is everywhere the same and can be written so; else None.
+
+    Binding a value takes longer than all the rest of storing it, and half of the columns of logs are of this kind.
+    """
+    kind = column.type
+    if len(column) < _MANY_ROWS or isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType | pa.BaseExtensionType):
+        return None
+    if sql_column(kind).kind not in ("text", "integer", "boolean"):
+        return None
+    if column.null_count:
+        return "NULL" if column.null_count == len(column) else None
+    first, last = column[0], column[-1]
+    if first != last or any(not pc.all(pc.equal(chunk, first), min_count=0).as_py() for chunk in column.chunks):
+        return None
+    (value,) = sql_column(kind).to_sql(next(chunk for chunk in column.chunks if len(chunk)).slice(0, 1))
+    if isinstance(value, str):
+        return None if "\0" in value or len(value) > _LONGEST_LITERAL else "'" + value.replace("'", "''") + "'"
+    return str(int(value))
 
 
 def _quoted(name: str) -> str:

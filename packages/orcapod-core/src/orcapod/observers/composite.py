@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from orcapod.datagrams import Packet, Tag
-from orcapod.protocols import ExecutionObserver, PacketExecutionLoggerProtocol, RecordPath
+from orcapod.protocols import ExecutionObserver, NoOpObserver, PacketExecutionLoggerProtocol, RecordPath
 
 __all__ = ["CompositeObserver"]
 
@@ -20,6 +20,9 @@ class CompositeObserver:
 
     def __init__(self, *observers: ExecutionObserver) -> None:
         self._observers = observers
+        # What happens for every packet is told only to those who listen.
+        self._starts = [each.on_packet_start for each in observers if _listens(each, "on_packet_start")]
+        self._loggers = [each.create_packet_logger for each in observers if _listens(each, "create_packet_logger")]
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> CompositeObserver:
         return CompositeObserver(
@@ -42,8 +45,8 @@ class CompositeObserver:
             observer.on_node_end(node_label, node_hash)
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:
-        for observer in self._observers:
-            observer.on_packet_start(node_label, tag, packet)
+        for start in self._starts:
+            start(node_label, tag, packet)
 
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
         for observer in self._observers:
@@ -58,13 +61,17 @@ class CompositeObserver:
     ) -> PacketExecutionLoggerProtocol | None:
         loggers = [
             logger
-            for observer in self._observers
-            if (logger := observer.create_packet_logger(tag, packet, pipeline_path=pipeline_path)) is not None
+            for create in self._loggers
+            if (logger := create(tag, packet, pipeline_path=pipeline_path)) is not None
         ]
         return _CompositeLogger(loggers) if len(loggers) > 1 else loggers[0] if loggers else None
 
     def flush(self) -> None:
         _call_all([observer.flush for observer in self._observers])
+
+
+def _listens(observer: ExecutionObserver, hook: str) -> bool:
+    return getattr(getattr(observer, hook), "__func__", None) is not getattr(NoOpObserver, hook)
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:

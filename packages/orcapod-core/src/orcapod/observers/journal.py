@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams import Tag
+from orcapod.datagrams import Chunk, Tag
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import INT, STR
 
@@ -32,8 +32,6 @@ _CONTEXT: Mapping[str, pa.DataType] = {
 
 _run_id: ContextVar[str | None] = ContextVar("orcapod_run_id", default=None)
 
-_Row = tuple["Place", Tag, int, Mapping[str, Any]]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
@@ -50,6 +48,27 @@ class Place:
     run_id: str | None
     node_label: str | None
     node_hash: str | None
+
+
+class _Part:
+    """Rows about the packets of one chunk, in one place; by columns, as thousands of rows are a burden to collect.
+
+    Attributes:
+        numbers: in which order they were written, among all rows.
+        packets: which row of the chunk each is about.
+        times: when it happened, in nanoseconds since 1970.
+        fields: their own columns.
+    """
+
+    __slots__ = ("chunk", "fields", "numbers", "packets", "place", "times")
+
+    def __init__(self, place: Place, chunk: Chunk) -> None:
+        self.place = place
+        self.chunk = chunk
+        self.numbers: list[int] = []
+        self.packets: list[int] = []
+        self.times: list[int] = []
+        self.fields: list[Mapping[str, Any]] = []
 
 
 class Journal:
@@ -71,7 +90,10 @@ class Journal:
         self._key = key
         self._fields = fields
         self._runs: list[str] = []
-        self._rows: list[_Row] = []
+        self._numbers = count()
+        self._parts: dict[tuple[Place, int], _Part] = {}
+        self._latest: _Part | None = None
+        self._writing = threading.Lock()
         self._unwritten: list[tuple[RecordPath, pa.Table]] = []
         self._unflushed = False
         self._flushing = threading.Lock()
@@ -103,15 +125,22 @@ class Journal:
             at: when it happened, in nanoseconds since 1970.
             fields: its own columns, named without the leading ``__``; not to be changed afterwards.
         """
-        # Appending to the one list is atomic, and flush takes away only what it has seen.
-        self._rows.append((place, tag, at, fields))
+        chunk = tag.chunk
+        with self._writing:
+            part = self._latest
+            if part is None or part.place is not place or part.chunk is not chunk:
+                self._latest = part = self._parts.setdefault((place, id(chunk)), _Part(place, chunk))
+            part.numbers.append(next(self._numbers))
+            part.packets.append(tag.row)
+            part.times.append(at)
+            part.fields.append(fields)
 
     def flush(self) -> None:
         """Return when all rows written so far survive the end of the process."""
         with self._flushing:
-            if rows := self._rows[:]:
-                self._unwritten += self._tables(rows)
-                del self._rows[: len(rows)]
+            with self._writing:
+                parts, self._parts, self._latest = self._parts, {}, None
+            self._unwritten += self._tables(parts.values())
             while self._unwritten:
                 self._database.add_records(*self._unwritten[0])
                 del self._unwritten[0]
@@ -136,44 +165,38 @@ class Journal:
         table = pa.concat_tables(tables, promote_options="default")
         return table.take(pc.sort_indices(table, [("__timestamp", "ascending"), (self._key, "ascending")]))
 
-    def _tables(self, rows: Sequence[_Row]) -> list[tuple[RecordPath, pa.Table]]:
+    def _tables(self, parts: Iterable[_Part]) -> list[tuple[RecordPath, pa.Table]]:
         """The rows as tables, one for every path, keys included."""
-        chunks: dict[tuple[Place, int], list[_Row]] = {}
-        for row in rows:
-            chunks.setdefault((row[0], id(row[1].chunk)), []).append(row)
-        places: dict[tuple[Place, tuple[str, ...]], list[list[_Row]]] = {}
-        for (place, _), members in chunks.items():
-            places.setdefault((place, tuple(members[0][1])), []).append(members)
+        places: dict[tuple[Place, tuple[str, ...]], list[_Part]] = {}
+        for part in parts:
+            places.setdefault((part.place, tuple(part.chunk.schema.tags)), []).append(part)
         # Keys begin with the time, so that a store's index grows at its end; chance tells processes apart.
-        stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
         # Rows of one moment are read in the order in which they were written.
-        numbers = {id(row): number for number, row in enumerate(rows)}
+        stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
         tables: dict[RecordPath, list[pa.Table]] = {}
-        for (place, names), parts in places.items():
-            members = list(chain.from_iterable(parts))
-            columns: dict[str, pa.Array[Any]] = self._columns(place, members)
-            keys = [f"{stem}{numbers[id(row)]:08x}" for row in members]
+        for (place, names), members in places.items():
+            keys = [f"{stem}{number:08x}" for part in members for number in part.numbers]
+            columns: dict[str, pa.Array[Any]] = {self._key: pa.array(keys, _TEXT), **self._columns(place, members)}
             for name in names:
-                columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in parts])
-            table = pa.Table.from_pydict({self._key: pa.array(keys, _TEXT), **columns})
-            tables.setdefault(place.path, []).append(table)
+                columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in members])
+            tables.setdefault(place.path, []).append(pa.Table.from_pydict(columns))
         return [(path, pa.concat_tables(found, promote_options="default")) for path, found in tables.items()]
 
-    def _columns(self, place: Place, rows: Sequence[_Row]) -> dict[str, pa.Array[Any]]:
+    def _columns(self, place: Place, parts: Sequence[_Part]) -> dict[str, pa.Array[Any]]:
         """Context and fields."""
-        times = pc.divide(pa.array([at for _, _, at, _ in rows], pa.int64()), 1000)
+        times = pa.array(chain.from_iterable(part.times for part in parts), pa.int64())
+        rows = [fields for part in parts for fields in part.fields]
         columns: dict[str, pa.Array[Any]] = {
             "__run_id": pa.repeat(pa.scalar(place.run_id, _TEXT), len(rows)),
             "__node_label": pa.repeat(pa.scalar(place.node_label, _TEXT), len(rows)),
             "__node_hash": pa.repeat(pa.scalar(place.node_hash, _TEXT), len(rows)),
-            "__timestamp": times.cast(_TIME),
+            "__timestamp": pc.divide(times, 1000).cast(_TIME),
         }
-        for name in dict.fromkeys(chain(self._fields, *(fields for _, _, _, fields in rows))):
+        for name in dict.fromkeys(chain(self._fields, *rows)):
             column = f"__{name}"
             if column == self._key or column in _CONTEXT:
                 column = f"__recorded_{name}"  # somebody's field, not ours
-            values = [fields.get(name) for _, _, _, fields in rows]
-            columns[column] = _column(values, self._fields.get(name, _TEXT))
+            columns[column] = _column([fields.get(name) for fields in rows], self._fields.get(name, _TEXT))
         return columns
 
 
@@ -188,11 +211,10 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
         return pa.array(shown, _TEXT)
 
 
-def _tag_texts(rows: Sequence[_Row], name: str) -> pa.Array[Any]:
-    """A tag column of rows of one chunk, every value as ``str`` shows it; null stays null."""
-    chunk = rows[0][1].chunk
-    column = chunk.column(name).take(pa.array([tag.row for _, tag, _, _ in rows], pa.int64()))
+def _tag_texts(part: _Part, name: str) -> pa.Array[Any]:
+    """A tag column of the rows of a part, every value as ``str`` shows it; null stays null."""
+    column = part.chunk.column(name).take(pa.array(part.packets, pa.int64()))
     if column.type == STR.arrow or column.type == INT.arrow:
         return column.cast(_TEXT)
-    values = chunk.schema.tags.types[name].to_python(column)
+    values = part.chunk.schema.tags.types[name].to_python(column)
     return pa.array([None if value is None else str(value) for value in values], _TEXT)

@@ -6,7 +6,8 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from orcapod.hashing import ContentHash, hash_structure
@@ -37,20 +38,24 @@ class Environment:
         """The environment of this process."""
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         folder = str(Path(main).absolute().parent) if main else "."
-        commit = _git(folder, "rev-parse", "HEAD")
-        changes = None if commit is None else _git(folder, "status", "--porcelain", "--untracked-files=no")
+        commit, changed = _git(folder)
         return cls(
             python=f"{platform.python_implementation()} {platform.python_version()}",
             platform=f"{platform.system()} {platform.release()} {platform.machine()}",
             packages=_packages(),
             git_commit=commit,
-            git_dirty=None if changes is None else bool(changes),
+            git_dirty=changed,
         )
 
     def content_hash(self) -> ContentHash:
         """What tells it from another environment."""
-        parts = (self.python, self.platform, self.packages, self.git_commit, self.git_dirty)
-        return hash_structure(("environment", parts))
+        return _content_hash(self)
+
+
+@lru_cache(maxsize=8)
+def _content_hash(environment: Environment) -> ContentHash:
+    """Kept, since there are hundreds of packages, and they stay while runs come and go."""
+    return hash_structure(("environment", astuple(environment)))
 
 
 def _packages() -> tuple[tuple[str, str], ...]:
@@ -69,11 +74,15 @@ def _packages() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found.items()))
 
 
-def _git(folder: str, *arguments: str) -> str | None:
+def _git(folder: str) -> tuple[str | None, bool | None]:
+    """The commit that is checked out in a folder, and whether tracked files differ from it."""
+    command = ["git", "-C", folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        done = subprocess.run(
-            ["git", "-C", folder, *arguments], capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
-        return None  # no git here, or a repository too large to ask
-    return done.stdout.strip() if done.returncode == 0 else None
+        return None, None  # no git here, or a repository too large to ask
+    lines = done.stdout.splitlines()
+    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
+    if done.returncode or commit in (None, "(initial)"):
+        return None, None
+    return commit, any(not line.startswith("#") for line in lines)

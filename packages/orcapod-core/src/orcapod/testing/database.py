@@ -95,6 +95,36 @@ class DatabaseSuite(DatabaseLifetimeSuite):
         found = database.get_records_by_ids(("p",), ["b\0d", "", "b"])
         assert sorted(_values(found, "key")) == ["", "b\0d"]
 
+    def test_columns_of_one_value(self, database: Database) -> None:
+        """What is the same in all rows of a long table, as half of a log is, comes back like anything else."""
+        count = 300
+        values: list[Any] = [
+            "it's",
+            "a\0b",
+            "",
+            "ü" * 3000,
+            "\\'?",
+            True,
+            False,
+            -(2**63),
+            2**63 - 1,
+            2**53 + 1,
+            0,
+            1.5,
+            b"'",
+        ]
+        columns: dict[str, Any] = {f"c{number}": pa.array([value] * count) for number, value in enumerate(values)}
+        columns |= {
+            "nothing": pa.nulls(count, pa.string()),
+            "time": pa.array([2**60 + 1] * count).cast(pa.timestamp("ns")),
+            "word": pa.array(["it's"] * count).dictionary_encode(),
+            "ends": pa.array(["a", *["b"] * (count - 2), "a"]),
+            "gaps": pa.array(["a", *[None] * (count - 2), "a"]),
+        }
+        table = keyed([f"k{row:03}" for row in range(count)], **columns)
+        assert database.add_records(("p",), pa.concat_tables([table[:0], table[:150], table[150:]])) == count
+        same(database.get_records(("p",)), table)
+
     @pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary(), pa.binary(2)])
     def test_keys_are_strings_or_bytes(self, database: Database, type_: pa.DataType) -> None:
         texts = pa.types.is_string(type_) or pa.types.is_large_string(type_)
