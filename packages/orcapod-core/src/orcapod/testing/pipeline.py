@@ -68,7 +68,7 @@ def _in_turn(x: list[int | None]) -> int | None:
 _PODS = {"plus": _plus, "slowly": _slowly, "picky": _picky}
 _ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
 _STEP = st.tuples(
-    st.sampled_from([*_PODS, "filter", "join", "self-join", "fan-out", "group", "batch"]),
+    st.sampled_from([*_PODS, "filter", "join", "join of three", "self-join", "fan-out", "group", "batch"]),
     st.integers(0, 9),
     st.integers(0, 9),
 )
@@ -94,6 +94,9 @@ class _Plan(NamedTuple):
                     streams.append(one.filter(x=1))
                 case "join":
                     streams.append(one.join(other.map_packets({"x": "y"})).drop_packet_columns(["y"]))
+                case "join of three":
+                    others = other.map_packets({"x": "y"}), streams[0].map_packets({"x": "z"})
+                    streams.append(one.join(*others).drop_packet_columns(["y", "z"]))
                 case "self-join":
                     streams.append(one.join(one.map_packets({"x": "y"})).drop_packet_columns(["y"]))
                 case "fan-out":
