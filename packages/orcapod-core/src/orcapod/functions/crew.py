@@ -111,7 +111,7 @@ class Crew:
 
     def _batch(self) -> int:
         # Few calls tell little of the next ones, so a batch is not many times as large as what they tell of.
-        return max(1, min(_LARGEST_BATCH, 4 * self._known, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
+        return max(1, min(_LARGEST_BATCH, 8 * self._known, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
 
     def _submit(self) -> None:
         while self._pausing and self._pausing[0][0] <= time.monotonic():
