@@ -1,5 +1,7 @@
 """Logs: one row for every computed packet, none lost, none doubled, found again by anybody."""
 
+import linecache
+import sys
 import threading
 import time
 
@@ -8,6 +10,7 @@ import pytest
 
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.observers import LoggingObserver
+from orcapod.observers.journal import Journal
 from orcapod.protocols import ExecutionObserver, PacketExecutionLoggerProtocol
 from orcapod.sources import DictSource
 
@@ -112,6 +115,39 @@ def test_one_write_for_all_views_of_a_path(database, rows, monkeypatch):
     assert logs["idx"].to_pylist() == ["2", None, None, "1"] * 2
     assert logs["flag"].to_pylist() == [None, "True", "2", None] * 2
     assert logs["weight"].to_pylist() == [None, None, None, "1.0"] * 2
+
+
+@pytest.mark.parametrize("method", [Journal.write, Journal.flush])
+@pytest.mark.parametrize("line", range(1, 10))
+def test_an_interrupt_at_any_line_puts_no_row_in_disorder_and_none_in_twice(database, rows, method, line):
+    """A row that was being written may be missing; those before and after it are there, with what they said."""
+    lines = iter(range(1, 100))
+
+    def trace(frame, event, _):
+        if frame.f_code is not method.__code__:
+            return None
+        # Python lets no interrupt in between a block and its end, where the line is that of its `with`.
+        here = linecache.getline(frame.f_code.co_filename, frame.f_lineno).split()[0]
+        if event == "line" and here != "with" and next(lines) == line:
+            raise KeyboardInterrupt
+        return trace
+
+    observer = started(database)
+    observer.create_packet_logger(*rows[0]).record(**{**QUIET, "stdout": "0"})
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        observer.create_packet_logger(*rows[1]).record(**{**QUIET, "stdout": "1"})
+        observer.flush()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
+    observer.create_packet_logger(*rows[2]).record(**{**QUIET, "stdout": "2"})
+    found = [(row["idx"], row["__stdout"]) for row in observer.get_logs().to_pylist()]
+    assert found in ([("0", "0"), ("1", "1"), ("2", "2")], [("0", "0"), ("2", "2")])
+    if method is Journal.flush:
+        assert len(found) == 3
 
 
 def test_where_rows_go(database, rows):

@@ -51,24 +51,36 @@ class Place:
 
 
 class _Part:
-    """Rows about the packets of one chunk, in one place; by columns, as thousands of rows are a burden to collect.
+    """Rows about the packets of one chunk, in one place.
 
     Attributes:
-        numbers: in which order they were written, among all rows.
-        packets: which row of the chunk each is about.
-        times: when it happened, in nanoseconds since 1970.
-        fields: their own columns.
+        cells: for each row, one after the other: its number among all rows, which packet of the chunk it is
+            about, when it happened (in nanoseconds since 1970), and its own columns. Thousands of objects with a
+            row each would be a burden to collect, and a list for each column could be left in disorder by an interrupt.
     """
 
-    __slots__ = ("chunk", "fields", "numbers", "packets", "place", "times")
+    __slots__ = ("cells", "chunk", "place")
 
     def __init__(self, place: Place, chunk: Chunk) -> None:
         self.place = place
         self.chunk = chunk
-        self.numbers: list[int] = []
-        self.packets: list[int] = []
-        self.times: list[int] = []
-        self.fields: list[Mapping[str, Any]] = []
+        self.cells: list[Any] = []
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        return self.cells[0::4]
+
+    @property
+    def packets(self) -> Sequence[int]:
+        return self.cells[1::4]
+
+    @property
+    def times(self) -> Sequence[int]:
+        return self.cells[2::4]
+
+    @property
+    def fields(self) -> Sequence[Mapping[str, Any]]:
+        return self.cells[3::4]
 
 
 class Journal:
@@ -94,6 +106,7 @@ class Journal:
         self._parts: dict[tuple[Place, int], _Part] = {}
         self._latest: _Part | None = None
         self._writing = threading.Lock()
+        self._taken: list[_Part] = []
         self._unwritten: list[tuple[RecordPath, pa.Table]] = []
         self._unflushed = False
         self._flushing = threading.Lock()
@@ -130,17 +143,14 @@ class Journal:
             part = self._latest
             if part is None or part.place is not place or part.chunk is not chunk:
                 self._latest = part = self._parts.setdefault((place, id(chunk)), _Part(place, chunk))
-            part.numbers.append(next(self._numbers))
-            part.packets.append(tag.row)
-            part.times.append(at)
-            part.fields.append(fields)
+            part.cells += (next(self._numbers), tag.row, at, fields)  # all at once, or not at all
 
     def flush(self) -> None:
         """Return when all rows written so far survive the end of the process."""
         with self._flushing:
             with self._writing:
-                parts, self._parts, self._latest = self._parts, {}, None
-            self._unwritten += self._tables(parts.values())
+                self._taken, self._parts, self._latest = [*self._taken, *self._parts.values()], {}, None
+            self._unwritten, self._taken = [*self._unwritten, *self._tables(self._taken)], []
             while self._unwritten:
                 self._database.add_records(*self._unwritten[0])
                 del self._unwritten[0]
