@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
+from orcapod.executors.worker import packed
 from orcapod.observers import LoggingObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Call, Outcome
@@ -191,3 +194,15 @@ def test_a_pool_has_at_least_one_worker(wrong: Any) -> None:
         LocalExecutor(wrong)
     with pytest.raises(ConfigError, match="kind"):
         LocalExecutor(1, "fiber")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["table", "batch", "column", "array"])
+def test_a_slice_of_arrow_travels_alone(kind: str) -> None:
+    """Not with all that it was cut from, which is what pickle would send."""
+    table = pa.table({"x": range(100_000), "s": [str(number) for number in range(100_000)]})
+    whole: Any = {"table": table, "batch": table.to_batches()[0], "column": table["s"], "array": table["x"].chunk(0)}
+    part = whole[kind].slice(99_998, 2)
+    content = packed([part])
+    assert len(content) < 10_000 < len(packed([whole[kind]]))
+    (back,) = pickle.loads(content)
+    assert back.equals(part)

@@ -5,6 +5,7 @@ It is sent there by value, with what it uses of orcapod, so that workers need no
 
 from __future__ import annotations
 
+import io
 import pickle
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, Loaded, made
+from orcapod.executors import Capture, Compact, Loaded, made
 
 __all__ = ["Packed", "make_batch", "packed"]
 
@@ -24,11 +25,16 @@ _GROUP_SECONDS = 0.05
 _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
 
 
+class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
+    pass
+
+
 def packed(value: Any) -> Packed:
     """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
     buffers: list[pickle.PickleBuffer] = []
-    content = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return pickle.PickleBuffer(content), buffers
+    file = io.BytesIO()
+    _Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+    return pickle.PickleBuffer(file.getvalue()), buffers
 
 
 def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on

@@ -54,8 +54,7 @@ def shipped(fn: Callable[..., Any]) -> bytes:
         except Exception:  # noqa: BLE001  # the first reason says more
             name = getattr(fn, "__qualname__", fn)
             raise ExecutionError(
-                f"{name} cannot be sent to Ray workers: {error}; make what it refers to inside the function, or "
-                "where its module is imported"
+                f"{name} cannot be sent to Ray workers: {error}; make what it refers to inside the function"
             ) from error
 
 

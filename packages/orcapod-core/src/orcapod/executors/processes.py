@@ -22,10 +22,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import cloudpickle
-
 from orcapod.errors import PacketTimeoutError, WorkerDiedError
-from orcapod.executors.worker import put_together
+from orcapod.executors.worker import packed, put_together
 from orcapod.protocols import Call, Deliver, Outcome
 
 __all__ = ["ProcessSession", "WorkerPool"]
@@ -115,7 +113,7 @@ class ProcessSession:
     ) -> None:
         self.concurrency = concurrency
         self._pool = pool
-        self._function = cloudpickle.dumps(fn)
+        self._function = packed(fn)
         self._deliver = deliver
         self._timeout = timeout
         self._batches: SimpleQueue[Sequence[Call] | None] = SimpleQueue()
@@ -155,7 +153,7 @@ class ProcessSession:
                 self._busy[index] = worker
                 if self._closed:
                     return worker
-            worker.send("batch", cloudpickle.dumps([tuple(call) for call in rest]))
+            worker.send("batch", packed([tuple(call) for call in rest]))
             while rest:
                 if not worker.connection.poll(self._timeout):
                     worker.end()

@@ -7,6 +7,7 @@ captured too, in the order written.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -21,6 +22,8 @@ from types import CoroutineType
 from typing import Any
 
 import cloudpickle
+
+_SMALL = 4096  # bytes that a slice may bring along
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -42,7 +45,7 @@ def main(descriptor: int, parent: int) -> None:
                     for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
                         if not wanted:
                             capture.pause()
-                        connection.send_bytes(_packed(made(function, key, kwargs, capture if wanted else None)))
+                        connection.send_bytes(_answer(made(function, key, kwargs, capture if wanted else None)))
     except EOFError:
         return
 
@@ -116,20 +119,48 @@ def put_together(
     return error
 
 
-def _packed(answer: tuple[Any, ...]) -> bytes:
+class Compact:
+    """What makes a pickler send a slice of an Arrow table or array alone, not with all that it was cut from."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value).__module__ == "pyarrow.lib" and _is_slice(value):
+            import pyarrow as pa  # noqa: PLC0415  # it is there already, and workers that do not need it do without
+
+            value = value.take(pa.array(range(len(value)), pa.int64()))
+            return value.__reduce_ex__(5)
+        return super().reducer_override(value)  # type: ignore[misc]  # the pickler's
+
+
+def _is_slice(value: Any) -> bool:
+    whole = getattr(value, "get_total_buffer_size", None)
+    return whole is not None and whole() > 2 * value.nbytes + _SMALL
+
+
+class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
+    pass
+
+
+def packed(value: Any) -> bytes:
+    """A value as bytes, by value where the other process could not import what it is."""
+    file = io.BytesIO()
+    _Pickler(file, protocol=5).dump(value)
+    return file.getvalue()
+
+
+def _answer(answer: tuple[Any, ...]) -> bytes:
+    if "pyarrow" not in sys.modules:
+        try:
+            return pickle.dumps(answer, protocol=5)
+        except Exception:  # noqa: BLE001  # classes of the user's __main__ take the longer way
+            pass
     try:
-        return pickle.dumps(answer, protocol=5)
-    except Exception:  # noqa: BLE001  # classes of the user's __main__ take the longer way
-        pass
-    try:
-        packed: bytes = cloudpickle.dumps(answer)
+        return packed(answer)
     except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
         key, value, failure, captured, seconds = answer
         what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
         message = f"{what} cannot be sent between processes: {error}"
         captured = {**captured, "success": False, "traceback": message} if captured else captured
-        return pickle.dumps((key, None, (TypeError, (message,), None, message), captured, seconds), protocol=5)
-    return packed
+        return packed((key, None, (TypeError, (message,), None, message), captured, seconds))
 
 
 class Capture:

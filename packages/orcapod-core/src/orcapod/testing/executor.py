@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from orcapod.errors import ExecutionError
@@ -242,6 +243,18 @@ class ExecutorSuite:
         result = running.execute_callable(_give, {"value": value})
         assert result == value
         assert type(result) is type(value)
+
+    @pytest.mark.parametrize("kind", ["table", "batch", "column", "array"])
+    def test_arrow_comes_back_as_it_was(self, running: PythonFunctionExecutorProtocol, kind: str) -> None:
+        """Whole and in slices, of any type."""
+        words = pa.array(["a", None, "b"] * 5000)
+        columns = [words, words.dictionary_encode(), pa.array([[1.5], None, []] * 5000)]
+        table = pa.table(columns, names=["word", "code", "list"])
+        whole: Any = {"table": table, "batch": table.to_batches()[0], "column": table["word"], "array": words}[kind]
+        for value in (whole, whole.slice(7, 2), whole.slice(15_000)):
+            result = running.execute_callable(_give, {"value": value})
+            assert type(result) is type(value)
+            assert result.equals(value)
 
     def test_arguments_are_passed_by_name(
         self, running: PythonFunctionExecutorProtocol, logger: RecordingLogger
