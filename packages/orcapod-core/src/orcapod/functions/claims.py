@@ -70,7 +70,7 @@ class Claims:
         with self._lock:
             waiting = self._waiting.pop(record_id, None)
             if waiting is None:
-                del self._holders[record_id]
+                self._holders.pop(record_id, None)  # gone if another process made it, and a look-up has found it
                 return
             (tell, work, row), *others = waiting
             self._holders[record_id] = tell
