@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pyarrow as pa
@@ -23,13 +25,15 @@ CREATE TABLE every (
   id integer PRIMARY KEY, small smallint, big bigint, r real, d double precision, ok boolean, t text, v varchar(9),
   c char(3), raw bytea, day date, wall timestamp, instant timestamptz, clock time, u uuid, j jsonb, e mood,
   whole numeric(12, 0), cents price, exact numeric, wide numeric(30, 5), network inet,
-  ints integer[], texts text[], moods mood[], days date[], instants timestamptz[], amounts numeric(8, 2)[]
+  ints integer[], texts text[], moods mood[], days date[], instants timestamptz[], amounts numeric(8, 2)[],
+  clocks time[], ids uuid[], exacts numeric[]
 );
 INSERT INTO every VALUES (
   1, 2, 3, 0.5, 0.25, true, 'täxt', 'v', 'c', '\\x00ff', '2020-02-29', '1999-12-31 23:59:59.999999',
   '2020-01-01 12:00+02', '12:30', '00000000-0000-0000-0000-000000000001', '{"a": [1, null]}', 'happy',
   123456789012, 12.34, 1.000000000000000000001, 12345678901234567890.12345, '10.0.0.1',
-  '{1,2}', '{a,NULL}', '{sad}', '{2020-01-01}', '{2020-01-01 00:00+00}', '{1.50}'
+  '{1,2}', '{a,NULL}', '{sad}', '{2020-01-01}', '{2020-01-01 00:00+00}', '{1.50}',
+  '{12:30:00.5,NULL}', '{00000000-0000-0000-0000-000000000001}', '{1.50,NaN}'
 )
 """
 
@@ -63,7 +67,7 @@ def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
         "day": date(2020, 2, 29),
         "wall": datetime(1999, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
         "instant": datetime(2020, 1, 1, 10, tzinfo=UTC).isoformat(),
-        "clock": "12:30:00",
+        "clock": time(12, 30),
         "u": "00000000-0000-0000-0000-000000000001",
         "j": '{"a": [1, null]}',
         "e": "happy",
@@ -78,10 +82,23 @@ def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
         "days": [date(2020, 1, 1)],
         "instants": ["2020-01-01T00:00:00+00:00"],
         "amounts": [1.5],
+        "clocks": [time(12, 30, 0, 500_000), None],
+        "ids": ["00000000-0000-0000-0000-000000000001"],
+        "exacts": ["1.50", "NaN"],
     }
+    packets = source.output_schema()[1]
+    assert (packets["u"], packets["exact"], packets["wide"]) == (UUID, Decimal, Decimal)
+    assert (packets["ids"], packets["exacts"], packets["clocks"]) == (list[UUID], list[Decimal], list[time | None])
     assert source.keys()[0] == ("id",)
-    declared = PostgresTableSource(postgres_conninfo, "every", data_schema={"exact": float, "cents": str})
-    assert (rows(declared)[0]["exact"], rows(declared)[0]["cents"]) == (1.0, "12.34")
+    wanted = {"exact": float, "cents": str, "whole": Decimal, "clock": str, "u": str}
+    declared = rows(PostgresTableSource(postgres_conninfo, "every", data_schema=wanted))[0]
+    assert {name: declared[name] for name in wanted} == {
+        "exact": 1.0,
+        "cents": "12.34",
+        "whole": "123456789012",
+        "clock": "12:30:00",
+        "u": "00000000-0000-0000-0000-000000000001",
+    }
 
 
 def test_an_empty_table_has_its_types(postgres_conninfo: str) -> None:
@@ -182,6 +199,7 @@ def test_it_is_opened_again(postgres_conninfo: str) -> None:
         ({"query": "SELECT 1 AS i, 2 AS i", "tag_columns": ["i"]}, "'i' is there twice"),
         ({"query": "SELECT nothing", "tag_columns": ["i"]}, "nothing"),
         ({"query": "SELECT 1 AS i, ARRAY[[1]] AS x", "tag_columns": ["i"]}, "'x'.*convert it in a query"),
+        ({"query": "SELECT 1 AS i, '24:00'::time AS x", "tag_columns": ["i"]}, "24"),
         ({"query": "SELECT 1 AS i, 'infinity'::timestamptz AS x", "tag_columns": ["i"]}, "'x'.*9999"),
     ],
 )

@@ -1,19 +1,22 @@
 """Which values the types of PostgreSQL are to a pipeline, and how they are asked for.
 
 Nothing becomes less exact on its own: a numeric is an int or a float only where its declared precision fits, and
-text otherwise; ``data_schema`` decides otherwise. What has no counterpart is the text that PostgreSQL shows for it:
-uuid, enum, json, jsonb, time, interval, ranges, network addresses, and whatever else extensions bring.
+a Decimal otherwise; ``data_schema`` decides otherwise. What has no counterpart is the text that PostgreSQL shows for
+it: enum, json, jsonb, interval, ranges, network addresses, and whatever else extensions bring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from types import GenericAlias
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import Connection
 
 from orcapod.types import AwareDatetime, OptionalType, registry
@@ -38,6 +41,13 @@ class Kind:
     selected: str
     from_pg: Callable[[Sequence[Any]], pa.Array[Any]]
 
+    def annotated(self, column: pa.ChunkedArray[Any]) -> Any:
+        """What the values of a column are to Python, None among them if there is a null."""
+        found = self.annotation
+        if isinstance(found, GenericAlias) and pc.list_flatten(column).null_count:
+            found = GenericAlias(list, (found.__args__[0] | None,))
+        return found | None if column.null_count else found
+
 
 def _simple(annotation: Any, arrow: pa.DataType, selected: str = "{}") -> Kind:
     return Kind(annotation, arrow, selected, lambda values: pa.array(values, arrow))
@@ -49,6 +59,7 @@ def _time(annotation: Any, arrow: pa.DataType) -> Kind:
 
 
 _TEXT = _simple(str, pa.large_string(), "{}::text")
+_DECIMAL = _simple(Decimal, pa.large_string(), "{}::text")
 _INT = _simple(int, pa.int64(), "{}::bigint")
 _FLOAT = _simple(float, pa.float64(), "{}::double precision")
 _NAMED = {
@@ -60,12 +71,14 @@ _NAMED = {
     "float4": _FLOAT,
     "float8": _FLOAT,
     "bytea": _simple(bytes, pa.large_binary()),
+    "uuid": _simple(UUID, pa.large_string(), "{}::text"),
     "date": _time(date, pa.date32()),
+    "time": _simple(time, pa.time64("us")),
     "timestamp": _time(datetime, pa.timestamp("us")),
     "timestamptz": _time(AwareDatetime, pa.timestamp("us", "UTC")),
 }
 # What psycopg makes of an array of them, Arrow takes.
-_IN_ARRAYS = {"timestamp": "{}", "timestamptz": "{}", "date": "{}", "bool": "{}", "bytea": "{}"}
+_IN_ARRAYS = {"time": "{}", "timestamp": "{}", "timestamptz": "{}", "date": "{}", "bool": "{}", "bytea": "{}"}
 
 
 def kinds_of(
@@ -112,19 +125,21 @@ def _kind(known: Mapping[int, _Type], oid: int, modifier: int, declared: Any | N
         return _numeric(modifier, declared)
     if type_.item:
         return _array(known, type_.item, modifier, declared)
+    if _inner_name(declared) == "str":
+        return _TEXT
     return _NAMED.get(type_.name, _TEXT)
 
 
 def _numeric(modifier: int, declared: Any | None) -> Kind:
     wanted = _inner_name(declared)
-    if wanted in ("int", "float", "str"):
-        return {"int": _INT, "float": _FLOAT, "str": _TEXT}[wanted]
+    if wanted in ("int", "float", "str", "Decimal"):
+        return {"int": _INT, "float": _FLOAT, "str": _TEXT, "Decimal": _DECIMAL}[wanted]
     if modifier < 4:  # of any precision
-        return _TEXT
+        return _DECIMAL
     precision, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
     if scale == 0 and precision <= 18:
         return _INT
-    return _FLOAT if precision <= 15 else _TEXT
+    return _FLOAT if precision <= 15 else _DECIMAL
 
 
 def _array(known: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> Kind:

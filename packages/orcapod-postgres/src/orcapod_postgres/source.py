@@ -94,15 +94,14 @@ class PostgresTableSource(Source):
                 rows = _spooled(_batches(connection, named, origin, dict(zip(names, kinds, strict=True)), order))
             except psycopg.Error as error:
                 raise InputValidationError(f"{named}: {str(error).strip()}") from error
-        if rows.num_rows == 0:
-            data_schema = dict(zip(names, (kind.annotation for kind in kinds), strict=True)) | dict(data_schema or {})
+        found = {name: kind.annotated(rows.column(name)) for name, kind in zip(names, kinds, strict=True)}
         self._config["tag_columns"] = tags
         super().__init__(
             dict(zip(rows.column_names, rows.columns, strict=True)),
             tag_columns=tags,
             source_id=source_id or (f"{schema}.{table}" if schema else table),
             record_id_column=record_id_column,
-            data_schema=data_schema,
+            data_schema={**found, **(data_schema or {})},
             label=label,
             kind="PostgresTableSource",
         )

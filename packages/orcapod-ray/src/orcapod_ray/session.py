@@ -135,7 +135,7 @@ class RaySession:
         for task in running:
             task.cancel()
         for each in [*waiting, *(each for tries, _ in running.values() for each in tries.values())]:
-            self._fail(each, _lost())
+            self._fail(each, _disconnected())
 
     def _end(self, ended: threading.Event) -> None:
         self._waiting.clear()
@@ -152,7 +152,7 @@ class RaySession:
             self._lose()
         if self._lost:
             for each in batch:
-                self._fail(each, _lost())
+                self._fail(each, _disconnected())
             return
         self._waiting.append(batch)
         self._start()
@@ -295,7 +295,7 @@ def _read(content: pickle.PickleBuffer, buffers: list[Any]) -> list[tuple[Any, .
     return answers
 
 
-def _lost() -> ExecutionError:
+def _disconnected() -> ExecutionError:
     return ExecutionError(
         "the connection to the Ray cluster was closed before this packet was computed; run the pipeline again"
     )
