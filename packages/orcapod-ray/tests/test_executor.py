@@ -383,7 +383,35 @@ def test_an_interrupt_ends_a_run_within_a_second_and_the_next_goes_on(tmp_path: 
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 0
-    assert float(said) - interrupted < 1.5  # a second, and some for a busy machine
+    assert float(said) - interrupted < 2.5  # a second, and some for a busy machine
     (tmp_path / "again").touch()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "{'computed': 2, 'cached': 10, 'failed': 0}\n"
+
+
+BY_A_THREAD = """
+import orcapod as op
+from orcapod.orchestrators import AsyncPipelineOrchestrator
+from orcapod.sources import DictSource
+from orcapod_ray import RayExecutor
+
+def f(x: int) -> int:
+    return x + 1
+
+executor = RayExecutor(ray_init={"num_cpus": 1, "object_store_memory": 100 * 2**20})
+for _ in range(2):
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        op.function_pod("y")(f).pod(DictSource([{"i": i, "x": i} for i in range(4)], ["i"], source_id="s"))
+    print(pipeline.run(AsyncPipelineOrchestrator(), execution_engine=executor).counts("f")["computed"])
+print(executor.execute_callable(f, {"x": 1}))
+"""
+
+
+def test_a_cluster_outlives_the_thread_that_was_the_first_to_need_it(tmp_path: Path) -> None:
+    """Under the asynchronous orchestrator that is the thread of a node, which ends with the node."""
+    (tmp_path / "script.py").write_text(BY_A_THREAD)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.stdout.split() == ["4", "4", "2"], done.stderr

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import ray
@@ -18,6 +20,7 @@ __all__ = ["Connection"]
 
 _OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
 _LOCK = threading.RLock()
+_KEEPER = ThreadPoolExecutor(1, "orcapod-ray-keeper")
 _SHARED: weakref.WeakValueDictionary[tuple[str | None, str], Connection] = weakref.WeakValueDictionary()
 _UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
@@ -75,7 +78,7 @@ class Connection:
                 quiet["include_dashboard"] = False
             try:
                 with _as_here() if address == "local" else nullcontext():
-                    ray.init(address=address, **{**quiet, **self._ray_init})
+                    _lastingly(partial(ray.init, address=address, **{**quiet, **self._ray_init}))
             except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
                 raise ExecutionError(f"no connection to the Ray cluster {address!r}: {error}") from error
             self._finalizer = weakref.finalize(self, _disconnect, _session())
@@ -95,6 +98,18 @@ class Connection:
                 f"this process is connected to the Ray cluster {found} already, found address {self._address!r} and "
                 f"ray_init {self._ray_init}; leave them out to use that cluster, or call ray.shutdown() first"
             )
+
+
+def _lastingly(start: Callable[[], object]) -> None:
+    """Call what starts processes in a thread that lives as long as this process.
+
+    The processes of a cluster are ended by the system with the thread that started them, and that of a node
+    of a pipeline soon ends.
+    """
+    if threading.current_thread() is threading.main_thread():
+        start()
+    else:
+        _KEEPER.submit(start).result()
 
 
 @contextmanager
