@@ -6,9 +6,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
+from queue import SimpleQueue
 from typing import Any
 
 import ray
@@ -20,7 +21,6 @@ __all__ = ["Connection"]
 
 _OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
 _LOCK = threading.RLock()
-_KEEPER = ThreadPoolExecutor(1, "orcapod-ray-keeper")
 _SHARED: weakref.WeakValueDictionary[tuple[str | None, str], Connection] = weakref.WeakValueDictionary()
 _UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
@@ -108,8 +108,27 @@ def _lastingly(start: Callable[[], object]) -> None:
     """
     if threading.current_thread() is threading.main_thread():
         start()
-    else:
-        _KEEPER.submit(start).result()
+        return
+    done: Future[object] = Future()
+    _keeper().put((start, done))
+    done.result()
+
+
+@cache
+def _keeper() -> SimpleQueue[tuple[Callable[[], object], Future[object]]]:
+    """What takes calls to a thread that nobody waits for at the end, when there are clusters to be stopped yet."""
+    calls: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
+
+    def keep() -> None:
+        while True:
+            call, done = calls.get()
+            try:
+                done.set_result(call())
+            except BaseException as error:  # noqa: BLE001  # it is raised where the call was asked for
+                done.set_exception(error)
+
+    threading.Thread(target=keep, name="orcapod-ray-keeper", daemon=True).start()
+    return calls
 
 
 @contextmanager
