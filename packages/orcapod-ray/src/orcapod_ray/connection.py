@@ -20,7 +20,8 @@ from orcapod.errors import ConfigError, ExecutionError
 __all__ = ["Connection"]
 
 _OF_A_NEW_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory", "include_dashboard")
-_LOCK = threading.RLock()
+_OPENING = threading.RLock()
+_LOCK = threading.RLock()  # never held while a cluster is started: connections may end in any thread meanwhile
 _SHARED: weakref.WeakValueDictionary[tuple[str | None, str], Connection] = weakref.WeakValueDictionary()
 _UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
@@ -68,7 +69,7 @@ class Connection:
         Raises:
             ExecutionError: there is no such cluster, or this process is connected to another.
         """
-        with _LOCK:
+        with _OPENING:
             if ray.is_initialized():
                 self._check_current()
                 return
@@ -85,9 +86,8 @@ class Connection:
 
     def close(self) -> None:
         """Stop the cluster that was started here, or leave the one that was connected to here."""
-        with _LOCK:
-            if self._finalizer is not None:
-                self._finalizer()
+        if self._finalizer is not None:
+            self._finalizer()
 
     def _check_current(self) -> None:
         if self._finalizer is not None and self._finalizer.alive:
