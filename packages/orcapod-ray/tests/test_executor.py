@@ -383,7 +383,7 @@ def test_an_interrupt_ends_a_run_within_a_second_and_the_next_goes_on(tmp_path: 
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 0
-    assert float(said) - interrupted < 2.5  # a second, and some for a busy machine
+    assert float(said) - interrupted < 1.0
     (tmp_path / "again").touch()
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "{'computed': 2, 'cached': 10, 'failed': 0}\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, Compact, Loaded, made
+from orcapod.executors import Capture, Compact, Loaded, made, unsendable
 
 __all__ = ["Packed", "make_batch", "packed"]
 
@@ -84,8 +84,4 @@ def _answer(answer: tuple[Any, ...]) -> Packed:
     try:
         return packed([answer])
     except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        key, value, failure, captured, seconds = answer
-        what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
-        message = f"{what} cannot be sent between processes: {error}"
-        captured = {**captured, "success": False, "traceback": message} if captured else captured
-        return packed([(key, None, (TypeError, (message,), None, message), captured, seconds)])
+        return packed([unsendable(answer, error)])

@@ -148,19 +148,19 @@ def packed(value: Any) -> bytes:
 
 
 def _answer(answer: tuple[Any, ...]) -> bytes:
-    if "pyarrow" not in sys.modules:
-        try:
-            return pickle.dumps(answer, protocol=5)
-        except Exception:  # noqa: BLE001  # classes of the user's __main__ take the longer way
-            pass
     try:
         return packed(answer)
     except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        key, value, failure, captured, seconds = answer
-        what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
-        message = f"{what} cannot be sent between processes: {error}"
-        captured = {**captured, "success": False, "traceback": message} if captured else captured
-        return packed((key, None, (TypeError, (message,), None, message), captured, seconds))
+        return packed(unsendable(answer, error))
+
+
+def unsendable(answer: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
+    """What ``made`` would have given for a call whose value or exception cannot be sent."""
+    key, value, failure, captured, seconds = answer
+    what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
+    message = f"{what} cannot be sent between processes: {error}"
+    captured = {**captured, "success": False, "traceback": message} if captured else captured
+    return key, None, (TypeError, (message,), None, message), captured, seconds
 
 
 class Capture:

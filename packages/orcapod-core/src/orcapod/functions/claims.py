@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._holders: dict[bytes, Tell] = {}
-        self._waiting: dict[bytes, list[tuple[Tell, Work, int]]] = {}
+        self._waiting: dict[bytes, deque[tuple[Tell, Work, int]]] = {}
         self._lock = threading.Lock()
 
     def claim(self, work: Work, tell: Tell) -> list[int]:
@@ -48,7 +49,7 @@ class Claims:
         with self._lock:
             for row, record_id in enumerate(work.record_ids):
                 if record_id in self._holders:
-                    self._waiting.setdefault(record_id, []).append((tell, work, row))
+                    self._waiting.setdefault(record_id, deque()).append((tell, work, row))
                 else:
                     self._holders[record_id] = tell
                     claimed.append(row)
@@ -68,14 +69,14 @@ class Claims:
     def give_up(self, record_id: bytes) -> None:
         """Say that a record was not made; whoever waits first may try."""
         with self._lock:
-            waiting = self._waiting.pop(record_id, None)
+            waiting = self._waiting.get(record_id)
             if waiting is None:
                 self._holders.pop(record_id, None)  # gone if another process made it, and a look-up has found it
                 return
-            (tell, work, row), *others = waiting
+            tell, work, row = waiting.popleft()
             self._holders[record_id] = tell
-            if others:
-                self._waiting[record_id] = others
+            if not waiting:
+                del self._waiting[record_id]
         tell(Turn(work, row))
 
     def leave(self, holder: Tell) -> None:

@@ -66,7 +66,7 @@ class Crew:
         is_open = True
         pace = Pace()
         while is_open or self._works:
-            hungry = self._is_hungry() and is_open
+            hungry = not self._keep_busy() and is_open
             match self._intake.take(hungry=hungry, timeout=self._patience(pace)):
                 case Signal.OVER:
                     is_open = False
@@ -90,16 +90,16 @@ class Crew:
             case Turn(work, row):
                 self._queue.add(work, [row])
 
-    def _is_hungry(self) -> bool:
-        """Whether there is too little to do, after all calls were submitted for which there is room."""
+    def _keep_busy(self) -> bool:
+        """Submit all calls for which there is room; say whether there is enough to do without more input."""
         self._submit()
         while len(self._queue) < self._batch() * self._session.concurrency:
             # A portion after the other: what is not begun costs nothing but its rows.
             if (work := next(self._ahead, None)) is None:
-                return True
+                return False
             self._accept(work)
             self._submit()
-        return False
+        return True
 
     def _accept(self, work: Work) -> None:
         # Claimed first and looked up then, so that nothing can be computed by another in between.
