@@ -131,7 +131,7 @@ class PipelineSuite:
         return MemoryDatabase()
 
     @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
-    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=25)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
     @given(plan=_PLANS)
     def test_every_run_gives_the_same_answer_and_records(
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: _Plan
@@ -145,7 +145,7 @@ class PipelineSuite:
         for what, value in found.items():
             assert value == expected[what], what
 
-    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=25)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
     @given(plan=_PLANS)
     def test_what_one_orchestrator_computed_no_other_computes_again(
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, plan: _Plan
