@@ -311,7 +311,7 @@ session.submit([Call(0, {"x": 1}, True)])
 while not outcomes:
     pass
 print(outcomes[0].error)
-assert outcomes[0].captured["success"] is False
+assert outcomes[0].captured.success is False
 assert not ray.is_initialized()
 session.close()
 

@@ -11,7 +11,7 @@ import ray
 
 from orcapod.errors import ExecutionError
 from orcapod.protocols import Call as _Call
-from orcapod.protocols import CallSession, Deliver, Outcome, PacketExecutionLoggerProtocol
+from orcapod.protocols import CallSession, OnDone, Outcome, PacketExecutionLoggerProtocol
 from orcapod_ray.connection import Connection
 from orcapod_ray.session import RaySession
 
@@ -105,7 +105,7 @@ class RayExecutor:
         self._connection.close()
 
     def open_session(
-        self, fn: Callable[..., Any], deliver: Deliver, *, concurrency: int | None, timeout: float | None
+        self, fn: Callable[..., Any], on_done: OnDone, *, concurrency: int | None, timeout: float | None
     ) -> CallSession:
         self._connection.open()
         options = dict(self._options)
@@ -113,7 +113,7 @@ class RayExecutor:
         types = (Exception,) if retried is True else tuple(retried or ())
         return RaySession(
             fn,
-            deliver,
+            on_done,
             options,
             max_retries=max_retries,
             retry_exceptions=types,
@@ -136,8 +136,9 @@ class RayExecutor:
         finally:
             session.close()
         if logger is not None:
-            for fields in (*outcome.earlier, outcome.captured):
-                logger.record(**fields)
+            for captured in (*outcome.earlier, outcome.captured):
+                if captured is not None:
+                    logger.record(**captured.fields())
         if outcome.error is not None:
             raise outcome.error
         return outcome.value

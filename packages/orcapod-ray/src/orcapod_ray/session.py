@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import put_together
-from orcapod.protocols import Call, Deliver, Outcome
+from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 from orcapod_ray.batch import Packed, make_batch, packed
 from orcapod_ray.capacity import capacity, needs
 from orcapod_ray.shipping import by_value, shipped
@@ -48,7 +48,7 @@ class _Try:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.deaths = self.failures = 0
-        self.earlier: tuple[Mapping[str, Any], ...] = ()
+        self.earlier: tuple[CapturedOutput, ...] = ()
 
 
 class RaySession:
@@ -59,7 +59,7 @@ class RaySession:
 
     Args:
         fn: the function, sent by value where its modules are the user's own.
-        deliver: where outcomes go.
+        on_done: called with every outcome.
         options: of Ray's tasks.
         max_retries: how often a call is tried again; -1 for always.
         retry_exceptions: which exceptions of the function are worth another try.
@@ -70,7 +70,7 @@ class RaySession:
     def __init__(
         self,
         fn: Callable[..., Any],
-        deliver: Deliver,
+        on_done: OnDone,
         options: Mapping[str, Any],
         *,
         max_retries: int,
@@ -82,7 +82,7 @@ class RaySession:
         self._task = _BATCH.options(num_returns="streaming", max_retries=0, **options)
         self._function = function if len(function) <= _SMALL else ray.put(function)
         self._name = uuid.uuid4().hex
-        self._deliver = deliver
+        self._on_done = on_done
         self._options = options
         self._max_retries = max_retries
         self._retry_exceptions = retry_exceptions
@@ -231,7 +231,8 @@ class RaySession:
             return packed([tuple(each.call) for each in tries.values()]) if tries else None
 
     def _conclude(self, tries: dict[int, _Try], answer: tuple[Any, ...]) -> None:
-        key, value, failure, captured, seconds = answer
+        key, value, failure, fields, seconds = answer
+        captured = None if fields is None else CapturedOutput(*fields)
         each = tries.pop(key)
         try:
             error = None if failure is None else put_together(*failure)
@@ -258,15 +259,16 @@ class RaySession:
             self._fail(each, died, seconds)
             return
         each.deaths += 1
-        self._keep(each, _told(died))
+        self._keep(each, CapturedOutput.of_failure(died))
         await asyncio.sleep(min(0.1 * 2.0**each.deaths, _LONGEST_PAUSE))
         self._waiting.append([each])
 
     def _may_try_again(self, each: _Try) -> bool:
         return self._max_retries < 0 or each.deaths + each.failures < self._max_retries
 
-    def _keep(self, each: _Try, captured: Mapping[str, Any]) -> None:
-        if each.call.capture:
+    @staticmethod
+    def _keep(each: _Try, captured: CapturedOutput | None) -> None:
+        if captured is not None and each.call.capture:
             each.earlier = (*each.earlier, captured)
 
     def _timed_out(self) -> PacketTimeoutError:
@@ -275,12 +277,12 @@ class RaySession:
         )
 
     def _fail(self, each: _Try, error: BaseException, seconds: float = 0.0) -> None:
-        captured = _told(error) if each.call.capture else {}
+        captured = CapturedOutput.of_failure(error) if each.call.capture else None
         self._give(Outcome(each.call.key, None, error, captured, seconds, each.earlier))
 
     def _give(self, outcome: Outcome) -> None:
         if not self._closed:
-            self._deliver(outcome)
+            self._on_done(outcome)
 
 
 class _UnreadableError(Exception):
@@ -299,7 +301,3 @@ def _disconnected() -> ExecutionError:
     return ExecutionError(
         "the connection to the Ray cluster was closed before this packet was computed; run the pipeline again"
     )
-
-
-def _told(error: BaseException) -> dict[str, Any]:
-    return {"success": False, "traceback": f"{type(error).__qualname__}: {error}\n"}

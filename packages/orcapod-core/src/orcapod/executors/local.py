@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 from orcapod.errors import ConfigError, ExecutionError
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.functions.awaiting import is_async, run_to_end
-from orcapod.protocols import Call, CallSession, Deliver, Outcome, PacketExecutionLoggerProtocol
+from orcapod.protocols import Call, CallSession, OnDone, Outcome, PacketExecutionLoggerProtocol
 
 __all__ = ["LocalExecutor"]
 
@@ -66,7 +66,7 @@ class LocalExecutor:
         return type(self)(**{"workers": self.workers, "kind": self.kind, **options}) if options else self
 
     def open_session(
-        self, fn: Callable[..., Any], deliver: Deliver, *, concurrency: int | None, timeout: float | None
+        self, fn: Callable[..., Any], on_done: OnDone, *, concurrency: int | None, timeout: float | None
     ) -> CallSession | None:
         if self.workers is None:
             return None
@@ -76,13 +76,13 @@ class LocalExecutor:
 
         most = min(self.workers, concurrency or self.workers)
         if self.kind == "thread":
-            return ThreadSession(self, fn, deliver, concurrency=most, timeout=timeout)
+            return ThreadSession(self, fn, on_done, concurrency=most, timeout=timeout)
         with self._lock:
             if self._pool is None:
                 self._pool = WorkerPool()
                 weakref.finalize(self, self._pool.close)  # for whoever makes calls without a with block
             pool = self._pool
-        return ProcessSession(pool, fn, deliver, concurrency=most, timeout=timeout)
+        return ProcessSession(pool, fn, on_done, concurrency=most, timeout=timeout)
 
     def execute_callable(
         self,
@@ -128,8 +128,8 @@ class LocalExecutor:
             outcome = outcomes.get()
         finally:
             session.close()
-        if logger is not None:
-            logger.record(**outcome.captured)
+        if logger is not None and outcome.captured is not None:
+            logger.record(**outcome.captured.fields())
         if outcome.error is not None:
             raise outcome.error
         return outcome.value

@@ -24,7 +24,7 @@ from typing import Any
 
 from orcapod.errors import PacketTimeoutError, WorkerDiedError
 from orcapod.executors.worker import packed, put_together
-from orcapod.protocols import Call, Deliver, Outcome
+from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
 __all__ = ["ProcessSession", "WorkerPool"]
 
@@ -103,18 +103,18 @@ class ProcessSession:
     Args:
         pool: where workers come from.
         fn: the function; it is sent by value where workers could not import it.
-        deliver: where outcomes go.
+        on_done: called with every outcome.
         concurrency: how many workers there are.
         timeout: after how many seconds a call is given up, and its worker ended.
     """
 
     def __init__(
-        self, pool: WorkerPool, fn: Callable[..., Any], deliver: Deliver, *, concurrency: int, timeout: float | None
+        self, pool: WorkerPool, fn: Callable[..., Any], on_done: OnDone, *, concurrency: int, timeout: float | None
     ) -> None:
         self.concurrency = concurrency
         self._pool = pool
         self._function = packed(fn)
-        self._deliver = deliver
+        self._on_done = on_done
         self._timeout = timeout
         self._batches: SimpleQueue[Sequence[Call] | None] = SimpleQueue()
         self._busy: dict[int, _Worker] = {}
@@ -159,7 +159,7 @@ class ProcessSession:
                     worker.end()
                     self._fail(rest.popleft(), self._timed_out())
                     return None
-                self._deliver(_outcome(pickle.loads(worker.connection.recv_bytes())))  # noqa: S301  # our worker's
+                self._on_done(_outcome(pickle.loads(worker.connection.recv_bytes())))  # noqa: S301  # our worker's
                 rest.popleft()
         except (EOFError, OSError):
             how = worker.end() if worker is not None else "could not be started"
@@ -189,12 +189,11 @@ class ProcessSession:
     def _fail(self, call: Call, error: BaseException) -> None:
         if self._closed:
             return
-        text = f"{type(error).__qualname__}: {error}\n"
-        captured = {"success": False, "traceback": text} if call.capture else {}
-        self._deliver(Outcome(call.key, error=error, captured=captured, seconds=self._timeout or 0.0))
+        captured = CapturedOutput.of_failure(error) if call.capture else None
+        self._on_done(Outcome(call.key, error=error, captured=captured, seconds=self._timeout or 0.0))
 
 
 def _outcome(answer: tuple[Any, ...]) -> Outcome:
     key, value, failure, captured, seconds = answer
     error = None if failure is None else put_together(*failure)
-    return Outcome(key, value, error, captured, seconds)
+    return Outcome(key, value, error, None if captured is None else CapturedOutput(*captured), seconds)

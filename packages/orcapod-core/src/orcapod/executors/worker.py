@@ -76,7 +76,7 @@ class Loaded:
 
 
 def made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | None) -> tuple[Any, ...]:
-    """How a call ended: its key, value, failure for ``put_together``, what was captured, and seconds."""
+    """Return how a call ended: key, value, failure for ``put_together``, fields of its captured output, seconds."""
     if capture is not None:
         capture.begin()
     value: Any = None
@@ -89,7 +89,7 @@ def made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | Non
         error = raised
         text = _traceback(raised)
     seconds = time.perf_counter() - started
-    captured = {} if capture is None else {**capture.end(), "traceback": text, "success": error is None}
+    captured = None if capture is None else (*capture.end(), text, error is None)
     return key, value, None if error is None else (*_taken_apart(error), text), captured, seconds
 
 
@@ -159,7 +159,7 @@ def unsendable(answer: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
     key, value, failure, captured, seconds = answer
     what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
     message = f"{what} cannot be sent between processes: {error}"
-    captured = {**captured, "success": False, "traceback": message} if captured else captured
+    captured = captured and (*captured[:3], message, False)
     return key, None, (TypeError, (message,), None, message), captured, seconds
 
 
@@ -183,13 +183,16 @@ class Capture:
             root.addHandler(self._handler)
             self._is_active = True
 
-    def end(self) -> dict[str, Any]:
-        """What was written. More may be taken right after, so nothing is put back yet."""
+    def end(self) -> tuple[str, str, str]:
+        """Return what was written to stdout and stderr, and what was logged.
+
+        More may be taken right after, so nothing is put back yet.
+        """
         sys.stdout.flush()
         sys.stderr.flush()
         logs = "".join(f"{line}\n" for line in self._handler.lines)
         self._handler.lines.clear()
-        return {"stdout": self._read(1), "stderr": self._read(2), "python_logs": logs}
+        return self._read(1), self._read(2), logs
 
     def pause(self) -> None:
         """Let everything go where it went before."""

@@ -1,19 +1,19 @@
-"""``Captured``: what an executor captured, until it is known what became of the packet."""
+"""``CaptureBuffer``: what an executor captured, until it is known what became of the packet."""
 
 from __future__ import annotations
 
-from typing import Any
+from orcapod.protocols import CapturedOutput
 
-__all__ = ["Captured"]
+__all__ = ["CaptureBuffer"]
 
 
-class Captured:
-    """Holds what an executor captured until it is known whether the outputs are accepted."""
+class CaptureBuffer:
+    """Logger that holds what an executor captured until it is known whether the outputs are accepted."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("output",)
 
     def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
+        self.output: CapturedOutput | None = None
 
     def record(self, **kwargs: object) -> None:
-        self.fields |= kwargs
+        self.output = CapturedOutput.of_fields(kwargs)

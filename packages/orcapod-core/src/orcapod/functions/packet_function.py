@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,10 +13,10 @@ import pyarrow as pa
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
-from orcapod.functions.captured import Captured
+from orcapod.functions.captured import CaptureBuffer
 from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
-from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
+from orcapod.protocols import CapturedOutput, Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri
 from orcapod.types import LogicalType, Schema
 
@@ -200,42 +199,43 @@ class PythonPacketFunction:
             return self.accept(self.direct_call(kwargs))
         if logger is None:
             return self.accept(executor.execute_callable(self.function, kwargs))
-        captured = Captured()
+        buffer = CaptureBuffer()
         try:
-            returned = executor.execute_callable(self.function, kwargs, logger=captured)
+            returned = executor.execute_callable(self.function, kwargs, logger=buffer)
         except BaseException:
-            logger.record(**captured.fields)
+            if buffer.output is not None:
+                logger.record(**buffer.output.fields())
             raise
-        return self._concluded(returned, captured.fields, logger)
+        return self._concluded(returned, buffer.output, logger)
 
     def conclude(self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None) -> tuple[Any, ...]:
-        """The outputs of a call that was made elsewhere, in the form that Arrow stores.
+        """Return the outputs of a call that was made elsewhere, in the form that Arrow stores.
 
         Raises:
             ValueTypeError: an output is not of its declared type.
             BaseException: whatever the function raised, as itself.
         """
         if logger is not None:
-            for fields in outcome.earlier:
-                logger.record(**fields)
+            for captured in outcome.earlier:
+                logger.record(**captured.fields())
         if outcome.error is not None:
-            if logger is not None:
-                logger.record(**outcome.captured)
+            if logger is not None and outcome.captured is not None:
+                logger.record(**outcome.captured.fields())
             raise outcome.error
         return self._concluded(outcome.value, outcome.captured, logger)
 
     def _concluded(
-        self, returned: Any, captured: dict[str, Any], logger: PacketExecutionLoggerProtocol | None
+        self, returned: Any, captured: CapturedOutput | None, logger: PacketExecutionLoggerProtocol | None
     ) -> tuple[Any, ...]:
         try:
             return self.accept(returned)
         except BaseException as error:
-            if captured.get("success"):  # it returned, but what it returned was refused
-                captured |= {"success": False, "traceback": "".join(traceback.format_exception_only(error))}
+            if captured is not None:  # it returned, but what it returned is refused
+                captured = captured.refused(error)
             raise
         finally:
-            if logger is not None:
-                logger.record(**captured)
+            if logger is not None and captured is not None:
+                logger.record(**captured.fields())
 
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
         """The function's own result, in this thread, with nothing captured."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from orcapod.errors import PacketTimeoutError
 from orcapod.functions.awaiting import background_loop, is_async
-from orcapod.functions.captured import Captured
-from orcapod.protocols import Call, CallSession, Deliver, Outcome, PythonFunctionExecutorProtocol
+from orcapod.functions.captured import CaptureBuffer
+from orcapod.protocols import Call, CallSession, CapturedOutput, OnDone, Outcome, PythonFunctionExecutorProtocol
 
 __all__ = ["LoopSession", "ThreadSession", "local_session"]
 
@@ -25,7 +25,7 @@ _TASKS = 32
 def local_session(
     executor: PythonFunctionExecutorProtocol,
     fn: Callable[..., Any],
-    deliver: Deliver,
+    on_done: OnDone,
     *,
     concurrency: int | None,
     timeout: float | None,
@@ -36,7 +36,7 @@ def local_session(
     Args:
         executor: what makes each call.
         fn: the function.
-        deliver: where outcomes go.
+        on_done: called with every outcome.
         concurrency: how many calls are made at once; if None, 32 of an async function, one of another.
         timeout: after how many seconds a call is given up; None for never.
         loop: where tasks run; a loop of their own if None.
@@ -44,8 +44,8 @@ def local_session(
     if is_async(fn):
         tasks = concurrency or _TASKS
         where = loop or background_loop()
-        return LoopSession(executor, fn, deliver, concurrency=tasks, timeout=timeout, loop=where)
-    return ThreadSession(executor, fn, deliver, concurrency=concurrency or 1, timeout=timeout)
+        return LoopSession(executor, fn, on_done, concurrency=tasks, timeout=timeout, loop=where)
+    return ThreadSession(executor, fn, on_done, concurrency=concurrency or 1, timeout=timeout)
 
 
 class ThreadSession:
@@ -59,7 +59,7 @@ class ThreadSession:
         self,
         executor: PythonFunctionExecutorProtocol,
         fn: Callable[..., Any],
-        deliver: Deliver,
+        on_done: OnDone,
         *,
         concurrency: int,
         timeout: float | None,
@@ -67,7 +67,7 @@ class ThreadSession:
         self.concurrency = concurrency
         self._executor = executor
         self._fn = fn
-        self._deliver = deliver
+        self._on_done = on_done
         self._timeout = timeout
         self._batches: SimpleQueue[deque[Call] | None] = SimpleQueue()
         self._closed = threading.Event()
@@ -100,19 +100,19 @@ class ThreadSession:
                 hand.begin(call, batch)
                 outcome = self._made(call)
                 if hand.end():
-                    self._deliver(outcome)
+                    self._on_done(outcome)
 
     def _made(self, call: Call) -> Outcome:
-        captured = Captured() if call.capture else None
+        buffer = CaptureBuffer() if call.capture else None
         started = time.perf_counter()
         outcome = Outcome(call.key)
         try:
-            outcome.value = self._executor.execute_callable(self._fn, call.kwargs, logger=captured)
+            outcome.value = self._executor.execute_callable(self._fn, call.kwargs, logger=buffer)
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is how this call ended
             outcome.error = error
         outcome.seconds = time.perf_counter() - started
-        if captured is not None:
-            outcome.captured = captured.fields
+        if buffer is not None:
+            outcome.captured = buffer.output
         return outcome
 
     def _watch(self, timeout: float) -> None:
@@ -125,7 +125,7 @@ class ThreadSession:
                 self._hire()
                 if rest:
                     self._batches.put(rest)
-                self._deliver(_timed_out(call, timeout, "its thread cannot be stopped, and what it returns is dropped"))
+                self._on_done(_timed_out(call, timeout, "its thread cannot be stopped, and what it returns is dropped"))
 
 
 class _Hand:
@@ -169,7 +169,7 @@ class LoopSession:
         self,
         executor: PythonFunctionExecutorProtocol,
         fn: Callable[..., Any],
-        deliver: Deliver,
+        on_done: OnDone,
         *,
         concurrency: int,
         timeout: float | None,
@@ -178,7 +178,7 @@ class LoopSession:
         self.concurrency = concurrency
         self._executor = executor
         self._fn = fn
-        self._deliver = deliver
+        self._on_done = on_done
         self._timeout = timeout
         self._loop = loop
         self._places = asyncio.Semaphore(concurrency)
@@ -211,11 +211,11 @@ class LoopSession:
         ended.add_done_callback(lambda _: done.set())
 
     async def _make(self, call: Call) -> None:
-        captured = Captured() if call.capture else None
+        buffer = CaptureBuffer() if call.capture else None
         outcome = Outcome(call.key)
         async with self._places:
             started = time.perf_counter()
-            awaitable = self._executor.async_execute_callable(self._fn, call.kwargs, logger=captured)
+            awaitable = self._executor.async_execute_callable(self._fn, call.kwargs, logger=buffer)
             try:
                 async with asyncio.timeout(self._timeout) as limit:
                     outcome.value = await awaitable
@@ -225,13 +225,18 @@ class LoopSession:
                 else:
                     outcome.error = error
             outcome.seconds = time.perf_counter() - started
-        if captured is not None:
-            outcome.captured = captured.fields | outcome.captured
+        if buffer is not None and buffer.output is not None:
+            late = outcome.captured
+            outcome.captured = (
+                buffer.output
+                if late is None
+                else buffer.output._replace(success=late.success, traceback=late.traceback)
+            )
         if not self._closed:
-            self._deliver(outcome)
+            self._on_done(outcome)
 
 
 def _timed_out(call: Call, timeout: float, then: str) -> Outcome:
     error = PacketTimeoutError(f"the packet took longer than its timeout of {timeout:g} seconds; {then}")
-    captured = {"success": False, "traceback": f"{type(error).__qualname__}: {error}\n"}
+    captured = CapturedOutput.of_failure(error) if call.capture else None
     return Outcome(call.key, error=error, captured=captured, seconds=timeout)

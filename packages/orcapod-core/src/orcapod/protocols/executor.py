@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from traceback import format_exception_only
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 __all__ = [
     "Call",
     "CallSession",
+    "CapturedOutput",
     "ConcurrentExecutorProtocol",
-    "Deliver",
+    "OnDone",
     "Outcome",
     "PacketExecutionLoggerProtocol",
     "PacketFunctionExecutorProtocol",
@@ -95,6 +98,55 @@ class Call(NamedTuple):
     capture: bool
 
 
+class CapturedOutput(NamedTuple):
+    """What an executor reports of one call.
+
+    Attributes:
+        stdout: what the call wrote there.
+        stderr: what the call wrote there.
+        python_logs: what it logged, a line for each record.
+        traceback: of what it raised, from the user's first frame on.
+        success: whether it returned; None where the executor does not say.
+        extra: what else this executor reports, by field.
+    """
+
+    stdout: str | None = None
+    stderr: str | None = None
+    python_logs: str | None = None
+    traceback: str | None = None
+    success: bool | None = None
+    extra: Mapping[str, object] = MappingProxyType({})
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> CapturedOutput:
+        """Return what a logger was told, as a value."""
+        known = {name: value for name, value in fields.items() if name in _REPORTED}
+        return cls(**known, extra={name: value for name, value in fields.items() if name not in _REPORTED})
+
+    @classmethod
+    def of_failure(cls, error: BaseException) -> CapturedOutput:
+        """Return the report of a call that failed outside of the function: it could not be sent, or took too long."""
+        return cls(traceback=f"{type(error).__qualname__}: {error}\n", success=False)
+
+    def refused(self, error: BaseException) -> CapturedOutput:
+        """Return the report of a call that returned something that is not accepted."""
+        return self._replace(success=False, traceback="".join(format_exception_only(error)))
+
+    def fields(self) -> dict[str, object]:
+        """Return what a logger is to record, by field."""
+        return {
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+            "python_logs": self.python_logs,
+            "traceback": self.traceback,
+            "success": self.success,
+            **self.extra,
+        }
+
+
+_REPORTED = frozenset(CapturedOutput._fields) - {"extra"}
+
+
 @dataclass(slots=True)
 class Outcome:
     """How one call ended.
@@ -103,7 +155,7 @@ class Outcome:
         key: of the call.
         value: what the function returned, if it did.
         error: what it raised, as itself, or what happened to it instead.
-        captured: what a logger is to record; empty where nothing was captured.
+        captured: what a logger is to record; None where nothing was captured.
         seconds: how long it took.
         earlier: what a logger is to record of tries before this one, where the session itself tried again.
     """
@@ -111,13 +163,13 @@ class Outcome:
     key: int
     value: Any = None
     error: BaseException | None = None
-    captured: dict[str, Any] = field(default_factory=dict)
+    captured: CapturedOutput | None = None
     seconds: float = 0.0
-    earlier: Sequence[Mapping[str, Any]] = ()
+    earlier: Sequence[CapturedOutput] = ()
 
 
-Deliver = Callable[[Outcome], None]
-"""Where a session hands over outcomes, as they come, from any thread; never blocks."""
+OnDone = Callable[[Outcome], None]
+"""What a session calls with every outcome, as it comes, from any thread; never blocks."""
 
 
 class CallSession(Protocol):
@@ -129,12 +181,16 @@ class CallSession(Protocol):
     def submit(self, batch: Sequence[Call]) -> None:
         """Take calls that are best made in one place, one after the other; never blocks.
 
-        The outcome of each is delivered as soon as it is there. One that dies takes no other with it.
+        The outcome of each is handed to ``on_done`` as soon as it is there. One that dies takes no other with it.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything; what is still being computed is given up, and delivers nothing any more."""
+        """Let go of everything.
+
+        Outcomes of calls that have ended are handed over before this returns; what is still being computed
+        is given up. Nothing is handed over after it has returned, which takes a second at the most.
+        """
         ...
 
 
@@ -145,7 +201,7 @@ class ConcurrentExecutorProtocol(PythonFunctionExecutorProtocol, Protocol):
     def open_session(
         self,
         fn: Callable[..., Any],
-        deliver: Deliver,
+        on_done: OnDone,
         *,
         concurrency: int | None,
         timeout: float | None,
@@ -154,7 +210,7 @@ class ConcurrentExecutorProtocol(PythonFunctionExecutorProtocol, Protocol):
 
         Args:
             fn: the function.
-            deliver: where outcomes go.
+            on_done: called with every outcome.
             concurrency: how many calls may be made at once; None leaves it to the executor.
             timeout: after how many seconds a call is given up; None for never.
         """
