@@ -16,8 +16,8 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ExecutionError, LabelError, OrcapodError, PipelineError
 from orcapod.executors import LocalExecutor
-from orcapod.functions import FunctionPod
 from orcapod.observers import NoOpObserver
+from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 
 

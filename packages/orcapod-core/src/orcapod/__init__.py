@@ -7,9 +7,9 @@ the names are in ``__init__.pyi``.
 from importlib import import_module
 
 _HOMES = {
-    "CachedFunctionPod": "functions",
+    "CachedFunctionPod": "pods",
     "ContentHash": "hashing",
-    "FunctionPod": "functions",
+    "FunctionPod": "pods",
     "NodeConfig": "functions",
     "Pipeline": "pipeline",
     "PipelineConfig": "functions",
@@ -17,7 +17,7 @@ _HOMES = {
     "ResultCache": "records",
     "RunResult": "nodes",
     "Schema": "types",
-    "function_pod": "functions",
+    "function_pod": "pods",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")
 

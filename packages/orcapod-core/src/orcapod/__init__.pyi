@@ -1,15 +1,9 @@
 from orcapod import databases, errors, executors, observers, operators, orchestrators, sources, types
-from orcapod.functions import (
-    CachedFunctionPod,
-    FunctionPod,
-    NodeConfig,
-    PipelineConfig,
-    PythonPacketFunction,
-    function_pod,
-)
+from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
+from orcapod.pods import CachedFunctionPod, FunctionPod, function_pod
 from orcapod.records import ResultCache
 from orcapod.types import Schema
 

@@ -10,11 +10,13 @@
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
+    │   ├── RecordTooLargeError (ValueError) a record that is larger than the store takes
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
     ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
     │   ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
-    │   └── WorkerDiedError                  a packet whose worker process died
+    │   ├── WorkerDiedError                  a packet whose worker process died
+    │   └── PacketAbandonedError             a packet that was begun when its run ended
     └── PluginError (LookupError)            a name that no installed package provides
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
@@ -29,10 +31,12 @@ __all__ = [
     "InputValidationError",
     "LabelError",
     "OrcapodError",
+    "PacketAbandonedError",
     "PacketTimeoutError",
     "PipelineError",
     "PluginError",
     "RecordSchemaError",
+    "RecordTooLargeError",
     "SchemaError",
     "StoreVersionError",
     "ValueTypeError",
@@ -80,6 +84,24 @@ class DuplicateKeyError(DatabaseError, ValueError):
     """A key that is already there, when records were added with ``on_conflict="raise"``."""
 
 
+class RecordTooLargeError(DatabaseError, ValueError):
+    """A record that is larger than the store takes.
+
+    Attributes:
+        path: where it was to be stored; empty where it did not come so far.
+        column: the largest of its columns.
+        size: bytes of that column.
+        limit: bytes that the store takes.
+    """
+
+    def __init__(self, message: str, *, path: tuple[str, ...] = (), column: str, size: int, limit: int) -> None:
+        super().__init__(message)
+        self.path = path
+        self.column = column
+        self.size = size
+        self.limit = limit
+
+
 class StoreVersionError(DatabaseError, OSError):
     """A store that was written by a newer version of orcapod."""
 
@@ -98,6 +120,10 @@ class PacketTimeoutError(ExecutionError, TimeoutError):
 
 class WorkerDiedError(ExecutionError):
     """A packet whose worker process died: killed, crashed, or ended by the function itself."""
+
+
+class PacketAbandonedError(ExecutionError):
+    """A packet that was begun when its run ended before its time; the next run computes it."""
 
 
 class PluginError(OrcapodError, LookupError):

@@ -12,16 +12,19 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import uuid4
 
+from orcapod import interrupts
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.display import html_table
 from orcapod.errors import LabelError, PipelineError
+from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor
-from orcapod.functions import ErrorPolicy, FirstFailure, PipelineConfig, PodStream, checked_policy
+from orcapod.functions import ErrorPolicy, PipelineConfig, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
+from orcapod.pods import PodStream
 from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
 from orcapod.records import Environment, RunLedger, RunRecord
 from orcapod.streams import DerivedStream, Stream, recording
@@ -182,7 +185,7 @@ class Pipeline:
         driver = orchestrator if orchestrator is not None else AsyncPipelineOrchestrator()
         watching = _watching(observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
-        run.loop = asyncio.get_running_loop()
+        run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
         try:
             return await asyncio.shield(ending)
@@ -209,15 +212,17 @@ class Pipeline:
             flusher=Flusher(self.config.flush_interval if flush_interval is None else flush_interval),
             config=self.config.node,
             labels=tuple(self.nodes),
-            overlapping=driver.overlapping,
-            ordered=labels_in_order(list(self._nodes.values())) if driver.overlapping else frozenset(),
+            is_overlapping=driver.is_overlapping,
+            ordered=labels_in_order(list(self._nodes.values())) if driver.is_overlapping else frozenset(),
         )
 
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:
         stores = (run.observer.flush, self.result_database.flush, self._records.flush)
         with ExitStack() as stack:
+            stack.enter_context(interrupts.deferred())
+            stack.callback(run.loop.close)
             stack.enter_context(run.flusher)
-            stack.enter_context(run.flusher.keeping(*stores))
+            stack.enter_context(run.flusher.calling(*stores))
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
             if run.engine is not None:
                 stack.enter_context(run.engine)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.functions.pod import FunctionPod
+from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource, Source
 
 

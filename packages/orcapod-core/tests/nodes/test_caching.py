@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, NoOpDatabase
-from orcapod.functions import FunctionPod
 from orcapod.nodes import FunctionNode
 from orcapod.observers import NoOpObserver
+from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.functions import FunctionPod
+from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 
 

@@ -10,21 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.datagrams import Chunk
 from orcapod.errors import ConfigError, PacketTimeoutError
-from orcapod.functions import Signal
 from orcapod.observers import LoggingObserver, NoOpObserver
-from orcapod.orchestrators import AsyncPipelineOrchestrator, Inbox, SyncPipelineOrchestrator
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 
 
@@ -108,62 +103,6 @@ def test_results_reach_the_next_node_as_they_appear() -> None:
     with pipeline:
         second.pod(first.pod(numbers(2)))
     assert pipeline.run(AsyncPipelineOrchestrator()).ok
-
-
-def test_a_full_channel_blocks_and_an_empty_one_takes_anything() -> None:
-    """Promise 14."""
-    (chunk,) = numbers(3).chunks()
-    inbox = Inbox(1, buffer_size=2)
-    inbox.put(0, chunk)
-    inbox.put(0, chunk)
-    entered = threading.Thread(target=inbox.put, args=(0, chunk), daemon=True)
-    entered.start()
-    entered.join(0.1)
-    assert entered.is_alive()
-    assert [(each.chunks, each.rows, each.blocked) for each in inbox.statistics()] == [(2, 6, 1)]
-    assert inbox.take(hungry=True)[1].num_rows == 6  # type: ignore[index, union-attr]
-    entered.join(5)
-    assert not entered.is_alive()
-
-
-def test_all_that_waits_in_a_channel_is_taken_at_once_in_its_order() -> None:
-    (chunk,) = numbers(10).chunks()
-    inbox = Inbox(1, buffer_size=10)
-    for row in range(10):
-        inbox.put(0, chunk.slice(row, 1))
-    _, taken = inbox.take(hungry=True)  # type: ignore[misc]
-    assert taken.column("i").to_pylist() == list(range(10))  # type: ignore[union-attr]
-    assert [each.carried for each in inbox.statistics()] == [10]
-
-
-@given(sizes=st.lists(st.integers(1, 4), max_size=12), room=st.integers(1, 4))
-def test_a_channel_never_holds_more_than_there_is_room_for_and_loses_nothing(sizes: list[int], room: int) -> None:
-    """Promise 14, however the writer and the reader are interleaved."""
-    inbox = Inbox(1, buffer_size=room)
-    rows = numbers(sum(sizes) + 1)
-
-    def write() -> None:
-        (whole,) = rows.chunks()
-        for start, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
-            inbox.put(0, whole.slice(start, size))
-        inbox.close(0)
-
-    writing = threading.Thread(target=write, daemon=True)
-    writing.start()
-    found: list[int] = []
-    while True:
-        assert inbox.statistics()[0].chunks <= room
-        match inbox.take(hungry=True, timeout=20):
-            case (0, Chunk() as chunk):
-                found += chunk.column("i").to_pylist()
-            case (0, None):
-                break
-            case unexpected:
-                raise AssertionError(unexpected)
-    writing.join(20)
-    assert found == list(range(sum(sizes)))
-    assert inbox.take(hungry=True, timeout=20) is Signal.OVER
-    assert inbox.statistics()[0].carried == len(sizes)
 
 
 def test_a_source_waits_for_a_slow_function() -> None:

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import OrcapodError
-from orcapod.functions import FunctionPod
 from orcapod.observers import CompositeObserver, LoggingObserver, NoOpObserver, StatusObserver
 from orcapod.orchestrators import SyncPipelineOrchestrator
+from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import eq
 from typing import Any
 
 import pyarrow as pa
@@ -109,9 +110,13 @@ class Chunk:
         return self.batch.column(name)
 
     def take(self, indices: pa.Array[Any] | Sequence[int]) -> Chunk:
-        """The rows at these positions, in this order."""
-        picked = indices if isinstance(indices, pa.Array) else pa.array(indices, pa.int64())
-        return Chunk(self.batch.take(picked), self.schema, self.origins)
+        """Return the rows at these positions, in this order; without a copy where they are consecutive."""
+        if not isinstance(indices, pa.Array):
+            first, count = (indices[0] if indices else 0), len(indices)
+            if all(map(eq, indices, range(first, first + count))):
+                return self.slice(first, count)
+            indices = pa.array(indices, pa.int64())
+        return Chunk(self.batch.take(indices), self.schema, self.origins)
 
     def slice(self, start: int, length: int) -> Chunk:
         """Consecutive rows, without a copy."""

@@ -12,7 +12,8 @@ from typing import Any, Literal, Self, get_args
 
 from orcapod.errors import ConfigError, ExecutionError
 from orcapod.executors.capture import CapturedCall, capturing
-from orcapod.functions.awaiting import is_async, run_to_end
+from orcapod.functions import is_async, run_to_end
+from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Call, CallSession, OnDone, Outcome, PacketExecutionLoggerProtocol
 
 __all__ = ["LocalExecutor"]
@@ -71,8 +72,8 @@ class LocalExecutor:
         if self.workers is None:
             return None
         # Pools take a while to import, and only those who have one should wait for it.
+        from orcapod.execution import ThreadSession  # noqa: PLC0415
         from orcapod.executors.processes import ProcessSession, WorkerPool  # noqa: PLC0415
-        from orcapod.functions.sessions import ThreadSession  # noqa: PLC0415
 
         most = min(self.workers, concurrency or self.workers)
         if self.kind == "thread":
@@ -84,6 +85,7 @@ class LocalExecutor:
             pool = self._pool
         return ProcessSession(pool, fn, on_done, concurrency=most, timeout=timeout)
 
+    @runs_user_code
     def execute_callable(
         self,
         fn: Callable[..., Any],
@@ -163,6 +165,7 @@ class LocalExecutor:
             held.close()
 
 
+@runs_user_code
 def _logged(fn: Callable[..., Any], kwargs: Mapping[str, Any], logger: PacketExecutionLoggerProtocol) -> Any:
     with CapturedCall(logger):
         result = fn(**kwargs)

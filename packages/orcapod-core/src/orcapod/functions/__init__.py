@@ -1,40 +1,29 @@
-"""Making new values from one packet."""
+"""What a packet function is: a typed Python function that makes a packet from a packet."""
 
-from orcapod.functions.awaiting import background_loop, is_async, run_to_end
-from orcapod.functions.claims import Claims
-from orcapod.functions.crew import Crew
-from orcapod.functions.decorator import PodFunction, function_pod
-from orcapod.functions.intake import Intake, Signal, Supply
+from importlib import import_module
+
+from orcapod.functions.awaiting import is_async, run_to_end
+from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.node_config import ErrorPolicy, NodeConfig, PipelineConfig, checked_policy
 from orcapod.functions.packet_function import Identity, PythonPacketFunction
-from orcapod.functions.pod import CachedFunctionPod, FunctionPod, PodStream
-from orcapod.functions.step import FirstFailure, Keeping, PacketError, Step
-from orcapod.functions.work import Task, Work
 
 __all__ = [
-    "CachedFunctionPod",
-    "Claims",
-    "Crew",
+    "CaptureBuffer",
     "ErrorPolicy",
-    "FirstFailure",
-    "FunctionPod",
     "Identity",
-    "Intake",
-    "Keeping",
     "NodeConfig",
-    "PacketError",
     "PipelineConfig",
-    "PodFunction",
-    "PodStream",
     "PythonPacketFunction",
-    "Signal",
-    "Step",
-    "Supply",
-    "Task",
-    "Work",
-    "background_loop",
     "checked_policy",
-    "function_pod",
     "is_async",
     "run_to_end",
 ]
+
+_PODS = ("CachedFunctionPod", "FunctionPod", "PodFunction", "function_pod")
+
+
+def __getattr__(name: str) -> object:
+    """Find what is made of packet functions here too, where users look for it; it lives some floors up."""
+    if name in _PODS:
+        return getattr(import_module("orcapod.pods"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; found {sorted([*__all__, *_PODS])}")

@@ -11,14 +11,15 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
-from orcapod.functions.captured import CaptureBuffer
+from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
+from orcapod.interrupts import runs_user_code
 from orcapod.protocols import CapturedOutput, Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri
-from orcapod.types import LogicalType, Schema
+from orcapod.types import LogicalType, Schema, may_be_large, shown_size, value_size
 
 __all__ = ["Identity", "PythonPacketFunction"]
 
@@ -81,6 +82,7 @@ class PythonPacketFunction:
         self._depends_on = tuple(depends_on)
         self._warned = False
         self._outputs = list(self.signature.outputs.types.items())
+        self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 
     @cached_property
     def uri(self) -> FunctionUri:
@@ -177,28 +179,37 @@ class PythonPacketFunction:
         columns = [kind.to_python(batch.column(name)) for name, kind in schema.types.items()]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
+    @runs_user_code
     def call(
         self,
         kwargs: Mapping[str, Any],
         *,
         executor: PythonFunctionExecutorProtocol | None = None,
         logger: PacketExecutionLoggerProtocol | None = None,
+        max_bytes: int | None = None,
     ) -> tuple[Any, ...]:
-        """Call the function where the executor says; give its outputs in the form that Arrow stores.
+        """Call the function where the executor says; return its outputs in the form that Arrow stores.
 
         What the executor captured goes on to ``logger`` once the outputs were accepted or refused, so that
         ``success`` means that there is a result.
 
+        Args:
+            kwargs: the arguments.
+            executor: where the function runs; in this thread, with nothing captured, if None.
+            logger: told what the call wrote.
+            max_bytes: how large the outputs may be together; None for any size.
+
         Raises:
             ValueTypeError: an output is not of its declared type.
+            RecordTooLargeError: the outputs are too large to be stored.
             Exception: whatever the function raised, as itself.
         """
         if executor is None:
             if logger is not None:
                 warnings.warn(_UNCAPTURED, stacklevel=2)
-            return self.accept(self.direct_call(kwargs))
+            return self.accept(self.direct_call(kwargs), max_bytes=max_bytes)
         if logger is None:
-            return self.accept(executor.execute_callable(self.function, kwargs))
+            return self.accept(executor.execute_callable(self.function, kwargs), max_bytes=max_bytes)
         buffer = CaptureBuffer()
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
@@ -206,13 +217,16 @@ class PythonPacketFunction:
             if buffer.output is not None:
                 logger.record(**buffer.output.fields())
             raise
-        return self._concluded(returned, buffer.output, logger)
+        return self._accept_logged(returned, buffer.output, logger, max_bytes)
 
-    def conclude(self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None) -> tuple[Any, ...]:
+    def conclude(
+        self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, max_bytes: int | None = None
+    ) -> tuple[Any, ...]:
         """Return the outputs of a call that was made elsewhere, in the form that Arrow stores.
 
         Raises:
             ValueTypeError: an output is not of its declared type.
+            RecordTooLargeError: the outputs are too large to be stored.
             BaseException: whatever the function raised, as itself.
         """
         if logger is not None:
@@ -222,13 +236,17 @@ class PythonPacketFunction:
             if logger is not None and outcome.captured is not None:
                 logger.record(**outcome.captured.fields())
             raise outcome.error
-        return self._concluded(outcome.value, outcome.captured, logger)
+        return self._accept_logged(outcome.value, outcome.captured, logger, max_bytes)
 
-    def _concluded(
-        self, returned: Any, captured: CapturedOutput | None, logger: PacketExecutionLoggerProtocol | None
+    def _accept_logged(
+        self,
+        returned: Any,
+        captured: CapturedOutput | None,
+        logger: PacketExecutionLoggerProtocol | None,
+        max_bytes: int | None,
     ) -> tuple[Any, ...]:
         try:
-            return self.accept(returned)
+            return self.accept(returned, max_bytes=max_bytes)
         except BaseException as error:
             if captured is not None:  # it returned, but what it returned is refused
                 captured = captured.refused(error)
@@ -237,16 +255,18 @@ class PythonPacketFunction:
             if logger is not None and captured is not None:
                 logger.record(**captured.fields())
 
+    @runs_user_code
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
-        """The function's own result, in this thread, with nothing captured."""
+        """Return the function's own result, from this thread, with nothing captured."""
         made = self.function(**kwargs)
         return run_to_end(made) if self.is_async else made
 
-    def accept(self, returned: Any) -> tuple[Any, ...]:
-        """The outputs in the form that Arrow stores.
+    def accept(self, returned: Any, *, max_bytes: int | None = None) -> tuple[Any, ...]:
+        """Return the outputs in the form that Arrow stores.
 
         Raises:
             ValueTypeError: one is not of its declared type, or there are too many or too few.
+            RecordTooLargeError: together they have more than ``max_bytes``.
         """
         if len(self._outputs) == 1:
             values = (returned,)
@@ -262,4 +282,18 @@ class PythonPacketFunction:
                 stored.append(kind.accept(value))
             except ValueTypeError as error:
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
+        if max_bytes is not None and self._has_large_outputs:
+            self._check_size(stored, max_bytes)
         return tuple(stored)
+
+    def _check_size(self, stored: Sequence[Any], max_bytes: int) -> None:
+        sizes = {name: value_size(value) for (name, _), value in zip(self._outputs, stored, strict=True)}
+        if sum(sizes.values()) > max_bytes:
+            name = max(sizes, key=lambda each: sizes[each])
+            raise RecordTooLargeError(
+                f"{self.name}: output {name!r} has {shown_size(sizes[name])}, a record of the store takes "
+                f"{shown_size(max_bytes)}; return the path of a file that holds it, or use another store",
+                column=name,
+                size=sizes[name],
+                limit=max_bytes,
+            )

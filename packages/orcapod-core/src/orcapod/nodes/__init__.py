@@ -1,8 +1,10 @@
-"""The compiled plan: nodes that execute, look up and keep."""
+"""The compiled plan: nodes that execute, look up and store."""
 
 from orcapod.nodes.flusher import Flusher
-from orcapod.nodes.kinds import FunctionNode, OperatorNode, SourceNode, labels_in_order
+from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
+from orcapod.nodes.operator import OperatorNode, labels_in_order
 from orcapod.nodes.run import Run, RunResult
+from orcapod.nodes.source import SourceNode
 
 __all__ = ["Flusher", "FunctionNode", "Node", "OperatorNode", "Run", "RunResult", "SourceNode", "labels_in_order"]

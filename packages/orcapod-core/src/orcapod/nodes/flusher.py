@@ -28,7 +28,7 @@ class Flusher:
         self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
 
     @contextmanager
-    def keeping(self, *stores: Callable[[], None]) -> Iterator[None]:
+    def calling(self, *stores: Callable[[], None]) -> Iterator[None]:
         """Have these called in every round while the context lasts, the inner contexts' before the outer's."""
         self.check()
         self._stores[:0] = stores

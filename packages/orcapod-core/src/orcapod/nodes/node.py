@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk
-from orcapod.functions import Intake
+from orcapod.execution import Inputs
 from orcapod.hashing import ContentHash
 from orcapod.nodes.run import Run
 from orcapod.protocols import RecordPath
@@ -45,20 +45,20 @@ class Node(Stream):
         return evaluated(self, lambda node: node.inputs, lambda node, inputs: node.known(inputs))
 
     @abstractmethod
-    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
-        """Its rows, made of the rows of its inputs."""
+    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
+        """Give its rows, made of the rows of its inputs."""
 
-    def execute(self, intake: Intake, *, run: Run) -> Iterator[Chunk]:
-        """Do its work as part of a run; what it tells is flushed when it ends.
+    def run(self, inputs: Inputs, run: Run) -> Generator[Chunk, None, None]:
+        """Process its inputs as part of a run; what it tells is flushed when it ends.
 
         Args:
-            intake: what comes from its inputs.
+            inputs: what comes to it.
             run: what it is part of.
         """
         node_hash = str(self.pipeline_hash())
         run.observer.on_node_start(self.label, node_hash)
         try:
-            yield from self.work(intake, run)
+            yield from self.process(inputs, run)
         finally:
             run.observer.on_node_end(self.label, node_hash)
             run.flusher.flush()

@@ -10,7 +10,8 @@ from typing import Any
 
 from orcapod.display import html_table
 from orcapod.errors import PipelineError
-from orcapod.functions import Claims, ErrorPolicy, NodeConfig, PacketError, Step
+from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
+from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
@@ -33,10 +34,10 @@ class Run:
         flusher: has what is finished stored.
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
-        overlapping: whether nodes run at the same time, and the calls of a node too.
+        is_overlapping: whether nodes run at the same time, and the calls of a node too.
         ordered: the nodes that give their rows in the order of a synchronous run all the same, by label.
-        loop: the asyncio event loop where async functions run; None for one of orcapod's own.
-        claims: what is being computed.
+        loop: the asyncio event loop where async functions run.
+        in_flight: what is being computed.
         stop: set when the run is to end before its time.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
@@ -50,10 +51,10 @@ class Run:
     flusher: Flusher
     config: NodeConfig
     labels: tuple[str, ...]
-    overlapping: bool = False
+    is_overlapping: bool = False
     ordered: frozenset[str] = frozenset()
-    loop: Any = None
-    claims: Claims = field(default_factory=Claims)
+    loop: RunLoop = field(default_factory=RunLoop)
+    in_flight: InFlight = field(default_factory=InFlight)
     stop: Event = field(default_factory=Event)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Run:
         """What the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: {state: step.counts[state] for state in _STATES} for label, step in steps.items()}
-        return RunResult(self.run_id, tuple(error for step in steps.values() for error in step.errors), counts)
+        return RunResult(self.run_id, PacketErrors(error for step in steps.values() for error in step.errors), counts)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +76,7 @@ class RunResult:
     """
 
     run_id: str
-    errors: tuple[PacketError, ...]
+    errors: PacketErrors
     node_counts: Mapping[str, Mapping[str, int]]
 
     def counts(self, label: str) -> dict[str, int]:

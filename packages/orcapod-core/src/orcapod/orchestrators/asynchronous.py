@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from contextvars import copy_context
 
+from orcapod import interrupts
+from orcapod.execution import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.functions import ErrorPolicy, checked_policy
 from orcapod.nodes import Node, Run
-from orcapod.orchestrators.channels import Inbox, OrderedInbox
 
 __all__ = ["AsyncPipelineOrchestrator"]
 
@@ -32,44 +34,49 @@ class AsyncPipelineOrchestrator:
         ConfigError: a buffer size below 1, or an error policy that there is not.
     """
 
-    overlapping = True
+    is_overlapping = True
 
     def __init__(self, *, buffer_size: int = 64, error_policy: ErrorPolicy = "continue") -> None:
-        Inbox(0, buffer_size=buffer_size)
-        self.buffer_size = buffer_size
+        self.buffer_size = checked_buffer_size(buffer_size)
         self.error_policy = checked_policy(error_policy)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
-        """Execute the nodes, and return when all of them have ended."""
-        inboxes = {
-            node: (OrderedInbox if node.label in run.ordered else Inbox)(len(node.inputs), buffer_size=self.buffer_size)
+        """Run the nodes, and return when all of them have ended."""
+        inputs = {
+            node: (OrderedInputChannels if node.label in run.ordered else InputChannels)(
+                len(node.inputs), buffer_size=self.buffer_size
+            )
             for node in nodes
         }
-        readers: dict[Node, list[tuple[Inbox, int]]] = {node: [] for node in nodes}
+        readers: dict[Node, list[_Reader]] = {node: [] for node in nodes}
         for node in nodes:
             for index, part in enumerate(node.inputs):
-                readers[part].append((inboxes[node], index))
-        launch = _Launch(run, list(inboxes.values()))
+                readers[part].append((inputs[node], index))
+        threads = _NodeThreads(run, list(inputs.values()))
         for node in nodes:
-            launch.start(node, inboxes[node], readers[node])
-        launch.wait()
+            threads.start(node, inputs[node], readers[node])
+        threads.wait()
 
 
-class _Launch:
-    """The threads of a run."""
+_Reader = tuple[InputChannels, int]
+"""The inputs of a node that reads another's rows, and which of them it is."""
 
-    def __init__(self, run: Run, inboxes: Sequence[Inbox]) -> None:
+
+class _NodeThreads:
+    """The threads of a run, one for each node."""
+
+    def __init__(self, run: Run, inputs: Sequence[InputChannels]) -> None:
         self._run = run
-        self._inboxes = inboxes
+        self._inputs = inputs
         self._threads: list[threading.Thread] = []
         self._error: BaseException | None = None
         self._lock = threading.Lock()
 
-    def start(self, node: Node, inbox: Inbox, readers: Sequence[tuple[Inbox, int]]) -> None:
+    def start(self, node: Node, inputs: InputChannels, readers: Sequence[_Reader]) -> None:
         context = copy_context()
         name = f"orcapod-{node.label}"
         thread = threading.Thread(
-            target=context.run, args=(self._execute, node, inbox, readers), name=name, daemon=True
+            target=context.run, args=(self._run_node, node, inputs, readers), name=name, daemon=True
         )
         self._threads.append(thread)
         thread.start()
@@ -79,7 +86,8 @@ class _Launch:
         try:
             for thread in self._threads:
                 while thread.is_alive():
-                    thread.join(0.05)  # an interrupt gets in between
+                    thread.join(0.05)
+                    interrupts.check()
                     if self._run.stop.is_set():
                         raise _Stopped
         except BaseException as error:
@@ -91,11 +99,13 @@ class _Launch:
         if self._error is not None:
             raise self._error
 
-    def _execute(self, node: Node, inbox: Inbox, readers: Sequence[tuple[Inbox, int]]) -> None:
+    def _run_node(self, node: Node, inputs: InputChannels, readers: Sequence[_Reader]) -> None:
         try:
-            for chunk in node.execute(inbox, run=self._run):
-                for reader, index in readers:
-                    reader.put(index, chunk)
+            # Closed, whatever happens: an exception would hold on to it, and to what it has not stored yet.
+            with closing(node.run(inputs, self._run)) as chunks:
+                for chunk in chunks:
+                    for reader, index in readers:
+                        reader.put(index, chunk)
         except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
             self._stop(error)
         finally:
@@ -106,8 +116,8 @@ class _Launch:
         with self._lock:
             if self._error is None:
                 self._error = error
-        for inbox in self._inboxes:
-            inbox.stop(self._error)
+        for inputs in self._inputs:
+            inputs.stop(self._error)
 
 
 class _Stopped(BaseException):

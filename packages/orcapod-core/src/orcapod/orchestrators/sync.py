@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from orcapod import interrupts
 from orcapod.datagrams import Chunk
-from orcapod.functions import ErrorPolicy, Supply, checked_policy
+from orcapod.execution import WholeInputs
+from orcapod.functions import ErrorPolicy, checked_policy
 from orcapod.nodes import Node, Run
 
 __all__ = ["SyncPipelineOrchestrator"]
@@ -23,7 +25,7 @@ class SyncPipelineOrchestrator:
         ConfigError: an error policy that there is not.
     """
 
-    overlapping = False
+    is_overlapping = False
 
     def __init__(self, *, error_policy: ErrorPolicy = "continue") -> None:
         self.error_policy = checked_policy(error_policy)
@@ -33,7 +35,8 @@ class SyncPipelineOrchestrator:
         readers = Counter(part for node in nodes for part in node.inputs)
         rows: dict[Node, list[Chunk]] = {}
         for node in nodes:
-            made = node.execute(Supply([rows[part] for part in node.inputs]), run=run)
+            made = node.run(WholeInputs([rows[part] for part in node.inputs]), run)
+            interrupts.check()
             if readers[node]:
                 rows[node] = list(made)
             else:

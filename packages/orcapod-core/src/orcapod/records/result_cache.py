@@ -16,6 +16,8 @@ __all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "tabulated"]
 
 RECORD_ID = "__record_id"
 
+_BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
+
 
 class Result(NamedTuple):
     """One packet that was computed.
@@ -51,6 +53,12 @@ class ResultCache:
         self._code = code
         self._run_id = run_id
 
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The largest result that the database takes, less what is stored beside it; None for any."""
+        most: int | None = getattr(self._database, "max_record_bytes", None)  # a store that does not say has no limit
+        return None if most is None else most - _BESIDE_BYTES
+
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         """The results of these records that are there: ``__record_id``, then the outputs."""
         columns = [RECORD_ID, *self._outputs]
@@ -81,6 +89,8 @@ class ResultCache:
 
 class Forgetful:
     """The cache of a function that is used without a database: it knows nothing and keeps nothing."""
+
+    max_record_bytes: int | None = None
 
     def __init__(self, outputs: Schema) -> None:
         self._outputs = outputs

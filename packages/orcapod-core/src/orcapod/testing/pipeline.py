@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 
 from orcapod.databases import MemoryDatabase
 from orcapod.executors import LocalExecutor
-from orcapod.functions import function_pod
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.pipeline import Pipeline
+from orcapod.pods import function_pod
 from orcapod.protocols import Database, PythonFunctionExecutorProtocol
 from orcapod.sources import DictSource
 from orcapod.streams import Stream

@@ -1,19 +1,33 @@
-"""``Inbox``: bounded channels into one node, from each of its inputs."""
+"""``InputChannels``: bounded channels into one node, from each of its inputs."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import ConfigError
-from orcapod.functions import Intake, Signal
+from orcapod.execution.inputs import Inputs
+from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.operators import InputEvent
 
-__all__ = ["ChannelStatistics", "Inbox", "OrderedInbox"]
+__all__ = ["ChannelStatistics", "InputChannels", "OrderedInputChannels", "checked_buffer_size"]
 
 _CHANNEL_BYTES = 8 * 2**20
 _EVENT_ROWS = 65_536
+
+
+def checked_buffer_size(buffer_size: int) -> int:
+    """Return the buffer size.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+    if type(buffer_size) is not int or buffer_size < 1:
+        raise ConfigError(f"found buffer_size {buffer_size!r}, expected an int from 1 on")
+    return buffer_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +47,33 @@ class ChannelStatistics:
     blocked: int
 
 
-class Inbox(Intake):
-    """What comes to a node while others work: a bounded channel for each of its inputs.
+class InputChannels(Inputs):
+    """Inputs that come while others work: a bounded channel for each.
 
     Whoever puts a chunk into a full channel waits until there is room. The node takes all that waits in a
     channel at once, so that it catches up when it is slow and answers at once when it is not.
 
     Args:
-        inputs: how many inputs the node has.
+        count: how many inputs the node has.
         buffer_size: how many chunks a channel holds; also, unless it is empty, some megabytes at the most.
 
     Raises:
         ConfigError: a buffer size below 1.
     """
 
-    def __init__(self, inputs: int, *, buffer_size: int) -> None:
-        super().__init__()
-        if type(buffer_size) is not int or buffer_size < 1:
-            raise ConfigError(f"found buffer_size {buffer_size!r}, expected an int from 1 on")
-        self._size = buffer_size
-        self._channels = [_Channel() for _ in range(inputs)]
+    def __init__(self, count: int, *, buffer_size: int) -> None:
+        self._size = checked_buffer_size(buffer_size)
+        self._channels = [_Channel() for _ in range(count)]
         self._next = 0
+        self._mailbox: Mailbox[Any] = Mailbox(self._next_event)
+        self._changed = self._mailbox.changed
+
+    def mailbox(self) -> Mailbox[Any]:
+        return self._mailbox
+
+    def events(self) -> Iterator[InputEvent]:
+        while not isinstance(event := self._mailbox.take(wants_input=True), Signal):
+            yield event
 
     def put(self, index: int, chunk: Chunk) -> None:
         """Put a chunk into a channel; waits while it is full."""
@@ -61,9 +81,10 @@ class Inbox(Intake):
         with self._changed:
             if self._is_full(channel, chunk):
                 channel.blocked += 1
-                self._changed.wait_for(lambda: self._stopped is not None or not self._is_full(channel, chunk))
-            if self._stopped is not None:
-                raise self._stopped
+                while self._is_full(channel, chunk):
+                    self._mailbox.check()
+                    self._changed.wait()
+            self._mailbox.check()
             channel.chunks.append(chunk)
             channel.bytes += chunk.batch.nbytes
             self._changed.notify_all()
@@ -71,11 +92,15 @@ class Inbox(Intake):
     def close(self, index: int) -> None:
         """Say that nothing more comes into a channel."""
         with self._changed:
-            self._channels[index].closed = True
+            self._channels[index].is_closed = True
             self._changed.notify_all()
 
+    def stop(self, error: BaseException) -> None:
+        """Let the node, and whoever waits for room, get this error."""
+        self._mailbox.stop(error)
+
     def statistics(self) -> list[ChannelStatistics]:
-        """What each channel holds, and has carried."""
+        """Return what each channel holds, and has carried."""
         with self._changed:
             return [
                 ChannelStatistics(
@@ -89,30 +114,31 @@ class Inbox(Intake):
             return False
         return len(channel.chunks) >= self._size or channel.bytes + chunk.batch.nbytes > _CHANNEL_BYTES
 
-    def _input(self) -> InputEvent | Signal:
+    def _next_event(self) -> InputEvent | Signal:
+        """Return an event that is there now, the channels taking turns."""
         count = len(self._channels)
         for step in range(count):
             index = (self._next + step) % count
             if (event := self._event(index)) is not Signal.NOTHING:
                 self._next = index + 1
                 return event
-        return Signal.OVER if all(channel.told for channel in self._channels) else Signal.NOTHING
+        return Signal.OVER if all(channel.has_ended for channel in self._channels) else Signal.NOTHING
 
     def _event(self, index: int) -> InputEvent | Signal:
-        """What a channel has to give now."""
+        """Return what a channel has to give now."""
         channel = self._channels[index]
         if channel.chunks:
             taken = channel.take()
             self._changed.notify_all()
             return index, taken
-        if channel.closed and not channel.told:
-            channel.told = True
+        if channel.is_closed and not channel.has_ended:
+            channel.has_ended = True
             return index, None
         return Signal.NOTHING
 
 
-class OrderedInbox(Inbox):
-    """An inbox that gives its inputs one after the other, each to its end.
+class OrderedInputChannels(InputChannels):
+    """Input channels that are taken one after the other, each to its end.
 
     The channels of later inputs hold all that comes meanwhile, as a synchronous run does; a bound could
     have two nodes wait for each other.
@@ -121,8 +147,8 @@ class OrderedInbox(Inbox):
     def _is_full(self, channel: _Channel, chunk: Chunk) -> bool:
         return channel is self._channels[self._next] and super()._is_full(channel, chunk)
 
-    def _input(self) -> InputEvent | Signal:
-        while self._channels[self._next].told:
+    def _next_event(self) -> InputEvent | Signal:
+        while self._channels[self._next].has_ended:
             if self._next == len(self._channels) - 1:
                 return Signal.OVER
             self._next += 1
@@ -130,16 +156,23 @@ class OrderedInbox(Inbox):
 
 
 class _Channel:
+    """Chunks that wait, and what has become of the channel.
+
+    Attributes:
+        is_closed: whether nothing more comes.
+        has_ended: whether the node was told of the end.
+    """
+
     def __init__(self) -> None:
         self.chunks: deque[Chunk] = deque()
         self.bytes = 0
         self.carried = 0
         self.blocked = 0
-        self.closed = False
-        self.told = False
+        self.is_closed = False
+        self.has_ended = False
 
     def take(self) -> Chunk:
-        """What waits, as one chunk, up to a bound."""
+        """Take what waits, as one chunk, up to a bound."""
         taken = [self.chunks.popleft()]
         rows = taken[0].num_rows
         while self.chunks and rows + self.chunks[0].num_rows <= _EVENT_ROWS:

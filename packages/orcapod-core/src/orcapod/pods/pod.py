@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
-from orcapod.functions.node_config import NodeConfig
-from orcapod.functions.packet_function import PythonPacketFunction
-from orcapod.functions.step import FirstFailure, Step
-from orcapod.functions.work import Cache, Task
+from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
+from orcapod.functions import NodeConfig, PythonPacketFunction
 from orcapod.operators import Join
 from orcapod.protocols import (
     Database,
@@ -76,9 +74,9 @@ class FunctionPod(Producer):
             Exception: whatever the function raised, as itself.
         """
         row = row_of(tag, packet)
-        step = _step(self, self.packet_function.output_schema(row.schema), self.cache(), _OneLogger(logger))
+        schema = self.packet_function.output_schema(row.schema)
         try:
-            (made,) = step.run([row])
+            (made,) = _driver(self, schema, self.cache(), _OneLogger(logger)).run([row])
         except FirstFailure as first:
             failure = first.error
         else:
@@ -140,8 +138,8 @@ class PodStream(DerivedStream):
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         with self._lock:
             if self._made is None or self._made.failure is not None:  # whoever asks again tries again
-                step = _step(self.producer, self.schema, self.producer.cache(), NoOpObserver())
-                self._made = _Made(step.run(inputs[0]))
+                driver = _driver(self.producer, self.schema, self.producer.cache(), NoOpObserver())
+                self._made = _Made(driver.run(inputs[0]))
         return self._made.chunks()
 
 
@@ -190,13 +188,15 @@ class _OneLogger(NoOpObserver):
         return self._logger
 
 
-def _step(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> Step:
+def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> SequentialDriver:
     function = pod.packet_function
-    return Step(
-        Task(function, function.fingerprint(), schema, cache, NoEntries()),
-        executor=pod.executor,
-        observer=observer,
-        label=pod.label,
-        error_policy="fail_fast",
-        config=pod.node_config or NodeConfig(),
+    return SequentialDriver(
+        Step(
+            FunctionSpec(function, function.fingerprint(), schema, cache, NoEntries()),
+            executor=pod.executor,
+            observer=observer,
+            label=pod.label,
+            error_policy="fail_fast",
+            config=pod.node_config or NodeConfig(),
+        )
     )

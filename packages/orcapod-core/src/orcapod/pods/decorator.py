@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from orcapod.functions.node_config import NodeConfig
-from orcapod.functions.packet_function import Identity, PythonPacketFunction
-from orcapod.functions.pod import FunctionPod
+from orcapod.functions import Identity, NodeConfig, PythonPacketFunction
+from orcapod.pods.pod import FunctionPod
 
 __all__ = ["PodFunction", "function_pod"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from orcapod import FunctionPod, function_pod
 from orcapod.errors import SchemaError
-from orcapod.functions import PodFunction
+from orcapod.pods import PodFunction
 from orcapod.sources import DictSource
 
 

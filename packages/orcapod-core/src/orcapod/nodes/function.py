@@ -1,4 +1,4 @@
-"""The three kinds of nodes."""
+"""``FunctionNode``: a packet function between nodes."""
 
 from __future__ import annotations
 
@@ -6,58 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError
-from orcapod.functions import Crew, Intake, NodeConfig, PodStream, Step, Task
+from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session
+from orcapod.functions import NodeConfig
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
-from orcapod.operators import OperatorStream, ordered
+from orcapod.pods import PodStream
 from orcapod.protocols import (
     CallSession,
     ConcurrentExecutorProtocol,
     Database,
     ExecutionObserver,
     NoOpObserver,
+    OnDone,
     PythonFunctionExecutorProtocol,
     RecordPath,
 )
 from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
 
-__all__ = ["FunctionNode", "OperatorNode", "SourceNode", "labels_in_order"]
-
-
-def labels_in_order(nodes: Sequence[Node]) -> frozenset[str]:
-    """The nodes whose rows go, on some way, into an operator to which their order matters.
-
-    Args:
-        nodes: of a pipeline, each behind what it is made of.
-    """
-    found: set[Node] = set()
-    for node in reversed(nodes):
-        if node in found or (isinstance(node, OperatorNode) and node.stream.producer.order_matters):
-            found.update(node.inputs)
-    return frozenset(node.label for node in found)
-
-
-class SourceNode(Node):
-    """A stream that comes from outside the pipeline: a source, or a node of another pipeline."""
-
-    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
-        return self.stream.chunks()
-
-    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return self.stream.chunks()
-
-
-class OperatorNode(Node):
-    """An operator between nodes."""
-
-    stream: OperatorStream
-
-    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
-        events = intake.inputs()
-        return self.stream.driven(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
-
-    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return self.stream.made_of(inputs)
+__all__ = ["FunctionNode"]
 
 
 class FunctionNode(Node):
@@ -128,41 +94,40 @@ class FunctionNode(Node):
             )
         return executor
 
-    def work(self, intake: Intake, run: Run) -> Iterator[Chunk]:
+    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
         observer = run.observer.contextualize(str(self.pipeline_hash()), self.label, node_path=self.path)
         with self.executor_for(run) as executor:
             step = self._step(run.run_id, executor, observer)
             step.error_policy = run.error_policy
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
-            session = self._session(executor, intake, step.config, run)
+            mailbox = inputs.mailbox()
+            session = self._session(executor, mailbox.put, step.config, run)
             if session is None:
-                yield from step.run(intake.chunks(), keeping=run.flusher.keeping)
+                yield from SequentialDriver(step).run(inputs.chunks(), autoflush=run.flusher.calling)
             else:
-                crew = Crew(
-                    step, intake, session, run.claims, in_order=not run.overlapping or self.label in run.ordered
-                )
-                yield from crew.run(keeping=run.flusher.keeping)
+                in_order = not run.is_overlapping or self.label in run.ordered
+                driver = ConcurrentDriver(step, mailbox, session, run.in_flight, in_order=in_order)
+                yield from driver.run(autoflush=run.flusher.calling)
 
     def _session(
-        self, executor: PythonFunctionExecutorProtocol, intake: Intake, config: NodeConfig, run: Run
+        self, executor: PythonFunctionExecutorProtocol, on_done: OnDone, config: NodeConfig, run: Run
     ) -> CallSession | None:
-        """Who makes the calls; None where they are best made here, one after the other."""
+        """Return what makes the calls; None where they are best made here, one after the other."""
         function = self._function.function
         concurrency, timeout = config.max_concurrency, config.timeout
         if isinstance(executor, ConcurrentExecutorProtocol):
-            own = executor.open_session(function, intake.deliver, concurrency=concurrency, timeout=timeout)
+            own = executor.open_session(function, on_done, concurrency=concurrency, timeout=timeout)
             if own is not None:
                 return own
-        if not run.overlapping and timeout is None:
-            return None
-        # It loads asyncio, which takes longer than most of orcapod.
-        from orcapod.functions.sessions import local_session  # noqa: PLC0415
-
-        if not run.overlapping:
-            concurrency = 1
         return local_session(
-            executor, function, intake.deliver, concurrency=concurrency, timeout=timeout, loop=run.loop
+            executor,
+            function,
+            on_done,
+            concurrency=concurrency,
+            timeout=timeout,
+            loop=run.loop,
+            is_overlapping=run.is_overlapping,
         )
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
@@ -173,5 +138,5 @@ class FunctionNode(Node):
         function, fingerprint = self._function, self._function.fingerprint()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        task = Task(function, fingerprint, self.schema, cache, EntryLog(self._records, self.path))
-        return Step(task, executor, observer, self.label, self.path)
+        spec = FunctionSpec(function, fingerprint, self.schema, cache, EntryLog(self._records, self.path))
+        return Step(spec, executor, observer, self.label, self.path)

@@ -1,0 +1,54 @@
+"""``FunctionSpec``: what is computed in a step, and where its results and rows are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.functions import PythonPacketFunction
+from orcapod.hashing import ContentHash
+from orcapod.records import Result
+
+__all__ = ["Cache", "Entries", "FunctionSpec"]
+
+
+class Cache(Protocol):
+    """Where results are looked up and stored."""
+
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The largest result that it takes; None for any."""
+        ...
+
+    def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...
+
+    def store(self, results: Sequence[Result]) -> pa.Table: ...
+
+
+class Entries(Protocol):
+    """Where it is stored which rows the results stand for."""
+
+    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """What is the same for all chunks that go through a packet function.
+
+    Attributes:
+        function: what is computed.
+        fingerprint: of its code, as it is now.
+        schema: of the rows that it gives.
+        cache: where results are looked up and stored.
+        entries: where it is stored which rows they stand for.
+    """
+
+    function: PythonPacketFunction
+    fingerprint: ContentHash
+    schema: StreamSchema
+    cache: Cache
+    entries: Entries

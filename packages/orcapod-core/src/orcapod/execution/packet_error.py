@@ -1,0 +1,128 @@
+"""``PacketError``: a packet that failed, and where in the user's code."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from orcapod.datagrams import Packet, Tag
+
+__all__ = ["Location", "PacketError", "PacketErrors"]
+
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.MULTILINE)
+_FROM_A_WORKER = "Traceback (most recent call last)"  # a note with it holds what a traceback cannot: frames elsewhere
+
+
+class Location(NamedTuple):
+    """Line of a file, in a function."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        path = Path(self.file)
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        return f'File "{shown}", line {self.line}, in {self.function}'
+
+
+@dataclass(frozen=True, slots=True)
+class PacketError:
+    """A packet that failed.
+
+    Printed, it says which packet, the exception's type, its whole message and notes, and where it was raised.
+
+    Attributes:
+        node_label: in which node.
+        tag: the keys of its row.
+        packet: what the function was given.
+        exception: what the function raised, as itself.
+    """
+
+    node_label: str
+    tag: Tag
+    packet: Packet
+    exception: BaseException
+
+    @property
+    def location(self) -> Location | None:
+        """The innermost line of the user's own code that the exception came through, in whatever process."""
+        own = [frame for frame in _frames(self.exception) if _is_users(frame.file)]
+        return own[-1] if own else None
+
+    @property
+    def message(self) -> str:
+        """The exception's type and text, its notes, and the members of a group."""
+        return _described(self.exception)
+
+    def __str__(self) -> str:
+        tag = ", ".join(f"{name}={value!r}" for name, value in self.tag.items())
+        where = self.location
+        return f"{self.node_label}({tag}): {self.message}" + (f"\n  {where}" if where else "")
+
+
+class PacketErrors(tuple[PacketError, ...]):
+    """The packets that failed in a run, in the order in which they did."""
+
+    __slots__ = ()
+
+    def to_table(self) -> pa.Table:
+        """Return a row for each: node, the tags as text, error, message, file, line and function."""
+        names = list(dict.fromkeys(name for error in self for name in error.tag))
+        tags = [{name: str(value) for name, value in error.tag.items() if value is not None} for error in self]
+        places = [error.location or (None, None, None) for error in self]
+        text = pa.large_string()
+        columns: dict[str, pa.Array[Any]] = {"node": pa.array([error.node_label for error in self], text)}
+        columns |= {name: pa.array([each.get(name) for each in tags], text) for name in names}
+        columns |= {
+            "error": pa.array([type(error.exception).__qualname__ for error in self], text),
+            "message": pa.array([error.message for error in self], text),
+            "file": pa.array([place[0] for place in places], text),
+            "line": pa.array([place[1] for place in places], pa.int64()),
+            "function": pa.array([place[2] for place in places], text),
+        }
+        return pa.table(columns)
+
+    def to_pandas(self) -> Any:
+        """Return ``to_table`` as a ``pandas.DataFrame``."""
+        return self.to_table().to_pandas()
+
+
+def _described(error: BaseException) -> str:
+    text = "".join(traceback.format_exception_only(error)[: 1 if isinstance(error, BaseExceptionGroup) else None])
+    for note in getattr(error, "__notes__", ()):
+        if _FROM_A_WORKER in str(note):
+            text = text.replace(f"{note}\n", "")
+    lines = [text.strip()]
+    if isinstance(error, BaseExceptionGroup):
+        lines += [f"  - {_described(member)}" for member in error.exceptions]
+    return "\n".join(lines)
+
+
+def _frames(error: BaseException) -> Iterator[Location]:
+    for frame in traceback.extract_tb(error.__traceback__):
+        yield Location(frame.filename, frame.lineno or 0, frame.name)
+    for note in getattr(error, "__notes__", ()):
+        if _FROM_A_WORKER in str(note):
+            for found in _FRAME.finditer(str(note)):
+                yield Location(found["file"], int(found["line"]), found["function"])
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Where the standard library and installed packages lie, and orcapod itself."""
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return (*(f"{folder}/" for folder in folders), f"{Path(__file__).parent.parent}/", "<frozen ")
+
+
+def _is_users(file: str) -> bool:
+    return not file.startswith(_installed()) and "/site-packages/" not in file

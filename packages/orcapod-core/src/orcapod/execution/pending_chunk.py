@@ -1,0 +1,226 @@
+"""``PendingChunk``: a chunk on its way through a packet function.
+
+Its results are looked up at once, those that are missing are computed row by row, stored, and given on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.datagrams import Chunk, Packet, Tag
+from orcapod.execution.function_spec import FunctionSpec
+from orcapod.records import RECORD_ID, Result, maker_name, record_ids, tabulated
+
+__all__ = ["PendingChunk", "RowState"]
+
+_MANY_TABLES = 64
+
+OnCached = Callable[[Tag, Packet, Packet], None]
+"""Called with every row whose result was there, and with that result."""
+
+
+class RowState(Enum):
+    """Where one row of a pending chunk stands."""
+
+    OPEN = auto()
+    """It was not computed; a result may be there all the same: an equal row's, or one that was looked up."""
+    COMPUTED = auto()
+    """Its own call gave the result."""
+    FAILED = auto()
+    """Its own call failed, and will not be made again."""
+    EMITTED = auto()
+    """Its result was given on."""
+
+
+class PendingChunk:
+    """Chunk on its way through a packet function.
+
+    Rows are computed in any order, and equal rows share what one of them gives. Only ``store`` may be called
+    by other threads than the one that drives the chunk.
+
+    Args:
+        spec: what is computed, and where it is stored.
+        chunk: the rows.
+        on_cached: called with every row whose result was there.
+
+    Attributes:
+        chunk: the rows.
+        record_ids: of the records that are computed from the rows.
+        on_stored: called with all results that are stored, once they are; by whatever thread stores them.
+    """
+
+    def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached) -> None:
+        self.chunk = chunk
+        self._spec = spec
+        self._on_cached = on_cached
+        self._hashes = spec.function.packet_hashes(chunk)
+        self.record_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
+        self._states = [RowState.OPEN] * chunk.num_rows
+        self._first_open = 0
+        self._unsaved: dict[bytes, Result] = {}
+        self._results = _StoredResults()
+        self._is_new = True
+        self._lock = threading.Lock()
+        self.on_stored: Callable[[pa.Table], object] | None = None
+
+    def look_up(self) -> None:
+        """Find the results that are there, and tell ``on_stored`` of them."""
+        found = self._spec.cache.lookup(list(dict.fromkeys(self.record_ids)))
+        if not found.num_rows:
+            return
+        self._is_new = False
+        self.adopt(found)
+        if self.on_stored is not None:
+            self.on_stored(found)
+
+    def missing(self) -> list[int]:
+        """Return the rows that have no result."""
+        if not self._results and not self._unsaved:
+            return list(range(self.chunk.num_rows))
+        return [row for row in range(self.chunk.num_rows) if not self.has_result(row)]
+
+    def has_result(self, row: int) -> bool:
+        """Say whether there is a result for a row, whichever row it was computed from."""
+        record_id = self.record_ids[row]
+        return record_id in self._unsaved or record_id in self._results  # in this order: `store` moves it on
+
+    def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the arguments of the calls for these rows, in their order: fresh values at every call."""
+        return self._spec.function.arguments(self.chunk.take(rows))
+
+    def succeed(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
+        """Take the result of a row."""
+        result = Result(self.record_ids[row], self._hashes[row], stored, seconds)
+        self._states[row] = RowState.COMPUTED
+        self._unsaved[result.record_id] = result
+        return result
+
+    def fail(self, row: int) -> None:
+        """Take it that a row has no result, even if an equal one gets one."""
+        self._states[row] = RowState.FAILED
+
+    def adopt(self, results: pa.Table) -> None:
+        """Take results that were computed for equal packets elsewhere, and are stored."""
+        with self._lock:
+            self._results.append(results)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every row was given on, or has failed."""
+        return self._first_open == len(self._states)
+
+    def store(self) -> None:
+        """Store what is computed and not yet stored. Any thread may call this at any time."""
+        with self._lock:
+            unsaved = list(self._unsaved.values())
+            if not unsaved:
+                return
+            stored = self._spec.cache.store(unsaved)
+            self._results.append(stored)
+            for result in unsaved:
+                del self._unsaved[result.record_id]
+        if self.on_stored is not None:
+            self.on_stored(stored)
+
+    def settled(self, *, in_order: bool) -> Iterator[Chunk]:
+        """Store the results that are there, and give on the rows that were not given on yet.
+
+        Args:
+            in_order: whether rows wait for those before them.
+        """
+        self.store()
+        rows = self._ready(in_order=in_order)
+        if rows:
+            ids = [self.record_ids[row] for row in rows]
+            self._spec.entries.add(self.chunk.take(rows), ids, fresh=self._is_new)
+            results = self.results(rows)
+            self._emit(rows, results)
+            yield results
+        self._skip_settled()
+
+    def known(self) -> list[int]:
+        """Return the rows that have a stored result."""
+        return [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
+
+    def results(self, rows: Sequence[int]) -> Chunk:
+        """Return the results of rows that have one, in the order of ``rows``."""
+        ids = [self.record_ids[row] for row in rows]
+        with self._lock:
+            table = self._results.take(ids)
+        return self._result_chunk(self.chunk.take(rows), table, ids)
+
+    def unstored_result(self, row: int, result: Result) -> Chunk:
+        """Return the result of one row, whether it is stored or not."""
+        table = tabulated([result], self._spec.function.signature.outputs)
+        return self._result_chunk(self.chunk.take([row]), table, [result.record_id])
+
+    def _ready(self, *, in_order: bool) -> list[int]:
+        """Return the rows that can be given on."""
+        ready = []
+        for row in range(self._first_open, len(self._states)):
+            if self._states[row] in (RowState.FAILED, RowState.EMITTED):
+                continue
+            if self.record_ids[row] in self._results:
+                ready.append(row)
+            elif in_order:
+                break
+        return ready
+
+    def _emit(self, rows: Sequence[int], results: Chunk) -> None:
+        for index, row in enumerate(rows):
+            was_computed = self._states[row] is RowState.COMPUTED
+            self._states[row] = RowState.EMITTED
+            if not was_computed:
+                self._on_cached(Tag(self.chunk, row), Packet(self.chunk, row), Packet(results, index))
+
+    def _skip_settled(self) -> None:
+        states, row = self._states, self._first_open
+        while row < len(states) and states[row] in (RowState.FAILED, RowState.EMITTED):
+            row += 1
+        self._first_open = row
+
+    def _result_chunk(self, inputs: Chunk, table: pa.Table, ids: Sequence[bytes]) -> Chunk:
+        schema = self._spec.schema
+        columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
+        columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
+        uri = self._spec.function.uri
+        maker = pa.array([maker_name(uri, record_id) for record_id in ids], pa.large_string())
+        return Chunk.made_by(schema, columns, maker, schema.packets)
+
+
+class _StoredResults:
+    """Stored results, found by record id."""
+
+    def __init__(self) -> None:
+        self._tables: list[pa.Table] = []
+        self._positions: dict[bytes, int] = {}
+        self._count = 0
+
+    def __contains__(self, record_id: bytes) -> bool:
+        return record_id in self._positions
+
+    def __bool__(self) -> bool:
+        return bool(self._tables)
+
+    def append(self, results: pa.Table) -> None:
+        """Add results; where a record is there already, either of the two will be found."""
+        self._tables.append(results)
+        if len(self._tables) > _MANY_TABLES:
+            self._tables = [pa.concat_tables(self._tables).combine_chunks()]
+        keys: list[Any] = results.column(RECORD_ID).to_pylist()
+        self._positions |= {key: position for position, key in enumerate(keys, self._count)}
+        self._count += results.num_rows
+
+    def take(self, ids: Sequence[bytes]) -> pa.Table:
+        """Return the results of these records, which are there, in this order."""
+        table = pa.concat_tables(self._tables)
+        positions = [self._positions[record_id] for record_id in ids]
+        first, count = positions[0], len(positions)
+        if positions == list(range(first, first + count)):
+            return table.slice(first, count)
+        return table.take(pa.array(positions, pa.int64()))

@@ -1,0 +1,200 @@
+"""``Step``: what happens to each packet of a function node before and after its call.
+
+It is written here and in ``PendingChunk``, once; drivers make the calls. ``SequentialDriver`` makes one after
+the other in this thread, ``ConcurrentDriver`` many at a time. One driver for both was tried: a queue of
+events costs a trivial packet a third more. Nothing here waits for anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from orcapod.datagrams import Chunk, LazyPacket, Packet, Tag, regroup
+from orcapod.errors import PacketAbandonedError
+from orcapod.execution.function_spec import FunctionSpec
+from orcapod.execution.packet_error import PacketError
+from orcapod.execution.pending_chunk import PendingChunk
+from orcapod.functions import ErrorPolicy, NodeConfig
+from orcapod.protocols import (
+    CapturedOutput,
+    ExecutionObserver,
+    PacketExecutionLoggerProtocol,
+    PythonFunctionExecutorProtocol,
+    RecordPath,
+)
+
+__all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "backoff", "no_autoflush"]
+
+_CHUNK_ROWS = 4096
+_CHUNK_BYTES = 32 * 2**20
+_EMIT_SECONDS = 0.05
+_LONGEST_BACKOFF = 10.0
+
+Autoflush = Callable[[Callable[[], None]], AbstractContextManager[None]]
+"""Given a function that stores what is finished, has it called now and then while the context lasts."""
+
+
+def no_autoflush(store: Callable[[], None]) -> AbstractContextManager[None]:  # noqa: ARG001  # nobody calls it
+    """Store nothing now and then."""
+    return nullcontext()
+
+
+def backoff(attempt: int) -> float:
+    """Return the seconds to wait after a failed attempt, the first being 0: 0.1, 0.2, 0.4, ... at most 10."""
+    return min(0.1 * 2.0**attempt, _LONGEST_BACKOFF)
+
+
+class EmitTimer:
+    """Time for giving on what is finished: soon, but not so often that giving on takes most of the time."""
+
+    def __init__(self) -> None:
+        self.due = time.monotonic() + _EMIT_SECONDS
+
+    def is_due(self) -> bool:
+        return time.monotonic() > self.due
+
+    def timed(self, emitting: Iterable[Chunk]) -> list[Chunk]:
+        """Return what is given on; the longer it takes to make, the later comes the next."""
+        started = time.monotonic()
+        chunks = list(emitting)
+        now = time.monotonic()
+        self.due = now + max(_EMIT_SECONDS, 4 * (now - started))
+        return chunks
+
+
+class FirstFailure(BaseException):
+    """The first packet has failed, and the run is to end with its exception.
+
+    The exception itself may be one that means something on the way up: StopIteration, say.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Attempt:
+    """Packet whose call is being made, the number of the try, and its logger."""
+
+    __slots__ = ("logger", "number", "packet", "pending", "row", "tag")
+
+    def __init__(self, pending: PendingChunk, row: int) -> None:
+        self.pending = pending
+        self.row = row
+        self.tag = Tag(pending.chunk, row)
+        self.packet = Packet(pending.chunk, row)
+        self.number = 0
+        self.logger: PacketExecutionLoggerProtocol | None = None
+
+
+@dataclass
+class Step:
+    """A packet function at work on a stream.
+
+    Attributes:
+        spec: what is computed, and where it is stored.
+        executor: where the function runs; in this thread, with nothing captured, if None.
+        observer: who is told; already contextualized.
+        label: what the node is called.
+        path: where its logs go.
+        error_policy: what a failed packet does.
+        config: how packets are run.
+        counts: how many packets were ``computed``, ``cached`` and ``failed``.
+        errors: the packets that failed.
+    """
+
+    spec: FunctionSpec
+    executor: PythonFunctionExecutorProtocol | None
+    observer: ExecutionObserver
+    label: str
+    path: RecordPath = ()
+    error_policy: ErrorPolicy = "continue"
+    config: NodeConfig = field(default_factory=NodeConfig)
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: list[PacketError] = field(default_factory=list)
+
+    def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
+        """Give the chunks in suitable portions; what the function cannot be given has failed."""
+        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
+            refused = self.spec.function.refused(chunk)
+            for row, error in refused.items():
+                self._refuse(Tag(chunk, row), Packet(chunk, row), error)
+            yield PendingChunk(self.spec, _without(chunk, refused), self._cached)
+
+    def known(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Give the results that are there already; nothing is computed or told."""
+        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
+            pending = PendingChunk(self.spec, _without(chunk, self.spec.function.refused(chunk)), self._cached)
+            pending.look_up()
+            if rows := pending.known():
+                yield pending.results(rows)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Tell that a packet is being computed, and get a logger for it; another one for every further try."""
+        if not attempt.number:
+            self.observer.on_packet_start(self.label, attempt.tag, attempt.packet)
+        attempt.logger = self.observer.create_packet_logger(attempt.tag, attempt.packet, pipeline_path=self.path)
+
+    def succeed(self, attempt: Attempt, stored: tuple[Any, ...], seconds: float) -> None:
+        """Take a result, and tell of it."""
+        pending, row = attempt.pending, attempt.row
+        result = pending.succeed(row, stored, seconds)
+        self.counts["computed"] += 1
+        shown = LazyPacket(lambda: pending.unstored_result(row, result))
+        self.observer.on_packet_end(self.label, attempt.tag, attempt.packet, shown, cached=False)
+
+    def fail(self, attempt: Attempt, error: BaseException) -> bool:
+        """Take an exception, and say whether to try again; tell of it if not.
+
+        Raises:
+            FirstFailure: it ends the run.
+        """
+        if attempt.number < self.config.retries:
+            attempt.number += 1
+            return True
+        attempt.pending.fail(attempt.row)
+        self._failed(attempt.tag, attempt.packet, error)
+        return False
+
+    def abandon(self, attempt: Attempt, error: BaseException | None = None) -> None:
+        """Tell that a packet that was begun is not computed, since the run ends before; it has not failed.
+
+        Args:
+            attempt: the packet.
+            error: what its function was interrupted by, which is logged then; None if it was not even that.
+        """
+        if error is None:
+            error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
+            _log(attempt.logger, error)
+        self.observer.on_packet_crash(self.label, attempt.tag, attempt.packet, error)
+
+    def _refuse(self, tag: Tag, packet: Packet, error: BaseException) -> None:
+        """Let a packet fail that the function cannot be given."""
+        self.observer.on_packet_start(self.label, tag, packet)
+        _log(self.observer.create_packet_logger(tag, packet, pipeline_path=self.path), error)
+        self._failed(tag, packet, error)
+
+    def _failed(self, tag: Tag, packet: Packet, error: BaseException) -> None:
+        self.counts["failed"] += 1
+        self.errors.append(PacketError(self.label, tag, packet, error))
+        self.observer.on_packet_crash(self.label, tag, packet, error)
+        if self.error_policy == "fail_fast":
+            raise FirstFailure(error)
+
+    def _cached(self, tag: Tag, packet: Packet, result: Packet) -> None:
+        self.counts["cached"] += 1
+        self.observer.on_packet_end(self.label, tag, packet, result, cached=True)
+
+
+def _log(logger: PacketExecutionLoggerProtocol | None, error: BaseException) -> None:
+    if logger is not None:
+        logger.record(**CapturedOutput.of_failure(error).fields())
+
+
+def _without(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
+    return chunk.take([row for row in range(chunk.num_rows) if row not in rows]) if rows else chunk

@@ -1,0 +1,22 @@
+"""``SourceNode``: what comes from outside a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from orcapod.datagrams import Chunk
+from orcapod.execution import Inputs
+from orcapod.nodes.node import Node
+from orcapod.nodes.run import Run
+
+__all__ = ["SourceNode"]
+
+
+class SourceNode(Node):
+    """A stream that comes from outside the pipeline: a source, or a node of another pipeline."""
+
+    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
+        return self.stream.chunks()
+
+    def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return self.stream.chunks()

@@ -1,0 +1,6 @@
+"""Packet functions, applied to streams."""
+
+from orcapod.pods.decorator import PodFunction, function_pod
+from orcapod.pods.pod import CachedFunctionPod, FunctionPod, PodStream
+
+__all__ = ["CachedFunctionPod", "FunctionPod", "PodFunction", "PodStream", "function_pod"]
