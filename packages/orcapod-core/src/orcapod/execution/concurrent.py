@@ -38,10 +38,18 @@ class ConcurrentDriver:
         session: makes the calls; its outcomes go to the mailbox.
         in_flight: what others in the run compute.
         in_order: whether rows are given on in their order.
+        is_awaited: whether somebody waits for rows while others are computed.
     """
 
     def __init__(
-        self, step: Step, mailbox: Mailbox[Completion], session: CallSession, in_flight: InFlight, *, in_order: bool
+        self,
+        step: Step,
+        mailbox: Mailbox[Completion],
+        session: CallSession,
+        in_flight: InFlight,
+        *,
+        in_order: bool,
+        is_awaited: bool,
     ) -> None:
         self._step = step
         self._mailbox = mailbox
@@ -49,6 +57,7 @@ class ConcurrentDriver:
         self._in_flight = in_flight
         self._on_settled = mailbox.put
         self._in_order = in_order
+        self._timer = EmitTimer(is_awaited=is_awaited)
         self._upcoming: Iterator[PendingChunk] = iter(())
         self._pending: deque[PendingChunk] = deque()
         self._queue = _CallQueue()
@@ -72,7 +81,7 @@ class ConcurrentDriver:
 
     def _results(self) -> Iterator[Chunk]:
         is_open = True
-        timer = EmitTimer()
+        timer = self._timer
         while is_open or self._pending:
             wants_input = not self._keep_busy() and is_open
             match self._mailbox.take(wants_input=wants_input, timeout=self._timeout(timer)):

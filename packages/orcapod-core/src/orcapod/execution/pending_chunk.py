@@ -12,16 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.datagrams import Chunk, Packet, Tag
+from orcapod.datagrams import Chunk
 from orcapod.execution.function_spec import FunctionSpec
-from orcapod.records import RECORD_ID, Result, maker_name, record_ids, tabulated
+from orcapod.records import RECORD_ID, Result, maker_names, record_ids, tabulated
 
 __all__ = ["PendingChunk", "RowState"]
 
 _MANY_TABLES = 64
 
-OnCached = Callable[[Tag, Packet, Packet], None]
-"""Called with every row whose result was there, and with that result."""
+OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
+"""Called with rows of a chunk whose results were there, and with those results: rows of another chunk."""
 
 
 class RowState(Enum):
@@ -46,11 +46,12 @@ class PendingChunk:
     Args:
         spec: what is computed, and where it is stored.
         chunk: the rows.
-        on_cached: called with every row whose result was there.
+        on_cached: called with the rows whose results were there.
 
     Attributes:
         chunk: the rows.
         record_ids: of the records that are computed from the rows.
+        has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
     """
 
@@ -60,6 +61,8 @@ class PendingChunk:
         self._on_cached = on_cached
         self._hashes = spec.function.packet_hashes(chunk)
         self.record_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
+        self._distinct_ids = list(dict.fromkeys(self.record_ids))
+        self.has_twins = len(self._distinct_ids) < chunk.num_rows
         self._states = [RowState.OPEN] * chunk.num_rows
         self._first_open = 0
         self._unsaved: dict[bytes, Result] = {}
@@ -70,7 +73,7 @@ class PendingChunk:
 
     def look_up(self) -> None:
         """Find the results that are there, and tell ``on_stored`` of them."""
-        found = self._spec.cache.lookup(list(dict.fromkeys(self.record_ids)))
+        found = self._spec.cache.lookup(self._distinct_ids)
         if not found.num_rows:
             return
         self._is_new = False
@@ -162,8 +165,9 @@ class PendingChunk:
     def _ready(self, *, in_order: bool) -> list[int]:
         """Return the rows that can be given on."""
         ready = []
-        for row in range(self._first_open, len(self._states)):
-            if self._states[row] in (RowState.FAILED, RowState.EMITTED):
+        settled = (RowState.FAILED, RowState.EMITTED)
+        for row, state in enumerate(self._states[self._first_open :], self._first_open):
+            if state in settled:
                 continue
             if self.record_ids[row] in self._results:
                 ready.append(row)
@@ -172,11 +176,12 @@ class PendingChunk:
         return ready
 
     def _emit(self, rows: Sequence[int], results: Chunk) -> None:
-        for index, row in enumerate(rows):
-            was_computed = self._states[row] is RowState.COMPUTED
-            self._states[row] = RowState.EMITTED
-            if not was_computed:
-                self._on_cached(Tag(self.chunk, row), Packet(self.chunk, row), Packet(results, index))
+        states, computed, emitted = self._states, RowState.COMPUTED, RowState.EMITTED
+        cached = [index for index, row in enumerate(rows) if states[row] is not computed]
+        for row in rows:
+            states[row] = emitted
+        if cached:
+            self._on_cached(self.chunk, [rows[index] for index in cached], results, cached)
 
     def _skip_settled(self) -> None:
         states, row = self._states, self._first_open
@@ -188,8 +193,7 @@ class PendingChunk:
         schema = self._spec.schema
         columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
         columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
-        uri = self._spec.function.uri
-        maker = pa.array([maker_name(uri, record_id) for record_id in ids], pa.large_string())
+        maker = pa.array(maker_names(self._spec.function.uri, ids), pa.large_string())
         return Chunk.made_by(schema, columns, maker, schema.packets)
 
 

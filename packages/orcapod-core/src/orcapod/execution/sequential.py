@@ -19,10 +19,12 @@ class SequentialDriver:
 
     Args:
         step: what is done with each packet before and after its call.
+        is_awaited: whether somebody waits for rows while others are computed.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, *, is_awaited: bool) -> None:
         self._step = step
+        self._timer = EmitTimer(is_awaited=is_awaited)
 
     def run(self, chunks: Iterable[Chunk], *, autoflush: Autoflush = no_autoflush) -> Iterator[Chunk]:
         """Give chunks of results for chunks of input, in the order of the rows.
@@ -40,10 +42,10 @@ class SequentialDriver:
                     pending.store()
 
     def _computed(self, pending: PendingChunk) -> Iterator[Chunk]:
-        timer = EmitTimer()
+        timer = self._timer
         missing = pending.missing()
         for row, kwargs in zip(missing, pending.arguments(missing), strict=True):
-            if pending.has_result(row):
+            if pending.has_twins and pending.has_result(row):
                 continue  # an equal row was computed meanwhile
             self._compute(Attempt(pending, row), kwargs)
             interrupts.check()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "backoff
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
 _EMIT_SECONDS = 0.05
+_UNAWAITED_SECONDS = 1.0
 _LONGEST_BACKOFF = 10.0
 
 Autoflush = Callable[[Callable[[], None]], AbstractContextManager[None]]
@@ -50,10 +51,15 @@ def backoff(attempt: int) -> float:
 
 
 class EmitTimer:
-    """Time for giving on what is finished: soon, but not so often that giving on takes most of the time."""
+    """Time for giving on what is finished: soon, but not so often that giving on takes most of the time.
 
-    def __init__(self) -> None:
-        self.due = time.monotonic() + _EMIT_SECONDS
+    Args:
+        is_awaited: whether somebody waits for rows while others are computed; else once a second will do.
+    """
+
+    def __init__(self, *, is_awaited: bool) -> None:
+        self._seconds = _EMIT_SECONDS if is_awaited else _UNAWAITED_SECONDS
+        self.due = time.monotonic() + self._seconds
 
     def is_due(self) -> bool:
         return time.monotonic() > self.due
@@ -63,7 +69,7 @@ class EmitTimer:
         started = time.monotonic()
         chunks = list(emitting)
         now = time.monotonic()
-        self.due = now + max(_EMIT_SECONDS, 4 * (now - started))
+        self.due = now + max(self._seconds, 4 * (now - started))
         return chunks
 
 
@@ -186,9 +192,11 @@ class Step:
         if self.error_policy == "fail_fast":
             raise FirstFailure(error)
 
-    def _cached(self, tag: Tag, packet: Packet, result: Packet) -> None:
-        self.counts["cached"] += 1
-        self.observer.on_packet_end(self.label, tag, packet, result, cached=True)
+    def _cached(self, chunk: Chunk, rows: Sequence[int], results: Chunk, indices: Sequence[int]) -> None:
+        self.counts["cached"] += len(rows)
+        tell, label = self.observer.on_packet_end, self.label
+        for row, index in zip(rows, indices, strict=True):
+            tell(label, Tag(chunk, row), Packet(chunk, row), Packet(results, index), cached=True)
 
 
 def _log(logger: PacketExecutionLoggerProtocol | None, error: BaseException) -> None:

@@ -8,12 +8,21 @@ __all__ = ["CaptureBuffer"]
 
 
 class CaptureBuffer:
-    """Logger that holds what an executor captured until it is known whether the outputs are accepted."""
+    """Logger that holds what an executor captured until it is known whether the outputs are accepted.
 
-    __slots__ = ("output",)
+    Attributes:
+        fields: what it was told; None if it was told nothing.
+    """
+
+    __slots__ = ("fields",)
 
     def __init__(self) -> None:
-        self.output: CapturedOutput | None = None
+        self.fields: dict[str, object] | None = None
 
     def record(self, **kwargs: object) -> None:
-        self.output = CapturedOutput.of_fields(kwargs)
+        self.fields = kwargs
+
+    @property
+    def output(self) -> CapturedOutput | None:
+        """What it was told, as a value."""
+        return None if self.fields is None else CapturedOutput.of_fields(self.fields)

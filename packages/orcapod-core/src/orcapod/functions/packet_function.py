@@ -214,10 +214,10 @@ class PythonPacketFunction:
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
         except BaseException:
-            if buffer.output is not None:
-                logger.record(**buffer.output.fields())
+            if buffer.fields is not None:
+                logger.record(**buffer.fields)
             raise
-        return self._accept_logged(returned, buffer.output, logger, max_bytes)
+        return self._accept_logged(returned, buffer.fields, logger, max_bytes)
 
     def conclude(
         self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, max_bytes: int | None = None
@@ -236,24 +236,25 @@ class PythonPacketFunction:
             if logger is not None and outcome.captured is not None:
                 logger.record(**outcome.captured.fields())
             raise outcome.error
-        return self._accept_logged(outcome.value, outcome.captured, logger, max_bytes)
+        fields = None if outcome.captured is None else outcome.captured.fields()
+        return self._accept_logged(outcome.value, fields, logger, max_bytes)
 
     def _accept_logged(
         self,
         returned: Any,
-        captured: CapturedOutput | None,
+        fields: Mapping[str, object] | None,
         logger: PacketExecutionLoggerProtocol | None,
         max_bytes: int | None,
     ) -> tuple[Any, ...]:
         try:
             return self.accept(returned, max_bytes=max_bytes)
         except BaseException as error:
-            if captured is not None:  # it returned, but what it returned is refused
-                captured = captured.refused(error)
+            if fields is not None:  # it returned, but what it returned is refused
+                fields = CapturedOutput.of_fields(fields).refused(error).fields()
             raise
         finally:
-            if logger is not None and captured is not None:
-                logger.record(**captured.fields())
+            if logger is not None and fields is not None:
+                logger.record(**fields)
 
     @runs_user_code
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
@@ -269,7 +270,7 @@ class PythonPacketFunction:
             RecordTooLargeError: together they have more than ``max_bytes``.
         """
         if len(self._outputs) == 1:
-            values = (returned,)
+            values: tuple[Any, ...] = (returned,)
         elif isinstance(returned, tuple | list) and len(returned) == len(self._outputs):
             values = tuple(returned)
         else:
@@ -277,7 +278,7 @@ class PythonPacketFunction:
             found = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__qualname__
             raise ValueTypeError(f"{self.name}: expected a tuple of {len(names)} outputs {names}, found {found}")
         stored = []
-        for (name, kind), value in zip(self._outputs, values, strict=True):
+        for (name, kind), value in zip(self._outputs, values, strict=False):  # as many, see above
             try:
                 stored.append(kind.accept(value))
             except ValueTypeError as error:

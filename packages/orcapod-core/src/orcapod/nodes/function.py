@@ -104,10 +104,14 @@ class FunctionNode(Node):
             mailbox = inputs.mailbox()
             session = self._session(executor, mailbox.put, step.config, run)
             if session is None:
-                yield from SequentialDriver(step).run(inputs.chunks(), autoflush=run.flusher.calling)
+                yield from SequentialDriver(step, is_awaited=run.is_overlapping).run(
+                    inputs.chunks(), autoflush=run.flusher.calling
+                )
             else:
                 in_order = not run.is_overlapping or self.label in run.ordered
-                driver = ConcurrentDriver(step, mailbox, session, run.in_flight, in_order=in_order)
+                driver = ConcurrentDriver(
+                    step, mailbox, session, run.in_flight, in_order=in_order, is_awaited=run.is_overlapping
+                )
                 yield from driver.run(autoflush=run.flusher.calling)
 
     def _session(

@@ -198,5 +198,6 @@ def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: Exec
             label=pod.label,
             error_policy="fail_fast",
             config=pod.node_config or NodeConfig(),
-        )
+        ),
+        is_awaited=True,
     )

@@ -13,7 +13,7 @@ __all__ = [
     "ENVIRONMENTS",
     "RUNS",
     "FunctionUri",
-    "maker_name",
+    "maker_names",
     "node_path",
     "record_ids",
     "result_path",
@@ -42,6 +42,7 @@ def record_ids(uri: FunctionUri, fingerprint: ContentHash, packet_hashes: Iterab
     return [sha256(prefix + packet).digest() for packet in packet_hashes]
 
 
-def maker_name(uri: FunctionUri, record_id: bytes) -> str:
-    """What provenance calls a computed record: ``{uri}::{record id}``."""
-    return f"{':'.join(uri)}{SEPARATOR}{record_id.hex()}"
+def maker_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
+    """Return what provenance calls computed records: ``{uri}::{record id}``."""
+    prefix = f"{':'.join(uri)}{SEPARATOR}"
+    return [prefix + record_id.hex() for record_id in record_ids]
