@@ -173,5 +173,6 @@ class FunctionNode(Node):
         function, fingerprint = self._function, self._function.fingerprint()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        task = Task(function, fingerprint, self.schema, cache, EntryLog(self._records, self.path))
+        entries = EntryLog(self._records, self.path, list(function.signature.inputs))
+        task = Task(function, fingerprint, self.schema, cache, entries)
         return Step(task, executor, observer, self.label, self.path)
