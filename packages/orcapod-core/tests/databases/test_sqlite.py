@@ -132,7 +132,7 @@ def test_more_keys_than_a_statement_takes(file: Path) -> None:
     """Most builds of SQLite take 32,766 variables; this one may take more, so it is told to be like them."""
     keys = [f"k{row}" for row in range(70_000)]
     with SQLiteDatabase(file) as database:
-        database._file._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+        database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
         database.add_records(("p",), pa.table({"key": keys}))
         assert database.get_records_by_ids(("p",), keys).num_rows == 70_000
         assert database.delete_records(("p",), keys) == 70_000

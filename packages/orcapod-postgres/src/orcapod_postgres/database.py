@@ -7,8 +7,9 @@ they came, after ``_row``, the order of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import psycopg
 import pyarrow as pa
@@ -18,9 +19,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Literal
 
 from orcapod.databases import (
+    DatabaseView,
     Layout,
     checked_ids,
-    checked_path,
     checked_table,
     chosen_columns,
     duplicate_key,
@@ -43,7 +44,24 @@ _BYTES_AT_ONCE = 64 << 20
 _TABLES_AT_ONCE = 200
 
 
-class PostgresDatabase:
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What all views of one store share.
+
+    Attributes:
+        parameters: how to connect, as the user said it.
+        options: further arguments of the store.
+        sessions: the connections.
+        catalog: which table keeps which path.
+    """
+
+    parameters: dict[str, Any]
+    options: dict[str, Any]
+    sessions: Sessions
+    catalog: Catalog
+
+
+class PostgresDatabase(DatabaseView[_Server]):
     """A store in one schema of a PostgreSQL database, version 13 or newer.
 
     Any number of threads, processes and machines may use it at the same time. All views share one pool of
@@ -62,7 +80,7 @@ class PostgresDatabase:
         DatabaseError: the server cannot be reached, or the schema cannot be used.
     """
 
-    __slots__ = ("_catalog", "_options", "_parameters", "_prefix", "_sessions")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -74,17 +92,17 @@ class PostgresDatabase:
     ) -> None:
         if pool_size < 1:
             raise DatabaseError(f"expected a pool_size of at least 1, found {pool_size}")
-        self._parameters = connection_parameters(conninfo)
-        self._options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
-        self._prefix: RecordPath = ()
-        self._sessions = Sessions(self._parameters, pool_size=pool_size, statement_timeout=statement_timeout)
+        parameters = connection_parameters(conninfo)
+        options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
+        sessions = Sessions(parameters, pool_size=pool_size, statement_timeout=statement_timeout)
         try:
-            self._catalog = Catalog(schema, self._sessions.place)
-            if not self._sessions.read(self._catalog.ready):
-                self._sessions.write(self._catalog.set_up)
+            catalog = Catalog(schema, sessions.place)
+            if not sessions.read(catalog.ready):
+                sessions.write(catalog.set_up)
         except BaseException:
-            self._sessions.close()
+            sessions.close()
             raise
+        super().__init__(_Server(parameters, options, sessions, catalog))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -92,17 +110,9 @@ class PostgresDatabase:
         conninfo, schema = split_url(url)
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = object.__new__(type(self))
-        view._parameters, view._options = self._parameters, self._options
-        view._sessions, view._catalog = self._sessions, self._catalog
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
-
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
-        path = self._full(path)
+        path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         kinds = pg_columns(path, table.schema)
 
@@ -139,7 +149,7 @@ class PostgresDatabase:
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The records of these keys that are there; an unknown path gives a table of no columns."""
-        path, wanted = self._full(path), checked_ids(ids)
+        path, wanted = self._absolute(path), checked_ids(ids)
 
         def read(connection: Connection[Any]) -> pa.Table:
             layout = self._catalog.layout(connection, path)
@@ -159,7 +169,7 @@ class PostgresDatabase:
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        path = self._full(path)
+        path = self._absolute(path)
 
         def read(connection: Connection[Any]) -> pa.Table:
             layout = self._catalog.layout(connection, path)
@@ -178,7 +188,6 @@ class PostgresDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        depth = len(self._prefix)
 
         def read(connection: Connection[Any]) -> list[RecordPath]:
             below = self._catalog.tables(connection, self._prefix)
@@ -190,14 +199,14 @@ class PostgresDatabase:
                     for at, (_, name) in enumerate(some)
                 ]
                 rows = connection.execute(SQL(" UNION ALL ").join(exists), ())
-                held += [some[at][0][depth:] for (at,) in rows]
-            return sorted(held)
+                held += [some[at][0] for (at,) in rows]
+            return self._relative(held)
 
         return self._sessions.read(read)
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; give back how many were there."""
-        path, unwanted = self._full(path), checked_ids(ids)
+        path, unwanted = self._absolute(path), checked_ids(ids)
 
         def delete(connection: Connection[Any]) -> int:
             layout = self._catalog.layout(connection, path)
@@ -221,13 +230,13 @@ class PostgresDatabase:
 
     def to_config(self) -> Mapping[str, object]:
         """Where the server is, without a password, the schema, and the prefix of this view."""
-        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._parameters)})
+        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._shared.parameters)})
         return {
             "type": "postgresql",
             "conninfo": place,
             "schema": self._catalog.schema,
             "prefix": list(self._prefix),
-            **self._options,
+            **self._shared.options,
         }
 
     @classmethod
@@ -236,21 +245,16 @@ class PostgresDatabase:
         options = {name: config[name] for name in ("schema", "pool_size", "statement_timeout") if name in config}
         return cls(config["conninfo"], **options).at(*config.get("prefix", ()))
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def _sessions(self) -> Sessions:
+        return self._shared.sessions
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    @property
+    def _catalog(self) -> Catalog:
+        return self._shared.catalog
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a PostgresDatabase cannot be pickled; send to_config() and open it there with from_config()")
-
-    def __repr__(self) -> str:
-        at = ", at " + "/".join(self._prefix) if self._prefix else ""
-        return f"PostgresDatabase({self._sessions.place!r}, schema={self._catalog.schema!r}{at})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
+    def _arguments(self) -> tuple[str, ...]:
+        return repr(self._sessions.place), f"schema={self._catalog.schema!r}"
 
     def _select(self, layout: Layout, names: Sequence[str], ending: Composed) -> Composed:
         columns = [

@@ -20,6 +20,7 @@ from psycopg import Connection, errors
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from orcapod.databases import check_process, closed_store
 from orcapod.errors import DatabaseError
 from orcapod_postgres.conninfo import shown
 from orcapod_postgres.statements import register_packed
@@ -88,13 +89,9 @@ class Sessions:
 
     def check(self) -> None:
         """Raise if the store was closed, or belongs to another process."""
-        if os.getpid() != self._process:
-            raise DatabaseError(
-                f"{self.place} was opened by the process that this one was forked from; "
-                "open it here again: PostgresDatabase.from_config(database.to_config())"
-            )
+        check_process(self._process, self.place, "PostgresDatabase")
         if not self._closer.alive:
-            raise self._closed()
+            raise closed_store(self.place)
 
     def _tried(self, attempt: Callable[[Connection[Any], float], T], otherwise: str) -> T:
         deadline, pause = time.monotonic() + _PATIENCE, 0.01
@@ -108,7 +105,7 @@ class Sessions:
                         if not _passes(error, connection) or time.monotonic() + pause > deadline:
                             raise
             except PoolClosed:
-                raise self._closed() from None
+                raise closed_store(self.place) from None
             except PoolTimeout:
                 if time.monotonic() < deadline:
                     continue
@@ -185,7 +182,7 @@ class Sessions:
         try:
             self._pool.check()
         except PoolClosed:
-            raise self._closed() from None
+            raise closed_store(self.place) from None
 
     def _why_not(self) -> str:
         """Why the pool has no connection to give."""
@@ -194,9 +191,6 @@ class Sessions:
                 return f"no connection became free within {_PATIENCE:.0f} seconds; give the store a larger pool_size"
         except DatabaseError as error:
             return str(error)
-
-    def _closed(self) -> DatabaseError:
-        return DatabaseError(f"{self.place} was closed, by this view of it or another; open it again")
 
 
 _UNWRITTEN = "nothing of this call was written"

@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from orcapod.compute import Expression, pc
 from orcapod.databases.contract import (
     checked_ids,
-    checked_path,
     checked_table,
     chosen_columns,
     duplicate_key,
@@ -32,6 +31,7 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.view import DatabaseView, check_process, closed_store
 from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -53,7 +53,7 @@ _DECLARED: dict[SQLKind, str] = {
 }
 
 
-class SQLiteDatabase:
+class SQLiteDatabase(DatabaseView["_File"]):
     """A store in one SQLite file.
 
     Any number of threads and processes on one machine may use the file at the same time; not over a
@@ -67,11 +67,10 @@ class SQLiteDatabase:
         DatabaseError: the file cannot be opened, or is not one of orcapod's.
     """
 
-    __slots__ = ("_file", "_prefix")
+    __slots__ = ()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = _File(Path(os.fspath(path)).expanduser().absolute())
-        self._prefix: RecordPath = ()
+        super().__init__(_File(Path(os.fspath(path)).expanduser().absolute()))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -83,20 +82,13 @@ class SQLiteDatabase:
             raise DatabaseError(f"expected no options, found {url}; a file of such a name can be opened by its path")
         return cls(path)
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = object.__new__(type(self))
-        view._file = self._file
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
-
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
-        path = self._full(path)
+        path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
-        with self._file.transaction(write=bool(rows)) as connection:
+        with self._shared.transaction(write=bool(rows)) as connection:
             layout = _layout(connection, path)
             schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
             if not rows:
@@ -125,8 +117,8 @@ class SQLiteDatabase:
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The records of these keys that are there; an unknown path gives a table of no columns."""
-        path, wanted = self._full(path), checked_ids(ids)
-        with self._file.transaction(write=False) as connection:
+        path, wanted = self._absolute(path), checked_ids(ids)
+        with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return pa.table({})
@@ -141,8 +133,8 @@ class SQLiteDatabase:
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        path = self._full(path)
-        with self._file.transaction(write=False) as connection:
+        path = self._absolute(path)
+        with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return pa.table({})
@@ -158,21 +150,19 @@ class SQLiteDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        depth = len(self._prefix)
-        with self._file.transaction(write=False) as connection:
+        with self._shared.transaction(write=False) as connection:
             rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
-            known = [(_path(text), name) for text, name in rows]
-            below = [(path, name) for path, name in known if path[:depth] == self._prefix and len(path) > depth]
-            return sorted(
-                path[depth:]
-                for path, name in below
-                if connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
+            return self._relative(
+                path
+                for path, name in ((_path(text), name) for text, name in rows)
+                if self._is_below(path)
+                and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
             )
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; give back how many were there."""
-        path, unwanted = self._full(path), checked_ids(ids)
-        with self._file.transaction(write=True) as connection:
+        path, unwanted = self._absolute(path), checked_ids(ids)
+        with self._shared.transaction(write=True) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return 0
@@ -181,36 +171,24 @@ class SQLiteDatabase:
 
     def flush(self) -> None:
         """Nothing is left to do: every ``add_records`` is a transaction of its own."""
-        with self._file.transaction(write=False):
+        with self._shared.transaction(write=False):
             pass
 
     def close(self) -> None:
         """Let go of the file, for all views; closing twice is fine."""
-        self._file.close()
+        self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
         """Where the file is, and the prefix of this view."""
-        return {"type": "sqlite", "path": str(self._file.path), "prefix": list(self._prefix)}
+        return {"type": "sqlite", "path": str(self._shared.path), "prefix": list(self._prefix)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The view that ``to_config`` described."""
         return cls(config["path"]).at(*config.get("prefix", ()))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a SQLiteDatabase cannot be pickled; send to_config() and open it there with from_config()")
-
-    def __repr__(self) -> str:
-        return f"SQLiteDatabase({str(self._file.path)!r}{', at ' + '/'.join(self._prefix) if self._prefix else ''})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
+    def _arguments(self) -> tuple[str, ...]:
+        return (repr(str(self._shared.path)),)
 
 
 class _File:
@@ -239,15 +217,11 @@ class _File:
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
         """The connection within a transaction that ends with the block, undone if the block raises."""
-        if os.getpid() != self._process:
-            raise DatabaseError(
-                f"{self.path} was opened by the process that this one was forked from; "
-                "open it here again: SQLiteDatabase.from_config(database.to_config())"
-            )
+        check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
             connection = self._connection
             if connection is None:
-                raise DatabaseError(f"{self.path} was closed, by this view of it or another; open it again")
+                raise closed_store(self.path)
             try:
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
