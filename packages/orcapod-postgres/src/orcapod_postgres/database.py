@@ -29,10 +29,10 @@ from orcapod.databases import (
     merged_schema,
     named_columns,
 )
-from orcapod.errors import DatabaseError
+from orcapod.errors import DatabaseError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
-from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns
+from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
 from orcapod_postgres.sessions import Sessions
 from orcapod_postgres.statements import Packed, quoted, statement
@@ -40,8 +40,14 @@ from orcapod_postgres.statements import Packed, quoted, statement
 __all__ = ["PostgresDatabase"]
 
 _ROWS_AT_ONCE = 65_536
-_BYTES_AT_ONCE = 64 << 20
+_BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
+_MANY_BYTES = 16 << 20
+_IDS_AT_ONCE = 1_000_000
 _TABLES_AT_ONCE = 200
+
+# A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
+# can be needs some of them for itself.
+_MAX_RECORD_BYTES = (1 << 30) - (1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,11 @@ class PostgresDatabase(DatabaseView[_Server]):
         conninfo, schema = split_url(url)
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
 
+    @property
+    def max_record_bytes(self) -> int:
+        """The bytes of the largest record: of its values in PostgreSQL's binary format."""
+        return _MAX_RECORD_BYTES
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
         path = self._absolute(path)
@@ -133,7 +144,7 @@ class PostgresDatabase(DatabaseView[_Server]):
                 on_conflict,
             )
             try:
-                return sum(connection.execute(insert, packed).rowcount for packed in _packed(table, kinds))
+                return sum(_sent(connection, insert, packed) for packed in _portions(path, table, kinds))
             except psycopg.errors.UniqueViolation:
                 raise _KeyThereError from None
 
@@ -157,11 +168,10 @@ class PostgresDatabase(DatabaseView[_Server]):
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
             condition, packed = _among(layout, wanted)
-            if packed is None:
-                return _table(layout, names, [])
+            select = self._select(layout, names, condition)
             with connection.cursor(binary=True) as cursor:
-                cursor.execute(self._select(layout, names, condition), [packed])
-                return _table(layout, names, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
+                found = (cursor.execute(select, [some]).fetchall() for some in packed)
+                return _table(layout, names, (rows for rows in found if rows))
 
         return self._sessions.read(read)
 
@@ -213,10 +223,8 @@ class PostgresDatabase(DatabaseView[_Server]):
             if layout is None:
                 return 0
             condition, packed = _among(layout, unwanted)
-            if packed is None:
-                return 0
             text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
-            return connection.execute(text, [packed]).rowcount
+            return sum(connection.execute(text, [some]).rowcount for some in packed)
 
         return self._sessions.write(delete)
 
@@ -300,22 +308,67 @@ class _KeyThereError(Exception):
     """A key is there already, or twice in the table."""
 
 
-def _packed(table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
-    """The parameters of ``INSERT``, for as many rows at once as a message may well hold."""
+def _portions(path: RecordPath, table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
+    """Return the parameters of ``INSERT``, for as many rows at once as one message may well hold.
+
+    Raises:
+        RecordTooLargeError: a row is too large for any message.
+    """
     rows = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE * table.num_rows // max(1, table.nbytes)))
     for start in range(0, table.num_rows, rows):
         part = table.slice(start, rows)
-        arrays = [column.combine_chunks() for column in part.columns]
-        yield [Packed(pg_array(kind, array)) for kind, array in zip(kinds, arrays, strict=True)]
+        columns = [pg_payloads(kind, column) for kind, column in zip(kinds, part.columns, strict=True)]
+        for first, count in _fitting(path, table.column_names, columns):
+            yield [
+                Packed(pg_array(kind, payloads.slice(first, count)))
+                for kind, payloads in zip(kinds, columns, strict=True)
+            ]
 
 
-def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, Packed | None]:
-    """The condition that the key is one of these, and its parameter; None if it can be none of them."""
+def _sent(connection: Connection[Any], insert: bytes, packed: list[Packed]) -> int:
+    """Insert one portion, and return how many rows were new."""
+    if sum(len(each.data) for each in packed) < _MANY_BYTES:
+        return connection.execute(insert, packed).rowcount
+    connection.pgconn.nonblocking = 0  # one record in a message: libpq sends it in a tenth of the time by itself
+    try:
+        return connection.execute(insert, packed).rowcount
+    finally:
+        if not connection.closed:
+            connection.pgconn.nonblocking = 1
+
+
+def _fitting(
+    path: RecordPath, names: Sequence[str], columns: Sequence[pa.LargeBinaryArray]
+) -> Iterator[tuple[int, int]]:
+    """Return where groups of rows start, and how many rows each has: one, or as many as are not too large."""
+    length = len(columns[0])
+    if sum(column.nbytes for column in columns) <= 2 * _BYTES_AT_ONCE:
+        yield 0, length
+        return
+    sizes = [pc.binary_length(column).to_pylist() for column in columns]
+    first = held = 0
+    for row, found in enumerate(zip(*sizes, strict=True)):
+        record = [size or 0 for size in found]
+        size = sum(record)
+        if size > _MAX_RECORD_BYTES:
+            column = names[record.index(max(record))]
+            raise RecordTooLargeError(path, column, size, _MAX_RECORD_BYTES, "a PostgreSQL store")
+        if row > first and held + size > _BYTES_AT_ONCE:
+            yield first, row - first
+            first, held = row, 0
+        held += size
+    yield first, length - first
+
+
+def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, list[Packed]]:
+    """Return the condition that the key is one of these, and its parameters: one after the other, if any."""
     texts = pg_column(layout.schema.field(0).type).declared == "text"
     fitting = [key for key in ids if isinstance(key, str) is texts]
-    kind = pg_column(pa.large_string() if texts else pa.large_binary())
+    type_ = pa.large_string() if texts else pa.large_binary()
+    kind = pg_column(type_)
     condition = statement(" WHERE {} = ANY(%b::" + kind.declared + "[])", quoted(layout.columns[0]))
-    return condition, Packed(pg_array(kind, pa.array(fitting))) if fitting else None
+    some = [fitting[start : start + _IDS_AT_ONCE] for start in range(0, len(fitting), _IDS_AT_ONCE)]
+    return condition, [Packed(pg_array(kind, pg_payloads(kind, pa.chunked_array([keys], type_)))) for keys in some]
 
 
 def _table(layout: Layout, names: Sequence[str], batches: Any) -> pa.Table:

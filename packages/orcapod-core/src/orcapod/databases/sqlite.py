@@ -32,7 +32,7 @@ from orcapod.databases.contract import (
 )
 from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.view import DatabaseView, check_process, closed_store
-from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError, StoreVersionError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
@@ -44,6 +44,7 @@ _IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
+_NUMBER_BYTES = 9
 _DECLARED: dict[SQLKind, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
@@ -82,6 +83,11 @@ class SQLiteDatabase(DatabaseView["_File"]):
             raise DatabaseError(f"expected no options, found {url}; a file of such a name can be opened by its path")
         return cls(path)
 
+    @property
+    def max_record_bytes(self) -> int:
+        """The bytes of the largest record: of its values, and a few for each of them."""
+        return self._shared.max_record_bytes
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
         path = self._absolute(path)
@@ -111,6 +117,10 @@ class SQLiteDatabase(DatabaseView["_File"]):
                 if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
                     raise
                 raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
+            except (sqlite3.DataError, OverflowError):  # the latter for values that no int of C counts
+                given = [name for name in table.column_names if name not in literals]
+                _check_sizes(path, given, rows, self._shared.max_record_bytes)
+                raise
             return connection.total_changes - before
 
     def get_records_by_ids(
@@ -200,6 +210,7 @@ class _File:
         self.path = path
         self._lock = Lock()
         self._process = os.getpid()
+        self._max_record_bytes = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection: sqlite3.Connection | None = sqlite3.connect(
@@ -213,6 +224,14 @@ class _File:
         except BaseException:
             self._closer()
             raise
+
+    @property
+    def max_record_bytes(self) -> int:
+        """What SQLite was built with, or told to keep to."""
+        connection = self._connection
+        if connection is not None:
+            self._max_record_bytes = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        return self._max_record_bytes
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
@@ -317,6 +336,28 @@ def _literal(column: pa.ChunkedArray[Any]) -> str | None:
     if isinstance(value, str):
         return None if "\0" in value or len(value) > _LONGEST_LITERAL else "'" + value.replace("'", "''") + "'"
     return str(int(value))
+
+
+def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence[Any]], limit: int) -> None:
+    """Check that SQLite takes rows as large as these.
+
+    Raises:
+        RecordTooLargeError: one of them is larger.
+    """
+    for row in rows:
+        sizes = [_stored_bytes(value) for value in row]
+        if sum(sizes) > limit:
+            column = names[sizes.index(max(sizes))]
+            raise RecordTooLargeError(path, column, sum(sizes), limit, "an SQLite store")
+
+
+def _stored_bytes(value: Any) -> int:
+    """Return how many bytes of a record a value takes: its own, and those that tell its type and length."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    if not isinstance(value, bytes):
+        return _NUMBER_BYTES
+    return len(value) + max(1, -(-(2 * len(value) + 13).bit_length() // 7))
 
 
 def _quoted(name: str) -> str:
