@@ -11,6 +11,8 @@
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
     │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
+    │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
+    │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
     ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
@@ -35,9 +37,11 @@ __all__ = [
     "PacketTimeoutError",
     "PipelineError",
     "PluginError",
+    "ReadOnlyStoreError",
     "RecordSchemaError",
     "RecordTooLargeError",
     "SchemaError",
+    "StoreLockedError",
     "StoreVersionError",
     "ValueTypeError",
     "WorkerDiedError",
@@ -109,6 +113,14 @@ class RecordTooLargeError(DatabaseError, ValueError):
             f"{'/'.join(self.path)}: column {self.column!r} makes a record of {size}, {self.store} takes {limit}; "
             "nothing of this call was written; keep such values in files, or in several records"
         )
+
+
+class ReadOnlyStoreError(DatabaseError, PermissionError):
+    """A store that may only be read; says what keeps it from being written to."""
+
+
+class StoreLockedError(DatabaseError, TimeoutError):
+    """A store that another program keeps locked; nothing is lost, and the same call may be made again."""
 
 
 class StoreVersionError(DatabaseError, OSError):

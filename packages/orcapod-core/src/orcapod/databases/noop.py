@@ -27,6 +27,9 @@ class NoOpDatabase:
         """Itself: all views of nothing are equal."""
         return self
 
+    def check_writable(self) -> None:
+        """Everything is accepted."""
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Nothing is added."""
         return 0

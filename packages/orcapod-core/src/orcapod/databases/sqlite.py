@@ -10,12 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from time import monotonic, sleep
 from typing import Any, Self
 
 import pyarrow as pa
@@ -31,15 +27,14 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
-from orcapod.databases.view import DatabaseView, check_process, closed_store
-from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError, StoreVersionError
+from orcapod.databases.sqlite_file import SQLiteFile, open_file
+from orcapod.databases.view import DatabaseView
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
-_FORMAT = 1
 _ORDER = "_row"
-_BUSY_SECONDS = 30.0
 _IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
@@ -54,11 +49,14 @@ _DECLARED: dict[SQLKind, str] = {
 }
 
 
-class SQLiteDatabase(DatabaseView["_File"]):
+class SQLiteDatabase(DatabaseView[SQLiteFile]):
     """A store in one SQLite file.
 
     Any number of threads and processes on one machine may use the file at the same time; not over a
     network file system. All views share one connection: closing any of them closes all.
+
+    A file that may only be read (an archive, somebody else's folder, a read-only mount) is read, and each write
+    to it is refused.
 
     Args:
         path: the file; it and the folders above it are created if they are not there.
@@ -71,7 +69,7 @@ class SQLiteDatabase(DatabaseView["_File"]):
     __slots__ = ()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(_File(Path(os.fspath(path)).expanduser().absolute()))
+        super().__init__(open_file(Path(os.fspath(path)).expanduser().absolute()))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -87,6 +85,14 @@ class SQLiteDatabase(DatabaseView["_File"]):
     def max_record_bytes(self) -> int:
         """The bytes of the largest record: of its values, and a few for each of them."""
         return self._shared.max_record_bytes
+
+    def check_writable(self) -> None:
+        """Check that the file may be written to.
+
+        Raises:
+            ReadOnlyStoreError: it may not; says why.
+        """
+        self._shared.check_writable()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
@@ -199,122 +205,6 @@ class SQLiteDatabase(DatabaseView["_File"]):
 
     def _arguments(self) -> tuple[str, ...]:
         return (repr(str(self._shared.path)),)
-
-
-class _File:
-    """The one connection to a file that all views share, used by one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        if path.name == ":memory:":
-            raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
-        self.path = path
-        self._lock = Lock()
-        self._process = os.getpid()
-        self._max_record_bytes = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection: sqlite3.Connection | None = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise DatabaseError(f"cannot open {path}: {error}") from error
-        self._closer = weakref.finalize(self, _close, self._connection, self._process)
-        try:
-            self._set_up()
-        except BaseException:
-            self._closer()
-            raise
-
-    @property
-    def max_record_bytes(self) -> int:
-        """What SQLite was built with, or told to keep to."""
-        connection = self._connection
-        if connection is not None:
-            self._max_record_bytes = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-        return self._max_record_bytes
-
-    @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """The connection within a transaction that ends with the block, undone if the block raises."""
-        check_process(self._process, self.path, "SQLiteDatabase")
-        with self._lock:
-            connection = self._connection
-            if connection is None:
-                raise closed_store(self.path)
-            try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise DatabaseError(f"{self.path}: {error}; nothing of this call was written") from error
-            finally:
-                if connection.in_transaction:
-                    connection.rollback()
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection = None
-            self._closer()
-
-    def _set_up(self) -> None:
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            raise DatabaseError(f"cannot open {self.path}: {error}") from error
-        with self.transaction(write=False) as connection:
-            version = self._version(connection)
-        if version is None:
-            with self.transaction(write=True) as connection:
-                if self._version(connection) is None:
-                    connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
-                    connection.execute("INSERT INTO _orcapod_format VALUES (?)", (_FORMAT,))
-                    connection.execute(
-                        "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
-                        " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
-                    )
-        elif version > _FORMAT:
-            raise StoreVersionError(
-                f"{self.path} has format {version}, written by a newer orcapod; "
-                f"this one reads up to {_FORMAT}: upgrade it"
-            )
-
-    def _prepare(self) -> None:
-        connection = self._connection
-        assert connection is not None
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
-        connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
-        patience = monotonic() + _BUSY_SECONDS
-        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            try:  # a change of journal does not wait for other processes by itself
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError:
-                if monotonic() > patience:
-                    raise
-                sleep(0.01)
-
-    def _version(self, connection: sqlite3.Connection) -> int | None:
-        """The format of the file, None if nothing of ours is in it yet."""
-        ours = {
-            name: [column[1] for column in connection.execute(f"PRAGMA table_info({name})")]
-            for name in ("_orcapod_format", "_orcapod_paths")
-        }
-        if not any(ours.values()):
-            return None
-        if ours["_orcapod_format"] == ["version"]:
-            rows = connection.execute("SELECT version FROM _orcapod_format").fetchall()
-            if len(rows) == 1 and isinstance(rows[0][0], int):
-                return int(rows[0][0])
-        raise DatabaseError(
-            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
-            "use another file"
-        )
-
-
-def _close(connection: sqlite3.Connection, process: int) -> None:
-    if os.getpid() == process:
-        connection.close()
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:

@@ -44,6 +44,9 @@ class DatabaseView(ABC, Generic[Shared]):
         """The bytes of the largest record that the store takes; None, as there is no limit."""
         return None
 
+    def check_writable(self) -> None:
+        """Nothing to check: who can open a store of this kind can write to it."""
+
     @abstractmethod
     def close(self) -> None:
         """Let go of what the views share; closing twice is fine."""

@@ -47,6 +47,14 @@ class Database(Protocol):
         """A view of this store in which every path starts with ``prefix``."""
         ...
 
+    def check_writable(self) -> None:
+        """Check that records can be added here; a run does so before it computes anything.
+
+        Raises:
+            ReadOnlyStoreError: the store may only be read; says why, and what to do.
+        """
+        ...
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet; give back how many were added.
 
@@ -56,6 +64,7 @@ class Database(Protocol):
         Raises:
             DuplicateKeyError: with ``on_conflict="raise"``, a key is there already, or twice in ``table``.
             RecordSchemaError: the columns do not fit what the path holds, or the first one is no key.
+            ReadOnlyStoreError: the store may only be read.
             RecordTooLargeError: a record has more than ``max_record_bytes``. However many bytes all records
                 have together, they are added.
         """
