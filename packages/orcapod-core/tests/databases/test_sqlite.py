@@ -140,6 +140,7 @@ def test_more_keys_than_a_statement_takes(file: Path) -> None:
 
 LARGE = {
     "bytes": (pa.array([b"", b"\0" * 100_001]), "x"),
+    "large bytes": (pa.array([None, b"\0" * 100_001], pa.large_binary()), "x"),
     "text that is long only as bytes": (pa.array(["", "ü" * 50_001]), "x"),
     "a value in its canonical bytes": (pa.array([[], [0.5] * 20_000]), "x"),
     "a category": (pa.array(["", "a" * 100_001]).dictionary_encode(), "x"),
@@ -155,7 +156,7 @@ def test_the_largest_record_is_what_sqlite_was_told(file: Path, case: str) -> No
         database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
         assert database.max_record_bytes == 100_000
         table = pa.table({"key": ["a", "b"], "y": [b"y" * 50_000] * 2, "x": values})
-        with pytest.raises(RecordTooLargeError, match="an SQLite store takes 100.0 kB") as caught:
+        with pytest.raises(RecordTooLargeError, match=r"an SQLite store takes 100.0\d* kB") as caught:
             database.at("lab").add_records(("p",), table)
         assert (caught.value.path, caught.value.column) == (("lab", "p"), column)
         assert caught.value.size > caught.value.limit == 100_000

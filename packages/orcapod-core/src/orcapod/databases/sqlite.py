@@ -40,6 +40,7 @@ _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
 _NUMBER_BYTES = 9
+_NAMED = "an SQLite store"
 _DECLARED: dict[SQLKind, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
@@ -98,6 +99,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
         path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
+        _check_values(path, table, self.max_record_bytes)
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
         with self._shared.transaction(write=bool(rows)) as connection:
@@ -228,6 +230,21 @@ def _literal(column: pa.ChunkedArray[Any]) -> str | None:
     return str(int(value))
 
 
+def _check_values(path: RecordPath, table: pa.Table, limit: int) -> None:
+    """Check that no text and no bytes are larger than any record, before they are copied for SQLite to refuse them.
+
+    Raises:
+        RecordTooLargeError: there are such.
+    """
+    if table.nbytes <= limit:
+        return
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_large_binary(column.type) or pa.types.is_large_string(column.type):
+            longest = pc.max(pc.binary_length(column)).as_py() or 0
+            if longest > limit:
+                raise RecordTooLargeError(path, name, longest, limit, _NAMED)
+
+
 def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence[Any]], limit: int) -> None:
     """Check that SQLite takes rows as large as these.
 
@@ -238,7 +255,7 @@ def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence
         sizes = [_stored_bytes(value) for value in row]
         if sum(sizes) > limit:
             column = names[sizes.index(max(sizes))]
-            raise RecordTooLargeError(path, column, sum(sizes), limit, "an SQLite store")
+            raise RecordTooLargeError(path, column, sum(sizes), limit, _NAMED)
 
 
 def _stored_bytes(value: Any) -> int:
