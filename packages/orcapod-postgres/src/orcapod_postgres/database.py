@@ -121,6 +121,14 @@ class PostgresDatabase(DatabaseView[_Server]):
         """The bytes of the largest record: of its values in PostgreSQL's binary format."""
         return _MAX_RECORD_BYTES
 
+    def check_writable(self) -> None:
+        """Check that the server takes writes, and this user may make them.
+
+        Raises:
+            ReadOnlyStoreError: it does not, or may not; says which.
+        """
+        self._sessions.read(self._catalog.check_writable)
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
         path = self._absolute(path)

@@ -21,11 +21,11 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from orcapod.databases import check_process, closed_store
-from orcapod.errors import DatabaseError
+from orcapod.errors import DatabaseError, ReadOnlyStoreError
 from orcapod_postgres.conninfo import shown
 from orcapod_postgres.statements import register_packed
 
-__all__ = ["Sessions"]
+__all__ = ["WHO_MAY_WRITE", "Sessions"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ _POOL_SECONDS = 2.0
 _IDLE_AFTER = 300.0
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
 _INTERRUPTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.TooManyConnections)
+_READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
+
+WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
 
 
 class Sessions:
@@ -114,7 +117,7 @@ class Sessions:
                 limit = "the server allows" if self._timeout is None else f"statement_timeout={self._timeout} allows"
                 raise DatabaseError(f"{self.place}: a statement took longer than {limit}; {otherwise}") from error
             except psycopg.Error as error:
-                raise DatabaseError(f"{self.place}: {str(error).strip()}; {otherwise}") from error
+                raise self._failure(error, otherwise) from error
             time.sleep(pause * (1 + random.random()))  # two that met shall not meet again
             pause = min(2 * pause, 1.0)
             self._drop_broken()
@@ -176,6 +179,12 @@ class Sessions:
             connection.execute(
                 "SELECT set_config('statement_timeout', %s, false)", [str(max(1, round(self._timeout * 1000)))]
             )
+
+    def _failure(self, error: psycopg.Error, otherwise: str) -> DatabaseError:
+        said = f"{self.place}: {str(error).strip()}; {otherwise}"
+        if otherwise is _UNWRITTEN and isinstance(error, _READ_ONLY):
+            return ReadOnlyStoreError(f"{said}; {WHO_MAY_WRITE}")
+        return DatabaseError(said)
 
     def _drop_broken(self) -> None:
         """Forget the connections that a restart of the server has broken."""

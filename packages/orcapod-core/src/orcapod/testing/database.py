@@ -59,6 +59,7 @@ class DatabaseSuite(DatabaseLifetimeSuite):
     def test_it_is_a_database(self, database: Database) -> None:
         """It has every method of the protocol, and is a context manager that gives itself."""
         assert isinstance(database, Database)
+        database.check_writable()
         with database as entered:
             assert entered is database
 
