@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from orcapod.errors import RecordTooLargeError
+from orcapod.errors import RecordSchemaError, RecordTooLargeError
 from orcapod.testing.database import blobs
 from orcapod_postgres import PostgresDatabase
 
@@ -59,3 +61,16 @@ def test_more_keys_than_travel_at_once(postgres_conninfo: str) -> None:
         assert sorted(database.get_records_by_ids(("p",), keys)["key"].to_pylist()) == [keys[0], keys[-1]]
         assert database.delete_records(("p",), keys) == 2
         assert database.get_records(("p",))["key"].to_pylist() == ["other"]
+
+
+def test_more_text_columns_than_a_row_has_room_for(postgres_conninfo: str) -> None:
+    """A row has 8 kB for what is not put aside, and what is put aside takes some of them as well: that is said."""
+    wide = {f"c{at}": ["a" * 20] for at in range(500)}
+    long = {"key": [Random(0).randbytes(20_000)]}
+    with PostgresDatabase(postgres_conninfo) as database:
+        for table in (pa.table({"key": ["a"], **wide}), pa.table(long)):
+            with pytest.raises(
+                RecordSchemaError, match=r"p: expected rows .*put some columns together.*keep keys short"
+            ):
+                database.add_records(("p",), table)
+        assert database.list_paths() == []

@@ -29,7 +29,7 @@ from orcapod.databases import (
     merged_schema,
     named_columns,
 )
-from orcapod.errors import DatabaseError, RecordTooLargeError
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
 from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
@@ -155,6 +155,12 @@ class PostgresDatabase(DatabaseView[_Server]):
                 return sum(_sent(connection, insert, packed) for packed in _portions(path, table, kinds))
             except psycopg.errors.UniqueViolation:
                 raise _KeyThereError from None
+            except psycopg.errors.ProgramLimitExceeded as error:
+                raise RecordSchemaError(
+                    f"{'/'.join(path)}: expected rows that PostgreSQL has room for, found {str(error).strip()}; "
+                    "nothing of this call was written; put some columns together in a struct or a list, and keep "
+                    "keys short"
+                ) from error
 
         if not table.num_rows:
             self._sessions.read(check)
