@@ -98,7 +98,7 @@ def on_a_read_only_mount(folder: Path) -> Iterator[list[str]]:
 
 @contextmanager
 def immutable(folder: Path) -> Iterator[list[str]]:
-    files = [str(file) for file in folder.iterdir()]
+    files = [str(folder), *map(str, folder.iterdir())]
     if (
         not shutil.which("chattr")
         or subprocess.run(["chattr", "+i", *files], capture_output=True, check=False).returncode
@@ -115,7 +115,7 @@ PLACES: dict[str, Callable[[Path], Any]] = {
     "neither folder nor files": without_permission("folder", "files"),
     "not the folder": without_permission("folder"),
     "not the files": without_permission("files"),
-    "immutable files": immutable,
+    "immutable": immutable,
 }
 
 
@@ -245,8 +245,30 @@ def test_what_is_written_after_a_reader_came_is_read(file: Path, unwritable: Cal
             reader.add_records(("p",), pa.table({"key": ["d"]}))
 
 
-def test_a_file_that_nobody_can_begin_to_write(file: Path) -> None:
-    """An empty one that may only be read is no store; one that is not there is not made where nothing may be."""
+def test_a_log_that_cannot_be_read_is_said_to_a_reader_that_is_there_already(
+    stored: Callable[[str, Path], object], file: Path
+) -> None:
+    """As often as it asks; and once the log can be read, it is."""
+    stored("closed", file)
+    with immutable(file.parent):
+        reader = SQLiteDatabase(file).at("lab")
+        assert len(reader.list_paths()) == 5
+    stored("killed", file)
+    file.with_name("lab.db-shm").unlink()
+    with reader:
+        for _ in range(2):
+            with immutable(file.parent), pytest.raises(DatabaseError, match=r"still in lab.db-wal.*open it once where"):
+                reader.list_paths()
+        SQLiteDatabase(file).close()
+        assert len(reader.list_paths()) == 5
+
+
+def test_a_store_is_not_made_where_nothing_may_be(file: Path) -> None:
+    with immutable(file.parent), pytest.raises(DatabaseError, match=r"cannot open .*not there.*its folder; choose"):
+        SQLiteDatabase(file)
+
+
+def test_an_empty_file_that_may_only_be_read_is_no_store(file: Path) -> None:
     file.write_bytes(b"")
     with immutable(file.parent), pytest.raises(DatabaseError, match="holds no records of orcapod"):
         SQLiteDatabase(file)

@@ -7,7 +7,7 @@ import sqlite3
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
@@ -59,11 +59,10 @@ class SQLiteFile(ABC):
         self.path = path
         self._lock = Lock()
         self._process = os.getpid()
-        self._max_record_bytes = 0
         self._connection: sqlite3.Connection | None = None
         self._closer: Callable[[], object] | None = None
         try:
-            self._connect()
+            self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
             with self.transaction(write=False) as connection:
                 version = self._version(connection)
             if version is None:
@@ -80,9 +79,9 @@ class SQLiteFile(ABC):
     @property
     def max_record_bytes(self) -> int:
         """What SQLite was built with, or told to keep to."""
-        connection = self._connection
-        if connection is not None:
-            self._max_record_bytes = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        with suppress(sqlite3.ProgrammingError):  # it may be closed by now, and by another thread
+            if self._connection is not None:
+                self._max_record_bytes = self._connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
         return self._max_record_bytes
 
     @contextmanager
@@ -115,7 +114,9 @@ class SQLiteFile(ABC):
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
         with self._lock:
-            self._let_go()
+            self._connection = None
+            if self._closer is not None:
+                self._closer()
 
     @abstractmethod
     def _connect(self) -> sqlite3.Connection:
@@ -131,12 +132,8 @@ class SQLiteFile(ABC):
         )
         self._connection = connection
         self._closer = weakref.finalize(self, _close, connection, self._process)
+        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
         return connection
-
-    def _let_go(self) -> None:
-        self._connection = None
-        if self._closer is not None:
-            self._closer()
 
     def _opened(self) -> sqlite3.Connection:
         """Return the connection.
@@ -209,7 +206,6 @@ class WritableFile(SQLiteFile):
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
         connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
         patience = monotonic() + _BUSY_SECONDS
         while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -254,7 +250,8 @@ class ReadOnlyFile(SQLiteFile):
     def _opened(self) -> sqlite3.Connection:
         connection = super()._opened()
         if self._as_it_is and self._found != self._files():
-            self._let_go()
+            if self._closer is not None:
+                self._closer()
             connection = self._connect()
         return connection
 
@@ -267,6 +264,7 @@ class ReadOnlyFile(SQLiteFile):
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
         except sqlite3.Error as error:
+            self._found, self._as_it_is = (), True  # whoever asks again tries again
             if logs and isinstance(error, sqlite3.OperationalError):
                 raise DatabaseError(
                     f"cannot read {self.path}: records that were written last are still in {logs[0].name}, and SQLite "
