@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
-from orcapod.sources import DictSource
+from orcapod.sources import ArrowTableSource, DictSource
 from orcapod_delta import DeltaDatabase
 from orcapod_postgres import PostgresDatabase
 
@@ -116,3 +117,28 @@ def test_every_store_gives_what_memory_gives(
     failed = sum(row["x"] == 5 for row in ROWS)
     assert expected[0][0][0] == {"computed": 50 - failed, "cached": 0, "failed": failed}
     assert expected[0][1][0] == {"computed": 0, "cached": 50 - failed, "failed": failed}
+
+
+@op.function_pod(output_keys="doubled")
+def double(gene_0: float) -> float:
+    return 2 * gene_0
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_source_of_thousands_of_columns_of_which_one_is_taken(
+    opened: Callable[[str], AbstractContextManager[Any]], store: str
+) -> None:
+    """Expression tables are that wide, and no store has to be: records say who made what the function takes."""
+    genes = {f"gene_{at}": [float(at), float(at + 1)] for at in range(2_500)}
+    source = ArrowTableSource(pa.table({"sample": ["a", "b"], **genes}), ["sample"], source_id="expression")
+    with opened(store) as database:
+        pipeline = op.Pipeline("wide", database)
+        with pipeline:
+            double.pod(source)
+        assert pipeline.run().counts("double") == {"computed": 2, "cached": 0, "failed": 0}
+        assert pipeline.run().counts("double") == {"computed": 0, "cached": 2, "failed": 0}
+        assert pipeline.double.as_table()["doubled"].to_pylist() == [0.0, 2.0]
+        entries = database.get_records(("wide", *pipeline.double.path))
+        made = [name for name in entries.column_names if name.startswith("_source_")]
+        assert made == ["_source_gene_0"]
+        assert sorted(entries[made[0]].to_pylist()) == ["expression::row_0::gene_0", "expression::row_1::gene_0"]

@@ -10,8 +10,9 @@ from orcapod_postgres.conninfo import connection_parameters, shown, split_url, w
 
 @pytest.mark.parametrize("password", ["hunter2", "p@ss:word/?#[]%", " '\\ "])
 def test_no_secret_is_left(password: str) -> None:
+    secrets = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
     kept = without_secrets(
-        {"host": "h", "password": password, "sslpassword": password, "sslkey": "k.pem", "sslmode": "verify-full"}
+        {"host": "h", "sslkey": "k.pem", "sslmode": "verify-full", **dict.fromkeys(secrets, password)}
     )
     assert kept == {"host": "h", "sslkey": "k.pem", "sslmode": "verify-full"}
     assert password not in shown({"host": "h", "user": "u", "password": password})

@@ -17,7 +17,7 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import open_database
-from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError, StoreVersionError
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource
 from orcapod.testing.database import same
@@ -142,13 +142,39 @@ def test_a_role_that_may_only_read_reads(postgres_conninfo: str) -> None:
             assert reader.get_records(("p",)).to_pylist() == [{"key": "a", "x": 1}]
             assert reader.get_records_by_ids(("p",), ["a"]).num_rows == 1
             assert reader.list_paths() == [("p",)]
-            with pytest.raises(DatabaseError, match="permission denied.*nothing of this call was written"):
+            with pytest.raises(ReadOnlyStoreError, match="permission denied.*nothing of this call was written"):
                 reader.add_records(("p",), pa.table({"key": ["b"]}))
+            with pytest.raises(ReadOnlyStoreError, match="may only be read.*connect as a user who may write"):
+                reader.at("lab").check_writable()
         with pytest.raises(DatabaseError, match="permission denied"):
             PostgresDatabase(psycopg.conninfo.make_conninfo(postgres_conninfo, user=role), schema="other")
     finally:
         asked(postgres_conninfo, f"DROP OWNED BY {role}")
         asked(postgres_conninfo, f"DROP ROLE {role}")
+
+
+def test_a_run_on_a_server_that_takes_no_writes_is_refused_before_it_computes(postgres_conninfo: str) -> None:
+    """A standby, or a database that was set to be read only."""
+    calls = []
+
+    @op.function_pod("y", identity="version")
+    def double(x: int) -> int:
+        calls.append(x)
+        return 2 * x
+
+    with PostgresDatabase(postgres_conninfo) as database:
+        database.check_writable()
+    conninfo = psycopg.conninfo.make_conninfo(postgres_conninfo, options="-c default_transaction_read_only=on")
+    with PostgresDatabase(conninfo) as database:
+        pipeline = op.Pipeline("p", database)
+        with pipeline:
+            double.pod(DictSource([{"i": 1, "x": 1}], ["i"]), label="double")
+        assert pipeline.double.as_table().num_rows == 0
+        with pytest.raises(ReadOnlyStoreError, match="may only be read"):
+            pipeline.run()
+        with pytest.raises(ReadOnlyStoreError, match="read-only transaction; nothing of this call was written"):
+            database.add_records(("p",), pa.table({"key": ["a"]}))
+    assert calls == []
 
 
 def test_a_newer_format_is_refused(postgres_conninfo: str) -> None:

@@ -10,7 +10,9 @@
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
-    │   ├── RecordTooLargeError (ValueError) a record that is larger than the store takes
+    │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
+    │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
+    │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
     ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
@@ -21,6 +23,8 @@
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
 """
+
+from orcapod.display import sizes
 
 __all__ = [
     "ConfigError",
@@ -35,9 +39,11 @@ __all__ = [
     "PacketTimeoutError",
     "PipelineError",
     "PluginError",
+    "ReadOnlyStoreError",
     "RecordSchemaError",
     "RecordTooLargeError",
     "SchemaError",
+    "StoreLockedError",
     "StoreVersionError",
     "ValueTypeError",
     "WorkerDiedError",
@@ -85,21 +91,40 @@ class DuplicateKeyError(DatabaseError, ValueError):
 
 
 class RecordTooLargeError(DatabaseError, ValueError):
-    """A record that is larger than the store takes.
+    """A record of more bytes than its store takes; nothing of the table that it came in was written.
 
     Attributes:
-        path: where it was to be stored; empty where it did not come so far.
-        column: the largest of its columns.
-        size: bytes of that column.
-        limit: bytes that the store takes.
+        path: where it was to be kept, as the store sees it; empty where it did not come so far.
+        column: the column that has most of its bytes.
+        size: how many bytes it has, as the store would keep it.
+        limit: how many bytes the store takes.
+        store: what kind of store it is, as in "an SQLite store".
     """
 
-    def __init__(self, message: str, *, path: tuple[str, ...] = (), column: str, size: int, limit: int) -> None:
-        super().__init__(message)
+    def __init__(self, path: tuple[str, ...], column: str, size: int, limit: int, store: str) -> None:
+        super().__init__(path, column, size, limit, store)
         self.path = path
         self.column = column
         self.size = size
         self.limit = limit
+        self.store = store
+
+    def __str__(self) -> str:
+        size, limit = sizes(self.size, self.limit)
+        if not self.path:
+            return f"output {self.column!r} has {size}, {self.store} takes {limit}; return a file that holds it"
+        return (
+            f"{'/'.join(self.path)}: column {self.column!r} makes a record of {size}, {self.store} takes {limit}; "
+            "nothing of this call was written; keep such values in files, or in several records"
+        )
+
+
+class ReadOnlyStoreError(DatabaseError, PermissionError):
+    """A store that may only be read; says what keeps it from being written to."""
+
+
+class StoreLockedError(DatabaseError, TimeoutError):
+    """A store that another program keeps locked; nothing is lost, and the same call may be made again."""
 
 
 class StoreVersionError(DatabaseError, OSError):

@@ -148,6 +148,7 @@ class Pipeline:
 
         Raises:
             Exception: with ``fail_fast``, what the first failed packet's function raised.
+            ReadOnlyStoreError: a store may only be read; nothing was computed.
             DatabaseError: something could not be stored.
         """
         driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
@@ -203,6 +204,8 @@ class Pipeline:
         error_policy: ErrorPolicy | None,
         flush_interval: float | None,
     ) -> Run:
+        self.result_database.check_writable()
+        self._records.check_writable()
         return Run(
             run_id=str(uuid4()),
             observer=observer,

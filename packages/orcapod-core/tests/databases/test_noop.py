@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
-from orcapod.databases import NoOpDatabase
+from orcapod.databases import NoOpDatabase, open_database
+from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Database
 
 
@@ -17,4 +19,7 @@ def test_it_keeps_nothing() -> None:
         assert view.list_paths() == []
         assert view.delete_records(("p",), ["a"]) == 0
         view.flush()
-    assert isinstance(NoOpDatabase.from_config(database.to_config()), NoOpDatabase)
+    for place in (database.to_config(), "noop://"):
+        assert isinstance(open_database(place), NoOpDatabase)
+    with pytest.raises(DatabaseError, match="expected noop://, found noop://place"):
+        NoOpDatabase.from_url("noop://place")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from orcapod.databases import SQLiteDatabase
-from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError, StoreVersionError
 from orcapod.testing.database import DatabaseSuite
 
 
@@ -132,10 +132,38 @@ def test_more_keys_than_a_statement_takes(file: Path) -> None:
     """Most builds of SQLite take 32,766 variables; this one may take more, so it is told to be like them."""
     keys = [f"k{row}" for row in range(70_000)]
     with SQLiteDatabase(file) as database:
-        database._file._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+        database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
         database.add_records(("p",), pa.table({"key": keys}))
         assert database.get_records_by_ids(("p",), keys).num_rows == 70_000
         assert database.delete_records(("p",), keys) == 70_000
+
+
+LARGE = {
+    "bytes": (pa.array([b"", b"\0" * 100_001]), "x"),
+    "large bytes": (pa.array([None, b"\0" * 100_001], pa.large_binary()), "x"),
+    "text that is long only as bytes": (pa.array(["", "ü" * 50_001]), "x"),
+    "a value in its canonical bytes": (pa.array([[], [0.5] * 20_000]), "x"),
+    "a category": (pa.array(["", "a" * 100_001]).dictionary_encode(), "x"),
+    "two values, large together": (pa.array([b"", b"\0" * 60_000]), "x"),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_the_largest_record_is_what_sqlite_was_told(file: Path, case: str) -> None:
+    """And whatever has more is refused by name, with all that came with it."""
+    values, column = LARGE[case]
+    with SQLiteDatabase(file) as database:
+        database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+        assert database.max_record_bytes == 100_000
+        table = pa.table({"key": ["a", "b"], "y": [b"y" * 50_000] * 2, "x": values})
+        with pytest.raises(RecordTooLargeError, match=r"an SQLite store takes 100.0\d* kB") as caught:
+            database.at("lab").add_records(("p",), table)
+        assert (caught.value.path, caught.value.column) == (("lab", "p"), column)
+        assert caught.value.size > caught.value.limit == 100_000
+        assert database.list_paths() == []
+        many = pa.table({"key": [f"k{row}" for row in range(20)], "x": [b"x" * 90_000] * 20})
+        assert database.add_records(("p",), many) == 20
+        assert database.get_records(("p",)).equals(many)
 
 
 def test_unions_are_refused_by_name(file: Path) -> None:

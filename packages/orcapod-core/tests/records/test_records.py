@@ -130,7 +130,7 @@ def chunk(rows: Sequence[int], source_id: str = "s") -> Chunk:
 def test_every_row_is_entered_once_however_often_it_comes(batches: list[tuple[list[int], bool]]) -> None:
     """``fresh`` only says that nothing need be looked up; it never doubles a row."""
     database = MemoryDatabase()
-    log = EntryLog(database, ("f", "schema:1"))
+    log = EntryLog(database, ("f", "schema:1"), ["x"])
     expected = set()
     for rows, fresh in batches:
         part = chunk(range(6)).take(rows)
@@ -145,11 +145,28 @@ def test_every_row_is_entered_once_however_often_it_comes(batches: list[tuple[li
 
 def test_rows_of_two_sources_and_of_two_results_are_entries_of_their_own() -> None:
     database = MemoryDatabase()
-    log = EntryLog(database, ("f", "schema:1"))
+    log = EntryLog(database, ("f", "schema:1"), ["x"])
     for source_id in ("a", "b"):
         for result in (b"1" * 32, b"2" * 32):
             log.add(chunk([0], source_id), [result], fresh=False)
     assert database.get_records(("f", "schema:1")).num_rows == 4
+
+
+@pytest.mark.parametrize("known", [[], [1]])
+def test_an_entry_says_who_made_the_columns_that_the_function_takes_and_no_others(known: list[int]) -> None:
+    """Of a stream of any width; a parameter with a default may have no column there."""
+    database = MemoryDatabase()
+    rows = [{"i": i, "x": i, "y": i, **{f"g{at}": 0.5 for at in range(50)}} for i in range(3)]
+    (wide,) = DictSource(rows, tag_columns=["i"], source_id="s").chunks()
+    log = EntryLog(database, ("f", "schema:1"), ["y", "x", "absent"])
+    for some in (known, [0, 1, 2]):
+        if some:
+            log.add(wide.take(some), [bytes([i]) * 32 for i in some], fresh=False)
+    found = database.get_records(("f", "schema:1")).drop_columns(["__entry_id", RECORD_ID])
+    assert [name for name in found.column_names if not name.startswith("_tag_")] == ["i", "_source_y", "_source_x"]
+    assert {row["i"]: (row["_source_x"], row["_source_y"]) for row in found.to_pylist()} == {
+        i: (f"s::row_{i}::x", f"s::row_{i}::y") for i in range(3)
+    }
 
 
 # Runs

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from orcapod.compute import Expression
-from orcapod.databases import checked_ids, checked_path, checked_table
+from orcapod.databases import DatabaseView, checked_ids, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.housekeeping import KEPT, Housekeeping
 from orcapod_delta.places import Place
@@ -22,7 +22,7 @@ __all__ = ["DeltaDatabase"]
 _BUFFER_BYTES = 64 << 20
 
 
-class DeltaDatabase:
+class DeltaDatabase(DatabaseView[Store]):
     """A store of Delta tables, one for every path.
 
     Rows wait in memory, where every view of this store reads them, until ``flush`` commits them: then they
@@ -41,7 +41,7 @@ class DeltaDatabase:
         DatabaseError: the place cannot be used, is a Delta table itself, or there are credentials in the options.
     """
 
-    __slots__ = ("_prefix", "_store")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -50,28 +50,20 @@ class DeltaDatabase:
         *,
         buffer_bytes: int = _BUFFER_BYTES,
     ) -> None:
-        self._store = Store(Place.of(path_or_url, storage_options), buffer_bytes)
-        self._prefix: RecordPath = ()
+        super().__init__(Store(Place.of(path_or_url, storage_options), buffer_bytes))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """The store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
         return cls(url)
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = object.__new__(type(self))
-        view._store = self._store
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
-
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Take the rows whose keys are not there yet; give back how many. ``flush`` commits them.
 
         Where another process commits the same key before the flush, its row is the one that stays.
         """
-        full = self._full(path)
-        return self._store.records(full).add(checked_table(full, table, on_conflict), on_conflict)
+        full = self._absolute(path)
+        return self._shared.records(full).add(checked_table(full, table, on_conflict), on_conflict)
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
@@ -87,7 +79,7 @@ class DeltaDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        return sorted(self._below(self._store.paths()))
+        return self._relative(self._shared.paths())
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys, in one commit; give back how many were there."""
@@ -95,7 +87,7 @@ class DeltaDatabase:
 
     def flush(self) -> None:
         """Commit everything added so far, one commit for every table."""
-        self._store.flush()
+        self._shared.flush()
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; give back how many fewer there are.
@@ -118,15 +110,15 @@ class DeltaDatabase:
 
     def close(self) -> None:
         """Flush, and let go of all tables, for all views; closing twice is fine."""
-        self._store.close()
+        self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
         """Where the store is, and the prefix of this view; of the options those that are known to be no secret."""
-        config: dict[str, object] = {"type": "delta", "path": self._store.place.uri, "prefix": list(self._prefix)}
-        if options := self._store.place.saved_options():
+        config: dict[str, object] = {"type": "delta", "path": self._shared.place.uri, "prefix": list(self._prefix)}
+        if options := self._shared.place.saved_options():
             config["storage_options"] = options
-        if self._store.buffer_bytes != _BUFFER_BYTES:
-            config["buffer_bytes"] = self._store.buffer_bytes
+        if self._shared.buffer_bytes != _BUFFER_BYTES:
+            config["buffer_bytes"] = self._shared.buffer_bytes
         return config
 
     @classmethod
@@ -137,28 +129,12 @@ class DeltaDatabase:
             *config.get("prefix", ())
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a DeltaDatabase cannot be pickled; send to_config() and open it there with from_config()")
-
-    def __repr__(self) -> str:
-        return f"DeltaDatabase({self._store.place.uri!r}{', at ' + '/'.join(self._prefix) if self._prefix else ''})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
+    def _arguments(self) -> tuple[str, ...]:
+        return (repr(self._shared.place.uri),)
 
     def _records(self, path: RecordPath) -> Records:
-        return self._store.records(self._full(path))
-
-    def _below(self, paths: set[RecordPath]) -> Iterator[RecordPath]:
-        depth = len(self._prefix)
-        return (path[depth:] for path in paths if path[:depth] == self._prefix and len(path) > depth)
+        return self._shared.records(self._absolute(path))
 
     def _keep_house(self, work: Callable[[Housekeeping], int]) -> int:
         self.flush()
-        return sum(self._records(path).keep_house(work) for path in self._below({*self._store.tables()}))
+        return sum(self._records(path).keep_house(work) for path in self._relative(self._shared.tables()))

@@ -15,6 +15,7 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 
+from orcapod.databases import check_process, closed_store
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod.protocols import RecordPath
 from orcapod_delta.places import FORMAT_TABLE, Place, paths_below
@@ -95,13 +96,9 @@ class Store:
         Raises:
             DatabaseError: it was closed, or belongs to the process that this one was forked from.
         """
-        if os.getpid() != self._process:
-            raise DatabaseError(
-                f"{self.place.uri} was opened by the process that this one was forked from; "
-                "open it here again: DeltaDatabase.from_config(database.to_config())"
-            )
+        check_process(self._process, self.place.uri, "DeltaDatabase")
         if self._closed:
-            raise DatabaseError(f"{self.place.uri} was closed, by this view of it or another; open it again")
+            raise closed_store(self.place.uri)
 
     def _end(self) -> None:
         self._closed = True

@@ -13,10 +13,11 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from orcapod.databases import Layout, free_identifier, path_text
-from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError, StoreVersionError
 from orcapod.protocols import RecordPath
 from orcapod_postgres.columns import pg_column
 from orcapod_postgres.comments import described
+from orcapod_postgres.sessions import WHO_MAY_WRITE
 from orcapod_postgres.statements import quoted, statement
 
 __all__ = ["NUMBERS", "ORDER", "Catalog"]
@@ -99,6 +100,21 @@ class Catalog:
             "COMMENT ON TABLE {}._orcapod_format IS 'orcapod: the version of this layout'",
         ):
             connection.execute(statement(text, quoted(self.schema)), ())
+
+    def check_writable(self, connection: Connection[Any]) -> None:
+        """Check that the server takes writes, and this user may make them.
+
+        Raises:
+            ReadOnlyStoreError: it does not, or may not.
+        """
+        query = statement(
+            "SELECT current_setting('transaction_read_only') = 'on', has_table_privilege({}::text::regclass, 'INSERT')",
+            Literal(self.name("_orcapod_paths").as_string(None).replace("%", "%%")),
+        )
+        ((refuses, may),) = connection.execute(query, ()).fetchall()
+        if refuses or not may:
+            why = "the server takes no writes" if refuses else "this user has no right to write there"
+            raise ReadOnlyStoreError(f"{self.place} may only be read: {why}; nothing was written; {WHO_MAY_WRITE}")
 
     def layout(self, connection: Connection[Any], path: RecordPath) -> Layout | None:
         """How the records of a path are kept, None if there are none."""

@@ -23,11 +23,13 @@ from orcapod.databases import sql_column
 from orcapod.errors import RecordSchemaError, SchemaError
 from orcapod.types import decode, encode
 
-__all__ = ["PGColumn", "pg_array", "pg_column", "pg_columns"]
+__all__ = ["PGColumn", "pg_array", "pg_column", "pg_columns", "pg_payloads"]
 
 pc: Any = pyarrow.compute  # of what these functions take, the stubs know a part
 
 _NOTHING = pa.scalar(b"", pa.large_binary())
+_NO_VALUES = pa.array([], pa.large_binary())
+_ABSENT = pa.scalar(None, pa.large_binary())
 _NULL = pa.scalar(b"\xff\xff\xff\xff", pa.large_binary())
 
 # PostgreSQL has no NUL in text. One of Unicode's noncharacters stands for it, and is itself written as two.
@@ -98,23 +100,30 @@ def pg_columns(path: Sequence[str], schema: pa.Schema) -> list[PGColumn]:
     return columns
 
 
-def pg_array(column: PGColumn, array: pa.Array[Any]) -> bytes:
-    """The values as one array of PostgreSQL in its binary format; at least one value."""
-    payloads = column.payloads(array).cast(pa.large_binary())
+def pg_payloads(column: PGColumn, values: pa.ChunkedArray[Any]) -> pa.LargeBinaryArray:
+    """Return the bytes of every value in PostgreSQL's binary format, null for null, in one array of any size."""
+    parts: list[Any] = []
+    for chunk in values.chunks:
+        payloads = column.payloads(chunk).cast(pa.large_binary())
+        if chunk.null_count or pa.types.is_dictionary(chunk.type) or pa.types.is_null(chunk.type):
+            payloads = pc.if_else(pc.is_valid(_undressed(chunk)), payloads, _ABSENT)
+        parts.append(payloads)
+    whole: pa.LargeBinaryArray = parts[0] if len(parts) == 1 else pa.concat_arrays([*parts, _NO_VALUES])
+    return whole
+
+
+def pg_array(column: PGColumn, payloads: pa.LargeBinaryArray) -> bytes:
+    """Return what ``pg_payloads`` gave, at least one value, as one array of PostgreSQL in its binary format."""
     lengths = pc.fill_null(pc.binary_length(payloads), 0).cast(pa.int32())
     joined: Any = pc.binary_join_element_wise(pc.binary_reverse(encode(lengths)), payloads, _NOTHING)
-    if array.null_count or pa.types.is_dictionary(array.type) or pa.types.is_null(array.type):
-        joined = pc.if_else(_validity(array), joined, _NULL)
+    if payloads.null_count:
+        joined = pc.fill_null(joined, _NULL)
     if joined.offset:
         joined = pa.concat_arrays([joined])
     ends, data = joined.buffers()[1:]
     size = int.from_bytes(ends.slice(8 * len(joined), 8).to_pybytes(), "little")
-    header = pack("!iiIii", 1, 1, column.oid, len(array), 1)
+    header = pack("!iiIii", 1, 1, column.oid, len(payloads), 1)
     return header + (data.slice(0, size).to_pybytes() if data is not None else b"")
-
-
-def _validity(array: pa.Array[Any]) -> Any:
-    return pc.is_valid(_undressed(array))
 
 
 def _undressed(array: Any) -> Any:

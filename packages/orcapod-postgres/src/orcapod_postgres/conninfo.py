@@ -13,7 +13,14 @@ from orcapod.errors import DatabaseError
 
 __all__ = ["connection_parameters", "shown", "split_url", "without_secrets"]
 
-_SECRET = {option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar == b"*"} | {"password"}
+# libpq marks passwords; the keys that are made of one, and serve as well, it takes for a matter of debugging.
+_SECRET = {option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar == b"*"} | {
+    "password",
+    "sslpassword",
+    "oauth_client_secret",
+    "scram_client_key",
+    "scram_server_key",
+}
 
 
 def connection_parameters(conninfo: str | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ they came, after ``_row``, the order of the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import psycopg
 import pyarrow as pa
@@ -18,9 +19,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Literal
 
 from orcapod.databases import (
+    DatabaseView,
     Layout,
     checked_ids,
-    checked_path,
     checked_table,
     chosen_columns,
     duplicate_key,
@@ -28,10 +29,10 @@ from orcapod.databases import (
     merged_schema,
     named_columns,
 )
-from orcapod.errors import DatabaseError
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
-from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns
+from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
 from orcapod_postgres.sessions import Sessions
 from orcapod_postgres.statements import Packed, quoted, statement
@@ -39,11 +40,34 @@ from orcapod_postgres.statements import Packed, quoted, statement
 __all__ = ["PostgresDatabase"]
 
 _ROWS_AT_ONCE = 65_536
-_BYTES_AT_ONCE = 64 << 20
+_BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
+_MANY_BYTES = 16 << 20
+_IDS_AT_ONCE = 1_000_000
 _TABLES_AT_ONCE = 200
 
+# A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
+# can be needs some of them for itself.
+_MAX_RECORD_BYTES = (1 << 30) - (1 << 16)
 
-class PostgresDatabase:
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """What all views of one store share.
+
+    Attributes:
+        parameters: how to connect, as the user said it.
+        options: further arguments of the store.
+        sessions: the connections.
+        catalog: which table keeps which path.
+    """
+
+    parameters: dict[str, Any]
+    options: dict[str, Any]
+    sessions: Sessions
+    catalog: Catalog
+
+
+class PostgresDatabase(DatabaseView[_Server]):
     """A store in one schema of a PostgreSQL database, version 13 or newer.
 
     Any number of threads, processes and machines may use it at the same time. All views share one pool of
@@ -62,7 +86,7 @@ class PostgresDatabase:
         DatabaseError: the server cannot be reached, or the schema cannot be used.
     """
 
-    __slots__ = ("_catalog", "_options", "_parameters", "_prefix", "_sessions")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -74,17 +98,17 @@ class PostgresDatabase:
     ) -> None:
         if pool_size < 1:
             raise DatabaseError(f"expected a pool_size of at least 1, found {pool_size}")
-        self._parameters = connection_parameters(conninfo)
-        self._options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
-        self._prefix: RecordPath = ()
-        self._sessions = Sessions(self._parameters, pool_size=pool_size, statement_timeout=statement_timeout)
+        parameters = connection_parameters(conninfo)
+        options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
+        sessions = Sessions(parameters, pool_size=pool_size, statement_timeout=statement_timeout)
         try:
-            self._catalog = Catalog(schema, self._sessions.place)
-            if not self._sessions.read(self._catalog.ready):
-                self._sessions.write(self._catalog.set_up)
+            catalog = Catalog(schema, sessions.place)
+            if not sessions.read(catalog.ready):
+                sessions.write(catalog.set_up)
         except BaseException:
-            self._sessions.close()
+            sessions.close()
             raise
+        super().__init__(_Server(parameters, options, sessions, catalog))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -92,17 +116,22 @@ class PostgresDatabase:
         conninfo, schema = split_url(url)
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = object.__new__(type(self))
-        view._parameters, view._options = self._parameters, self._options
-        view._sessions, view._catalog = self._sessions, self._catalog
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
+    @property
+    def max_record_bytes(self) -> int:
+        """The bytes of the largest record: of its values in PostgreSQL's binary format."""
+        return _MAX_RECORD_BYTES
+
+    def check_writable(self) -> None:
+        """Check that the server takes writes, and this user may make them.
+
+        Raises:
+            ReadOnlyStoreError: it does not, or may not; says which.
+        """
+        self._sessions.read(self._catalog.check_writable)
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
-        path = self._full(path)
+        path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         kinds = pg_columns(path, table.schema)
 
@@ -123,9 +152,15 @@ class PostgresDatabase:
                 on_conflict,
             )
             try:
-                return sum(connection.execute(insert, packed).rowcount for packed in _packed(table, kinds))
+                return sum(_sent(connection, insert, packed) for packed in _portions(path, table, kinds))
             except psycopg.errors.UniqueViolation:
                 raise _KeyThereError from None
+            except psycopg.errors.ProgramLimitExceeded as error:
+                raise RecordSchemaError(
+                    f"{'/'.join(path)}: expected rows that PostgreSQL has room for, found {str(error).strip()}; "
+                    "nothing of this call was written; put some columns together in a struct or a list, and keep "
+                    "keys short"
+                ) from error
 
         if not table.num_rows:
             self._sessions.read(check)
@@ -139,7 +174,7 @@ class PostgresDatabase:
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The records of these keys that are there; an unknown path gives a table of no columns."""
-        path, wanted = self._full(path), checked_ids(ids)
+        path, wanted = self._absolute(path), checked_ids(ids)
 
         def read(connection: Connection[Any]) -> pa.Table:
             layout = self._catalog.layout(connection, path)
@@ -147,11 +182,10 @@ class PostgresDatabase:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
             condition, packed = _among(layout, wanted)
-            if packed is None:
-                return _table(layout, names, [])
+            select = self._select(layout, names, condition)
             with connection.cursor(binary=True) as cursor:
-                cursor.execute(self._select(layout, names, condition), [packed])
-                return _table(layout, names, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
+                found = (cursor.execute(select, [some]).fetchall() for some in packed)
+                return _table(layout, names, (rows for rows in found if rows))
 
         return self._sessions.read(read)
 
@@ -159,7 +193,7 @@ class PostgresDatabase:
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        path = self._full(path)
+        path = self._absolute(path)
 
         def read(connection: Connection[Any]) -> pa.Table:
             layout = self._catalog.layout(connection, path)
@@ -178,7 +212,6 @@ class PostgresDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        depth = len(self._prefix)
 
         def read(connection: Connection[Any]) -> list[RecordPath]:
             below = self._catalog.tables(connection, self._prefix)
@@ -190,24 +223,22 @@ class PostgresDatabase:
                     for at, (_, name) in enumerate(some)
                 ]
                 rows = connection.execute(SQL(" UNION ALL ").join(exists), ())
-                held += [some[at][0][depth:] for (at,) in rows]
-            return sorted(held)
+                held += [some[at][0] for (at,) in rows]
+            return self._relative(held)
 
         return self._sessions.read(read)
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; give back how many were there."""
-        path, unwanted = self._full(path), checked_ids(ids)
+        path, unwanted = self._absolute(path), checked_ids(ids)
 
         def delete(connection: Connection[Any]) -> int:
             layout = self._catalog.layout(connection, path)
             if layout is None:
                 return 0
             condition, packed = _among(layout, unwanted)
-            if packed is None:
-                return 0
             text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
-            return connection.execute(text, [packed]).rowcount
+            return sum(connection.execute(text, [some]).rowcount for some in packed)
 
         return self._sessions.write(delete)
 
@@ -221,13 +252,13 @@ class PostgresDatabase:
 
     def to_config(self) -> Mapping[str, object]:
         """Where the server is, without a password, the schema, and the prefix of this view."""
-        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._parameters)})
+        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._shared.parameters)})
         return {
             "type": "postgresql",
             "conninfo": place,
             "schema": self._catalog.schema,
             "prefix": list(self._prefix),
-            **self._options,
+            **self._shared.options,
         }
 
     @classmethod
@@ -236,21 +267,16 @@ class PostgresDatabase:
         options = {name: config[name] for name in ("schema", "pool_size", "statement_timeout") if name in config}
         return cls(config["conninfo"], **options).at(*config.get("prefix", ()))
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def _sessions(self) -> Sessions:
+        return self._shared.sessions
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    @property
+    def _catalog(self) -> Catalog:
+        return self._shared.catalog
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a PostgresDatabase cannot be pickled; send to_config() and open it there with from_config()")
-
-    def __repr__(self) -> str:
-        at = ", at " + "/".join(self._prefix) if self._prefix else ""
-        return f"PostgresDatabase({self._sessions.place!r}, schema={self._catalog.schema!r}{at})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
+    def _arguments(self) -> tuple[str, ...]:
+        return repr(self._sessions.place), f"schema={self._catalog.schema!r}"
 
     def _select(self, layout: Layout, names: Sequence[str], ending: Composed) -> Composed:
         columns = [
@@ -296,22 +322,67 @@ class _KeyThereError(Exception):
     """A key is there already, or twice in the table."""
 
 
-def _packed(table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
-    """The parameters of ``INSERT``, for as many rows at once as a message may well hold."""
+def _portions(path: RecordPath, table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
+    """Return the parameters of ``INSERT``, for as many rows at once as one message may well hold.
+
+    Raises:
+        RecordTooLargeError: a row is too large for any message.
+    """
     rows = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE * table.num_rows // max(1, table.nbytes)))
     for start in range(0, table.num_rows, rows):
         part = table.slice(start, rows)
-        arrays = [column.combine_chunks() for column in part.columns]
-        yield [Packed(pg_array(kind, array)) for kind, array in zip(kinds, arrays, strict=True)]
+        columns = [pg_payloads(kind, column) for kind, column in zip(kinds, part.columns, strict=True)]
+        for first, count in _fitting(path, table.column_names, columns):
+            yield [
+                Packed(pg_array(kind, payloads.slice(first, count)))
+                for kind, payloads in zip(kinds, columns, strict=True)
+            ]
 
 
-def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, Packed | None]:
-    """The condition that the key is one of these, and its parameter; None if it can be none of them."""
+def _sent(connection: Connection[Any], insert: bytes, packed: list[Packed]) -> int:
+    """Insert one portion, and return how many rows were new."""
+    if sum(len(each.data) for each in packed) < _MANY_BYTES:
+        return connection.execute(insert, packed).rowcount
+    connection.pgconn.nonblocking = 0  # one record in a message: libpq sends it in a tenth of the time by itself
+    try:
+        return connection.execute(insert, packed).rowcount
+    finally:
+        if not connection.closed:
+            connection.pgconn.nonblocking = 1
+
+
+def _fitting(
+    path: RecordPath, names: Sequence[str], columns: Sequence[pa.LargeBinaryArray]
+) -> Iterator[tuple[int, int]]:
+    """Return where groups of rows start, and how many rows each has: one, or as many as are not too large."""
+    length = len(columns[0])
+    if sum(column.nbytes for column in columns) <= 2 * _BYTES_AT_ONCE:
+        yield 0, length
+        return
+    sizes = [pc.binary_length(column).to_pylist() for column in columns]
+    first = held = 0
+    for row, found in enumerate(zip(*sizes, strict=True)):
+        record = [size or 0 for size in found]
+        size = sum(record)
+        if size > _MAX_RECORD_BYTES:
+            column = names[record.index(max(record))]
+            raise RecordTooLargeError(path, column, size, _MAX_RECORD_BYTES, "a PostgreSQL store")
+        if row > first and held + size > _BYTES_AT_ONCE:
+            yield first, row - first
+            first, held = row, 0
+        held += size
+    yield first, length - first
+
+
+def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, list[Packed]]:
+    """Return the condition that the key is one of these, and its parameters: one after the other, if any."""
     texts = pg_column(layout.schema.field(0).type).declared == "text"
     fitting = [key for key in ids if isinstance(key, str) is texts]
-    kind = pg_column(pa.large_string() if texts else pa.large_binary())
+    type_ = pa.large_string() if texts else pa.large_binary()
+    kind = pg_column(type_)
     condition = statement(" WHERE {} = ANY(%b::" + kind.declared + "[])", quoted(layout.columns[0]))
-    return condition, Packed(pg_array(kind, pa.array(fitting))) if fitting else None
+    some = [fitting[start : start + _IDS_AT_ONCE] for start in range(0, len(fitting), _IDS_AT_ONCE)]
+    return condition, [Packed(pg_array(kind, pg_payloads(kind, pa.chunked_array([keys], type_)))) for keys in some]
 
 
 def _table(layout: Layout, names: Sequence[str], batches: Any) -> pa.Table:

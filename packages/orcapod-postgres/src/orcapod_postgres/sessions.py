@@ -20,11 +20,12 @@ from psycopg import Connection, errors
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from orcapod.errors import DatabaseError
+from orcapod.databases import check_process, closed_store
+from orcapod.errors import DatabaseError, ReadOnlyStoreError
 from orcapod_postgres.conninfo import shown
 from orcapod_postgres.statements import register_packed
 
-__all__ = ["Sessions"]
+__all__ = ["WHO_MAY_WRITE", "Sessions"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,9 @@ _POOL_SECONDS = 2.0
 _IDLE_AFTER = 300.0
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
 _INTERRUPTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.TooManyConnections)
+_READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
+
+WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
 
 
 class Sessions:
@@ -88,13 +92,9 @@ class Sessions:
 
     def check(self) -> None:
         """Raise if the store was closed, or belongs to another process."""
-        if os.getpid() != self._process:
-            raise DatabaseError(
-                f"{self.place} was opened by the process that this one was forked from; "
-                "open it here again: PostgresDatabase.from_config(database.to_config())"
-            )
+        check_process(self._process, self.place, "PostgresDatabase")
         if not self._closer.alive:
-            raise self._closed()
+            raise closed_store(self.place)
 
     def _tried(self, attempt: Callable[[Connection[Any], float], T], otherwise: str) -> T:
         deadline, pause = time.monotonic() + _PATIENCE, 0.01
@@ -108,7 +108,7 @@ class Sessions:
                         if not _passes(error, connection) or time.monotonic() + pause > deadline:
                             raise
             except PoolClosed:
-                raise self._closed() from None
+                raise closed_store(self.place) from None
             except PoolTimeout:
                 if time.monotonic() < deadline:
                     continue
@@ -117,7 +117,7 @@ class Sessions:
                 limit = "the server allows" if self._timeout is None else f"statement_timeout={self._timeout} allows"
                 raise DatabaseError(f"{self.place}: a statement took longer than {limit}; {otherwise}") from error
             except psycopg.Error as error:
-                raise DatabaseError(f"{self.place}: {str(error).strip()}; {otherwise}") from error
+                raise self._failure(error, otherwise) from error
             time.sleep(pause * (1 + random.random()))  # two that met shall not meet again
             pause = min(2 * pause, 1.0)
             self._drop_broken()
@@ -180,12 +180,18 @@ class Sessions:
                 "SELECT set_config('statement_timeout', %s, false)", [str(max(1, round(self._timeout * 1000)))]
             )
 
+    def _failure(self, error: psycopg.Error, otherwise: str) -> DatabaseError:
+        said = f"{self.place}: {str(error).strip()}; {otherwise}"
+        if otherwise is _UNWRITTEN and isinstance(error, _READ_ONLY):
+            return ReadOnlyStoreError(f"{said}; {WHO_MAY_WRITE}")
+        return DatabaseError(said)
+
     def _drop_broken(self) -> None:
         """Forget the connections that a restart of the server has broken."""
         try:
             self._pool.check()
         except PoolClosed:
-            raise self._closed() from None
+            raise closed_store(self.place) from None
 
     def _why_not(self) -> str:
         """Why the pool has no connection to give."""
@@ -194,9 +200,6 @@ class Sessions:
                 return f"no connection became free within {_PATIENCE:.0f} seconds; give the store a larger pool_size"
         except DatabaseError as error:
             return str(error)
-
-    def _closed(self) -> DatabaseError:
-        return DatabaseError(f"{self.place} was closed, by this view of it or another; open it again")
 
 
 _UNWRITTEN = "nothing of this call was written"

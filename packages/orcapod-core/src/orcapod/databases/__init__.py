@@ -19,17 +19,21 @@ from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import Layout, SQLColumn, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.databases.view import DatabaseView, check_process, closed_store
 
 __all__ = [
+    "DatabaseView",
     "Layout",
     "MemoryDatabase",
     "NoOpDatabase",
     "SQLColumn",
     "SQLiteDatabase",
+    "check_process",
     "checked_ids",
     "checked_path",
     "checked_table",
     "chosen_columns",
+    "closed_store",
     "conformed",
     "duplicate_key",
     "filtered",

@@ -14,7 +14,6 @@ import pyarrow as pa
 from orcapod.compute import Expression
 from orcapod.databases.contract import (
     checked_ids,
-    checked_path,
     checked_table,
     chosen_columns,
     conformed,
@@ -23,39 +22,34 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
+from orcapod.databases.view import DatabaseView, closed_store
 from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["MemoryDatabase"]
 
 
-class MemoryDatabase:
+class MemoryDatabase(DatabaseView["_Memory"]):
     """A store that forgets everything when the process ends, or when any of its views is closed."""
 
+    __slots__ = ()
+
     def __init__(self) -> None:
-        self._memory = _Memory()
-        self._prefix: RecordPath = ()
+        super().__init__(_Memory())
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """A new, empty store; the only URL is ``memory://``."""
+        """Return a new, empty store; the only URL is ``memory://``."""
         if url != "memory://":
             raise DatabaseError(f"expected memory://, found {url}; what is in memory has no place")
         return cls()
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = type(self)()
-        view._memory = self._memory
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
-
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet; give back how many were added."""
-        path = self._full(path)
+        path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         keys: list[Any] = table.column(0).to_pylist()
-        with self._memory.opened() as shelves:
+        with self._shared.opened() as shelves:
             shelf = shelves.get(path, _NO_RECORDS)
             schema = merged_schema(path, shelf.schema, table.schema)
             if not keys:
@@ -77,8 +71,8 @@ class MemoryDatabase:
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The records of these keys that are there; an unknown path gives a table of no columns."""
-        path, wanted = self._full(path), checked_ids(ids)
-        with self._memory.opened() as shelves:
+        path, wanted = self._absolute(path), checked_ids(ids)
+        with self._shared.opened() as shelves:
             shelf = shelves.get(path)
             if shelf is None or shelf.schema is None:
                 return pa.table({})
@@ -89,8 +83,8 @@ class MemoryDatabase:
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        path = self._full(path)
-        with self._memory.opened() as shelves:
+        path = self._absolute(path)
+        with self._shared.opened() as shelves:
             shelf = shelves.get(path)
             if shelf is None or shelf.schema is None:
                 return pa.table({})
@@ -103,15 +97,13 @@ class MemoryDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        depth = len(self._prefix)
-        with self._memory.opened() as shelves:
-            held = [path for path, shelf in shelves.items() if shelf.rows]
-        return sorted(path[depth:] for path in held if path[:depth] == self._prefix and len(path) > depth)
+        with self._shared.opened() as shelves:
+            return self._relative(path for path, shelf in shelves.items() if shelf.rows)
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; give back how many were there."""
-        path, unwanted = self._full(path), checked_ids(ids)
-        with self._memory.opened() as shelves:
+        path, unwanted = self._absolute(path), checked_ids(ids)
+        with self._shared.opened() as shelves:
             shelf = shelves.get(path, _NO_RECORDS)
             gone = [key for key in unwanted if key in shelf.rows]
             if gone:
@@ -120,12 +112,12 @@ class MemoryDatabase:
 
     def flush(self) -> None:
         """Nothing: what is in memory survives nothing."""
-        with self._memory.opened():
+        with self._shared.opened():
             pass
 
     def close(self) -> None:
         """Forget everything, for all views; closing twice is fine."""
-        self._memory.close()
+        self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
         """What it takes to open an empty store of this kind."""
@@ -136,20 +128,8 @@ class MemoryDatabase:
         """A new, empty store."""
         return cls().at(*config.get("prefix", ()))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def __reduce__(self) -> NoReturn:
         raise TypeError("a MemoryDatabase lives in one process and cannot be pickled; use a store on disk")
-
-    def __repr__(self) -> str:
-        return f"MemoryDatabase({'/'.join(self._prefix)})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
 
 
 class _Memory:
@@ -164,7 +144,7 @@ class _Memory:
         """The shelves, for one thread at a time."""
         with self._lock:
             if self._shelves is None:
-                raise DatabaseError("this MemoryDatabase was closed, by this view of it or another; open a new one")
+                raise closed_store("this MemoryDatabase")
             yield self._shelves
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 import pyarrow as pa
 
 from orcapod.compute import Expression
+from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["NoOpDatabase"]
@@ -18,9 +19,16 @@ class NoOpDatabase:
 
     __slots__ = ()
 
+    @property
+    def max_record_bytes(self) -> None:
+        """No limit: nothing is kept."""
+
     def at(self, *prefix: str) -> Self:
         """Itself: all views of nothing are equal."""
         return self
+
+    def check_writable(self) -> None:
+        """Everything is accepted."""
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Nothing is added."""
@@ -55,6 +63,13 @@ class NoOpDatabase:
     def to_config(self) -> Mapping[str, object]:
         """Its type is all there is to know."""
         return {"type": "noop"}
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Return one; the only URL is ``noop://``."""
+        if url != "noop://":
+            raise DatabaseError(f"expected noop://, found {url}; what keeps nothing has no place")
+        return cls()
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> Self:  # noqa: ARG003  # the protocol's signature

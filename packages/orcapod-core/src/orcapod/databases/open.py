@@ -28,7 +28,7 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
     """The store at a URL, in an SQLite file, or of a configuration.
 
     The scheme of a URL, or the ``type`` of a configuration, is the name under which a package registers a
-    class in the entry point group ``orcapod.databases``; that class has ``from_url`` and ``from_config``.
+    class in the entry point group ``orcapod.databases``; the class is a ``Database``.
 
     Args:
         place: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
@@ -41,8 +41,7 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
     if isinstance(place, Mapping):
         if not isinstance(name := place.get("type"), str):
             raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
-        configured: Database = _REGISTRY.load(name).from_config(place)
-        return configured
+        return _class(name).from_config(place)
     text = os.fspath(place)
     scheme, separator, rest = text.partition("://")
     if not separator or not isinstance(place, str):
@@ -51,5 +50,9 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
         if not text:
             raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
         return SQLiteDatabase(text)
-    opened: Database = _REGISTRY.load(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
-    return opened
+    return _class(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
+
+
+def _class(name: str) -> type[Database]:
+    found: type[Database] = _REGISTRY.load(name)
+    return found

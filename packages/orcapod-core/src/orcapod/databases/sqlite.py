@@ -10,20 +10,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from time import monotonic, sleep
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from orcapod.compute import Expression, pc
 from orcapod.databases.contract import (
     checked_ids,
-    checked_path,
     checked_table,
     chosen_columns,
     duplicate_key,
@@ -32,18 +27,20 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
-from orcapod.errors import DatabaseError, RecordSchemaError, StoreVersionError
+from orcapod.databases.sqlite_file import SQLiteFile, open_file
+from orcapod.databases.view import DatabaseView
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
-_FORMAT = 1
 _ORDER = "_row"
-_BUSY_SECONDS = 30.0
 _IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
+_NUMBER_BYTES = 9
+_NAMED = "an SQLite store"
 _DECLARED: dict[SQLKind, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
@@ -53,11 +50,14 @@ _DECLARED: dict[SQLKind, str] = {
 }
 
 
-class SQLiteDatabase:
+class SQLiteDatabase(DatabaseView[SQLiteFile]):
     """A store in one SQLite file.
 
     Any number of threads and processes on one machine may use the file at the same time; not over a
     network file system. All views share one connection: closing any of them closes all.
+
+    A file that may only be read (an archive, somebody else's folder, a read-only mount) is read, and each write
+    to it is refused.
 
     Args:
         path: the file; it and the folders above it are created if they are not there.
@@ -67,11 +67,10 @@ class SQLiteDatabase:
         DatabaseError: the file cannot be opened, or is not one of orcapod's.
     """
 
-    __slots__ = ("_file", "_prefix")
+    __slots__ = ()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = _File(Path(os.fspath(path)).expanduser().absolute())
-        self._prefix: RecordPath = ()
+        super().__init__(open_file(Path(os.fspath(path)).expanduser().absolute()))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -83,20 +82,27 @@ class SQLiteDatabase:
             raise DatabaseError(f"expected no options, found {url}; a file of such a name can be opened by its path")
         return cls(path)
 
-    def at(self, *prefix: str) -> Self:
-        """A view of this store in which every path starts with ``prefix``."""
-        view = object.__new__(type(self))
-        view._file = self._file
-        view._prefix = (*self._prefix, *(checked_path(prefix) if prefix else ()))
-        return view
+    @property
+    def max_record_bytes(self) -> int:
+        """The bytes of the largest record: of its values, and a few for each of them."""
+        return self._shared.max_record_bytes
+
+    def check_writable(self) -> None:
+        """Check that the file may be written to.
+
+        Raises:
+            ReadOnlyStoreError: it may not; says why.
+        """
+        self._shared.check_writable()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
-        path = self._full(path)
+        path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
+        _check_values(path, table, self.max_record_bytes)
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
-        with self._file.transaction(write=bool(rows)) as connection:
+        with self._shared.transaction(write=bool(rows)) as connection:
             layout = _layout(connection, path)
             schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
             if not rows:
@@ -119,14 +125,18 @@ class SQLiteDatabase:
                 if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
                     raise
                 raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
+            except (sqlite3.DataError, OverflowError):  # the latter for values that no int of C counts
+                given = [name for name in table.column_names if name not in literals]
+                _check_sizes(path, given, rows, self._shared.max_record_bytes)
+                raise
             return connection.total_changes - before
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
         """The records of these keys that are there; an unknown path gives a table of no columns."""
-        path, wanted = self._full(path), checked_ids(ids)
-        with self._file.transaction(write=False) as connection:
+        path, wanted = self._absolute(path), checked_ids(ids)
+        with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return pa.table({})
@@ -141,8 +151,8 @@ class SQLiteDatabase:
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
         """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        path = self._full(path)
-        with self._file.transaction(write=False) as connection:
+        path = self._absolute(path)
+        with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return pa.table({})
@@ -158,21 +168,19 @@ class SQLiteDatabase:
 
     def list_paths(self) -> list[RecordPath]:
         """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        depth = len(self._prefix)
-        with self._file.transaction(write=False) as connection:
+        with self._shared.transaction(write=False) as connection:
             rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
-            known = [(_path(text), name) for text, name in rows]
-            below = [(path, name) for path, name in known if path[:depth] == self._prefix and len(path) > depth]
-            return sorted(
-                path[depth:]
-                for path, name in below
-                if connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
+            return self._relative(
+                path
+                for path, name in ((_path(text), name) for text, name in rows)
+                if self._is_below(path)
+                and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
             )
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; give back how many were there."""
-        path, unwanted = self._full(path), checked_ids(ids)
-        with self._file.transaction(write=True) as connection:
+        path, unwanted = self._absolute(path), checked_ids(ids)
+        with self._shared.transaction(write=True) as connection:
             layout = _layout(connection, path)
             if layout is None:
                 return 0
@@ -181,147 +189,24 @@ class SQLiteDatabase:
 
     def flush(self) -> None:
         """Nothing is left to do: every ``add_records`` is a transaction of its own."""
-        with self._file.transaction(write=False):
+        with self._shared.transaction(write=False):
             pass
 
     def close(self) -> None:
         """Let go of the file, for all views; closing twice is fine."""
-        self._file.close()
+        self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
         """Where the file is, and the prefix of this view."""
-        return {"type": "sqlite", "path": str(self._file.path), "prefix": list(self._prefix)}
+        return {"type": "sqlite", "path": str(self._shared.path), "prefix": list(self._prefix)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The view that ``to_config`` described."""
         return cls(config["path"]).at(*config.get("prefix", ()))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a SQLiteDatabase cannot be pickled; send to_config() and open it there with from_config()")
-
-    def __repr__(self) -> str:
-        return f"SQLiteDatabase({str(self._file.path)!r}{', at ' + '/'.join(self._prefix) if self._prefix else ''})"
-
-    def _full(self, path: RecordPath) -> RecordPath:
-        return (*self._prefix, *checked_path(path))
-
-
-class _File:
-    """The one connection to a file that all views share, used by one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        if path.name == ":memory:":
-            raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
-        self.path = path
-        self._lock = Lock()
-        self._process = os.getpid()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection: sqlite3.Connection | None = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise DatabaseError(f"cannot open {path}: {error}") from error
-        self._closer = weakref.finalize(self, _close, self._connection, self._process)
-        try:
-            self._set_up()
-        except BaseException:
-            self._closer()
-            raise
-
-    @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """The connection within a transaction that ends with the block, undone if the block raises."""
-        if os.getpid() != self._process:
-            raise DatabaseError(
-                f"{self.path} was opened by the process that this one was forked from; "
-                "open it here again: SQLiteDatabase.from_config(database.to_config())"
-            )
-        with self._lock:
-            connection = self._connection
-            if connection is None:
-                raise DatabaseError(f"{self.path} was closed, by this view of it or another; open it again")
-            try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise DatabaseError(f"{self.path}: {error}; nothing of this call was written") from error
-            finally:
-                if connection.in_transaction:
-                    connection.rollback()
-
-    def close(self) -> None:
-        with self._lock:
-            self._connection = None
-            self._closer()
-
-    def _set_up(self) -> None:
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            raise DatabaseError(f"cannot open {self.path}: {error}") from error
-        with self.transaction(write=False) as connection:
-            version = self._version(connection)
-        if version is None:
-            with self.transaction(write=True) as connection:
-                if self._version(connection) is None:
-                    connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
-                    connection.execute("INSERT INTO _orcapod_format VALUES (?)", (_FORMAT,))
-                    connection.execute(
-                        "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
-                        " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
-                    )
-        elif version > _FORMAT:
-            raise StoreVersionError(
-                f"{self.path} has format {version}, written by a newer orcapod; "
-                f"this one reads up to {_FORMAT}: upgrade it"
-            )
-
-    def _prepare(self) -> None:
-        connection = self._connection
-        assert connection is not None
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
-        connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
-        patience = monotonic() + _BUSY_SECONDS
-        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            try:  # a change of journal does not wait for other processes by itself
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError:
-                if monotonic() > patience:
-                    raise
-                sleep(0.01)
-
-    def _version(self, connection: sqlite3.Connection) -> int | None:
-        """The format of the file, None if nothing of ours is in it yet."""
-        ours = {
-            name: [column[1] for column in connection.execute(f"PRAGMA table_info({name})")]
-            for name in ("_orcapod_format", "_orcapod_paths")
-        }
-        if not any(ours.values()):
-            return None
-        if ours["_orcapod_format"] == ["version"]:
-            rows = connection.execute("SELECT version FROM _orcapod_format").fetchall()
-            if len(rows) == 1 and isinstance(rows[0][0], int):
-                return int(rows[0][0])
-        raise DatabaseError(
-            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
-            "use another file"
-        )
-
-
-def _close(connection: sqlite3.Connection, process: int) -> None:
-    if os.getpid() == process:
-        connection.close()
+    def _arguments(self) -> tuple[str, ...]:
+        return (repr(str(self._shared.path)),)
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:
@@ -343,6 +228,43 @@ def _literal(column: pa.ChunkedArray[Any]) -> str | None:
     if isinstance(value, str):
         return None if "\0" in value or len(value) > _LONGEST_LITERAL else "'" + value.replace("'", "''") + "'"
     return str(int(value))
+
+
+def _check_values(path: RecordPath, table: pa.Table, limit: int) -> None:
+    """Check that no text and no bytes are larger than any record, before they are copied for SQLite to refuse them.
+
+    Raises:
+        RecordTooLargeError: there are such.
+    """
+    if table.nbytes <= limit:
+        return
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_large_binary(column.type) or pa.types.is_large_string(column.type):
+            longest = pc.max(pc.binary_length(column)).as_py() or 0
+            if longest > limit:
+                raise RecordTooLargeError(path, name, longest, limit, _NAMED)
+
+
+def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence[Any]], limit: int) -> None:
+    """Check that SQLite takes rows as large as these.
+
+    Raises:
+        RecordTooLargeError: one of them is larger.
+    """
+    for row in rows:
+        sizes = [_stored_bytes(value) for value in row]
+        if sum(sizes) > limit:
+            column = names[sizes.index(max(sizes))]
+            raise RecordTooLargeError(path, column, sum(sizes), limit, _NAMED)
+
+
+def _stored_bytes(value: Any) -> int:
+    """Return how many bytes of a record a value takes: its own, and those that tell its type and length."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    if not isinstance(value, bytes):
+        return _NUMBER_BYTES
+    return len(value) + max(1, -(-(2 * len(value) + 13).bit_length() // 7))
 
 
 def _quoted(name: str) -> str:

@@ -159,7 +159,7 @@ class ConcurrentDriver:
         self._measure(outcome.seconds)
         spec = self._step.spec
         try:
-            stored = spec.function.conclude(outcome, attempt.logger, max_bytes=spec.cache.max_record_bytes)
+            stored = spec.function.conclude(outcome, attempt.logger, size_limit=spec.cache.size_limit)
         except BaseException as error:  # noqa: BLE001  # whatever it is: an interrupt does not come this way
             try:
                 again = self._step.fail(attempt, error)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.functions import PythonPacketFunction
 from orcapod.hashing import ContentHash
-from orcapod.records import Result
+from orcapod.records import Result, SizeLimit
 
 __all__ = ["Cache", "Entries", "FunctionSpec"]
 
@@ -20,8 +20,8 @@ class Cache(Protocol):
     """Where results are looked up and stored."""
 
     @property
-    def max_record_bytes(self) -> int | None:
-        """The largest result that it takes; None for any."""
+    def size_limit(self) -> SizeLimit | None:
+        """How large a result may be; None for any size."""
         ...
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...

@@ -60,7 +60,7 @@ class SequentialDriver:
             started = time.perf_counter()
             try:
                 stored = step.spec.function.call(
-                    kwargs, executor=step.executor, logger=attempt.logger, max_bytes=step.spec.cache.max_record_bytes
+                    kwargs, executor=step.executor, logger=attempt.logger, size_limit=step.spec.cache.size_limit
                 )
             except BaseException as error:
                 if interrupts.is_interrupt(error):

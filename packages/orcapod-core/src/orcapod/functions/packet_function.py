@@ -18,8 +18,8 @@ from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import CapturedOutput, Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
-from orcapod.records import FunctionUri
-from orcapod.types import LogicalType, Schema, may_be_large, shown_size, value_size
+from orcapod.records import FunctionUri, SizeLimit
+from orcapod.types import LogicalType, Schema, may_be_large, value_size
 
 __all__ = ["Identity", "PythonPacketFunction"]
 
@@ -186,7 +186,7 @@ class PythonPacketFunction:
         *,
         executor: PythonFunctionExecutorProtocol | None = None,
         logger: PacketExecutionLoggerProtocol | None = None,
-        max_bytes: int | None = None,
+        size_limit: SizeLimit | None = None,
     ) -> tuple[Any, ...]:
         """Call the function where the executor says; return its outputs in the form that Arrow stores.
 
@@ -197,7 +197,7 @@ class PythonPacketFunction:
             kwargs: the arguments.
             executor: where the function runs; in this thread, with nothing captured, if None.
             logger: told what the call wrote.
-            max_bytes: how large the outputs may be together; None for any size.
+            size_limit: how large the outputs may be together; None for any size.
 
         Raises:
             ValueTypeError: an output is not of its declared type.
@@ -207,9 +207,9 @@ class PythonPacketFunction:
         if executor is None:
             if logger is not None:
                 warnings.warn(_UNCAPTURED, stacklevel=2)
-            return self.accept(self.direct_call(kwargs), max_bytes=max_bytes)
+            return self.accept(self.direct_call(kwargs), size_limit=size_limit)
         if logger is None:
-            return self.accept(executor.execute_callable(self.function, kwargs), max_bytes=max_bytes)
+            return self.accept(executor.execute_callable(self.function, kwargs), size_limit=size_limit)
         buffer = CaptureBuffer()
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
@@ -217,10 +217,10 @@ class PythonPacketFunction:
             if buffer.fields is not None:
                 logger.record(**buffer.fields)
             raise
-        return self._accept_logged(returned, buffer.fields, logger, max_bytes)
+        return self._accept_logged(returned, buffer.fields, logger, size_limit)
 
     def conclude(
-        self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, max_bytes: int | None = None
+        self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, size_limit: SizeLimit | None = None
     ) -> tuple[Any, ...]:
         """Return the outputs of a call that was made elsewhere, in the form that Arrow stores.
 
@@ -237,17 +237,17 @@ class PythonPacketFunction:
                 logger.record(**outcome.captured.fields())
             raise outcome.error
         fields = None if outcome.captured is None else outcome.captured.fields()
-        return self._accept_logged(outcome.value, fields, logger, max_bytes)
+        return self._accept_logged(outcome.value, fields, logger, size_limit)
 
     def _accept_logged(
         self,
         returned: Any,
         fields: Mapping[str, object] | None,
         logger: PacketExecutionLoggerProtocol | None,
-        max_bytes: int | None,
+        size_limit: SizeLimit | None,
     ) -> tuple[Any, ...]:
         try:
-            return self.accept(returned, max_bytes=max_bytes)
+            return self.accept(returned, size_limit=size_limit)
         except BaseException as error:
             if fields is not None:  # it returned, but what it returned is refused
                 fields = CapturedOutput.of_fields(fields).refused(error).fields()
@@ -262,12 +262,12 @@ class PythonPacketFunction:
         made = self.function(**kwargs)
         return run_to_end(made) if self.is_async else made
 
-    def accept(self, returned: Any, *, max_bytes: int | None = None) -> tuple[Any, ...]:
+    def accept(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
         """Return the outputs in the form that Arrow stores.
 
         Raises:
             ValueTypeError: one is not of its declared type, or there are too many or too few.
-            RecordTooLargeError: together they have more than ``max_bytes``.
+            RecordTooLargeError: together they have more bytes than that.
         """
         if len(self._outputs) == 1:
             values: tuple[Any, ...] = (returned,)
@@ -283,18 +283,12 @@ class PythonPacketFunction:
                 stored.append(kind.accept(value))
             except ValueTypeError as error:
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
-        if max_bytes is not None and self._has_large_outputs:
-            self._check_size(stored, max_bytes)
+        if size_limit is not None and self._has_large_outputs:
+            self._check_size(stored, size_limit)
         return tuple(stored)
 
-    def _check_size(self, stored: Sequence[Any], max_bytes: int) -> None:
+    def _check_size(self, stored: Sequence[Any], limit: SizeLimit) -> None:
         sizes = {name: value_size(value) for (name, _), value in zip(self._outputs, stored, strict=True)}
-        if sum(sizes.values()) > max_bytes:
+        if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
-            raise RecordTooLargeError(
-                f"{self.name}: output {name!r} has {shown_size(sizes[name])}, a record of the store takes "
-                f"{shown_size(max_bytes)}; return the path of a file that holds it, or use another store",
-                column=name,
-                size=sizes[name],
-                limit=max_bytes,
-            )
+            raise RecordTooLargeError((), name, sizes[name], *limit)

@@ -142,5 +142,6 @@ class FunctionNode(Node):
         function, fingerprint = self._function, self._function.fingerprint()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        spec = FunctionSpec(function, fingerprint, self.schema, cache, EntryLog(self._records, self.path))
+        entries = EntryLog(self._records, self.path, list(function.signature.inputs))
+        spec = FunctionSpec(function, fingerprint, self.schema, cache, entries)
         return Step(spec, executor, observer, self.label, self.path)

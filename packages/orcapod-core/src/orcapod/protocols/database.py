@@ -35,8 +35,24 @@ class Database(Protocol):
     method may be called from any thread. A database is a context manager that closes itself.
     """
 
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The bytes of the largest record that the store takes; None if there is no limit.
+
+        The bytes are those of its values as the store keeps them. May be asked of a closed store, too.
+        """
+        ...
+
     def at(self, *prefix: str) -> Database:
         """A view of this store in which every path starts with ``prefix``."""
+        ...
+
+    def check_writable(self) -> None:
+        """Check that records can be added here; a run does so before it computes anything.
+
+        Raises:
+            ReadOnlyStoreError: the store may only be read; says why, and what to do.
+        """
         ...
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
@@ -48,6 +64,9 @@ class Database(Protocol):
         Raises:
             DuplicateKeyError: with ``on_conflict="raise"``, a key is there already, or twice in ``table``.
             RecordSchemaError: the columns do not fit what the path holds, or the first one is no key.
+            ReadOnlyStoreError: the store may only be read.
+            RecordTooLargeError: a record has more than ``max_record_bytes``. However many bytes all records
+                have together, they are added.
         """
         ...
 
@@ -101,6 +120,15 @@ class Database(Protocol):
         """What it takes to open this view again, as JSON values; never a secret.
 
         Its ``type`` is the name under which ``open_database`` finds the class.
+        """
+        ...
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """The database at a URL whose scheme is a name under which ``open_database`` finds the class.
+
+        Raises:
+            DatabaseError: the URL is not of the form that the class expects, or the store cannot be opened.
         """
         ...
 

@@ -12,7 +12,7 @@ from orcapod.records.address import (
 from orcapod.records.entries import EntryLog, NoEntries
 from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
-from orcapod.records.result_cache import RECORD_ID, Forgetful, Result, ResultCache, tabulated
+from orcapod.records.result_cache import RECORD_ID, Forgetful, Result, ResultCache, SizeLimit, tabulated
 
 __all__ = [
     "ENVIRONMENTS",
@@ -27,6 +27,7 @@ __all__ = [
     "ResultCache",
     "RunLedger",
     "RunRecord",
+    "SizeLimit",
     "maker_names",
     "node_path",
     "record_ids",

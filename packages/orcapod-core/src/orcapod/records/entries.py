@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -22,11 +22,18 @@ class EntryLog:
     """The rows of a function node: tag, system tags, the id of the result, and who made the inputs.
 
     The same packet under two tags is one result and two entries.
+
+    Args:
+        database: where they are kept.
+        path: under which path.
+        columns: those that the function takes; who made the others is no part of an entry, and a
+            stream may have thousands.
     """
 
-    def __init__(self, database: Database, path: RecordPath) -> None:
+    def __init__(self, database: Database, path: RecordPath, columns: Collection[str]) -> None:
         self._database = database
         self._path = path
+        self._columns = tuple(columns)
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
         """Keep the rows that are not there yet.
@@ -39,6 +46,11 @@ class EntryLog:
         identifying = rows.schema.tags | rows.schema.system_tags
         batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
         keys = hash_rows(batch, identifying | Schema({RECORD_ID: bytes}))
+        taken = [name for name in self._columns if name in rows.schema.packets]
+        columns: dict[str, Any] = {ENTRY_ID: pa.array(keys, pa.large_binary())}
+        columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns |= {source_info_name(name): rows.source_info(name) for name in taken}
+        entries = pa.table(columns)
         if not fresh:
             found = self._database.get_records_by_ids(self._path, keys, [ENTRY_ID])
             known = set(found.column(0).to_pylist()) if found.num_rows else set()
@@ -46,11 +58,8 @@ class EntryLog:
             if not new:
                 return
             if len(new) < len(keys):
-                rows, batch, keys = rows.take(new), batch.take(pa.array(new)), [keys[row] for row in new]
-        columns: dict[str, Any] = {ENTRY_ID: pa.array(keys, pa.large_binary())}
-        columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
-        columns |= {source_info_name(name): rows.source_info(name) for name in rows.schema.packets}
-        self._database.add_records(self._path, pa.table(columns))
+                entries = entries.take(pa.array(new, pa.int64()))
+        self._database.add_records(self._path, entries)
 
 
 class NoEntries:

@@ -12,11 +12,18 @@ from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import Schema
 
-__all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "tabulated"]
+__all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "SizeLimit", "tabulated"]
 
 RECORD_ID = "__record_id"
 
 _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
+
+
+class SizeLimit(NamedTuple):
+    """How many bytes a record may have, and which store says so."""
+
+    size: int
+    store: str
 
 
 class Result(NamedTuple):
@@ -54,10 +61,12 @@ class ResultCache:
         self._run_id = run_id
 
     @property
-    def max_record_bytes(self) -> int | None:
-        """The largest result that the database takes, less what is stored beside it; None for any."""
+    def size_limit(self) -> SizeLimit | None:
+        """How large a result may be, less what is stored beside it; None for any size."""
         most: int | None = getattr(self._database, "max_record_bytes", None)  # a store that does not say has no limit
-        return None if most is None else most - _BESIDE_BYTES
+        if most is None:
+            return None
+        return SizeLimit(most - _BESIDE_BYTES, f"the {type(self._database).__name__.removesuffix('Database')} store")
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         """The results of these records that are there: ``__record_id``, then the outputs."""
@@ -90,7 +99,7 @@ class ResultCache:
 class Forgetful:
     """The cache of a function that is used without a database: it knows nothing and keeps nothing."""
 
-    max_record_bytes: int | None = None
+    size_limit: SizeLimit | None = None
 
     def __init__(self, outputs: Schema) -> None:
         self._outputs = outputs

@@ -64,6 +64,9 @@ class CachedSource(KeptSource):
         columns = self.schema.tags | self.schema.packets
         _, record_tag = self.schema.system_tags
         keys = hash_rows(chunk.batch, columns)
+        found = self._database.get_records_by_ids(self._path, keys, [CONTENT])
+        if found.num_rows == len(set(keys)):
+            return  # a store that may only be read is read
         names = chunk.column(record_tag)
         if not self._is_named:
             names = pa.array([f"content={key.hex()[:_NAME_DIGITS]}" for key in keys], pa.large_string())

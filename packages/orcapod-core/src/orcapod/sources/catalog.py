@@ -55,6 +55,8 @@ class Catalog:
     def add(self, source_id: str, entry: Entry) -> None:
         """Write down an entry, if it is not there yet."""
         key = hash_structure((source_id, entry.place, entry.tags, entry.types)).digest
+        if self._database.get_records_by_ids(_SOURCES, [key]).num_rows:
+            return
         columns: dict[str, pa.Array[Any]] = {
             "__entry_id": pa.array([key], pa.large_binary()),
             "__source_id": pa.array([source_id], pa.large_string()),

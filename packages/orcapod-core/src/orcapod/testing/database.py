@@ -19,15 +19,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError
+from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Database, RecordPath
 from orcapod.testing.arrow import tables
-from orcapod.testing.database_lifetime import DatabaseLifetimeSuite, canonical, keyed, same
+from orcapod.testing.database_lifetime import DatabaseLifetimeSuite, blobs, canonical, keyed, same
 from orcapod.testing.database_machine import DatabaseMachine
 
-__all__ = ["DatabaseSuite", "canonical", "keyed", "same"]
+__all__ = ["DatabaseSuite", "blobs", "canonical", "keyed", "same"]
 
 _PROPERTY = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=40)
+_TESTED_BYTES = 1_100_000_000
 _NAMES = [
     "a",
     "A",
@@ -58,6 +59,7 @@ class DatabaseSuite(DatabaseLifetimeSuite):
     def test_it_is_a_database(self, database: Database) -> None:
         """It has every method of the protocol, and is a context manager that gives itself."""
         assert isinstance(database, Database)
+        database.check_writable()
         with database as entered:
             assert entered is database
 
@@ -282,6 +284,47 @@ class DatabaseSuite(DatabaseLifetimeSuite):
         with pytest.raises(RecordSchemaError, match=r"(?s)p/q.*'key'.*'id'"):
             database.add_records(("p", "q"), pa.table({"id": ["b"], "x": [1]}))
         assert database.get_records(("p", "q")).to_pylist() == [{"key": "a", "x": 1}]
+
+    # Large records
+
+    def test_the_largest_record_is_one_number(self, database: Database) -> None:
+        """The same for all views, also when the store is closed: nobody waits to ask for it."""
+        limit = database.max_record_bytes
+        assert limit is None or limit >= 1 << 20
+        assert database.at("a").max_record_bytes == limit
+        database.close()
+        assert database.max_record_bytes == limit
+
+    def test_a_record_that_is_too_large_is_refused_by_name(self, database: Database) -> None:
+        """At once, with its path, column, size and the limit; and nothing that came with it is written."""
+        limit = database.max_record_bytes
+        if limit is None:
+            return  # nothing is too large
+        if limit > _TESTED_BYTES:
+            pytest.skip(f"the largest record has {limit} bytes: more than this test likes to hold in memory")
+        view = database.at("v")
+        view.add_records(("p",), keyed(["a"], x=[1]))
+        large = pa.concat_tables(
+            [keyed(["b"], big=blobs(4)), keyed(["c"], big=blobs(limit + 1)), keyed(["d"], big=blobs(4))]
+        )
+        with pytest.raises(RecordTooLargeError) as caught:
+            view.add_records(("p",), large)
+        assert (caught.value.path, caught.value.column) == (("v", "p"), "big")
+        assert caught.value.size > caught.value.limit == limit
+        assert view.get_records(("p",)).to_pylist() == [{"key": "a", "x": 1}]
+        assert view.add_records(("p",), pa.concat_tables([large[:1], large[2:]])) == 2
+
+    def test_large_records_among_small_ones(self, database: Database) -> None:
+        """However many bytes a table has, in whatever few of its rows: it is added as a whole."""
+        sizes = [10, 10, 20 << 20, 10, 30 << 20, 30 << 20, *[10] * 500, 1]
+        keys = [f"k{row:03}" for row in range(len(sizes))]
+        table = keyed(keys, big=blobs(*sizes), n=pa.array(range(len(sizes))))
+        assert database.add_records(("p",), table) == len(sizes)
+        found = database.get_records(("p",))
+        assert found["key"].to_pylist() == keys
+        assert pc.binary_length(found["big"]).to_pylist() == sizes
+        some = database.get_records_by_ids(("p",), keys[1:6])
+        assert sorted(pc.binary_length(some["big"]).to_pylist()) == sorted(sizes[1:6])
 
     # Paths and names
 

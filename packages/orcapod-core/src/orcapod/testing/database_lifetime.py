@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import count
+from itertools import accumulate, count
+from mmap import mmap
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Database, Key
 from orcapod.types.codec import encode
 
-__all__ = ["DatabaseLifetimeSuite", "canonical", "keyed", "same"]
+__all__ = ["DatabaseLifetimeSuite", "blobs", "canonical", "keyed", "same"]
 
 _WRITER = """
 import importlib, json, sys
@@ -53,6 +54,13 @@ def keyed(keys: Sequence[Key], **columns: Any) -> pa.Table:
     """A table of these keys, strings or bytes, and columns."""
     key_type = pa.binary() if keys and isinstance(keys[0], bytes) else pa.string()
     return pa.table({"key": pa.array(keys, key_type), **columns})
+
+
+def blobs(*sizes: int) -> pa.Array[Any]:
+    """A column of values of these sizes, all bytes zero; as long as nobody writes to them, they need no memory."""
+    ends = pa.array([0, *accumulate(sizes)], pa.int64())
+    zeros = pa.py_buffer(mmap(-1, max(1, sum(sizes))))
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(sizes), [None, ends.buffers()[1], zeros])
 
 
 def same(found: pa.Table, expected: pa.Table) -> None:

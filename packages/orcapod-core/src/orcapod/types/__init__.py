@@ -9,7 +9,7 @@ from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
-from orcapod.types.size import may_be_large, shown_size, value_size
+from orcapod.types.size import may_be_large, value_size
 
 __all__ = [
     "INT",
@@ -30,7 +30,6 @@ __all__ = [
     "may_be_large",
     "misfit",
     "registry",
-    "shown_size",
     "type_of_column",
     "type_of_values",
     "value_size",

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
-__all__ = ["may_be_large", "shown_size", "value_size"]
+__all__ = ["may_be_large", "value_size"]
 
 _NUMBER_BYTES = 8
 
@@ -30,12 +30,3 @@ def value_size(value: Any) -> int:
             return sum(map(value_size, value)) + sum(map(value_size, value.values()))
         case _:
             return _NUMBER_BYTES
-
-
-def shown_size(size: int) -> str:
-    """Return a size as people read it: ``1.1 GB``."""
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.1f} {unit}" if unit != "bytes" else f"{size} bytes"
-        size /= 1000  # type: ignore[assignment]  # a number that is shown
-    return f"{size:.1f} GB"

@@ -1,0 +1,301 @@
+"""``SQLiteFile``: the connection to the file of a SQLite store, which may be written to or only be read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from time import monotonic, sleep
+
+from orcapod.databases.view import check_process, closed_store
+from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError, StoreVersionError
+
+__all__ = ["SQLiteFile", "open_file"]
+
+_FORMAT = 1
+_BUSY_SECONDS = 30.0
+_LOGS = ("-wal", "-journal")  # what SQLite keeps beside a file, until it is in the file
+
+
+def open_file(path: Path) -> SQLiteFile:
+    """Open a file, which is made if it is not there; for reading only where it may not be written to.
+
+    Raises:
+        StoreVersionError: a newer version of orcapod wrote the file.
+        DatabaseError: the file cannot be opened, or is not one of orcapod's.
+    """
+    if path.name == ":memory:":
+        raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(f"cannot open {path}: {error}") from error
+    why = _why_unwritable(path)
+    if why is None:
+        return WritableFile(path)
+    if not path.exists():
+        raise DatabaseError(f"cannot open {path}: it is not there, and {why}; choose a folder of your own")
+    if os.access(path, os.W_OK):  # not its folder: it can be written to while somebody else's log is there
+        try:
+            return WritableFile(path)
+        except DatabaseError:
+            pass
+    return ReadOnlyFile(path, why)
+
+
+class SQLiteFile(ABC):
+    """The one connection to a file that all views of a store share, used by one thread at a time.
+
+    Attributes:
+        path: where the file is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        self._process = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._closer: Callable[[], object] | None = None
+        try:
+            self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+            with self.transaction(write=False) as connection:
+                version = self._version(connection)
+            if version is None:
+                self._set_up()
+            elif version > _FORMAT:
+                raise StoreVersionError(
+                    f"{path} has format {version}, written by a newer orcapod; "
+                    f"this one reads up to {_FORMAT}: upgrade it"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def max_record_bytes(self) -> int:
+        """What SQLite was built with, or told to keep to."""
+        with suppress(sqlite3.ProgrammingError):  # it may be closed by now, and by another thread
+            if self._connection is not None:
+                self._max_record_bytes = self._connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        return self._max_record_bytes
+
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        """The connection within a transaction that ends with the block, undone if the block raises."""
+        check_process(self._process, self.path, "SQLiteDatabase")
+        with self._lock:
+            connection = self._opened()
+            try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._known(error) or DatabaseError(
+                    f"{self.path}: {error}; nothing of this call was written"
+                ) from error
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+
+    def check_writable(self) -> None:
+        """Check that the file may be written to.
+
+        Raises:
+            ReadOnlyStoreError: it may only be read.
+        """
+        with self._lock:
+            self._opened()
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        with self._lock:
+            self._connection = None
+            if self._closer is not None:
+                self._closer()
+
+    @abstractmethod
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file, and return a connection that is ready for use."""
+
+    @abstractmethod
+    def _set_up(self) -> None:
+        """Make a store of a file that has nothing of ours in it."""
+
+    def _open(self, place: str, *, uri: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            place, uri=uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._connection = connection
+        self._closer = weakref.finalize(self, _close, connection, self._process)
+        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        """Return the connection.
+
+        Raises:
+            DatabaseError: it was closed.
+        """
+        if self._connection is None:
+            raise closed_store(self.path)
+        return self._connection
+
+    def _known(self, error: sqlite3.Error) -> DatabaseError | None:
+        """Return what an error of SQLite means for whoever uses the store, if it says less than that itself."""
+        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return StoreLockedError(
+                    f"{self.path} was locked for more than {_BUSY_SECONDS:.0f} seconds by another program, which is "
+                    "still writing or has left a transaction open (another run, a database browser, an sqlite3 "
+                    "shell); end that, and do the same again: nothing of this call was written, nothing else is lost"
+                )
+            case sqlite3.SQLITE_READONLY:
+                return self._refusal(_why_unwritable(self.path) or "SQLite says so")
+            case _:
+                return None
+
+    def _refusal(self, why: str) -> ReadOnlyStoreError:
+        return ReadOnlyStoreError(
+            f"{self.path} may only be read: {why}; nothing was written; to run pipelines on it, copy it to a folder "
+            "of your own, or have yourself be given the right to write there"
+        )
+
+    def _version(self, connection: sqlite3.Connection) -> int | None:
+        """The format of the file, None if nothing of ours is in it yet."""
+        ours = {
+            name: [column[1] for column in connection.execute(f"PRAGMA table_info({name})")]
+            for name in ("_orcapod_format", "_orcapod_paths")
+        }
+        if not any(ours.values()):
+            return None
+        if ours["_orcapod_format"] == ["version"]:
+            rows = connection.execute("SELECT version FROM _orcapod_format").fetchall()
+            if len(rows) == 1 and isinstance(rows[0][0], int):
+                return int(rows[0][0])
+        raise DatabaseError(
+            f"{self.path} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
+            "use another file"
+        )
+
+
+class WritableFile(SQLiteFile):
+    """A file that is read and written, by any number of processes of one machine at a time."""
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = self._open(str(self.path), uri=False)
+            self._prepare(connection)
+            return connection
+        except sqlite3.Error as error:
+            raise self._known(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
+
+    def _set_up(self) -> None:
+        with self.transaction(write=True) as connection:
+            if self._version(connection) is None:
+                connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
+                connection.execute("INSERT INTO _orcapod_format VALUES (?)", (_FORMAT,))
+                connection.execute(
+                    "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
+                    " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
+                )
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
+        patience = monotonic() + _BUSY_SECONDS
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:  # a change of journal does not wait for other processes by itself
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                if monotonic() > patience:
+                    raise
+                sleep(0.01)
+
+
+class ReadOnlyFile(SQLiteFile):
+    """A file that may only be read, while somebody else may write to it.
+
+    Where there is no log beside it, the file is all there is, and is read as it is, since SQLite would have to
+    make files of its own to look out for writers. What it was like is compared before and after each transaction.
+
+    Args:
+        path: where the file is.
+        why: what keeps it from being written to.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        self._why = why
+        super().__init__(path)
+
+    @contextmanager
+    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+        """The connection within a transaction, as long as nothing is to be written."""
+        if write:
+            self.check_writable()
+        with super().transaction(write=False) as connection:
+            yield connection
+            if self._as_it_is and self._found != self._files():
+                raise DatabaseError(f"{self.path} was changed by another program while it was read; read it again")
+
+    def check_writable(self) -> None:
+        super().check_writable()
+        raise self._refusal(self._why)
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = super()._opened()
+        if self._as_it_is and self._found != self._files():
+            if self._closer is not None:
+                self._closer()
+            connection = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self._found = self._files()
+        logs = [log for ending in _LOGS if _size(log := Path(f"{self.path}{ending}"))]
+        self._as_it_is = not logs
+        try:
+            connection = self._open(f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}", uri=True)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.Error as error:
+            self._found, self._as_it_is = (), True  # whoever asks again tries again
+            if logs and isinstance(error, sqlite3.OperationalError):
+                raise DatabaseError(
+                    f"cannot read {self.path}: records that were written last are still in {logs[0].name}, and SQLite "
+                    f"cannot read them here ({error}), as {self._why}; open it once where it may be written to, or "
+                    "copy both files to a folder of your own"
+                ) from error
+            raise self._known(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
+
+    def _set_up(self) -> None:
+        raise DatabaseError(f"{self.path} holds no records of orcapod, and may only be read: {self._why}")
+
+    def _files(self) -> tuple[object, ...]:
+        """Return what changes whenever somebody writes to the file."""
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _why_unwritable(path: Path) -> str | None:
+    """Return what keeps a file from being written to, None if nothing does."""
+    for place, what in ((path, "it"), (path.parent, "its folder")):
+        if place.exists() and not os.access(place, os.W_OK):
+            if hasattr(os, "ST_RDONLY") and os.statvfs(place).f_flag & os.ST_RDONLY:
+                return "it is on a file system that is mounted for reading only"
+            return f"this user may not write to {what}"
+    return None
+
+
+def _close(connection: sqlite3.Connection, process: int) -> None:
+    if os.getpid() == process:
+        connection.close()

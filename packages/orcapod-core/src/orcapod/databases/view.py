@@ -1,0 +1,110 @@
+"""``DatabaseView``: views of one store, each below a prefix of its own. What is the same for every kind of store."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Generic, NoReturn, Self, TypeVar
+
+from orcapod.databases.contract import checked_path
+from orcapod.errors import DatabaseError
+from orcapod.protocols.database import RecordPath
+
+__all__ = ["DatabaseView", "check_process", "closed_store"]
+
+Shared = TypeVar("Shared")
+
+
+class DatabaseView(ABC, Generic[Shared]):
+    """A view of a store, in which every path starts with a prefix.
+
+    A kind of store derives from it: it reads and writes at ``self._absolute(path)`` of what its views share,
+    and lists ``self._relative(paths)``.
+
+    Args:
+        shared: what all views of the store share: a connection, tables, locks.
+    """
+
+    __slots__ = ("_prefix", "_shared")
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._prefix: RecordPath = ()
+
+    def at(self, *prefix: str) -> Self:
+        """Return a view of this store in which every path starts with ``prefix``."""
+        view = object.__new__(type(self))
+        view._shared = self._shared
+        view._prefix = self._absolute(prefix) if prefix else self._prefix
+        return view
+
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The bytes of the largest record that the store takes; None, as there is no limit."""
+        return None
+
+    def check_writable(self) -> None:
+        """Nothing to check: who can open a store of this kind can write to it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what the views share; closing twice is fine."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        name = type(self).__name__
+        raise TypeError(f"a {name} cannot be pickled; send to_config() and open it there with from_config()")
+
+    def __repr__(self) -> str:
+        shown = [*self._arguments(), *(["at " + "/".join(self._prefix)] if self._prefix else [])]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _arguments(self) -> tuple[str, ...]:
+        """Return what ``repr`` says of the store."""
+        return ()
+
+    def _absolute(self, path: Iterable[str]) -> RecordPath:
+        """Return a path of this view as a path of the store.
+
+        Raises:
+            DatabaseError: it is not one or more non-empty strings.
+        """
+        return (*self._prefix, *checked_path(path))
+
+    def _is_below(self, path: RecordPath) -> bool:
+        """Return whether a path of the store is one of this view."""
+        depth = len(self._prefix)
+        return len(path) > depth and path[:depth] == self._prefix
+
+    def _relative(self, paths: Iterable[RecordPath]) -> list[RecordPath]:
+        """Return those paths of the store that are of this view, as paths of this view, sorted."""
+        return sorted(path[len(self._prefix) :] for path in paths if self._is_below(path))
+
+
+def check_process(opener: int, place: object, database: str) -> None:
+    """Check that a store is used by the process that opened it: connections and locks survive no fork.
+
+    Args:
+        opener: the id of that process.
+        place: which store it is.
+        database: its class, for the advice.
+
+    Raises:
+        DatabaseError: this process was forked from that one.
+    """
+    if os.getpid() != opener:
+        raise DatabaseError(
+            f"{place} was opened by the process that this one was forked from; "
+            f"open it here again: {database}.from_config(database.to_config())"
+        )
+
+
+def closed_store(place: object) -> DatabaseError:
+    """Return the error for the use of a store that was closed."""
+    return DatabaseError(f"{place} was closed, by this view of it or another; open it again")
