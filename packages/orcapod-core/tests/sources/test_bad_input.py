@@ -155,8 +155,8 @@ TABLES = {
         {},
         ["column 'id'", "month_day_nano_interval", "cast the column", "drop it"],
     ),
-    "no rows, no schema": (
-        pa.table({"id": pa.array([], pa.int64())}),
+    "no rows, no type": (
+        pa.table({"id": pa.array([], pa.null())}),
         {},
         ["no rows", "column 'id'", "declare", "data_schema"],
     ),
@@ -219,6 +219,10 @@ FRAMES = {
     "an index without a name": (FRAME[FRAME["x"] > 1], ["index without a name", "rename_axis", "reset_index"]),
     "a column twice": (pd.concat([FRAME, FRAME["x"]], axis=1), ["column 'x'", "twice", "rename"]),
     "an index called like a column": (FRAME.set_index("id", drop=False), ["column 'id'", "twice", "rename"]),
+    "no rows, and columns of any object": (
+        pd.DataFrame({"id": [], "x": []}, dtype=object),
+        ["no rows", "column 'id'", "data_schema"],
+    ),
     "values of several types": (
         pd.DataFrame({"id": [1, 2], "x": pd.Series([1, "a"], dtype=object)}),
         ["column 'x'", "'a'", "convert its values to one type"],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import polars as pl
@@ -68,6 +71,63 @@ def test_a_pipeline_runs_over_it(kind, tmp_path):
         twice.pod(source(kind, tmp_path))
     assert pipeline.run().counts("twice") == {"computed": 2, "cached": 1, "failed": 0}
     assert pipeline.twice.as_table()["y"].to_pylist() == [1.0, 4.0, 1.0]
+
+
+# No rows
+
+TYPED = {"element_index": pa.int64(), "x": pa.float64()}
+NO_ROWS: dict[str, Callable[..., Source]] = {
+    "arrow": lambda **given: ArrowTableSource(pa.schema(TYPED).empty_table(), **given),
+    "arrow, a slice": lambda **given: ArrowTableSource(pa.table(COLUMNS).slice(0, 0), **given),
+    "arrow, a stream": lambda **given: ArrowTableSource(
+        pa.RecordBatchReader.from_batches(pa.schema(TYPED), []), **given
+    ),
+    "pandas": lambda **given: DataFrameSource(pd.DataFrame(COLUMNS)[:0], **given),
+    "polars": lambda **given: DataFrameSource(pl.DataFrame(COLUMNS).clear(), **given),
+    "dicts": lambda **given: DictSource([], data_schema={"element_index": int, "x": float}, **given),
+    "list": lambda tag_columns, **given: ListSource("x", [], data_schema={"x": float}, **given),
+}
+
+
+@pytest.mark.parametrize("kind", NO_ROWS)
+@pytest.mark.parametrize("named", [None, "element_index"])
+def test_a_typed_table_without_rows_is_a_source(kind, named):
+    """On the first day without data, as on any other: the schema says what the columns are."""
+    empty = NO_ROWS[kind](tag_columns=["element_index"], source_id="s", record_id_column=named)
+    assert empty.schema == source("arrow", Path()).schema
+    assert empty.as_table(ALL_COLUMNS).num_rows == 0
+
+    @op.function_pod("y", identity="version")
+    def half(x: float) -> float:
+        return x / 2
+
+    with op.Pipeline("p") as pipeline:
+        half.pod(empty)
+    assert pipeline.run().counts("half") == {"computed": 0, "cached": 0, "failed": 0}
+    assert pipeline.half.as_table().schema.names == ["element_index", "y"]
+
+
+@pytest.mark.parametrize(
+    ("arrow", "annotation"),
+    [
+        (pa.string(), str),
+        (pa.dictionary(pa.int8(), pa.string()), str),
+        (pa.dictionary(pa.int8(), pa.string_view()), str),
+        (pa.run_end_encoded(pa.int32(), pa.string()), str),
+        (pa.list_(pa.map_(pa.string(), pa.int8())), list[dict[str, int]]),
+        (pa.map_(pa.string(), pa.list_(pa.float32())), dict[str, list[float]]),
+        (pa.list_(pa.list_(pa.date32()), 3), list[list[date]]),
+        (pa.uuid(), UUID),
+        (pa.timestamp("ns"), datetime),
+    ],
+    ids=str,
+)
+def test_every_type_of_column_may_be_without_rows(arrow, annotation):
+    full = pa.table({"id": pa.array([1, 2]), "x": pa.nulls(2, arrow)})
+    for table in (full.schema.empty_table(), full.slice(2), pa.table({n: full[n].slice(0, 0) for n in ("id", "x")})):
+        found = ArrowTableSource(table, ["id"], source_id="s")
+        assert found.schema.packets == op.Schema({"x": annotation})
+        assert found.as_table().num_rows == 0
 
 
 # Lists

@@ -171,13 +171,14 @@ class Source(Stream):
         for name, column in columns.items():
             if name in declared:
                 types[name] = declared[name]
-            elif len(column) == 0:
-                raise self._invalid(f"no rows, so the type of column {name!r} is unknown; declare it in data_schema")
-            else:
-                try:
-                    types[name] = type_of_column(column)
-                except SchemaError as error:
-                    raise self._invalid(f"column {name!r}: {error}") from None
+                continue
+            try:
+                types[name] = type_of_column(column)
+            except SchemaError as error:
+                if len(column) == 0 and pa.types.is_null(column.type):
+                    why = f"no rows, so the type of column {name!r} is unknown; declare it in data_schema"
+                    raise self._invalid(why) from None
+                raise self._invalid(f"column {name!r}: {error}") from None
         return Schema(types)
 
     def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
