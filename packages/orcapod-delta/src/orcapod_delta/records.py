@@ -10,7 +10,6 @@ from time import sleep
 from typing import Any
 
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from orcapod.compute import Expression, pc
 from orcapod.databases import (
@@ -25,6 +24,7 @@ from orcapod.databases import (
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.claims import Claim
+from orcapod_delta.faults import raised_as
 from orcapod_delta.housekeeping import Housekeeping
 from orcapod_delta.layout import Layout
 from orcapod_delta.places import Place, folder_of
@@ -208,13 +208,8 @@ class Records:
     @contextmanager
     def _looking(self) -> Iterator[Layout | None]:
         """What is committed now, for one thread at a time."""
-        with self._lock:
-            try:
-                yield self._look()
-            except (DeltaError, OSError, pa.ArrowException) as error:
-                if isinstance(error, DatabaseError):
-                    raise
-                raise DatabaseError(f"{self._place.uri}: {error}; nothing of this call was written") from error
+        with self._lock, raised_as(DatabaseError, self._place.uri):
+            yield self._look()
 
 
 def _joined(parts: Sequence[pa.Table], schema: pa.Schema, names: Sequence[str]) -> pa.Table:
