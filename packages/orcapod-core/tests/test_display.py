@@ -10,7 +10,7 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.display import html_table, shortened
+from orcapod.display import html_table, shortened, sizes
 from orcapod.sources import ArrowTableSource, DictSource
 
 EVIL = "<script>alert('&')</script>"
@@ -122,3 +122,17 @@ def test_long_values_are_shortened() -> None:
     for value in ("a" * 1000, list(range(1000)), dict.fromkeys(range(100), "b" * 100), b"c" * 1000):
         assert len(shortened(value)) <= 80
     assert len(html_table("a" * 1000, ["b"], [["c" * 1000]])) < 500
+
+
+@pytest.mark.parametrize(
+    ("amounts", "shown"),
+    [
+        ((1_100_000_000, 1_000_000_000), ("1.1 GB", "1.0 GB")),
+        ((1_073_741_824, 1_073_676_288), ("1.07374 GB", "1.07368 GB")),
+        ((1_000_000_001, 1_000_000_000), ("1.000000001 GB", "1.000000000 GB")),
+        ((70_000, 2_000_000, 70_000), ("0.1 MB", "2.0 MB", "0.1 MB")),
+        ((3, 0), ("3 bytes", "0 bytes")),
+    ],
+)
+def test_amounts_that_differ_look_different(amounts: tuple[int, ...], shown: tuple[str, ...]) -> None:
+    assert sizes(*amounts) == shown

@@ -1,4 +1,4 @@
-"""How things look to a person in a notebook: tables of escaped text, in whatever colours the page has."""
+"""How things look to a person: amounts of bytes, tables of escaped text in whatever colours the page has."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from reprlib import Repr
 
-__all__ = ["html_table", "shortened"]
+__all__ = ["html_table", "shortened", "sizes"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 4
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def sizes(*amounts: int) -> tuple[str, ...]:
+    """Return amounts of bytes in the unit of the largest, with as many digits as it takes to tell them apart."""
+    power = min((len(str(max(amounts))) - 1) // 3, len(_UNITS) - 1)
+    for digits in range(1, 3 * power + 1):
+        shown = tuple(f"{amount / 1000**power:.{digits}f} {_UNITS[power]}" for amount in amounts)
+        if len(set(shown)) == len(set(amounts)):
+            return shown
+    return tuple(f"{amount:,} bytes" for amount in amounts)
 
 
 def shortened(value: object) -> str:

@@ -10,6 +10,7 @@
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
+    │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
     ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
@@ -19,6 +20,8 @@
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
 """
+
+from orcapod.display import sizes
 
 __all__ = [
     "ConfigError",
@@ -33,6 +36,7 @@ __all__ = [
     "PipelineError",
     "PluginError",
     "RecordSchemaError",
+    "RecordTooLargeError",
     "SchemaError",
     "StoreVersionError",
     "ValueTypeError",
@@ -78,6 +82,33 @@ class RecordSchemaError(DatabaseError, TypeError):
 
 class DuplicateKeyError(DatabaseError, ValueError):
     """A key that is already there, when records were added with ``on_conflict="raise"``."""
+
+
+class RecordTooLargeError(DatabaseError, ValueError):
+    """A record of more bytes than its store takes; nothing of the table that it came in was written.
+
+    Attributes:
+        path: where it was to be kept, as the store sees it.
+        column: the column that has most of its bytes.
+        size: how many bytes it has, as the store would keep it.
+        limit: how many bytes the store takes.
+        store: what kind of store it is, as in "an SQLite store".
+    """
+
+    def __init__(self, path: tuple[str, ...], column: str, size: int, limit: int, store: str) -> None:
+        super().__init__(path, column, size, limit, store)
+        self.path = path
+        self.column = column
+        self.size = size
+        self.limit = limit
+        self.store = store
+
+    def __str__(self) -> str:
+        size, limit = sizes(self.size, self.limit)
+        return (
+            f"{'/'.join(self.path)}: column {self.column!r} makes a record of {size}, {self.store} takes {limit}; "
+            "nothing of this call was written; keep such values in files, or in several records"
+        )
 
 
 class StoreVersionError(DatabaseError, OSError):
