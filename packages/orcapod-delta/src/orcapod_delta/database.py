@@ -13,6 +13,7 @@ from orcapod.compute import Expression
 from orcapod.databases import checked_ids, checked_path, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.housekeeping import KEPT, Housekeeping
+from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.places import Place
 from orcapod_delta.records import Records
 from orcapod_delta.store import Store
@@ -57,6 +58,11 @@ class DeltaDatabase:
     def from_url(cls, url: str) -> Self:
         """The store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
         return cls(url)
+
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The bytes of the largest record that a table takes, all its values together as the table keeps them."""
+        return MAX_RECORD_BYTES
 
     def at(self, *prefix: str) -> Self:
         """A view of this store in which every path starts with ``prefix``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from deltalake.exceptions import DeltaError
 from orcapod.errors import DatabaseError, OrcapodError
 
 __all__ = ["is_fault", "raised_as"]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def is_fault(error: BaseException) -> bool:
@@ -29,4 +32,4 @@ def raised_as(kind: type[OrcapodError], where: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, kind) or not (is_fault(error) or isinstance(error, DatabaseError)):
             raise
-        raise kind(f"{where}: {error}") from error
+        raise kind(f"{where}: {_COLOURS.sub('', str(error))}") from error
