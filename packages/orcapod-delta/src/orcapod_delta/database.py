@@ -59,11 +59,6 @@ class DeltaDatabase:
         """The store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
         return cls(url)
 
-    @property
-    def max_record_bytes(self) -> int | None:
-        """The bytes of the largest record that a table takes, all its values together as the table keeps them."""
-        return MAX_RECORD_BYTES
-
     def at(self, *prefix: str) -> Self:
         """A view of this store in which every path starts with ``prefix``."""
         view = object.__new__(type(self))
@@ -102,6 +97,11 @@ class DeltaDatabase:
     def flush(self) -> None:
         """Commit everything added so far, one commit for every table."""
         self._store.flush()
+
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The bytes of the largest record that a table takes, all its values together as the table keeps them."""
+        return MAX_RECORD_BYTES
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; give back how many fewer there are.

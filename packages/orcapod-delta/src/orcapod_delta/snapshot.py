@@ -186,7 +186,16 @@ class Snapshot:
         try:
             write_deltalake(table, data, writer_properties=WRITER, commit_properties=NEXT_VERSION_ONLY, **options)
         except CommitFailedError as error:
+            if not self._is_overtaken():  # deltalake refuses for other reasons, too
+                raise
             raise OvertakenError(str(error)) from error
+
+    def _is_overtaken(self) -> bool:
+        try:
+            newest = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
+        except TableNotFoundError:
+            return False
+        return newest.version() != self.version
 
     def _hits(self, keys: pa.Array[Any]) -> Iterator[tuple[pa.Table, pa.ChunkedArray[Any]]]:
         """For every file its places and keys, and which of them are among these."""
