@@ -27,8 +27,9 @@ print(codes)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_forty_programs_end_with_their_own_exit_code(tmp_path: Path) -> None:
-    """Arrow's datasets leave threads that abort one in five; forked programs need not all import the libraries."""
-    rows = pa.table({"id": range(140), "x": [0.5] * 140, "group": [str(number % 7) for number in range(140)]})
+    """Arrow's datasets leave threads that abort one in five; forked, not all import libraries."""
+    groups = [str(number % 7) for number in range(140)]
+    rows = pa.table({"id": range(140), "x": [0.5] * 140, "group": groups})
     write_deltalake(tmp_path, rows, partition_by=["group"])
     command = [sys.executable, "-c", _PROGRAMS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from orcapod.compute import pc
 from orcapod.errors import DatabaseError
 
 __all__ = ["DataFile", "check_protocol", "data_files"]
@@ -35,7 +34,7 @@ class DataFile:
         size: its bytes.
         written: when, in milliseconds since 1970.
         rows: how many it has, deleted ones among them; None if the log does not say.
-        maxima: a struct of the largest values that the log tells of, by the names of columns in the files.
+        maxima: a struct of the largest values that the log tells of, by the columns' names in files.
         partition: a struct of the values of the partition columns, by their names in the table.
         is_live: for every row whether it belongs to the table; None if all do.
     """
@@ -58,11 +57,12 @@ def check_protocol(table: DeltaTable) -> None:
     protocol = table.protocol()
     unknown = sorted({*(protocol.reader_features or ())} - _READER_FEATURES)
     if unknown or protocol.min_reader_version > _READER_VERSION:
-        found = f"features {', '.join(unknown)}" if unknown else f"version {protocol.min_reader_version}"
+        found = ", ".join(unknown) or f"version {protocol.min_reader_version}"
+        known = ", ".join(sorted(_READER_FEATURES))
         raise DatabaseError(
-            f"expected a table that readers of version {_READER_VERSION} with {', '.join(sorted(_READER_FEATURES))} "
-            f"can read, found one that needs {found}; write it anew without, or read it with another tool and hand "
-            "its rows to ArrowTableSource"
+            f"expected a table for readers of version {_READER_VERSION} that know {known}, "
+            f"found one that needs {found}; write it anew without, or read it with another tool "
+            "and hand its rows to ArrowTableSource"
         )
 
 
@@ -80,8 +80,8 @@ def data_files(table: DeltaTable) -> list[DataFile]:
         path = columns["path"][row].as_py()
         if "://" in path or path.startswith(("/", "file:")):
             raise DatabaseError(
-                f"expected files below the table, found {path}: it is a shallow clone; read the table that it was "
-                "cloned from, or make a deep clone"
+                f"expected files below the table, found {path}: it is a shallow clone; read the "
+                "table that it was cloned from, or make a deep clone"
             )
         files.append(
             DataFile(
@@ -111,11 +111,11 @@ def _live_rows(table: DeltaTable, paths: list[str]) -> dict[str, pa.BooleanArray
         return {}
     vectors: Any = pa.table(table.deletion_vectors())
     uris = vectors.column("filepath").to_pylist()
-    masks = [pa.array(mask.values) for mask in vectors.column("selection_vector")]
+    masks = [mask.values for mask in vectors.column("selection_vector")]
+    if not uris:
+        return {}
     # Only the path is encoded as in the log, not what comes before it.
-    starts = (len(uri) - len(path) for uri in uris[:1] for path in paths if uri.endswith("/" + path))
-    if uris and (start := next(starts, None)) is not None:
-        return {uri[start:]: pc.fill_null(mask, True) for uri, mask in zip(uris, masks, strict=True)}
-    if uris:
-        raise DatabaseError(f"expected deletion vectors of files of the table, found one of {uris[0]}")
-    return {}
+    start = next((len(uris[0]) - len(path) for path in paths if uris[0].endswith("/" + path)), None)
+    if start is None:
+        raise DatabaseError(f"expected files of the table, found a deletion vector of {uris[0]}")
+    return {uri[start:]: mask for uri, mask in zip(uris, masks, strict=True)}

@@ -100,7 +100,7 @@ class DeltaDatabase:
 
     @property
     def max_record_bytes(self) -> int | None:
-        """The bytes of the largest record that a table takes, all its values together as the table keeps them."""
+        """The bytes of the largest record that a table takes: of all values, as it keeps them."""
         return MAX_RECORD_BYTES
 
     def compact(self) -> int:

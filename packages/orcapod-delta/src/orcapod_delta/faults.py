@@ -21,7 +21,8 @@ def is_fault(error: BaseException) -> bool:
 
     A panic is a ``BaseException`` of a class that no module gives away.
     """
-    return isinstance(error, (DeltaError, OSError, pa.ArrowException)) or type(error).__name__ == "PanicException"
+    is_panic = type(error).__name__ == "PanicException"
+    return is_panic or isinstance(error, (DeltaError, OSError, pa.ArrowException))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""``ColumnNames``: which column of a file is which of the table, and its values as the table has them.
+"""``ColumnNames``: which column of a file is which of the table, and its values as there.
 
-A table whose columns are mapped says in the metadata of every field what its files call it, nested fields included:
-so a column is renamed or dropped without a file being written anew.
+A table whose columns are mapped says in the metadata of every field what its files call it,
+nested fields included: so a column is renamed or dropped without a file being written anew.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ColumnNames:
         """
         mode: Any = configuration.get(_MODE, "none")
         if mode not in get_args(_Mode):
-            raise DatabaseError(f"expected {_MODE} to be one of {', '.join(get_args(_Mode))}, found {mode!r}")
+            raise DatabaseError(f"expected {_MODE} of {', '.join(get_args(_Mode))}, found {mode!r}")
         return cls(mode)
 
     def of_field(self, field: pa.Field[Any]) -> str:
@@ -50,7 +50,7 @@ class ColumnNames:
         return field.name if name is None else name.decode()
 
     def index_in(self, fields: Iterable[pa.Field[Any]], field: pa.Field[Any]) -> int | None:
-        """Return which of these fields of a file is a column, or a member of a struct; None if none is.
+        """Return which field of a file is this of the table; None if none is.
 
         Raises:
             DatabaseError: columns are known by number, and those of the file have none.
@@ -61,16 +61,17 @@ class ColumnNames:
             return next((index for index, each in enumerate(found) if each.name == name), None)
         ids = [(each.metadata or {}).get(_ID_IN_FILES) for each in found]
         if ids and not any(ids):
+            columns = ", ".join(each.name for each in found)
             raise DatabaseError(
-                f"expected files whose columns have numbers, found one with {', '.join(each.name for each in found)}; "
+                f"expected files whose columns have numbers, found one with {columns}; "
                 f"{_MODE}=id needs them, so write the table anew"
             )
         number = (field.metadata or {}).get(_ID)
-        return next((index for index, each in enumerate(ids) if each == number and each is not None), None)
+        return None if number is None or number not in ids else ids.index(number)
 
 
 def as_in_table(array: pa.Array[Any], field: pa.Field[Any], names: ColumnNames) -> pa.Array[Any]:
-    """Return an array of a file with the type that the field of the table has, nested names included."""
+    """Return an array of a file with the type of the table's field, nested names included."""
     made: Any = array
     wanted: Any = field.type
     if made.type == wanted and names.mode == "none":
@@ -80,19 +81,27 @@ def as_in_table(array: pa.Array[Any], field: pa.Field[Any], names: ColumnNames) 
         members = []
         for member in wanted:
             index = names.index_in(there, member)
-            nothing = pa.nulls(len(made), member.type) if index is None else None
-            members.append(as_in_table(made.field(index), member, names) if nothing is None else nothing)
-        return pa.StructArray.from_arrays(members, fields=list(wanted), mask=made.is_null())
-    if pa.types.is_map(wanted) and pa.types.is_map(made.type):
+            if index is None:
+                members.append(pa.nulls(len(made), member.type))
+            else:
+                members.append(as_in_table(made.field(index), member, names))
+        made = pa.StructArray.from_arrays(members, fields=list(wanted), mask=made.is_null())
+    elif pa.types.is_map(wanted) and pa.types.is_map(made.type):
         entries = (made.keys, wanted.key_field), (made.items, wanted.item_field)
         keys, items = (as_in_table(values, inner, names) for values, inner in entries)
         maps: Any = pa.MapArray
-        return maps.from_arrays(made.offsets, keys, items, wanted, mask=_mask(made))  # type: ignore[no-any-return]
-    if pa.types.is_large_list(wanted) and (pa.types.is_list(made.type) or pa.types.is_large_list(made.type)):
+        made = maps.from_arrays(made.offsets, keys, items, wanted, mask=_mask(made))
+    elif pa.types.is_large_list(wanted) and _is_list(made.type):
         values = as_in_table(made.values, wanted.value_field, names)
         offsets = made.offsets.cast(pa.int64())
-        return pa.LargeListArray.from_arrays(offsets, values, type=wanted, mask=_mask(made))
-    return made.cast(wanted)  # type: ignore[no-any-return]
+        made = pa.LargeListArray.from_arrays(offsets, values, type=wanted, mask=_mask(made))
+    else:
+        made = made.cast(wanted)
+    return made  # type: ignore[no-any-return]
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return pa.types.is_list(type_) or pa.types.is_large_list(type_)
 
 
 def _mask(array: Any) -> Any:

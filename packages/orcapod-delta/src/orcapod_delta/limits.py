@@ -11,8 +11,8 @@ from orcapod_delta.layout import Layout
 __all__ = ["MAX_RECORD_BYTES", "check_sizes"]
 
 MAX_RECORD_BYTES = 1_800_000_000
-"""The bytes of all values of a record. A page of a parquet file holds each of them whole, and ends at 2**31 bytes;
-what lists need there besides their values takes up to a sixth of it."""
+"""The bytes of all values of a record. A page of a parquet file holds each of them whole, and
+ends at 2**31 bytes; what lists need there besides their values takes up to a sixth of it."""
 
 _GROWTH = 32
 """How many times larger values may become where a table keeps them as canonical bytes."""

@@ -19,7 +19,8 @@ __all__ = ["FORMAT_TABLE", "Place", "folder_of", "paths_below"]
 _EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
 _SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
 _SAVED = {"region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request"}
-_UNREADABLE = re.compile(r"%[0-9a-fA-F]{2}|[\x00-\x1f\x7f\ud800-\udfff]" + (r"|\\" if os.sep == "/" else ""))
+_BACKSLASH = r"|\\" if os.sep == "/" else ""
+_UNREADABLE = re.compile(r"%[0-9a-fA-F]{2}|[\x00-\x1f\x7f\ud800-\udfff]" + _BACKSLASH)
 _UNWRITABLE = re.compile(r"[\[\]^|]")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 FORMAT_TABLE = ".orcapod"
@@ -58,8 +59,8 @@ class Place:
         text = os.fspath(place)
         if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
             raise DatabaseError(
-                f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for something else; rename "
-                "the folder, or choose another"
+                f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for "
+                "something else; rename the folder, or choose another"
             )
         scheme, separator, rest = text.partition("://")
         if not separator or not isinstance(place, str):
@@ -93,8 +94,8 @@ class Place:
         """
         if self.folder is not None and _UNWRITABLE.search(self.uri):
             raise DatabaseError(
-                f"expected a folder without [ ] ^ | in its path, where deltalake cannot write, found {self.uri}; "
-                "rename the folder, or choose another"
+                "expected a folder without [ ] ^ | in its path, where deltalake cannot write, "
+                f"found {self.uri}; rename the folder, or choose another"
             )
 
     def below(self, folder: str) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -17,15 +17,18 @@ from orcapod_delta.file_columns import ColumnNames, as_in_table
 
 __all__ = ["TableReader"]
 
+Mask: TypeAlias = "pa.ChunkedArray[Any]"
+"""For every row whether it counts."""
+
 _NO_LIMIT = 2**31 - 1
 
 
 class TableReader:
     """A reader of the files of one version of a Delta table.
 
-    Files may call their columns otherwise than the table does, lack those that came later, have some that were
-    dropped, and rows that were deleted: what is read is what the table holds. There is no dataset of Arrow in it,
-    whose threads now and then abort the process at its end.
+    Files may call their columns otherwise than the table does, lack those that came later, have
+    some that were dropped, and rows that were deleted: what is read is what the table holds. There
+    is no dataset of Arrow in it, whose threads now and then abort the process at its end.
 
     Args:
         table: the table, as of the version to read.
@@ -57,8 +60,8 @@ class TableReader:
                 rows = _parquet(source).metadata.num_rows
         return rows if file.is_live is None else rows - pc.sum(pc.invert(file.is_live)).as_py()
 
-    def read(self, file: DataFile, names: Sequence[str], rows: pa.ChunkedArray[Any] | None = None) -> pa.Table:
-        """Return columns of a file, null where it has none: its live rows, or those of them that are marked.
+    def read(self, file: DataFile, names: Sequence[str], rows: Mask | None = None) -> pa.Table:
+        """Return columns of a file, null where it has none: its live rows, or some of them.
 
         Args:
             file: the file.
@@ -73,7 +76,10 @@ class TableReader:
             stored = [None if index is None else there.names[index] for index in indices]
             wanted = _wanted(file, rows, parquet.metadata.num_rows)
             present = [name for name in stored if name is not None]
-            table = parquet.read(present) if wanted is None else _some_rows(parquet, present, wanted)
+            if wanted is None:
+                table = parquet.read(present)
+            else:
+                table = _some_rows(parquet, present, wanted)
         # A table of no columns forgets its length when it is filtered.
         length = parquet.metadata.num_rows if wanted is None else pc.sum(wanted).as_py() or 0
         columns = []
@@ -83,7 +89,8 @@ class TableReader:
             elif name is None:
                 chunks = [pa.nulls(length, field.type)]
             else:
-                chunks = [as_in_table(chunk, field, self._names) for chunk in table.column(name).chunks]
+                found = table.column(name).chunks
+                chunks = [as_in_table(chunk, field, self._names) for chunk in found]
             columns.append(pa.chunked_array(chunks, field.type))
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
@@ -101,7 +108,7 @@ def _parquet(source: pa.NativeFile) -> pq.ParquetFile:
     )
 
 
-def _wanted(file: DataFile, rows: pa.ChunkedArray[Any] | None, num_rows: int) -> pa.ChunkedArray[Any] | None:
+def _wanted(file: DataFile, rows: Mask | None, num_rows: int) -> Mask | None:
     """Return for every row of a file whether it is wanted; None if all are."""
     if file.is_live is None:
         return rows
@@ -110,7 +117,7 @@ def _wanted(file: DataFile, rows: pa.ChunkedArray[Any] | None, num_rows: int) ->
     return pa.chunked_array([marked])
 
 
-def _some_rows(parquet: pq.ParquetFile, columns: list[str], rows: pa.ChunkedArray[Any]) -> pa.Table:
+def _some_rows(parquet: pq.ParquetFile, columns: list[str], rows: Mask) -> pa.Table:
     """Return the rows of a file that are marked, reading no group of rows without one."""
     parts, start = [parquet.schema_arrow.empty_table().select(columns)], 0
     for group in range(parquet.num_row_groups):

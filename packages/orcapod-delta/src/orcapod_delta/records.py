@@ -61,7 +61,7 @@ class Records:
         self._waiting = MemoryDatabase()
         self._wanted: pa.Schema | None = None  # the columns after the next commit; None if there is nothing to commit
         self._waiting_bytes = 0
-        self._checked_version: int | None = None  # up to which what waits was compared with what is committed
+        self._checked_version: int | None = None  # with which the rows that wait were compared
 
     def add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         """Take the rows whose keys are not there yet; give back how many were taken."""
@@ -158,11 +158,12 @@ class Records:
             return added
 
     def _append(self, layout: Layout | None, wanted: pa.Schema) -> bool:
-        """Commit the rows that wait; tells whether they are committed, or somebody else committed first."""
+        """Commit the rows that wait; tells whether that is done, or somebody else was first."""
         committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
         grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
         try:
-            self._snapshot.append(conformed(self._waiting.get_records(self._path), grown.schema), grown)
+            waiting = self._waiting.get_records(self._path)
+            self._snapshot.append(conformed(waiting, grown.schema), grown)
         except OvertakenError:
             return False
         except BaseException as error:
@@ -176,7 +177,7 @@ class Records:
         return True
 
     def _remove(self, keys: pa.Array[Any]) -> bool:
-        """Commit that the rows of these stored keys are gone; tells whether it is, or somebody committed first."""
+        """Commit that rows are gone; tells whether that is done, or somebody else was first."""
         try:
             self._snapshot.remove(keys)
         except OvertakenError:
@@ -216,7 +217,8 @@ class Records:
             self._waiting.delete_records(self._path, known)
         if not self._waiting.list_paths() and self._schema(layout) == layout.schema:
             self._forget_waiting()
-        self._checked_version = self._snapshot.version  # only now: nothing is committed before this was done
+        # Only now: nothing is committed before all of this was done.
+        self._checked_version = self._snapshot.version
         return layout
 
     def _forget_waiting(self) -> None:

@@ -105,7 +105,8 @@ def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTa
 def _read(reader: TableReader, table: DeltaTable, columns: Sequence[str] | None, named: str) -> pa.Table:
     names = _stored_names(reader.schema, columns, named)
     nothing = pa.schema([reader.schema.field(name) for name in names]).empty_table()
-    return restored(pa.concat_tables([nothing, *(reader.read(file, names) for file in data_files(table))]))
+    parts = [reader.read(file, names) for file in data_files(table)]
+    return restored(pa.concat_tables([nothing, *parts]))
 
 
 def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str]:
