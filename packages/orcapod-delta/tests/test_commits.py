@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from orcapod.errors import DatabaseError
 from orcapod_delta import DeltaDatabase
 
 _WRITER = """
@@ -162,3 +164,20 @@ def test_a_reader_goes_on_while_another_keeps_house(tmp_path: Path) -> None:
         assert writer.delete_records(("p",), ["a"]) == 1
         assert reader.get_records_by_ids(("p",), ["a", "b"])["key"].to_pylist() == ["b"]
         assert reader.add_records(("p",), _rows("a")) == 1
+
+
+def test_a_table_that_deltalake_does_not_write_to_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """At once, and not as if others had been first; the record stays where it waits."""
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), _rows("a"))
+        database.flush()
+        needs = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["clustering"]}
+        log = tmp_path / "p.delta" / "_delta_log" / f"{1:020}.json"
+        log.write_text(json.dumps({"protocol": needs}))
+        database.add_records(("p",), _rows("b"))
+        with pytest.raises(DatabaseError, match=r"(?i)cluster"):
+            database.flush()
+        assert database.get_records(("p",))["key"].to_pylist() == ["a", "b"]
+        log.with_name(f"{2:020}.json").write_text(json.dumps({"protocol": {**needs, "writerFeatures": []}}))
+    with DeltaDatabase(tmp_path) as database:
+        assert database.get_records(("p",))["key"].to_pylist() == ["a", "b"]

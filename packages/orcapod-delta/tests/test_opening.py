@@ -12,7 +12,9 @@ from deltalake import write_deltalake
 
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, StoreVersionError
-from orcapod_delta import DeltaDatabase
+from orcapod_delta import DeltaDatabase, DeltaTableSource
+from orcapod_delta.places import Place
+from orcapod_delta.records import Records
 
 _ROW = pa.table({"key": ["a"]})
 
@@ -29,14 +31,34 @@ def test_by_url(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             assert isinstance(again, DeltaDatabase)
 
 
-@pytest.mark.parametrize("name", ["a b", "100% sure", "naïve ☃", "a#b", "a?b", "a=b"])
+@pytest.mark.parametrize("name", ["a b", "100% sure", "naïve ☃", "a#b", "a?b", "a*b", "a=b", "{x}", "<a>"])
 def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
     with DeltaDatabase(tmp_path / name) as database:
         database.add_records(("p",), _ROW)
     with DeltaDatabase(tmp_path / name) as database:
         assert database.get_records(("p",)).equals(_ROW)
         assert database.list_paths() == [("p",)]
+    assert DeltaTableSource(tmp_path / name / "p.delta", ["key"]).as_table().num_rows == 1
     assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["[x]", "a|b", "^x", "lab/[x]/store"])
+def test_a_folder_in_which_deltalake_cannot_write_is_refused(name: str, tmp_path: Path) -> None:
+    """Before anything is made there; a table that was copied there is read all the same."""
+    with pytest.raises(DatabaseError, match=r"without \[ \] \^ \|.*found .*rename"):
+        DeltaDatabase(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    write_deltalake(tmp_path / "t", pa.table({"id": ["a"]}))
+    (tmp_path / "t").rename(tmp_path / "[t]")
+    assert DeltaTableSource(tmp_path / "[t]", ["id"]).as_table().num_rows == 1
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a\\b", "a\nb", "a\x7fb", "a\udcffb", "a%20b/store"])
+def test_a_folder_that_deltalake_cannot_open_is_refused(name: str, tmp_path: Path) -> None:
+    for opened in (DeltaDatabase, lambda place: DeltaTableSource(place, ["id"])):
+        with pytest.raises(DatabaseError, match=r"expected a folder.*found.*rename"):
+            opened(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -117,3 +139,13 @@ def test_a_write_that_fails_is_an_error_and_nothing_is_lost(tmp_path: Path) -> N
     database.close()
     with DeltaDatabase(tmp_path) as again:
         assert again.get_records(("p",)).equals(_ROW)
+
+
+def test_a_panic_of_deltalake_is_an_error_of_the_store(tmp_path: Path) -> None:
+    """Not a ``BaseException`` that nobody expects; the rows wait on."""
+    records = Records(("p",), Place(str(tmp_path / "[x]"), {}), 1 << 20)
+    records.add(_ROW, "skip")
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match=r"p\.delta: Invalid object store url"):
+            records.commit()
+    assert records.get(None, None).equals(_ROW)

@@ -118,3 +118,35 @@ def test_a_new_version_computes_only_what_is_new(table: Path, tmp_path: Path) ->
         counts.append((found["computed"], found["cached"]))
         pipeline.database.close()
     assert counts == [(2, 0), (1, 2), (0, 3)]
+
+
+def test_a_table_without_rows_is_a_source(tmp_path: Path) -> None:
+    """Its definition says what the columns are, lists and partitions among them; a daily pipeline has a first day."""
+    rows = pa.table({"id": ["a"], "x": [1], "y": [[0.5]], "group": ["u"]})
+    write_deltalake(tmp_path / "t", rows, partition_by=["group"])
+    DeltaTable(tmp_path / "t").delete()
+    empty, full = (
+        DeltaTableSource(tmp_path / "t", ["id"], source_id="s"),
+        DeltaTableSource(tmp_path / "t", ["id"], version=0, source_id="s"),
+    )
+    assert empty.as_table().num_rows == 0
+    assert empty.output_schema() == full.output_schema()
+    assert empty.pipeline_hash() == full.pipeline_hash()
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), pa.table({"key": ["a"], "n": pa.array([7], pa.uint64())}))
+        database.flush()
+        assert database.delete_records(("p",), ["a"]) == 1
+    stored = DeltaTableSource(tmp_path / "p.delta", ["key"])
+    assert stored.output_schema() == DeltaTableSource(tmp_path / "p.delta", ["key"], version=0).output_schema()
+
+
+def test_a_pipeline_of_a_table_without_rows_runs(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="z")
+    def double(x: int) -> int:
+        return 2 * x
+
+    DeltaTable.create(tmp_path / "t", pa.schema([("id", pa.string()), ("x", pa.int64())]))
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        double.pod(DeltaTableSource(tmp_path / "t", ["id"]), label="double")
+    assert pipeline.run().counts("double")["computed"] == 0

@@ -13,6 +13,7 @@ from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_ids, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.housekeeping import KEPT, Housekeeping
+from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.places import Place
 from orcapod_delta.records import Records
 from orcapod_delta.store import Store
@@ -88,6 +89,11 @@ class DeltaDatabase(DatabaseView[Store]):
     def flush(self) -> None:
         """Commit everything added so far, one commit for every table."""
         self._shared.flush()
+
+    @property
+    def max_record_bytes(self) -> int | None:
+        """The bytes of the largest record that a table takes: of all values, as it keeps them."""
+        return MAX_RECORD_BYTES
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; give back how many fewer there are.

@@ -8,7 +8,7 @@ from time import time
 
 from deltalake.exceptions import CommitFailedError
 
-from orcapod_delta.snapshot import Snapshot
+from orcapod_delta.snapshot import WRITER, Snapshot
 
 __all__ = ["KEPT", "Housekeeping"]
 
@@ -33,7 +33,7 @@ class Housekeeping:
 
     def after_commit(self) -> None:
         """What normal use does: compact when there are many small files, then or at first remove orphans."""
-        small = sum(file.size < _SMALL for file in self._snapshot.files.values())
+        small = sum(each.file.size < _SMALL for each in self._snapshot.files)
         if small >= _MANY:
             self.compact()
         if small >= _MANY or not self._swept:
@@ -45,7 +45,7 @@ class Housekeeping:
         table = self._snapshot.table
         assert table is not None
         with suppress(CommitFailedError):  # somebody else did it, or deleted rows: the next one will find it again
-            done = table.optimize.compact(target_size=_TARGET)
+            done = table.optimize.compact(target_size=_TARGET, writer_properties=WRITER)
             return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         return 0
 

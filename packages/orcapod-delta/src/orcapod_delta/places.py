@@ -19,6 +19,9 @@ __all__ = ["FORMAT_TABLE", "Place", "folder_of", "paths_below"]
 _EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
 _SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
 _SAVED = {"region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request"}
+_BACKSLASH = r"|\\" if os.sep == "/" else ""
+_UNREADABLE = re.compile(r"%[0-9a-fA-F]{2}|[\x00-\x1f\x7f\ud800-\udfff]" + _BACKSLASH)
+_UNWRITABLE = re.compile(r"[\[\]^|]")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 FORMAT_TABLE = ".orcapod"
 """The folder of the table that tells the format of the store."""
@@ -47,8 +50,6 @@ class Place:
             DatabaseError: it is neither, or there is a secret in it.
         """
         given = dict(options or {})
-        if found := re.search(r"%[0-9a-fA-F]{2}", os.fspath(place)):
-            raise DatabaseError(f"{_EXPECTED}, without {found[0]}, which deltalake takes for another character")
         secret = sorted(name for name, value in given.items() if _SECRET.search(name) or "@" in str(value))
         if secret:
             raise DatabaseError(
@@ -56,6 +57,11 @@ class Place:
                 "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         text = os.fspath(place)
+        if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
+            raise DatabaseError(
+                f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for "
+                "something else; rename the folder, or choose another"
+            )
         scheme, separator, rest = text.partition("://")
         if not separator or not isinstance(place, str):
             if not text:
@@ -79,6 +85,18 @@ class Place:
     def table_uri(self) -> str:
         """What deltalake opens it by."""
         return self.uri if self.folder is None else self.folder.as_uri()
+
+    def check_writable(self) -> None:
+        """Return if deltalake can write there.
+
+        Raises:
+            DatabaseError: it panics over a character of the path.
+        """
+        if self.folder is not None and _UNWRITABLE.search(self.uri):
+            raise DatabaseError(
+                "expected a folder without [ ] ^ | in its path, where deltalake cannot write, "
+                f"found {self.uri}; rename the folder, or choose another"
+            )
 
     def below(self, folder: str) -> Place:
         """A place below this one."""

@@ -10,7 +10,6 @@ from time import sleep
 from typing import Any
 
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from orcapod.compute import Expression, pc
 from orcapod.databases import (
@@ -25,8 +24,10 @@ from orcapod.databases import (
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.claims import Claim
+from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.housekeeping import Housekeeping
 from orcapod_delta.layout import Layout
+from orcapod_delta.limits import check_sizes
 from orcapod_delta.places import Place, folder_of
 from orcapod_delta.snapshot import OvertakenError, Snapshot
 
@@ -60,9 +61,11 @@ class Records:
         self._waiting = MemoryDatabase()
         self._wanted: pa.Schema | None = None  # the columns after the next commit; None if there is nothing to commit
         self._waiting_bytes = 0
+        self._checked_version: int | None = None  # with which the rows that wait were compared
 
     def add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         """Take the rows whose keys are not there yet; give back how many were taken."""
+        check_sizes(self._path, table)
         with self._lock:
             if table.num_rows:
                 self._claim.take()
@@ -114,12 +117,9 @@ class Records:
                 for _ in self._attempts():
                     keys = self._snapshot.known(layout.stored_keys(ids))
                     committed = len(pc.unique(keys))
-                    try:
-                        if committed:
-                            self._snapshot.remove(keys)
+                    if not committed or self._remove(keys):
                         break
-                    except OvertakenError:
-                        self._look()
+                    self._look()
                 self._look()
             return waiting + committed
 
@@ -130,13 +130,9 @@ class Records:
                 return
             with self._looking() as layout:
                 for _ in self._attempts():
-                    if self._wanted is None:
+                    if self._wanted is None or self._append(layout, self._wanted):
                         break
-                    try:
-                        self._append(layout, self._wanted)
-                        break
-                    except OvertakenError:
-                        layout = self._look()
+                    layout = self._look()
                 self._look()
                 self._claim.release()
                 self._housekeeping.after_commit()
@@ -161,10 +157,38 @@ class Records:
                     self.commit()
             return added
 
-    def _append(self, layout: Layout | None, wanted: pa.Schema) -> None:
+    def _append(self, layout: Layout | None, wanted: pa.Schema) -> bool:
+        """Commit the rows that wait; tells whether that is done, or somebody else was first."""
         committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
         grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
-        self._snapshot.append(conformed(self._waiting.get_records(self._path), grown.schema), grown)
+        try:
+            waiting = self._waiting.get_records(self._path)
+            self._snapshot.append(conformed(waiting, grown.schema), grown)
+        except OvertakenError:
+            return False
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            self._look()  # what was raised may have come after the commit
+            if self._wanted is not None:
+                raise
+        else:
+            self._forget_waiting()
+        return True
+
+    def _remove(self, keys: pa.Array[Any]) -> bool:
+        """Commit that rows are gone; tells whether that is done, or somebody else was first."""
+        try:
+            self._snapshot.remove(keys)
+        except OvertakenError:
+            return False
+        except BaseException as error:
+            if not is_fault(error):
+                raise
+            self._look()  # what was raised may have come after the commit
+            if len(self._snapshot.known(keys)):
+                raise
+        return True
 
     def _unknown(self, layout: Layout, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
         """The rows whose keys are not committed."""
@@ -183,17 +207,22 @@ class Records:
 
     def _look(self) -> Layout | None:
         """See what was committed meanwhile, and drop the rows that wait although their keys are there now."""
-        changed = self._snapshot.refresh()
+        self._snapshot.refresh()
         layout = self._snapshot.layout
-        if not changed or layout is None or self._wanted is None:
+        if layout is None or self._checked_version == self._snapshot.version:
             return layout
         if self._waiting.list_paths():
             keys: list[Any] = self._waiting.get_records(self._path, []).column(0).to_pylist()
             known: list[Any] = self._snapshot.known(layout.stored_keys(keys)).to_pylist()
             self._waiting.delete_records(self._path, known)
         if not self._waiting.list_paths() and self._schema(layout) == layout.schema:
-            self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
+            self._forget_waiting()
+        # Only now: nothing is committed before all of this was done.
+        self._checked_version = self._snapshot.version
         return layout
+
+    def _forget_waiting(self) -> None:
+        self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
 
     def _attempts(self) -> Iterator[int]:
         """One attempt after the other, for as long as others commit first."""
@@ -208,13 +237,8 @@ class Records:
     @contextmanager
     def _looking(self) -> Iterator[Layout | None]:
         """What is committed now, for one thread at a time."""
-        with self._lock:
-            try:
-                yield self._look()
-            except (DeltaError, OSError, pa.ArrowException) as error:
-                if isinstance(error, DatabaseError):
-                    raise
-                raise DatabaseError(f"{self._place.uri}: {error}; nothing of this call was written") from error
+        with self._lock, raised_as(DatabaseError, self._place.uri):
+            yield self._look()
 
 
 def _joined(parts: Sequence[pa.Table], schema: pa.Schema, names: Sequence[str]) -> pa.Table:

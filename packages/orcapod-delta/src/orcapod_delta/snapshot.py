@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from orcapod.compute import pc
+from orcapod_delta.data_files import DataFile, data_files
 from orcapod_delta.layout import ORDER, Layout
 from orcapod_delta.places import Place
+from orcapod_delta.reader import TableReader
 
-__all__ = ["NEXT_VERSION_ONLY", "OvertakenError", "Snapshot"]
+__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot"]
 
 NEXT_VERSION_ONLY = CommitProperties(max_commit_retries=0)
 """A commit that fails if anybody else committed since the table was looked at."""
@@ -29,7 +29,15 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 1 days",
 }
-_WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=65_536)
+WRITER = WriterProperties(
+    compression="ZSTD",
+    compression_level=1,
+    max_row_group_size=65_536,
+    # A statistic is a value: readers refuse a file whose footer holds one of 100 MB.
+    default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+    column_properties={ORDER: ColumnProperties(statistics_enabled="CHUNK")},
+)
+"""How every file of a store is written, also when files are put together."""
 _KEPT_BYTES = 256 << 20
 
 
@@ -38,18 +46,23 @@ class OvertakenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
-    """One file of rows.
+class StoredFile:
+    """One file of records.
 
     Attributes:
-        rows: how many.
-        size: its bytes.
+        file: as the log has it.
+        rows: how many records are in it.
         last: the place of its last row.
     """
 
+    file: DataFile
     rows: int
-    size: int
     last: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells it from other files, and from itself before rows of it were deleted."""
+        return self.file.path, self.rows
 
 
 class Snapshot:
@@ -67,15 +80,16 @@ class Snapshot:
         self.place = place
         self.table: DeltaTable | None = None
         self.layout: Layout | None = None
-        self.files: Mapping[str, DataFile] = {}
-        self._version: int | None = None
+        self.files: tuple[StoredFile, ...] = ()
+        self.version: int | None = None
+        self._reader: TableReader | None = None
         self._filesystem: pafs.FileSystem | None = None
-        self._keys: dict[str, pa.Table] = {}
+        self._keys: dict[tuple[str, int], pa.Table] = {}
 
     @property
     def num_rows(self) -> int:
         """How many rows are there, should a key be there twice each of them counted."""
-        return sum(file.rows for file in self.files.values())
+        return sum(each.rows for each in self.files)
 
     def refresh(self) -> bool:
         """See what was committed meanwhile; tells whether anything was."""
@@ -86,18 +100,19 @@ class Snapshot:
                 self._update(self.table)
         except TableNotFoundError:
             return False
-        if self.table.version() == self._version:
+        if self.table.version() == self.version:
             return False
         schema: Any = self.table.schema().to_arrow()
-        self.layout = Layout.of(pa.schema(schema), self.place.uri)
-        adds: Any = pa.table(self.table.get_add_actions(flatten=True))
-        self.files = {
-            add["path"]: DataFile(add["num_records"], add["size_bytes"], add[f"max.{ORDER}"])
-            for add in adds.to_pylist()
-            if add["num_records"]
-        }
-        self._keys = {path: keys for path, keys in self._keys.items() if path in self.files}
-        self._version = self.table.version()  # not asked of the table, which its own commits take further
+        layout = Layout.of(pa.schema(schema), self.place.uri)
+        if self._filesystem is None:
+            self._filesystem = self.place.filesystem()
+        reader = TableReader(self.table, self._filesystem)
+        files = [_stored_file(reader, file) for file in data_files(self.table)]
+        self.layout, self._reader = layout, reader
+        self.files = tuple(each for each in files if each.rows)
+        there = {each.key for each in self.files}
+        self._keys = {key: index for key, index in self._keys.items() if key in there}
+        self.version = self.table.version()  # not asked of the table, which its own commits take further
         return True
 
     def _update(self, table: DeltaTable) -> None:
@@ -115,7 +130,7 @@ class Snapshot:
         """All rows in their order, with these columns of the layout."""
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
-        parts = [self._read(path, stored, None) for path in self.files]
+        parts = [self._read(each.file, stored) for each in self.files]
         return self.layout.from_store(self._in_order(parts, stored), names)
 
     def rows_by_keys(self, keys: pa.Array[Any], names: Sequence[str]) -> pa.Table:
@@ -123,7 +138,7 @@ class Snapshot:
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
         found = zip(self.files, self._hits(keys), strict=True)
-        parts = [self._read(path, stored, hits) for path, (_, hits) in found if pc.any(hits).as_py()]
+        parts = [self._read(each.file, stored, hits) for each, (_, hits) in found if pc.any(hits).as_py()]
         return self.layout.from_store(self._in_order(parts, stored), names)
 
     def append(self, table: pa.Table, layout: Layout) -> None:
@@ -132,7 +147,7 @@ class Snapshot:
         Raises:
             OvertakenError: somebody else committed since ``refresh``; nothing was.
         """
-        data = layout.to_store(table, 1 + max((file.last for file in self.files.values()), default=-1))
+        data = layout.to_store(table, 1 + max((each.last for each in self.files), default=-1))
         if self.table is not None:
             grown = self.layout is not None and layout.names != self.layout.names
             self._write(self.table, data, mode="append", schema_mode="merge" if grown else None)
@@ -163,53 +178,53 @@ class Snapshot:
         self._write(self.table, pa.Table.from_batches(self._others(keys, schema), schema), mode="overwrite")
 
     def _others(self, keys: pa.Array[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        for path, (_, hits) in zip(list(self.files), self._hits(keys), strict=True):
-            kept = self._read(path, schema.names[1:], pc.invert(hits))
+        for each, (_, hits) in zip(self.files, self._hits(keys), strict=True):
+            kept = self._read(each.file, schema.names[1:], pc.invert(hits))
             yield from kept.select(schema.names).cast(schema).to_batches()
 
     def _write(self, table: DeltaTable | str, data: Any, **options: Any) -> None:
         try:
-            write_deltalake(table, data, writer_properties=_WRITER, commit_properties=NEXT_VERSION_ONLY, **options)
+            write_deltalake(table, data, writer_properties=WRITER, commit_properties=NEXT_VERSION_ONLY, **options)
         except CommitFailedError as error:
+            if not self._is_overtaken():  # deltalake refuses for other reasons, too
+                raise
             raise OvertakenError(str(error)) from error
+
+    def _is_overtaken(self) -> bool:
+        try:
+            newest = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
+        except TableNotFoundError:
+            return False
+        return newest.version() != self.version
 
     def _hits(self, keys: pa.Array[Any]) -> Iterator[tuple[pa.Table, pa.ChunkedArray[Any]]]:
         """For every file its places and keys, and which of them are among these."""
-        for path in self.files:
-            index = self._index(path)
+        for each in self.files:
+            index = self._index(each)
             yield index, pc.is_in(index.column(1), value_set=keys)
 
-    def _index(self, path: str) -> pa.Table:
+    def _index(self, stored: StoredFile) -> pa.Table:
         """The places and keys of a file, which never change; kept as long as they are few enough."""
         assert self.layout is not None
-        if (index := self._keys.get(path)) is None:
-            index = self._read(path, [self.layout.names[0]], None)
+        if (index := self._keys.get(stored.key)) is None:
+            name = self.layout.names[0]
+            index = self._read(stored.file, [name])
+            keys: Any = index.column(1).cast(self.layout.stored_types[name])
+            index = index.set_column(1, name, keys)
             if sum(each.nbytes for each in self._keys.values()) + index.nbytes < _KEPT_BYTES:
-                self._keys[path] = index
+                self._keys[stored.key] = index
         return index
 
-    def _read(self, path: str, names: Sequence[str], rows: pa.ChunkedArray[Any] | None) -> pa.Table:
-        """``_row`` and the stored columns of a file, null where an older one has none; of some rows or of all."""
-        assert self.layout is not None
-        if self._filesystem is None:
-            self._filesystem = self.place.filesystem()
-        wanted = list(dict.fromkeys([ORDER, *names]))
-        types: Mapping[str, Any] = self.layout.stored_types
-        with self._filesystem.open_input_file(unquote(path)) as source:
-            file = pq.ParquetFile(source)
-            there = set(file.schema_arrow.names)
-            columns = [name for name in wanted if name in there]
-            table = file.read(columns) if rows is None else _some_rows(file, columns, rows)
-        columns_or_nulls = [
-            table.column(name) if name in there else pa.nulls(table.num_rows, types[name]) for name in wanted
-        ]
-        return pa.table(columns_or_nulls, names=wanted).cast(pa.schema([(name, types[name]) for name in wanted]))
+    def _read(self, file: DataFile, names: Sequence[str], rows: pa.ChunkedArray[Any] | None = None) -> pa.Table:
+        """``_row`` and the stored columns of a file, of some rows or of all."""
+        assert self._reader is not None
+        return self._reader.read(file, list(dict.fromkeys([ORDER, *names])), rows)
 
     def _in_order(self, parts: Sequence[pa.Table], stored: Sequence[str]) -> pa.Table:
         """Tables with ``_row`` and key as one, by place, the first row of every key only."""
         assert self.layout is not None
-        types = self.layout.stored_types
-        schema = pa.schema([(name, types[name]) for name in dict.fromkeys([ORDER, *stored])])
+        assert self._reader is not None
+        schema = pa.schema([self._reader.schema.field(name) for name in dict.fromkeys([ORDER, *stored])])
         table = pa.concat_tables([schema.empty_table(), *parts])
         places, keys = table.column(ORDER), table.column(self.layout.names[0])
         if pc.any(pc.less(places[1:], places[:-1])).as_py():
@@ -222,13 +237,8 @@ class Snapshot:
         return table
 
 
-def _some_rows(file: pq.ParquetFile, columns: list[str], rows: pa.ChunkedArray[Any]) -> pa.Table:
-    """The rows of a file that are marked, reading no group of rows without one."""
-    parts, start = [file.schema_arrow.empty_table().select(columns)], 0
-    for group in range(file.num_row_groups):
-        length = file.metadata.row_group(group).num_rows
-        marked = rows[start : start + length]
-        if pc.any(marked).as_py():
-            parts.append(file.read_row_group(group, columns).filter(marked))
-        start += length
-    return pa.concat_tables(parts)
+def _stored_file(reader: TableReader, file: DataFile) -> StoredFile:
+    last = file.maxima.get(reader.name_in_files(ORDER))
+    if last is None or not last.is_valid:  # whoever put files together kept no statistics
+        last = pc.max(reader.read(file, [ORDER]).column(ORDER))
+    return StoredFile(file, reader.num_rows(file), last.as_py() or 0)

@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.sources import Source
+from orcapod_delta.data_files import data_files
+from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
 from orcapod_delta.places import Place
+from orcapod_delta.reader import TableReader
 
 __all__ = ["DeltaTableSource"]
 
@@ -61,9 +63,10 @@ class DeltaTableSource(Source):
     ) -> None:
         place = Place.of(path, storage_options)
         named = f"DeltaTableSource {place.uri}"
-        table = _opened(place, version, named)
+        with raised_as(InputValidationError, named):
+            table = _opened(place, version, named)
+            read = _read(TableReader(table, place.filesystem()), table, columns, named)
         self.version = table.version()
-        read = _read(table, columns, named)
         name = place.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
         super().__init__(
             dict(zip(read.column_names, read.columns, strict=True)),
@@ -92,28 +95,24 @@ def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTa
                 raise ValueError("there was none yet")
     except TableNotFoundError:
         raise InputValidationError(f"{named}: expected a Delta table, found none there; check the path") from None
-    except (DeltaError, OSError, ValueError) as error:
+    except BaseException as error:
+        if not is_fault(error) and not isinstance(error, ValueError):
+            raise
         raise InputValidationError(f"{named}: version {version} cannot be read: {error}") from error
     return table
 
 
-def _read(table: DeltaTable, columns: Sequence[str] | None, named: str) -> pa.Table:
-    try:
-        dataset: Any = table.to_pyarrow_dataset()
-        adds: Any = pa.table(table.get_add_actions())
-        written = dict(zip(adds.column("path").to_pylist(), adds.column("modification_time").to_pylist(), strict=True))
-        files = sorted(dataset.get_fragments(), key=lambda file: (str(written.get(file.path, "")), file.path))
-        ordered = ds.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
-        read = ordered.to_table(columns=_stored_names(dataset.schema, columns, named))
-    except (DeltaError, OSError, pa.ArrowException) as error:
-        raise InputValidationError(f"{named}: {error}") from error
-    return restored(read)
+def _read(reader: TableReader, table: DeltaTable, columns: Sequence[str] | None, named: str) -> pa.Table:
+    names = _stored_names(reader.schema, columns, named)
+    nothing = pa.schema([reader.schema.field(name) for name in names]).empty_table()
+    parts = [reader.read(file, names) for file in data_files(table)]
+    return restored(pa.concat_tables([nothing, *parts]))
 
 
-def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str] | None:
-    """What the columns wanted are called in the table; None for all."""
+def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str]:
+    """What the columns wanted are called in the table."""
     if columns is None:
-        return None
+        return list(schema.names)
     called = original_names(schema)
     wanted = [columns] if isinstance(columns, str) else list(columns)
     if unknown := [name for name in wanted if name not in called]:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Lock
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 from deltalake import DeltaTable, Field, Schema
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import PrimitiveType
 
 from orcapod.databases import check_process, closed_store
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod.protocols import RecordPath
+from orcapod_delta.faults import raised_as
 from orcapod_delta.places import FORMAT_TABLE, Place, paths_below
 from orcapod_delta.records import Records
 
@@ -45,15 +45,12 @@ class Store:
         self._lock = Lock()
         self._records: dict[RecordPath, Records] = {}
         self._closed = False
-        try:
+        place.check_writable()
+        with raised_as(DatabaseError, f"cannot open {place.uri}"):
             if place.folder is not None:
                 place.folder.mkdir(parents=True, exist_ok=True)
             self._filesystem = place.filesystem()
             self._check_format()
-        except (OSError, DeltaError, pa.ArrowException) as error:
-            if isinstance(error, DatabaseError):
-                raise
-            raise DatabaseError(f"cannot open {place.uri}: {error}") from error
         self._closer = weakref.finalize(self, _commit, self._records, self._process)
 
     def records(self, path: RecordPath) -> Records:
@@ -73,10 +70,8 @@ class Store:
     def tables(self) -> Iterator[RecordPath]:
         """The path of every table that is there."""
         self.check()
-        try:
+        with raised_as(DatabaseError, self.place.uri):
             yield from paths_below(self._filesystem)
-        except (OSError, DeltaError, pa.ArrowException) as error:
-            raise DatabaseError(f"{self.place.uri}: {error}") from error
 
     def flush(self) -> None:
         """Commit all rows that wait, of every table, in the order in which the tables were first used."""

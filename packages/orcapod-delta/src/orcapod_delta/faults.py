@@ -1,0 +1,36 @@
+"""How what deltalake, Arrow and file systems raise becomes an error of orcapod."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from orcapod.errors import DatabaseError, OrcapodError
+
+__all__ = ["is_fault", "raised_as"]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def is_fault(error: BaseException) -> bool:
+    """Return whether deltalake, Arrow or a file system raised it, or deltalake panicked.
+
+    A panic is a ``BaseException`` of a class that no module gives away.
+    """
+    is_panic = type(error).__name__ == "PanicException"
+    return is_panic or isinstance(error, (DeltaError, OSError, pa.ArrowException))
+
+
+@contextmanager
+def raised_as(kind: type[OrcapodError], where: str) -> Iterator[None]:
+    """Raise such faults, and those of a store, as an error of this kind that says where."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, kind) or not (is_fault(error) or isinstance(error, DatabaseError)):
+            raise
+        raise kind(f"{where}: {_COLOURS.sub('', str(error))}") from error
