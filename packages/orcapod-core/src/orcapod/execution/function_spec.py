@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
@@ -52,3 +52,11 @@ class FunctionSpec:
     schema: StreamSchema
     cache: Cache
     entries: Entries
+
+    def taken(self, chunk: Chunk) -> Chunk:
+        """Return a chunk without the packet columns that the function does not take: there may be thousands."""
+        names = [name for name in chunk.schema.packets if name in self.function.signature.inputs]
+        if len(names) == len(chunk.schema.packets):
+            return chunk
+        packets, sources = chunk.schema.packets.select(names), chunk.schema.sources.select(names)
+        return chunk.selected(replace(chunk.schema, packets=packets, sources=sources))

@@ -57,6 +57,7 @@ class PendingChunk:
 
     def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached) -> None:
         self.chunk = chunk
+        self._taken = spec.taken(chunk)
         self._spec = spec
         self._on_cached = on_cached
         self._hashes = spec.function.packet_hashes(chunk)
@@ -94,7 +95,7 @@ class PendingChunk:
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the arguments of the calls for these rows, in their order: fresh values at every call."""
-        return self._spec.function.arguments(self.chunk.take(rows))
+        return self._spec.function.arguments(self._taken.take(rows))
 
     def succeed(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
         """Take the result of a row."""
@@ -139,9 +140,9 @@ class PendingChunk:
         self.store()
         rows = self._ready(in_order=in_order)
         if rows:
-            ids = [self.record_ids[row] for row in rows]
-            self._spec.entries.add(self.chunk.take(rows), ids, fresh=self._is_new)
-            results = self.results(rows)
+            taken, ids = self._taken.take(rows), [self.record_ids[row] for row in rows]
+            self._spec.entries.add(taken, ids, fresh=self._is_new)
+            results = self._results_of(taken, ids)
             self._emit(rows, results)
             yield results
         self._skip_settled()
@@ -152,15 +153,17 @@ class PendingChunk:
 
     def results(self, rows: Sequence[int]) -> Chunk:
         """Return the results of rows that have one, in the order of ``rows``."""
-        ids = [self.record_ids[row] for row in rows]
-        with self._lock:
-            table = self._results.take(ids)
-        return self._result_chunk(self.chunk.take(rows), table, ids)
+        return self._results_of(self._taken.take(rows), [self.record_ids[row] for row in rows])
 
     def unstored_result(self, row: int, result: Result) -> Chunk:
         """Return the result of one row, whether it is stored or not."""
         table = tabulated([result], self._spec.function.signature.outputs)
-        return self._result_chunk(self.chunk.take([row]), table, [result.record_id])
+        return self._result_chunk(self._taken.take([row]), table, [result.record_id])
+
+    def _results_of(self, inputs: Chunk, ids: Sequence[bytes]) -> Chunk:
+        with self._lock:
+            table = self._results.take(ids)
+        return self._result_chunk(inputs, table, ids)
 
     def _ready(self, *, in_order: bool) -> list[int]:
         """Return the rows that can be given on."""

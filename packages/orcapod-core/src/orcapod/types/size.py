@@ -10,6 +10,7 @@ import pyarrow.types as pat
 __all__ = ["may_be_large", "value_size"]
 
 _NUMBER_BYTES = 8
+_LENGTH_BYTES = 9  # of a member of a list or struct: whether it is null, and how long it is
 
 
 def may_be_large(type_: pa.DataType) -> bool:
@@ -18,15 +19,19 @@ def may_be_large(type_: pa.DataType) -> bool:
 
 
 def value_size(value: Any) -> int:
-    """Return about how many bytes a value takes, in the form that Arrow stores; of a text, at least."""
+    """Return how many bytes a value takes where it is stored, or a little more; given in the form that Arrow stores."""
     match value:
-        case str() | bytes() | bytearray():
+        case str():
+            return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+        case bytes() | bytearray():
             return len(value)
         case list() | tuple():
             if value and type(value[0]) in (int, float, bool):
-                return _NUMBER_BYTES * len(value)
-            return sum(map(value_size, value))
+                return (_NUMBER_BYTES + (None in value)) * len(value)
+            return _LENGTH_BYTES * len(value) + sum(map(value_size, value))
         case dict():
-            return sum(map(value_size, value)) + sum(map(value_size, value.values()))
+            return _LENGTH_BYTES * len(value) + sum(
+                map(value_size, value.values())
+            )  # a struct, whose names are not stored
         case _:
             return _NUMBER_BYTES
