@@ -6,23 +6,28 @@
     ├── ValueTypeError (TypeError)           a value that is not of its declared type
     ├── IdentityError (TypeError)            something that cannot be given a hash
     ├── PipelineError (RuntimeError)         a pipeline used in a way it cannot serve
-    │   └── LabelError (AttributeError)      no node, or no single node, of that label
+    │   └── LabelError (AttributeError, KeyError) no node, or no single node, of that label
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
     │   ├── RecordTooLargeError (ValueError) a record that is larger than the store takes
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
-    ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
-    │   ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
-    │   ├── WorkerDiedError                  a packet whose worker process died
-    │   └── PacketAbandonedError             a packet that was begun when its run ended
-    └── PluginError (LookupError)            a name that no installed package provides
+    │   ├── PluginError (LookupError)        a name that no installed package provides
+    │   └── UnknownOptionError (ExecutionError) an option that an executor does not know
+    └── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
+        ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
+        ├── WorkerDiedError                  a packet whose worker process died
+        ├── PacketAbandonedError             a packet that was begun when its run ended
+        └── ChannelClosedError (EOFError)    a channel that takes, or gives, nothing more
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
 """
 
+from __future__ import annotations
+
 __all__ = [
+    "ChannelClosedError",
     "ConfigError",
     "DatabaseError",
     "DuplicateKeyError",
@@ -39,13 +44,44 @@ __all__ = [
     "RecordTooLargeError",
     "SchemaError",
     "StoreVersionError",
+    "UnknownOptionError",
     "ValueTypeError",
     "WorkerDiedError",
 ]
 
 
 class OrcapodError(Exception):
-    """The root of every error that orcapod raises itself."""
+    """The root of every error that orcapod raises itself.
+
+    What the message speaks of is there for programs, too; None where it speaks of no such thing.
+
+    Attributes:
+        column: the column that it is about.
+        row: which row, the first being 0.
+        expected: what would have been right, as the message says it.
+        found: what there was, as the message says it.
+        node: the label of a node, or the name of a function.
+        source_id: what the source is called.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        column: str | None = None,
+        row: int | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        node: str | None = None,
+        source_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.column = column
+        self.row = row
+        self.expected = expected
+        self.found = found
+        self.node = node
+        self.source_id = source_id
 
 
 class InputValidationError(OrcapodError, ValueError):
@@ -68,8 +104,10 @@ class PipelineError(OrcapodError, RuntimeError):
     """A pipeline used in a way that it cannot serve."""
 
 
-class LabelError(PipelineError, AttributeError):
+class LabelError(PipelineError, AttributeError, KeyError):
     """No node, or no single node, bears that label."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
 
 
 class DatabaseError(OrcapodError, RuntimeError):
@@ -94,10 +132,11 @@ class RecordTooLargeError(DatabaseError, ValueError):
         limit: bytes that the store takes.
     """
 
-    def __init__(self, message: str, *, path: tuple[str, ...] = (), column: str, size: int, limit: int) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, path: tuple[str, ...] = (), column: str = "", size: int = 0, limit: int = 0
+    ) -> None:
+        super().__init__(message, column=column)
         self.path = path
-        self.column = column
         self.size = size
         self.limit = limit
 
@@ -126,5 +165,13 @@ class PacketAbandonedError(ExecutionError):
     """A packet that was begun when its run ended before its time; the next run computes it."""
 
 
-class PluginError(OrcapodError, LookupError):
+class ChannelClosedError(ExecutionError, EOFError):
+    """A channel that was closed: nothing more goes into it, or comes out of it."""
+
+
+class PluginError(ConfigError, LookupError):
     """A name that no installed package provides; lists the known ones."""
+
+
+class UnknownOptionError(ConfigError, ExecutionError):
+    """An option that an executor does not know; says which there are."""
