@@ -14,14 +14,14 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
-from orcapod.sources import Source
+from orcapod.sources import TableSource
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
 from orcapod_delta.places import Place
 
 __all__ = ["DeltaTableSource"]
 
 
-class DeltaTableSource(Source):
+class DeltaTableSource(TableSource):
     """A source over one version of a Delta table, whoever wrote it.
 
     The version is part of what the source is: ``content_hash`` of another version is another, also when its

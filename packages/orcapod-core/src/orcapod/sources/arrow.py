@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError
-from orcapod.sources.source import Source, named_source
+from orcapod.sources.table import TableSource, named_source
 
 __all__ = ["ArrowTableSource"]
 
 
-class ArrowTableSource(Source):
+class ArrowTableSource(TableSource):
     """A source over a pyarrow table, or any object with ``__arrow_c_stream__`` (polars, DuckDB, pandas, ...).
 
-    A column that holds no null is ``T``, whatever Arrow's flag says. See ``Source`` for the arguments.
+    A column that holds no null is ``T``, whatever Arrow's flag says. See ``TableSource`` for the arguments.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column, and why.

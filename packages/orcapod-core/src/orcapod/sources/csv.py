@@ -13,7 +13,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.source import declared_types
+from orcapod.sources.table import declared_types
 from orcapod.types import LogicalType, OptionalType
 
 __all__ = ["CSVSource"]
@@ -36,9 +36,9 @@ class CSVSource(ArrowTableSource):
         delimiter: what stands between two fields, one character.
         encoding: of the text.
         source_id: what the source is called in provenance; the file's name if None.
-        record_id_column: see ``Source``, and so are the others.
-        data_schema: see ``Source``.
-        label: see ``Source``.
+        record_id_column: see ``TableSource``, and so are the others.
+        data_schema: see ``TableSource``.
+        label: see ``TableSource``.
 
     Raises:
         InputValidationError: the file cannot become a stream; says which line or column, and why.

@@ -9,17 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
-from orcapod.sources.source import Source, declared_types, named_source
+from orcapod.sources.table import TableSource, declared_types, named_source
 from orcapod.types import LogicalType, column_of, misfit, type_of_values
 
 __all__ = ["DictSource"]
 
 
-class DictSource(Source):
+class DictSource(TableSource):
     """A source over rows given as dicts, all with the same keys.
 
     Types are taken from the values where ``data_schema`` does not declare them: a column with a None
-    is ``T | None``, ints among floats are floats, and any other mixture is an error. See ``Source`` for
+    is ``T | None``, ints among floats are floats, and any other mixture is an error. See ``TableSource`` for
     the arguments.
 
     Raises:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.source import named_source
+from orcapod.sources.table import named_source
 
 __all__ = ["DataFrameSource"]
 
@@ -20,7 +20,7 @@ class DataFrameSource(ArrowTableSource):
 
     Of a pandas frame, a missing value (``NaN``, ``None``, ``NA``, ``NaT``) is null, as pandas itself says; a
     polars frame tells NaN and null apart, and so does its source. An index of pandas that was never set is left
-    out, one with a name becomes a column of that name. See ``Source`` for the arguments.
+    out, one with a name becomes a column of that name. See ``TableSource`` for the arguments.
 
     Raises:
         InputValidationError: the frame cannot become a stream; says which column, and why.

@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
+from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.protocols import Database
 from orcapod.sources.catalog import Catalog, place_of, widest
-from orcapod.streams import Stream
-from orcapod.types import STR, OptionalType, Schema, registry, type_of_column
+from orcapod.sources.root import Source, root_schema
+from orcapod.types import OptionalType, Schema, registry, type_of_column
 
-__all__ = ["CONTENT", "RECORD", "KeptSource", "root_hash", "root_schema"]
+__all__ = ["CONTENT", "RECORD", "KeptSource"]
 
 CONTENT = "__content_hash"
 RECORD = "__record_id"
@@ -25,19 +25,7 @@ _CHUNK_ROWS = 65_536
 _OPTIONAL = " | None"
 
 
-def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
-    """The schema of a stream from outside: one source id and one record id for every row."""
-    digits = hash_structure((tags.structure, packets.structure)).short
-    ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
-    return StreamSchema.plain(tags, packets, ids)
-
-
-def root_hash(schema: StreamSchema) -> ContentHash:
-    """The pipeline hash of a stream from outside."""
-    return hash_structure(("pipeline", "source", schema.structure))
-
-
-class KeptSource(Stream):
+class KeptSource(Source):
     """All rows that ``source.cached(database)`` ever kept of a source, once per content.
 
     Args:
@@ -125,6 +113,3 @@ class KeptSource(Stream):
             digest.update(key)
         parts = (self.source_id, self.schema.structure, digest.digest())
         return hash_structure(("content", "source record", parts))
-
-    def pipeline_hash(self) -> ContentHash:
-        return root_hash(self.schema)

@@ -1,4 +1,4 @@
-"""``Source``: a stream from outside, the root of all provenance."""
+"""``TableSource``: a source over a table that is there."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from orcapod.datagrams import SEPARATOR, Chunk
 from orcapod.display import html_table
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
-from orcapod.protocols import Database
+from orcapod.protocols import Database, checked_database
 from orcapod.sources.cached import CachedSource
-from orcapod.sources.kept import root_hash, root_schema
-from orcapod.streams import Stream
+from orcapod.sources.root import Source, checked_source_id, root_schema
 from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 
-__all__ = ["Source", "declared_types", "named_source"]
+__all__ = ["TableSource", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
 _SHOWN_ROWS = 5
 _NOTHING = pa.scalar("", pa.large_string())
 
 
-class Source(Stream):
-    """A stream over a table that came from outside.
+class TableSource(Source):
+    """A source over a table that is there, whole.
 
     Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
     that identifies it; that name and ``source_id`` stay with every value that is made of it.
@@ -58,8 +57,8 @@ class Source(Stream):
         kind: str,
     ) -> None:
         self._named = f"{kind} {source_id!r}" if source_id else kind
-        if source_id is not None and (not source_id or SEPARATOR in source_id):
-            raise self._invalid(f"source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name")
+        if source_id is not None:
+            checked_source_id(source_id, self._named)
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
@@ -81,7 +80,7 @@ class Source(Stream):
         self._label = label
 
     @cached_property
-    def source_id(self) -> str:
+    def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
         """What the source is called in provenance."""
         return self._given_id or f"source-{self._data_digest.hex()[:12]}"
 
@@ -103,7 +102,9 @@ class Source(Stream):
 
     def cached(self, database: Database) -> CachedSource:
         """The cumulative record of this source in a database: every row that it ever gave."""
-        return CachedSource(self, database, source_id=self.source_id, is_named=self.record_id_column is not None)
+        return CachedSource(
+            self, checked_database(database), source_id=self.source_id, is_named=self.record_id_column is not None
+        )
 
     def content_hash(self) -> ContentHash:
         parts = (self.source_id, self.schema.structure, self.record_id_column, self._data_digest)
@@ -114,7 +115,7 @@ class Source(Stream):
 
     @cached_property
     def _pipeline_hash(self) -> ContentHash:
-        return root_hash(self.schema)
+        return super().pipeline_hash()
 
     @cached_property
     def _data_digest(self) -> bytes:
@@ -204,7 +205,7 @@ class Source(Stream):
             start += batch.num_rows
 
 
-def named_source(kind: type[Source], source_id: str | None) -> str:
+def named_source(kind: type[TableSource], source_id: str | None) -> str:
     """What a source is called in messages."""
     return f"{kind.__name__} {source_id!r}" if source_id else kind.__name__
 
