@@ -57,12 +57,16 @@ class Operator(Producer):
         for stream in streams:
             if not isinstance(stream, Stream):
                 raise SchemaError(f"{self.name} takes streams, found {type(stream).__qualname__}; make a source of it")
-        return OperatorStream(self, streams, label=label or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower())
+        return OperatorStream(self, streams, label=label)
 
     @property
     def name(self) -> str:
         """What it is called in messages and hashes."""
         return type(self).__name__
+
+    @property
+    def default_label(self) -> str:  # type: ignore[override]  # made of the class's name
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
 
     @abstractmethod
     def machine(self, inputs: Sequence[Stream]) -> Machine:

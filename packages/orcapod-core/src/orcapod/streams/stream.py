@@ -64,6 +64,9 @@ class Stream(Verbs):
             for row in range(chunk.num_rows):
                 yield Tag(chunk, row), Packet(chunk, row)
 
+    def __iter__(self) -> Iterator[tuple[Tag, Packet]]:
+        return self.iter_packets()
+
     def as_table(self, columns: Columns = None) -> pa.Table:
         """All rows as one Arrow table, tags first.
 
