@@ -77,7 +77,7 @@ def _failure(row: _Row) -> dict[str, Any]:
     trace = row.get("__traceback")
     message = _message(trace) if trace else row.get("__error")
     place = location_in(trace or "") or (None, None, None)
-    error = re.match(r"[\w.]+", message or "")
+    error = re.match(r"[^:\s]+", message or "")  # its type, behind its module
     return {
         **dict(_tags_of(row)),
         "error": error[0].rpartition(".")[2] if error else None,
