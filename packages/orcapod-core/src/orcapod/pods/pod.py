@@ -20,7 +20,7 @@ from orcapod.protocols import (
     checked_executor,
 )
 from orcapod.records import Forgetful, NoEntries, ResultCache, result_path
-from orcapod.streams import DerivedStream, Producer, Stream
+from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
 
@@ -62,10 +62,7 @@ class FunctionPod(Producer):
         Raises:
             SchemaError: a column that the function takes is missing, or of another type.
         """
-        for stream in streams:
-            if not isinstance(stream, Stream):
-                found = type(stream).__qualname__
-                raise SchemaError(f"{self.packet_function.name}.pod takes streams, found {found}; make a source of it")
+        checked_streams(streams, named=f"{self.packet_function.name}.pod")
         if not streams:
             raise SchemaError(f"{self.packet_function.name}.pod takes at least one stream, found none")
         source = streams[0] if len(streams) == 1 else Join()(*streams)

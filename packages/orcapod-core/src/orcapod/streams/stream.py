@@ -13,13 +13,14 @@ from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
 from orcapod.display import html_table
 from orcapod.errors import PluginError
 from orcapod.hashing import ContentHash
+from orcapod.streams.no_operand import NoOperand
 from orcapod.streams.verbs import Verbs
 from orcapod.types import OptionalType, Schema
 
 __all__ = ["Stream"]
 
 
-class Stream(Verbs):
+class Stream(Verbs, NoOperand):
     """An immutable sequence of (tag, packet) rows over one schema.
 
     Two hashes name it. ``content_hash`` is that of everything it says: data, functions, structure.
