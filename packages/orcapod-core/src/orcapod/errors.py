@@ -26,6 +26,8 @@ An exception raised by a user's own function is never wrapped: it arrives as its
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ChannelClosedError",
     "ConfigError",
@@ -48,6 +50,9 @@ __all__ = [
     "ValueTypeError",
     "WorkerDiedError",
 ]
+
+
+_ABOUT = ("column", "row", "expected", "found", "node", "source_id")
 
 
 class OrcapodError(Exception):
@@ -82,6 +87,11 @@ class OrcapodError(Exception):
         self.found = found
         self.node = node
         self.source_id = source_id
+
+    def about(self, **more: Any) -> dict[str, Any]:
+        """Return what it speaks of, for an error that is raised in its place and knows more."""
+        known = {name: getattr(self, name) for name in _ABOUT}
+        return {name: value for name, value in known.items() if value is not None} | more
 
 
 class InputValidationError(OrcapodError, ValueError):

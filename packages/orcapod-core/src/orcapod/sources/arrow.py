@@ -42,7 +42,8 @@ class ArrowTableSource(TableSource):
                 )
             table = pa.table(table)
         if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
-            raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one")
+            why = f"column {twice[0]!r} is there twice; rename or drop one"
+            raise InputValidationError(f"{named}: {why}", column=twice[0], source_id=source_id)
         super().__init__(
             dict(zip(table.column_names, table.columns, strict=True)),
             tag_columns=tag_columns,

@@ -81,11 +81,13 @@ class _File:
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
         read = self._read({name: kind.arrow for name, kind in declared.items()})
         if absent := [name for name in declared if name not in read.column_names]:
-            raise self._invalid(f"data_schema declares {absent[0]!r}, found columns {read.column_names}")
+            why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
+            raise self._invalid(why, column=absent[0], found=str(read.column_names))
         read = _with_nulls(read, declared)
         for at, field in enumerate(read.schema):
             if pa.types.is_binary(field.type) and field.name not in declared:
-                raise self._invalid(f"column {field.name!r} is not {self._encoding} text; give the file's encoding")
+                why = f"column {field.name!r} is not {self._encoding} text; give the file's encoding"
+                raise self._invalid(why, column=field.name)
             if pa.types.is_floating(field.type) and field.name not in declared:
                 self._check_exact(field.name, read.column(at))
         return read
@@ -117,11 +119,12 @@ class _File:
         if row.as_py() >= 0:
             raise self._invalid(
                 f"column {name!r} holds whole numbers that do not fit in 64 bits; declare it as str, or as float if "
-                "that is exact enough, in data_schema"
+                "that is exact enough, in data_schema",
+                column=name,
             )
 
-    def _invalid(self, why: str) -> InputValidationError:
-        return InputValidationError(f"{self._named}: {why}")
+    def _invalid(self, why: str, **about: Any) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}", **about)
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:

@@ -50,7 +50,8 @@ class DictSource(TableSource):
             except (SchemaError, ValueTypeError) as error:
                 row = misfit(values) if isinstance(error, SchemaError) else None
                 where = "" if row is None else f" (first in row {row}: {shortened(values[row])})"
-                raise InputValidationError(f"{named}: column {name!r}: {error}{where}") from None
+                about = error.about(column=name, source_id=source_id, row=error.row if row is None else row)
+                raise InputValidationError(f"{named}: column {name!r}: {error}{where}", **about) from None
         super().__init__(
             columns,
             tag_columns=tag_columns,
@@ -71,7 +72,10 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
         if not isinstance(found, Mapping):
             kind = type(found).__qualname__
             raise InputValidationError(
-                f"{named}: row {row} is of type {kind}, expected a dict of column names to values"
+                f"{named}: row {row} is of type {kind}, expected a dict of column names to values",
+                row=row,
+                expected="dict",
+                found=kind,
             )
         if found.keys() != rows[0].keys():
             missing, extra = (
@@ -79,6 +83,8 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
             )
             raise InputValidationError(
                 f"{named}: row {row} differs from row 0: missing {missing}, extra {extra}; "
-                "give every row the same columns, with None where there is no value"
+                "give every row the same columns, with None where there is no value",
+                row=row,
+                column=str((missing + extra)[0]),
             )
     return list(rows[0])

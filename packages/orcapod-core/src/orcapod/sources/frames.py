@@ -70,7 +70,7 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
             "or drop it with frame.reset_index(drop=True)"
         )
     if twice := [column for column, count in Counter([*columns, *index]).items() if count > 1]:
-        raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one")
+        raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one", column=twice[0])
     if index:
         frame = frame.reset_index()
     try:
@@ -78,7 +78,8 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         column, why = next(((column, why) for column in frame if (why := _why_not(frame[column]))), ("?", str(error)))
         raise InputValidationError(
-            f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type"
+            f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
+            column=column,
         ) from None
 
 

@@ -66,11 +66,17 @@ class KeptSource(Source):
         entries = catalog.entries(source_id)
         if not entries:
             known = catalog.source_ids()
-            raise InputValidationError(f"nothing is kept of a source called {source_id!r}; found {known}")
+            raise InputValidationError(
+                f"nothing is kept of a source called {source_id!r}; found {known}",
+                source_id=source_id,
+                found=str(known),
+            )
         if len(places := sorted({entry.place for entry in entries})) > 1:
             raise InputValidationError(
                 f"found rows of {source_id!r} under several schemas, expected one; read their tables below "
-                f"'_source/{source_id}': {places}"
+                f"'_source/{source_id}': {places}",
+                source_id=source_id,
+                found=str(places),
             )
         declared = {name: registry.resolve(kind) for name, kind in (data_schema or {}).items()}
         empty = database.get_records_by_ids(("_source", source_id, places[0]), [])
@@ -82,7 +88,11 @@ class KeptSource(Source):
             if types[name].name != called:
                 raise InputValidationError(
                     f"column {name!r} of source {source_id!r} is kept as {called}, and found to be "
-                    f"{types[name].name}; declare it in data_schema"
+                    f"{types[name].name}; declare it in data_schema",
+                    source_id=source_id,
+                    column=name,
+                    expected=called,
+                    found=types[name].name,
                 )
         tags = entries[0].tags
         packets = [name for name in types if name not in tags]

@@ -77,11 +77,16 @@ def _row(
     if not isinstance(tags, Mapping):
         raise InputValidationError(
             f"{named}: for element {index} the tag_function gave {tags!r} of type {type(tags).__qualname__}, "
-            "expected a dict of tag names to values"
+            "expected a dict of tag names to values",
+            row=index,
+            expected="dict",
+            found=type(tags).__qualname__,
         )
     if name in tags:
         raise InputValidationError(
             f"{named}: for element {index} the tag_function gave a tag {name!r}, which is the name of the elements; "
-            "rename one of them"
+            "rename one of them",
+            row=index,
+            column=name,
         )
     return {**tags, name: element}

@@ -57,6 +57,7 @@ class TableSource(Source):
         kind: str,
     ) -> None:
         self._named = f"{kind} {source_id!r}" if source_id else kind
+        self._given_id = source_id
         if source_id is not None:
             checked_source_id(source_id, self._named)
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
@@ -76,7 +77,6 @@ class TableSource(Source):
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
-        self._given_id = source_id
         self._label = label
 
     @cached_property
@@ -148,8 +148,8 @@ class TableSource(Source):
         kind = (self.schema.tags | self.schema.packets).types[name]
         return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
 
-    def _invalid(self, why: str) -> InputValidationError:
-        return InputValidationError(f"{self._named}: {why}")
+    def _invalid(self, why: str, **about: Any) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}", **{"source_id": self._given_id, **about})
 
     def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
         names = list(columns)
@@ -159,13 +159,16 @@ class TableSource(Source):
             if not isinstance(name, str) or not name:
                 raise self._invalid(f"found a column called {name!r}, expected non-empty strings; rename it")
             if name.startswith("_"):
-                raise self._invalid(f"column {name!r} starts with '_', which is kept for system columns; rename it")
+                why = f"column {name!r} starts with '_', which is kept for system columns; rename it"
+                raise self._invalid(why, column=name)
         if missing := [tag for tag in tags if tag not in columns]:
-            raise self._invalid(f"tag column {missing[0]!r} is not there; found columns {names}")
+            why = f"tag column {missing[0]!r} is not there; found columns {names}"
+            raise self._invalid(why, column=missing[0], found=str(names))
         if len(set(tags)) != len(tags):
             raise self._invalid(f"tag_columns names a column twice: {list(tags)}")
         if record_id_column is not None and record_id_column not in columns:
-            raise self._invalid(f"record_id_column {record_id_column!r} is not there; found columns {names}")
+            why = f"record_id_column {record_id_column!r} is not there; found columns {names}"
+            raise self._invalid(why, column=record_id_column, found=str(names))
 
     def _typed(self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]) -> Schema:
         types: dict[str, LogicalType] = {}
@@ -178,19 +181,20 @@ class TableSource(Source):
                 try:
                     types[name] = type_of_column(column)
                 except SchemaError as error:
-                    raise self._invalid(f"column {name!r}: {error}") from None
+                    raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
         return Schema(types)
 
     def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
         try:
             return conform(column, kind)
         except (SchemaError, ValueTypeError) as error:
-            raise self._invalid(f"column {name!r}: {error}") from None
+            raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
 
     def _check_record_ids(self, column: pa.ChunkedArray[Any], name: str) -> None:
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
-            raise self._invalid(f"record_id_column {name!r} is null in row {row}; every record needs a name")
+            why = f"record_id_column {name!r} is null in row {row}; every record needs a name"
+            raise self._invalid(why, column=name, row=row, found="None")
         types = Schema({name: type_of_column(column)}) if len(column) else Schema()
         seen: dict[bytes, int] = {}
         start = 0
@@ -200,7 +204,10 @@ class TableSource(Source):
                     value = column[row].as_py()
                     raise self._invalid(
                         f"record_id_column {name!r} is {value!r} in row {first} and in row {row}; "
-                        "a record's name must be its own"
+                        "a record's name must be its own",
+                        column=name,
+                        row=row,
+                        found=repr(value),
                     )
             start += batch.num_rows
 
@@ -221,9 +228,13 @@ def declared_types(
     types: dict[str, LogicalType] = {}
     for name, annotation in (data_schema or {}).items():
         if name not in columns:
-            raise InputValidationError(f"{named}: data_schema declares {name!r}, found columns {list(columns)}")
+            raise InputValidationError(
+                f"{named}: data_schema declares {name!r}, found columns {list(columns)}",
+                column=name,
+                found=str(list(columns)),
+            )
         try:
             types[name] = registry.resolve(annotation)
         except SchemaError as error:
-            raise InputValidationError(f"{named}: data_schema[{name!r}]: {error}") from None
+            raise InputValidationError(f"{named}: data_schema[{name!r}]: {error}", **error.about(column=name)) from None
     return types

@@ -24,8 +24,8 @@ class NoOperand:
 def _refusal(name: str) -> Callable[..., NoReturn]:
     def refuse(self: Any, *_: object) -> NoReturn:
         raise SchemaError(
-            f"{name}: {self!r} is a stream of rows and no value; apply a function to each row with function.pod(stream), "
-            "and read columns with stream.as_table()"
+            f"{name}: {self!r} is a stream of rows and no value; apply a function to each row with "
+            "function.pod(stream), and read columns with stream.as_table()"
         )
 
     return refuse
