@@ -14,11 +14,11 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.errors import ExecutionError, LabelError, OrcapodError, PipelineError
+from orcapod.errors import ExecutionError, InputValidationError, LabelError, OrcapodError, PipelineError
 from orcapod.executors import LocalExecutor
 from orcapod.observers import NoOpObserver
 from orcapod.pods import FunctionPod
-from orcapod.sources import DictSource
+from orcapod.sources import DictSource, Source
 
 
 def source(source_id: str = "s", rows: int = 2, column: str = "x") -> DictSource:
@@ -53,7 +53,7 @@ def test_the_order_of_nodes_puts_each_behind_what_it_is_made_of() -> None:
     with op.Pipeline("p") as pipeline:
         made = increment.pod(source())
         made.join(double.pod(made), label="both")
-    assert [node.label for node in pipeline] == ["s", "increment", "double", "both"]
+    assert list(pipeline) == ["s", "increment", "double", "both"]
     assert [part.label for part in pipeline.both.inputs] == ["increment", "double"]
     assert repr(pipeline).splitlines()[1:] == [
         "  s", "  increment <- s", "  double <- increment", "  both <- increment, double>"
@@ -223,6 +223,32 @@ def test_a_node_is_found_as_attribute_and_key_and_an_unknown_label_names_the_kno
     assert not hasattr(pipeline, "nope")
     assert not hasattr(pipeline, "_nope")
     assert issubclass(LabelError, AttributeError)
+    assert issubclass(LabelError, KeyError)
+    assert "nope" not in pipeline
+    assert pipeline.get("nope") is None
+
+
+def test_a_pipeline_is_a_mapping_of_labels_to_nodes_and_equal_to_itself_alone() -> None:
+    pipelines = []
+    for _ in range(2):
+        with op.Pipeline("p") as pipeline:
+            increment.pod(source(), label="items")
+        pipelines.append(pipeline)
+    one, other = pipelines
+    assert isinstance(one, Mapping)
+    assert (list(one), len(one)) == (["s", "items"], 2)
+    assert list(one.items()) == list(zip(one.keys(), one.values(), strict=True))
+    assert list(one.values()) == [one["s"], one["items"]]
+    assert one["items"] in one.values()
+    assert one["items"] not in one
+    assert "items" in one
+    assert one != other
+    assert len({one, other, one}) == 2
+    with pytest.raises(KeyError) as raised:
+        one["nope"]
+    error: Any = raised.value
+    assert str(error) == "pipeline 'p' has no node 'nope'; found ['s', 'items']"
+    assert (error.node, error.found) == ("nope", "'nope'")
 
 
 # Composition
@@ -236,7 +262,8 @@ def test_a_node_of_one_pipeline_is_an_input_of_another_and_keeps_its_provenance(
         both = one.increment.join(source("roots", column="q"), label="both")
         double.pod(one.increment)
     assert list(two.nodes) == ["increment", "roots", "both", "double"]
-    assert two.run().counts("double") == {"computed": 0, "cached": 0, "failed": 0}, "nothing is there yet"
+    with pytest.warns(UserWarning, match="'increment' reads what pipeline 'one' has computed, and nothing is there"):
+        assert two.run().counts("double") == {"computed": 0, "cached": 0, "failed": 0}, "nothing is there yet"
     one.run()
     assert two.run().counts("double") == {"computed": 2, "cached": 0, "failed": 0}
     direct = double.pod(increment.pod(source("roots")))
@@ -257,28 +284,56 @@ def test_nodes_of_two_pipelines_are_two_inputs_even_if_they_say_the_same() -> No
     with op.Pipeline("three") as three:
         one.increment.select_packet_columns(["y"], label="of_one")
         two.increment.select_packet_columns(["y"], label="of_two")
-    three.run()
+    with pytest.warns(UserWarning, match="pipeline 'one'"):
+        three.run()
     assert three.of_one.as_table().num_rows == 0
     assert three.of_two.as_table().num_rows == 2
 
 
-def test_as_source_starts_provenance_anew() -> None:
+def test_as_source_gives_what_there_is_when_it_is_read_with_its_provenance() -> None:
     one = op.Pipeline(("lab", "one"))
     with one:
         increment.pod(source())
-    assert one.increment.as_source().as_table().num_rows == 0
-    one.run()
-    snapshot = one.increment.as_source()
-    assert snapshot.source_id == "lab/one/increment"
-    assert snapshot.as_table().equals(one.increment.as_table())
+    live = one.increment.as_source()
+    assert isinstance(live, Source)
+    assert live.label == live.source_id == "lab/one/increment"
+    assert live.as_table().num_rows == 0
+    before = live.content_hash()
     two = op.Pipeline("two")
     with two:
-        double.pod(snapshot)
-        snapshot.map_packets({"y": "w"}, label="renamed")
+        double.pod(live)
+        live.join(source(column="q"), label="both")
+    with pytest.warns(UserWarning, match="nothing is there yet of 'increment'"):
+        two.run()
+    one.run()
+    every = {"source": True, "system_tags": True}
+    assert live.as_table(every).equals(one.increment.as_table(every))
+    assert live.content_hash() != before
+    assert live.pipeline_hash() == one.increment.pipeline_hash()
     two.run()
-    found = [packet.source_info() for _, packet in two.renamed.iter_packets()]
-    assert found == [{"w": "lab/one/increment::row_0::y"}, {"w": "lab/one/increment::row_1::y"}]
-    assert two.double.as_table()["z"].to_pylist() == [2, 4]
+    direct = increment.pod(source())
+    assert two.double.as_table(every).equals(double.pod(direct).as_table(every))
+    assert two.both.as_table(every).equals(direct.join(source(column="q")).as_table(every))
+
+
+def test_as_source_with_a_source_id_starts_provenance_anew() -> None:
+    one = op.Pipeline("one")
+    with one:
+        increment.pod(source(rows=70_000))
+    fresh = one.increment.as_source(source_id="fresh")
+    assert fresh.as_table().num_rows == 0
+    one.run()
+    assert fresh.as_table().equals(one.increment.as_table())
+    assert fresh.output_schema({"system_tags": True, "source": True}) == source(column="y").output_schema(
+        {"system_tags": True, "source": True}
+    )
+    infos = [packet.source_info()["y"] for _, packet in fresh]
+    assert infos == [f"fresh::row_{row}::y" for row in range(70_000)]
+    with pytest.raises(InputValidationError, match="a::b"):
+        one.increment.as_source(source_id="a::b")
+    database = MemoryDatabase()
+    assert fresh.cached(database).as_table().num_rows == 70_000
+    assert one.increment.as_source().cached(database).as_table().num_rows == 70_000
 
 
 # How it is run
@@ -440,6 +495,7 @@ def test_a_strangers_observer_is_told_in_the_order_of_the_protocol() -> None:
     node = pipeline.increment
     assert observer.notes == [
         ("run_start", result.run_id),
+        ("contextualize", "s", str(pipeline.s.pipeline_hash()), ()),
         ("contextualize", "increment", str(node.pipeline_hash()), node.path),
         ("start", "increment", {"i": 0}, {"x": 0}),
         ("logger", "increment", node.path),
@@ -461,7 +517,7 @@ def test_a_result_says_what_the_run_did(chain: op.Pipeline) -> None:
     ]
     with pytest.raises(OrcapodError, match=r"'nope'.*\['double', 'increment'\]"):
         result.counts("nope")
-    with pytest.raises(OrcapodError, match="'s'"):
+    with pytest.raises(KeyError, match="'s'"):
         result.counts("s")
     counts = result.counts("double")
     counts["computed"] = 99

@@ -6,7 +6,7 @@
     ├── ValueTypeError (TypeError)           a value that is not of its declared type
     ├── IdentityError (TypeError)            something that cannot be given a hash
     ├── PipelineError (RuntimeError)         a pipeline used in a way it cannot serve
-    │   └── LabelError (AttributeError)      no node, or no single node, of that label
+    │   └── LabelError (AttributeError, KeyError) no node, or no single node, of that label
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
@@ -15,18 +15,25 @@
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
     ├── ConfigError (ValueError)             an option that has no meaning
-    ├── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
-    │   ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
-    │   ├── WorkerDiedError                  a packet whose worker process died
-    │   └── PacketAbandonedError             a packet that was begun when its run ended
-    └── PluginError (LookupError)            a name that no installed package provides
+    │   ├── PluginError (LookupError)        a name that no installed package provides
+    │   └── UnknownOptionError (ExecutionError) an option that an executor does not know
+    └── ExecutionError (RuntimeError)        an executor that cannot do what it was asked
+        ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
+        ├── WorkerDiedError                  a packet whose worker process died
+        ├── PacketAbandonedError             a packet that was begun when its run ended
+        └── ChannelClosedError (EOFError)    a channel that takes, or gives, nothing more
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from orcapod.display import sizes
 
 __all__ = [
+    "ChannelClosedError",
     "ConfigError",
     "DatabaseError",
     "DuplicateKeyError",
@@ -45,13 +52,52 @@ __all__ = [
     "SchemaError",
     "StoreLockedError",
     "StoreVersionError",
+    "UnknownOptionError",
     "ValueTypeError",
     "WorkerDiedError",
 ]
 
 
+_ABOUT = ("column", "row", "expected", "found", "node", "source_id")
+
+
 class OrcapodError(Exception):
-    """The root of every error that orcapod raises itself."""
+    """The root of every error that orcapod raises itself.
+
+    What the message speaks of is there for programs, too; None where it speaks of no such thing.
+
+    Attributes:
+        column: the column that it is about.
+        row: which row, the first being 0.
+        expected: what would have been right, as the message says it.
+        found: what there was, as the message says it.
+        node: the label of a node, or the name of a function.
+        source_id: what the source is called.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        column: str | None = None,
+        row: int | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        node: str | None = None,
+        source_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.column = column
+        self.row = row
+        self.expected = expected
+        self.found = found
+        self.node = node
+        self.source_id = source_id
+
+    def about(self, **more: Any) -> dict[str, Any]:
+        """Return what it speaks of, for an error that is raised in its place and knows more."""
+        known = {name: getattr(self, name) for name in _ABOUT}
+        return {name: value for name, value in known.items() if value is not None} | more
 
 
 class InputValidationError(OrcapodError, ValueError):
@@ -74,8 +120,10 @@ class PipelineError(OrcapodError, RuntimeError):
     """A pipeline used in a way that it cannot serve."""
 
 
-class LabelError(PipelineError, AttributeError):
+class LabelError(PipelineError, AttributeError, KeyError):
     """No node, or no single node, bears that label."""
+
+    __str__ = Exception.__str__  # a KeyError shows its message in quotes
 
 
 class DatabaseError(OrcapodError, RuntimeError):
@@ -101,22 +149,34 @@ class RecordTooLargeError(DatabaseError, ValueError):
         store: what kind of store it is, as in "an SQLite store".
     """
 
-    def __init__(self, path: tuple[str, ...], column: str, size: int, limit: int, store: str) -> None:
-        super().__init__(path, column, size, limit, store)
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: tuple[str, ...] = (),
+        column: str = "",
+        size: int = 0,
+        limit: int = 0,
+        store: str = "the store",
+    ) -> None:
+        super().__init__(message, column=column)
         self.path = path
-        self.column = column
         self.size = size
         self.limit = limit
         self.store = store
 
-    def __str__(self) -> str:
-        size, limit = sizes(self.size, self.limit)
-        if not self.path:
-            return f"output {self.column!r} has {size}, {self.store} takes {limit}; return a file that holds it"
-        return (
-            f"{'/'.join(self.path)}: column {self.column!r} makes a record of {size}, {self.store} takes {limit}; "
-            "nothing of this call was written; keep such values in files, or in several records"
-        )
+    @classmethod
+    def of(cls, path: tuple[str, ...], column: str, size: int, limit: int, store: str) -> RecordTooLargeError:
+        """Return the error that says so of a record, or, without a path, of an output of a function."""
+        shown, most = sizes(size, limit)
+        if path:
+            message = (
+                f"{'/'.join(path)}: column {column!r} makes a record of {shown}, {store} takes {most}; "
+                "nothing of this call was written; keep such values in files, or in several records"
+            )
+        else:
+            message = f"output {column!r} has {shown}, {store} takes {most}; return the path of a file that holds it"
+        return cls(message, path=path, column=column, size=size, limit=limit, store=store)
 
 
 class ReadOnlyStoreError(DatabaseError, PermissionError):
@@ -151,5 +211,13 @@ class PacketAbandonedError(ExecutionError):
     """A packet that was begun when its run ended before its time; the next run computes it."""
 
 
-class PluginError(OrcapodError, LookupError):
+class ChannelClosedError(ExecutionError, EOFError):
+    """A channel that was closed: nothing more goes into it, or comes out of it."""
+
+
+class PluginError(ConfigError, LookupError):
     """A name that no installed package provides; lists the known ones."""
+
+
+class UnknownOptionError(ConfigError, ExecutionError):
+    """An option that an executor does not know; says which there are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,22 +12,31 @@ from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import uuid4
+from weakref import WeakSet
 
 from orcapod import interrupts
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.display import html_table
-from orcapod.errors import LabelError, PipelineError
+from orcapod.errors import ConfigError, LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
-from orcapod.executors import LocalExecutor
-from orcapod.functions import ErrorPolicy, PipelineConfig, checked_policy
+from orcapod.executors import LocalExecutor, open_executor
+from orcapod.functions import ErrorPolicy, PipelineConfig, checked_flush_interval, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.pods import PodStream
-from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
+from orcapod.protocols import (
+    Database,
+    ExecutionObserver,
+    PythonFunctionExecutorProtocol,
+    RecordPath,
+    adapted,
+    checked_database,
+)
 from orcapod.records import Environment, RunLedger, RunRecord
+from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
 __all__ = ["Pipeline"]
@@ -34,12 +44,18 @@ __all__ = ["Pipeline"]
 Orchestrator = SyncPipelineOrchestrator | AsyncPipelineOrchestrator
 
 
-class Pipeline:
-    """A named plan of streams, and the store of everything that it ever computed.
+class Pipeline(Mapping[str, Node]):
+    """Named plan of streams, and the store of everything that it ever computed: a mapping of labels to nodes.
 
     What is derived inside ``with pipeline:`` becomes its nodes, found by their labels as attributes
-    (``pipeline.summary``) or keys (``pipeline["summary"]``). The block may be entered again to add more;
-    one that is left with an exception adds nothing.
+    (``pipeline.summary``) or keys (``pipeline["summary"]``, also where the label is that of a method). The block may be
+    entered again to add more; one that is left with an exception adds nothing.
+
+    In a notebook, a cell with such a block may be run again: what a later block derives under a label that was given
+    before takes the place of what bore it, and what an edited function makes of the same takes the place of
+    what it made before. What was replaced goes when nothing is made of it any more. Streams are values: those
+    that other cells have built on the old one keep reading it, as ``{label}_old``, until their cells are run
+    again; a run says so.
 
     Args:
         name: what it is called, or the parts of a hierarchical name; scopes everything that it keeps.
@@ -59,7 +75,7 @@ class Pipeline:
         auto_compile: bool = False,
         config: PipelineConfig | None = None,
     ) -> None:
-        self.config = config or PipelineConfig()
+        self.config = _checked_config(config)
         self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
         if not self.name or not all(isinstance(part, str) and part for part in self.name):
             raise PipelineError(f"found the name {name!r}, expected a non-empty string, or several")
@@ -67,9 +83,11 @@ class Pipeline:
         self._records = self.database.at(*self.name)
         self.result_database = self._records if result_database is None else _opened(result_database)
         self._auto_compile = auto_compile
-        self._recorded: list[DerivedStream] = []
+        self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
         self._nodes: dict[str, Node] = {}
+        self._made: WeakSet[Node] = WeakSet()
+        self._replaced: dict[str, list[str]] = {}
         self._blocks: list[tuple[list[DerivedStream], Token[Any]]] = []
 
     @property
@@ -87,8 +105,10 @@ class Pipeline:
         recording.reset(token)
         if kind is not None:
             return
-        outer = self._blocks[-1][0] if self._blocks else self._recorded
-        outer += block
+        if self._blocks:
+            self._blocks[-1][0].extend(block)
+        else:
+            self._recorded.append(block)
         if self._auto_compile and not self._blocks:
             self.compile()
 
@@ -105,18 +125,25 @@ class Pipeline:
     def _place_nodes(self) -> None:
         if self._compiled == len(self._recorded):
             return
-        known = {id(node.stream): node for node in self._nodes.values()}
+        known = {id(node.stream): node for node in self._made}
         placed: list[Node] = []
-        for element in Graph.of(self._recorded, stands_for=self._planned).elements:
+        elements = Graph.of(*self._recorded, stands_for=self._planned).elements
+        for element in elements:
             node = known.get(id(element.stream)) or self._node(element, [placed[at] for at in element.inputs])
             node.label = element.label
             placed.append(node)
         self._nodes = {node.label: node for node in placed}
+        self._made.update(placed)
+        self._replaced = {
+            element.label: [node.label for node in placed if placed[at] in node.inputs]
+            for at, element in enumerate(elements)
+            if element.is_replaced
+        }
         self._compiled = len(self._recorded)
 
     def _planned(self, stream: Stream) -> Stream:
-        """What a node of this very pipeline was made of; any other stream as it is."""
-        return stream.stream if isinstance(stream, Node) and self._nodes.get(stream.label) is stream else stream
+        """Return what a node of this very pipeline was made of, or any other stream as it is."""
+        return stream.stream if isinstance(stream, Node) and stream in self._made else stream
 
     @property
     def nodes(self) -> Mapping[str, Node]:
@@ -128,7 +155,7 @@ class Pipeline:
         self,
         orchestrator: Orchestrator | None = None,
         *,
-        execution_engine: PythonFunctionExecutorProtocol | None = None,
+        execution_engine: PythonFunctionExecutorProtocol | str | None = None,
         execution_engine_opts: Mapping[str, Any] | None = None,
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
@@ -139,28 +166,32 @@ class Pipeline:
 
         Args:
             orchestrator: what walks the nodes; a ``SyncPipelineOrchestrator`` if None.
-            execution_engine: where functions run, in this run, unless their node has an executor of its own.
+            execution_engine: where functions run, in this run, unless their node has an executor of its own: an
+                executor, or its name, such as ``local`` or ``ray``.
             execution_engine_opts: options of the engine, or of the nodes' executors where there is none.
-            observer: who is told what happens; nobody if None.
+            observer: who is told what happens, beside the orchestrator's observer. It need not inherit from
+                anything, nor have all methods.
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
             flush_interval: after how many seconds, at the latest, a result that exists is stored.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
+            ConfigError: an argument is not what it has to be; nothing was computed then.
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             ReadOnlyStoreError: a store may only be read; nothing was computed.
             DatabaseError: something could not be stored.
         """
-        driver = orchestrator if orchestrator is not None else SyncPipelineOrchestrator()
-        watching = _watching(observer, progress=progress)
+        driver = SyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
+        watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
+        self._warn()
         return self._run(driver, run)
 
     async def run_async(
         self,
         orchestrator: Orchestrator | None = None,
         *,
-        execution_engine: PythonFunctionExecutorProtocol | None = None,
+        execution_engine: PythonFunctionExecutorProtocol | str | None = None,
         execution_engine_opts: Mapping[str, Any] | None = None,
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
@@ -183,9 +214,10 @@ class Pipeline:
         """
         import asyncio  # noqa: PLC0415  # whoever awaits has loaded it
 
-        driver = orchestrator if orchestrator is not None else AsyncPipelineOrchestrator()
-        watching = _watching(observer, progress=progress)
+        driver = AsyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
+        watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
+        self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
         try:
@@ -198,7 +230,7 @@ class Pipeline:
     def _begun(
         self,
         driver: Orchestrator,
-        engine: PythonFunctionExecutorProtocol | None,
+        engine: PythonFunctionExecutorProtocol | str | None,
         engine_options: Mapping[str, Any] | None,
         observer: ExecutionObserver,
         error_policy: ErrorPolicy | None,
@@ -206,18 +238,39 @@ class Pipeline:
     ) -> Run:
         self.result_database.check_writable()
         self._records.check_writable()
-        return Run(
+        interval = self.config.flush_interval if flush_interval is None else flush_interval
+        run = Run(
             run_id=str(uuid4()),
             observer=observer,
-            error_policy=checked_policy(error_policy or driver.error_policy),
-            engine=engine,
-            engine_options=engine_options or {},
-            flusher=Flusher(self.config.flush_interval if flush_interval is None else flush_interval),
+            error_policy=driver.error_policy if error_policy is None else checked_policy(error_policy),
+            engine=None if engine is None else open_executor(engine),
+            engine_options=_checked_options(engine_options),
+            flusher=Flusher(checked_flush_interval(interval)),
             config=self.config.node,
             labels=tuple(self.nodes),
             is_overlapping=driver.is_overlapping,
             ordered=labels_in_order(list(self._nodes.values())) if driver.is_overlapping else frozenset(),
         )
+        for node in self._nodes.values():
+            node.prepare(run)
+        return run
+
+    def _warn(self) -> None:
+        """Warn whoever runs it of what they may not expect."""
+        for label, readers in self._replaced.items():
+            warnings.warn(
+                f"{', '.join(map(repr, readers))}: still made of {label!r}, which was replaced since; run again the "
+                "cell that builds what should be made of the new one",
+                stacklevel=3,
+            )
+        for node in self._nodes.values():
+            origin = node.stream.origin if isinstance(node.stream, LiveSource) else node.stream
+            if isinstance(node, SourceNode) and isinstance(origin, Node) and (missing := origin.not_run()):
+                warnings.warn(
+                    f"{node.label!r} reads what pipeline {'/'.join(origin.pipeline)!r} has computed, and nothing is "
+                    f"there yet of {', '.join(map(repr, missing))}; run that pipeline first",
+                    stacklevel=3,
+                )
 
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:
         stores = (run.observer.flush, self.result_database.flush, self._records.flush)
@@ -248,9 +301,14 @@ class Pipeline:
         try:
             return self._nodes[label]
         except KeyError:
-            numbered = [name for name in self._nodes if re.fullmatch(re.escape(label) + r"_\d+", name)]
+            numbered = [name for name in self._nodes if re.fullmatch(re.escape(str(label)) + r"_\d+", name)]
             hint = f"there are several: {numbered}" if numbered else f"found {list(self._nodes)}"
-            raise LabelError(f"pipeline {'/'.join(self.name)!r} has no node {label!r}; {hint}") from None
+            raise LabelError(
+                f"pipeline {'/'.join(self.name)!r} has no node {label!r}; {hint}",
+                node=label,
+                expected=f"one of {list(self._nodes)}",
+                found=repr(label),
+            ) from None
 
     def __getattr__(self, label: str) -> Any:
         if label.startswith("_"):
@@ -261,8 +319,15 @@ class Pipeline:
         self._place_nodes()
         return [*super().__dir__(), *self._nodes]
 
-    def __iter__(self) -> Iterator[Node]:
-        return iter(self.nodes.values())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    # Two pipelines of equal nodes are two; so is one that grows.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def _repr_html_(self) -> str:
         rows = [
@@ -289,11 +354,12 @@ class Pipeline:
                     results=self.result_database,
                     records=self._records,
                     executor=LocalExecutor(),
+                    config=self.config,
                 )
             case OperatorStream() as stream:
-                return OperatorNode(self.name, element.label, stream, inputs)
+                return OperatorNode(self.name, element.label, stream, inputs, config=self.config)
             case Stream() as stream:
-                return SourceNode(self.name, element.label, stream, inputs)
+                return SourceNode(self.name, element.label, stream, inputs, config=self.config)
 
 
 class _Recorded:
@@ -339,19 +405,49 @@ class _Recorded:
             run.observer.flush()
 
 
-def _watching(observer: ExecutionObserver | None, *, progress: bool | None) -> ExecutionObserver:
-    """Whom a run tells: the observer that was given, and who draws its progress."""
-    watching = [] if observer is None else [observer]
+def _watching(*observers: ExecutionObserver | None, progress: bool | None) -> ExecutionObserver:
+    """Return whom a run tells: the observers that were given, each once, and who draws its progress."""
+    given = [observer for observer in observers if observer is not None]
+    watching = list({id(observer): observer for observer in given}.values())
     if is_terminal() if progress is None else progress:
         watching.append(ProgressObserver())
     match watching:
         case []:
             return NoOpObserver()
         case [one]:
-            return one
+            return adapted(one)
         case _:
             return CompositeObserver(*watching)
 
 
 def _opened(database: Database | str | os.PathLike[str]) -> Database:
-    return open_database(database) if isinstance(database, str | os.PathLike) else database
+    if isinstance(database, str | os.PathLike):
+        return open_database(database)
+    return checked_database(database)
+
+
+def _checked_config(config: PipelineConfig | None) -> PipelineConfig:
+    if config is not None and not isinstance(config, PipelineConfig):
+        raise ConfigError(
+            f"found the config {config!r:.80}, expected a PipelineConfig; how packets are run goes into it: "
+            "PipelineConfig(node=NodeConfig(...))"
+        )
+    return config or PipelineConfig()
+
+
+def _checked_orchestrator(orchestrator: Orchestrator) -> Orchestrator:
+    if not isinstance(orchestrator, Orchestrator):
+        hint = f"; make one: {orchestrator.__name__}()" if isinstance(orchestrator, type) else ""
+        raise ConfigError(
+            f"found the orchestrator {orchestrator!r:.80}, expected a SyncPipelineOrchestrator or an "
+            f"AsyncPipelineOrchestrator{hint}"
+        )
+    return orchestrator
+
+
+def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(
+            f"found execution_engine_opts {options!r:.80}, expected names and values such as {{'workers': 4}}"
+        )
+    return options or {}

@@ -46,7 +46,7 @@ def test_a_deep_chain_is_hashed_compiled_run_and_read(chain: object, last: int) 
     with op.Pipeline("deep", MemoryDatabase()) as pipeline:
         stream: Stream = chain()  # type: ignore[operator]
     assert stream.content_hash() != stream.pipeline_hash()
-    nodes = list(pipeline)
+    nodes = list(pipeline.values())
     assert len(nodes) == DEEP + 1
     assert pipeline.run().ok
     assert nodes[-1].as_table()["x"].to_pylist() == [last - 1, last]
@@ -93,10 +93,10 @@ def test_a_ladder_of_diamonds_is_hashed_compiled_run_and_read_in_linear_time() -
         for _ in range(100):
             stream = First()(stream.filter(i=0), stream.filter(i=1))
     assert stream.pipeline_hash() != stream.content_hash()
-    assert len(list(pipeline)) == 301
+    assert len(list(pipeline.values())) == 301
     pipeline.run()
     First.read = 0
-    nodes = list(pipeline)
+    nodes = list(pipeline.values())
     assert nodes[-1].as_table().num_rows == 1
     assert First.read == 100
     assert stream.as_table().num_rows == 1

@@ -176,7 +176,7 @@ def test_source_info_and_system_tags_name_the_rows_own_records_after_any_chain(d
         result = pipeline.run()
         if attempt == "cached":
             assert all(counts["computed"] == 0 for counts in result.node_counts.values())
-        nodes = {id(node.stream): node for node in pipeline}
+        nodes = {id(node.stream): node for node in pipeline.values()}
         for each in plans:
             if id(each.stream) in nodes:
                 node = nodes[id(each.stream)]

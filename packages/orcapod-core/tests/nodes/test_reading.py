@@ -176,7 +176,7 @@ def test_empty_input_flows_through_a_pipeline_with_the_right_schema() -> None:
     result = pipeline.run()
     assert result.ok
     assert result.counts("split") == {"computed": 0, "cached": 0, "failed": 0}
-    for node in pipeline:
+    for node in pipeline.values():
         tags, packets = node.output_schema(ALL)
         table = node.as_table(ALL)
         assert table.schema == (tags | packets).arrow

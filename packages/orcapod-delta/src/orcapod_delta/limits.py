@@ -34,4 +34,4 @@ def check_sizes(path: RecordPath, table: pa.Table, limit: int = MAX_RECORD_BYTES
         if record.nbytes > limit:
             sizes = [column.nbytes for column in record.columns[1:]]
             column = table.column_names[sizes.index(max(sizes))]
-            raise RecordTooLargeError(path, column, sum(sizes), limit, "a Delta store")
+            raise RecordTooLargeError.of(path, column, sum(sizes), limit, "a Delta store")

@@ -13,7 +13,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
-from orcapod.sources import Source
+from orcapod.sources import TableSource
 from orcapod_delta.data_files import data_files
 from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
@@ -23,7 +23,7 @@ from orcapod_delta.reader import TableReader
 __all__ = ["DeltaTableSource"]
 
 
-class DeltaTableSource(Source):
+class DeltaTableSource(TableSource):
     """A source over one version of a Delta table, whoever wrote it.
 
     The version is part of what the source is: ``content_hash`` of another version is another, also when its

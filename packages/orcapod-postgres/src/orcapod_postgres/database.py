@@ -366,7 +366,7 @@ def _fitting(
         size = sum(record)
         if size > _MAX_RECORD_BYTES:
             column = names[record.index(max(record))]
-            raise RecordTooLargeError(path, column, size, _MAX_RECORD_BYTES, "a PostgreSQL store")
+            raise RecordTooLargeError.of(path, column, size, _MAX_RECORD_BYTES, "a PostgreSQL store")
         if row > first and held + size > _BYTES_AT_ONCE:
             yield first, row - first
             first, held = row, 0

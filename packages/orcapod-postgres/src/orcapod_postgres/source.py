@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composable
 
 from orcapod.errors import DatabaseError, InputValidationError
-from orcapod.sources import Source
+from orcapod.sources import TableSource
 from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
 from orcapod_postgres.kinds import Kind, kinds_of
 from orcapod_postgres.statements import quoted, statement
@@ -26,7 +26,7 @@ __all__ = ["PostgresTableSource"]
 _ROWS_AT_ONCE = 8_192
 
 
-class PostgresTableSource(Source):
+class PostgresTableSource(TableSource):
     """A source over a table or view of PostgreSQL, or over the answer to a query, as it is now.
 
     The rows come through a cursor of the server, a few thousand at a time, into an Arrow file in the folder for

@@ -70,7 +70,10 @@ def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) ->
     type_ = key.type.value_type if pa.types.is_dictionary(key.type) else key.type
     if type_ not in _KEY_TYPES and not pa.types.is_fixed_size_binary(type_):
         raise RecordSchemaError(
-            f"{_shown(path)}: expected a first column of strings or bytes, the key, found {names[0]!r} of {key.type}"
+            f"{_shown(path)}: expected a first column of strings or bytes, the key, found {names[0]!r} of {key.type}",
+            column=names[0],
+            expected="strings or bytes",
+            found=str(key.type),
         )
     if pc.any(key.is_null()).as_py():
         raise RecordSchemaError(f"{_shown(path)}: expected a key in every row, found nulls in {names[0]!r}")
@@ -95,7 +98,10 @@ def merged_schema(path: RecordPath, kept: pa.Schema | None, found: pa.Schema) ->
         return found
     if kept.names[0] != found.names[0]:
         raise RecordSchemaError(
-            f"{_shown(path)}: expected the key {kept.names[0]!r} as the first column, found {found.names[0]!r}"
+            f"{_shown(path)}: expected the key {kept.names[0]!r} as the first column, found {found.names[0]!r}",
+            column=kept.names[0],
+            expected=kept.names[0],
+            found=found.names[0],
         )
     fresh = []
     for field in found:
@@ -105,7 +111,10 @@ def merged_schema(path: RecordPath, kept: pa.Schema | None, found: pa.Schema) ->
         elif kept.field(at).type != field.type:
             raise RecordSchemaError(
                 f"{_shown(path)}: expected column {field.name!r} of {kept.field(at).type}, as in the records there, "
-                f"found {field.type}; cast it, or use another path"
+                f"found {field.type}; cast it, or use another path",
+                column=field.name,
+                expected=str(kept.field(at).type),
+                found=str(field.type),
             )
     return pa.schema([*kept, *fresh]) if fresh else kept
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from orcapod.databases.sqlite import SQLiteDatabase
-from orcapod.errors import DatabaseError
+from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
 from orcapod.protocols.database import Database
 
@@ -36,12 +36,21 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
 
     Raises:
         PluginError: no installed package provides the scheme; names the known ones and what to install.
+        ConfigError: it is nothing of that kind.
         DatabaseError: the store cannot be opened.
     """
     if isinstance(place, Mapping):
         if not isinstance(name := place.get("type"), str):
             raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
         return _class(name).from_config(place)
+    if not isinstance(place, str | os.PathLike):
+        kind = type(place).__qualname__
+        raise ConfigError(
+            f"found {place!r:.80} of type {kind}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
+            "file, or what to_config() of a store gave",
+            expected="URL or path",
+            found=kind,
+        )
     text = os.fspath(place)
     scheme, separator, rest = text.partition("://")
     if not separator or not isinstance(place, str):

@@ -242,7 +242,7 @@ def _check_values(path: RecordPath, table: pa.Table, limit: int) -> None:
         if pa.types.is_large_binary(column.type) or pa.types.is_large_string(column.type):
             longest = pc.max(pc.binary_length(column)).as_py() or 0
             if longest > limit:
-                raise RecordTooLargeError(path, name, longest, limit, _NAMED)
+                raise RecordTooLargeError.of(path, name, longest, limit, _NAMED)
 
 
 def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence[Any]], limit: int) -> None:
@@ -255,7 +255,7 @@ def _check_sizes(path: RecordPath, names: Sequence[str], rows: Sequence[Sequence
         sizes = [_stored_bytes(value) for value in row]
         if sum(sizes) > limit:
             column = names[sizes.index(max(sizes))]
-            raise RecordTooLargeError(path, column, sum(sizes), limit, _NAMED)
+            raise RecordTooLargeError.of(path, column, sum(sizes), limit, _NAMED)
 
 
 def _stored_bytes(value: Any) -> int:

@@ -1,11 +1,12 @@
 """How a packet function is run: looked up, called, stored, given on."""
 
+from orcapod.execution.channel import Channel
 from orcapod.execution.channels import ChannelStatistics, InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.execution.concurrent import ConcurrentDriver
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
 from orcapod.execution.inputs import Inputs, WholeInputs
-from orcapod.execution.packet_error import Location, PacketError, PacketErrors
+from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
 from orcapod.execution.run_loop import RunLoop
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
@@ -13,6 +14,7 @@ from orcapod.execution.step import FirstFailure, Step
 
 __all__ = [
     "Cache",
+    "Channel",
     "ChannelStatistics",
     "ConcurrentDriver",
     "FirstFailure",
@@ -31,4 +33,5 @@ __all__ = [
     "WholeInputs",
     "checked_buffer_size",
     "local_session",
+    "location_in",
 ]

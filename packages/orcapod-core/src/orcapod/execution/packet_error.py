@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Packet, Tag
 
-__all__ = ["Location", "PacketError", "PacketErrors"]
+__all__ = ["Location", "PacketError", "PacketErrors", "location_in"]
 
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.MULTILINE)
 _FROM_A_WORKER = "Traceback (most recent call last)"  # a note with it holds what a traceback cannot: frames elsewhere
@@ -94,6 +94,13 @@ class PacketErrors(tuple[PacketError, ...]):
     def to_pandas(self) -> Any:
         """Return ``to_table`` as a ``pandas.DataFrame``."""
         return self.to_table().to_pandas()
+
+
+def location_in(text: str) -> Location | None:
+    """Return the innermost line of the user's own code in the text of a traceback."""
+    frames = [Location(each["file"], int(each["line"]), each["function"]) for each in _FRAME.finditer(text)]
+    own = [frame for frame in frames if _is_users(frame.file)]
+    return own[-1] if own else None
 
 
 def _described(error: BaseException) -> str:

@@ -8,12 +8,19 @@ again here. They are loaded on first use.
 from typing import Any
 
 from orcapod.executors.local import LocalExecutor
-from orcapod.plugins import Registry
+from orcapod.executors.open import executor_registry, open_executor
 
-__all__ = ["Capture", "Compact", "Loaded", "LocalExecutor", "executor_registry", "made", "put_together", "unsendable"]
-
-executor_registry = Registry("orcapod.executors", noun="executor", homes={"ray": "orcapod-ray"})
-"""The executors that installed packages provide, by name."""
+__all__ = [
+    "Capture",
+    "Compact",
+    "Loaded",
+    "LocalExecutor",
+    "executor_registry",
+    "made",
+    "open_executor",
+    "put_together",
+    "unsendable",
+]
 
 
 def __getattr__(name: str) -> Any:

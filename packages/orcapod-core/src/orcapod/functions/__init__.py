@@ -4,7 +4,13 @@ from importlib import import_module
 
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
-from orcapod.functions.node_config import ErrorPolicy, NodeConfig, PipelineConfig, checked_policy
+from orcapod.functions.node_config import (
+    ErrorPolicy,
+    NodeConfig,
+    PipelineConfig,
+    checked_flush_interval,
+    checked_policy,
+)
 from orcapod.functions.packet_function import Identity, PythonPacketFunction
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "NodeConfig",
     "PipelineConfig",
     "PythonPacketFunction",
+    "checked_flush_interval",
     "checked_policy",
     "is_async",
     "run_to_end",

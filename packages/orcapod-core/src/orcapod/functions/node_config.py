@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import TIMEOUT_MAX
 from typing import Literal, cast, get_args
 
 from orcapod.errors import ConfigError
 
-__all__ = ["ErrorPolicy", "NodeConfig", "PipelineConfig", "checked_policy"]
+__all__ = [
+    "ErrorPolicy",
+    "NodeConfig",
+    "PipelineConfig",
+    "checked_flush_interval",
+    "checked_policy",
+]
 
 ErrorPolicy = Literal["continue", "fail_fast"]
 """What a failed packet does to a run: it is left out, or it ends the run."""
@@ -22,6 +29,21 @@ def checked_policy(policy: str) -> ErrorPolicy:
     if policy not in get_args(ErrorPolicy):
         raise ConfigError(f"found error_policy {policy!r}, expected one of {get_args(ErrorPolicy)}")
     return cast(ErrorPolicy, policy)
+
+
+def checked_flush_interval(seconds: float) -> float:
+    """Return the flush interval.
+
+    Raises:
+        ConfigError: it is no number of seconds above 0, or no thread can wait that long.
+    """
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not (is_number and 0 < seconds <= TIMEOUT_MAX):
+        raise ConfigError(
+            f"found flush_interval {seconds!r}, expected seconds, more than 0; the smaller, the less "
+            "an accident can take, and the slower a run of quick functions"
+        )
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +86,4 @@ class PipelineConfig:
     flush_interval: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.flush_interval, int | float) and self.flush_interval > 0):
-            raise ConfigError(f"found flush_interval {self.flush_interval!r}, expected seconds, more than 0")
+        checked_flush_interval(self.flush_interval)

@@ -119,15 +119,24 @@ class PythonPacketFunction:
                     continue
                 hint = "; it is a tag, which functions do not see" if name in inputs.tags else ""
                 raise SchemaError(
-                    f"{self.name}: no packet column for parameter {name!r}{hint}; found {list(inputs.packets)}"
+                    f"{self.name}: no packet column for parameter {name!r}{hint}; found {list(inputs.packets)}",
+                    node=self.name,
+                    column=name,
+                    expected=wanted.name,
+                    found=str(list(inputs.packets)),
                 )
             if not wanted.takes(found):
                 hint = "; drop the nulls first with drop_nulls, or take None" if found.name.endswith("| None") else ""
                 raise SchemaError(
-                    f"{self.name}: parameter {name!r} is {wanted.name}, found a column of {found.name}{hint}"
+                    f"{self.name}: parameter {name!r} is {wanted.name}, found a column of {found.name}{hint}",
+                    node=self.name,
+                    column=name,
+                    expected=wanted.name,
+                    found=found.name,
                 )
         if taken := [name for name in self.signature.outputs if name in inputs.tags]:
-            raise SchemaError(f"{self.name}: output {taken[0]!r} has the name of a tag column; rename one of them")
+            why = f"output {taken[0]!r} has the name of a tag column; rename one of them"
+            raise SchemaError(f"{self.name}: {why}", node=self.name, column=taken[0])
         return StreamSchema.plain(inputs.tags, self.signature.outputs, inputs.system_tags)
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
@@ -163,7 +172,8 @@ class PythonPacketFunction:
                 try:
                     chunk.column(name).slice(row, 1).cast(kind.arrow)
                 except pa.ArrowInvalid as error:
-                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: expected {kind.name}: {error}")
+                    why = f"{self.name}: parameter {name!r}: expected {kind.name}: {error}"
+                    yield row, ValueTypeError(why, node=self.name, column=name, expected=kind.name)
                     break
 
     def packet_hashes(self, chunk: Chunk) -> list[bytes]:
@@ -276,13 +286,16 @@ class PythonPacketFunction:
         else:
             names = [name for name, _ in self._outputs]
             found = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__qualname__
-            raise ValueTypeError(f"{self.name}: expected a tuple of {len(names)} outputs {names}, found {found}")
+            expected = f"a tuple of {len(names)} outputs {names}"
+            why = f"{self.name}: expected {expected}, found {found}"
+            raise ValueTypeError(why, node=self.name, expected=expected, found=found)
         stored = []
         for (name, kind), value in zip(self._outputs, values, strict=False):  # as many, see above
             try:
                 stored.append(kind.accept(value))
             except ValueTypeError as error:
-                raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
+                about = error.about(node=self.name, column=name)
+                raise ValueTypeError(f"{self.name}: output {name!r}: {error}", **about) from None
         if size_limit is not None and self._has_large_outputs:
             self._check_size(stored, size_limit)
         return tuple(stored)
@@ -291,4 +304,4 @@ class PythonPacketFunction:
         sizes = {name: value_size(value) for (name, _), value in zip(self._outputs, stored, strict=True)}
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
-            raise RecordTooLargeError((), name, sizes[name], *limit)
+            raise RecordTooLargeError.of((), name, sizes[name], *limit)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from orcapod.graph.revision import Revisions
 from orcapod.hashing import hash_structure
 from orcapod.sources import Source
 from orcapod.streams import DerivedStream, Stream, inputs_first, inputs_of
@@ -21,11 +22,13 @@ class Element:
         label: what it is called; unique in its graph.
         stream: what it is.
         inputs: the places of the elements that it is made of, all before its own.
+        is_replaced: whether another has taken its place, and its label, in a later block.
     """
 
     label: str
     stream: Stream
     inputs: tuple[int, ...]
+    is_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +42,58 @@ class Graph:
     elements: tuple[Element, ...]
 
     @classmethod
-    def of(cls, streams: Iterable[Stream], *, stands_for: Callable[[Stream], Stream] = lambda stream: stream) -> Graph:
-        """The graph of these streams and all that they are made of.
+    def of(
+        cls,
+        *blocks: Iterable[Stream],
+        stands_for: Callable[[Stream], Stream] = lambda stream: stream,
+    ) -> Graph:
+        """Return the graph of these streams and all that they are made of.
 
         Several of one label are called ``{label}_1``, ``{label}_2``, ... in the order of the graph; what comes
-        from outside leaves its label to what is derived.
+        from outside leaves its label to what is derived. What a later block derives anew takes the place of what
+        an earlier one derived: see ``Revisions``. The earlier goes, unless something that stays is made of it: then
+        it is called ``{label}_old``.
 
         Args:
-            streams: what is planned.
+            blocks: what is planned, in the order in which it was.
             stands_for: the stream of the plan that an input means, where it is not itself part of it.
         """
 
         def inputs(stream: Stream) -> list[Stream]:
             return [stands_for(part) for part in inputs_of(stream)]
 
+        blocks = tuple(list(block) for block in blocks)
         found = _Collection()
-        for stream in inputs_first(streams, inputs):
+        for stream in inputs_first((stream for block in blocks for stream in block), inputs):
             found.add(stream, inputs(stream))
-        labels = _labelled(found.streams)
-        return cls(
-            tuple(
-                Element(label, stream, inputs)
-                for label, stream, inputs in zip(labels, found.streams, found.inputs, strict=True)
-            )
-        )
+        revisions = Revisions()
+        latest = {found.place_of(stream): number for number, block in enumerate(blocks) for stream in block}
+        for place, (stream, parts) in enumerate(zip(found.streams, found.inputs, strict=True)):
+            revisions.add(stream, found.made[place], parts, block=latest.get(place))
+        replaced = revisions.replaced()
+        return cls(_elements(found, [place for place in latest if place not in replaced], replaced))
 
 
 class _Collection:
-    """Streams as they are found, each once."""
+    """Streams as they are found, each once.
+
+    Attributes:
+        streams: what was found, each behind what it is made of.
+        inputs: the places of what each is made of.
+        made: what identifies what makes each; None for what comes from outside.
+    """
 
     def __init__(self) -> None:
         self.streams: list[Stream] = []
         self.inputs: list[tuple[int, ...]] = []
+        self.made: list[object] = []
         self._places: dict[int, int] = {}
         self._derived: dict[object, int] = {}
 
     def add(self, stream: Stream, parts: Sequence[Stream]) -> None:
         """Take a stream that is made of others which are there already."""
         inputs = tuple(self._places[id(part)] for part in parts)
+        made: object = None
         if isinstance(stream, DerivedStream):
             made = hash_structure(stream.producer.content_structure())
             place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))
@@ -85,7 +102,32 @@ class _Collection:
         if place == len(self.streams):
             self.streams.append(stream)
             self.inputs.append(inputs)
+            self.made.append(made)
         self._places[id(stream)] = place
+
+    def place_of(self, stream: Stream) -> int:
+        """Return the place of a stream, or of the one that says the same."""
+        return self._places[id(stream)]
+
+
+def _elements(found: _Collection, wanted: Sequence[int], replaced: frozenset[int]) -> tuple[Element, ...]:
+    """Return what is wanted and what that is made of, labelled."""
+    needed = set(wanted)
+    for place in reversed(range(len(found.streams))):
+        if place in needed:
+            needed.update(found.inputs[place])
+    kept = sorted(needed)
+    places = {place: index for index, place in enumerate(kept)}
+    labels = _labelled([(found.streams[place], place in replaced) for place in kept])
+    return tuple(
+        Element(
+            label,
+            found.streams[place],
+            tuple(places[part] for part in found.inputs[place]),
+            place in replaced,
+        )
+        for label, place in zip(labels, kept, strict=True)
+    )
 
 
 def _same_root(one: Stream, other: Stream) -> bool:
@@ -99,14 +141,20 @@ def _same_root(one: Stream, other: Stream) -> bool:
     )
 
 
-def _labelled(streams: Sequence[Stream]) -> list[str]:
-    """A label of its own for every stream; what a pipeline makes comes before what it is made of."""
-    own = [stream for stream in streams if isinstance(stream, DerivedStream)]
-    roots = [stream for stream in streams if not isinstance(stream, DerivedStream)]
-    made = _distinct([stream.label for stream in own], frozenset())
-    given = _distinct([stream.label for stream in roots], frozenset(made))
-    labels = {id(stream): label for stream, label in zip([*own, *roots], [*made, *given], strict=True)}
-    return [labels[id(stream)] for stream in streams]
+def _labelled(streams: Sequence[tuple[Stream, bool]]) -> list[str]:
+    """Return a label of its own for every stream, given whether it is replaced.
+
+    What a pipeline makes comes before what was replaced in it, and that before what it is made of.
+    """
+    derived = [index for index, (stream, _) in enumerate(streams) if isinstance(stream, DerivedStream)]
+    roots = [index for index, (stream, _) in enumerate(streams) if not isinstance(stream, DerivedStream)]
+    current = [index for index in derived if not streams[index][1]]
+    replaced = [index for index in derived if streams[index][1]]
+    labels: dict[int, str] = {}
+    for indices, ending in ((current, ""), (replaced, "_old"), (roots, "")):
+        wanted = [streams[index][0].label + ending for index in indices]
+        labels |= zip(indices, _distinct(wanted, frozenset(labels.values())), strict=True)
+    return [labels[index] for index in range(len(streams))]
 
 
 def _distinct(labels: Sequence[str], others: frozenset[str]) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
 
 from orcapod.datagrams import Chunk
-from orcapod.errors import ExecutionError
+from orcapod.errors import ExecutionError, UnknownOptionError
 from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session
-from orcapod.functions import NodeConfig
+from orcapod.functions import NodeConfig, PipelineConfig
+from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.pods import PodStream
@@ -20,6 +24,7 @@ from orcapod.protocols import (
     OnDone,
     PythonFunctionExecutorProtocol,
     RecordPath,
+    checked_executor,
 )
 from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
 
@@ -37,6 +42,7 @@ class FunctionNode(Node):
         results: where computed packets are kept.
         records: where it is kept which rows they stand for.
         executor: where the function runs if nobody says otherwise.
+        config: how packets are run where nobody says otherwise.
 
     Attributes:
         executor: where the function runs; once set, it holds against the one that a run is given.
@@ -55,8 +61,9 @@ class FunctionNode(Node):
         results: Database,
         records: Database,
         executor: PythonFunctionExecutorProtocol,
+        config: PipelineConfig | None = None,
     ) -> None:
-        super().__init__(pipeline, label, stream, inputs)
+        super().__init__(pipeline, label, stream, inputs, config=config)
         self._results = results
         self._records = records
         self._default_executor = executor
@@ -75,18 +82,19 @@ class FunctionNode(Node):
         return self._own_executor or self._default_executor
 
     @executor.setter
-    def executor(self, executor: PythonFunctionExecutorProtocol) -> None:
-        self._own_executor = executor
+    def executor(self, executor: PythonFunctionExecutorProtocol | None) -> None:
+        self._own_executor = None if executor is None else checked_executor(executor)
 
     def executor_for(self, run: Run) -> PythonFunctionExecutorProtocol:
         """Where the function runs in a run, with the run's options.
 
         Raises:
-            ExecutionError: the executor does not run functions of this kind, or does not know an option.
+            ExecutionError: the executor does not run functions of this kind.
+            UnknownOptionError: the executor does not know an option.
         """
         executor = self._own_executor or run.engine or self._default_executor
         if executor is run.engine or (run.engine is None and run.engine_options):
-            executor = executor.with_options(**run.engine_options)
+            executor = self._with_options(executor, run.engine_options)
         if not executor.supports(self._function.type_id):
             raise ExecutionError(
                 f"node {self.label!r}: the executor {executor.executor_type_id!r} does not run functions of type "
@@ -94,9 +102,45 @@ class FunctionNode(Node):
             )
         return executor
 
-    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
-        observer = run.observer.contextualize(str(self.pipeline_hash()), self.label, node_path=self.path)
-        with self.executor_for(run) as executor:
+    def _with_options(
+        self, executor: PythonFunctionExecutorProtocol, options: Mapping[str, Any]
+    ) -> PythonFunctionExecutorProtocol:
+        try:
+            return executor.with_options(**options)
+        except ExecutionError as error:
+            raise UnknownOptionError(
+                f"execution_engine_opts, node {self.label!r}: {error}",
+                node=self.label,
+                found=str(sorted(options)),
+            ) from error
+
+    def has_records(self) -> bool:
+        return self.path in self._records.list_paths()
+
+    def errors(self) -> pa.Table:
+        """Return the packets that failed in its last run, as far as logs or statuses were kept of them.
+
+        The columns are those of ``RunResult.errors.to_table()``, and ``traceback``: node, the tags as text, error,
+        message, file, line, function. ``to_pandas()`` makes a frame of it.
+
+        Raises:
+            PipelineError: it has not run, or packets failed and nothing was kept of them in the pipeline's
+                ``log_database``.
+        """
+        return recorded_failures(self._records, self.path, self.label, has_retries=self._has_retries)
+
+    @property
+    def _has_retries(self) -> bool:
+        return (self.node_config or self.config.node).retries > 0
+
+    def prepare(self, run: Run) -> None:
+        run.assigned[self.label] = self.executor_for(run)
+
+    def stores(self) -> Sequence[Callable[[], None]]:
+        return self._results.flush, self._records.flush
+
+    def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
+        with run.assigned[self.label] as executor:
             step = self._step(run.run_id, executor, observer)
             step.error_policy = run.error_policy
             step.config = self.node_config or run.config

@@ -9,6 +9,7 @@ from orcapod.execution import Inputs
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.operators import OperatorStream, ordered
+from orcapod.protocols import ExecutionObserver
 
 __all__ = ["OperatorNode", "labels_in_order"]
 
@@ -31,7 +32,7 @@ class OperatorNode(Node):
 
     stream: OperatorStream
 
-    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
+    def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         events = inputs.events()
         return self.stream.driven(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
 

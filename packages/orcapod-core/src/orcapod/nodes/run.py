@@ -9,7 +9,7 @@ from traceback import format_exception_only
 from typing import Any
 
 from orcapod.display import html_table
-from orcapod.errors import PipelineError
+from orcapod.errors import LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.nodes.flusher import Flusher
@@ -39,6 +39,7 @@ class Run:
         loop: the asyncio event loop where async functions run.
         in_flight: what is being computed.
         stop: set when the run is to end before its time.
+        assigned: where the functions of the function nodes run, by label.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
     """
@@ -56,6 +57,7 @@ class Run:
     loop: RunLoop = field(default_factory=RunLoop)
     in_flight: InFlight = field(default_factory=InFlight)
     stop: Event = field(default_factory=Event)
+    assigned: dict[str, PythonFunctionExecutorProtocol] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
 
@@ -83,10 +85,11 @@ class RunResult:
         """How many packets of a function node were ``computed``, ``cached`` and ``failed``.
 
         Raises:
-            PipelineError: no function node bears that label.
+            LabelError: no function node bears that label.
         """
         if label not in self.node_counts:
-            raise PipelineError(f"no function node is called {label!r}; found {sorted(self.node_counts)}")
+            found = sorted(self.node_counts)
+            raise LabelError(f"no function node is called {label!r}; found {found}", expected=str(found), found=label)
         return dict(self.node_counts[label])
 
     @property

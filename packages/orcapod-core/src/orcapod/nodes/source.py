@@ -8,6 +8,7 @@ from orcapod.datagrams import Chunk
 from orcapod.execution import Inputs
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
+from orcapod.protocols import ExecutionObserver
 
 __all__ = ["SourceNode"]
 
@@ -15,7 +16,7 @@ __all__ = ["SourceNode"]
 class SourceNode(Node):
     """A stream that comes from outside the pipeline: a source, or a node of another pipeline."""
 
-    def process(self, inputs: Inputs, run: Run) -> Iterator[Chunk]:
+    def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         return self.stream.chunks()
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from orcapod.datagrams import Packet, Tag
-from orcapod.protocols import ExecutionObserver, NoOpObserver, PacketExecutionLoggerProtocol, RecordPath
+from orcapod.protocols import (
+    ExecutionObserver,
+    NoOpObserver,
+    PacketExecutionLoggerProtocol,
+    RecordPath,
+    adapted,
+)
 
 __all__ = ["CompositeObserver"]
 
@@ -16,13 +22,18 @@ class CompositeObserver:
 
     An exception of one goes on at once, and those after it are not told; but ``flush`` and
     ``on_run_end`` reach every one before an exception goes on (the last; earlier ones are its context).
+
+    Raises:
+        ConfigError: one of them is no observer.
     """
 
     def __init__(self, *observers: ExecutionObserver) -> None:
-        self._observers = observers
+        self._observers = tuple(map(adapted, observers))
         # What happens for every packet is told only to those who listen.
-        self._starts = [each.on_packet_start for each in observers if _listens(each, "on_packet_start")]
-        self._loggers = [each.create_packet_logger for each in observers if _listens(each, "create_packet_logger")]
+        self._starts = [each.on_packet_start for each in self._observers if _listens(each, "on_packet_start")]
+        self._loggers = [
+            each.create_packet_logger for each in self._observers if _listens(each, "create_packet_logger")
+        ]
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> CompositeObserver:
         return CompositeObserver(

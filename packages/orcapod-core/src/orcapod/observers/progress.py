@@ -63,7 +63,8 @@ class ProgressObserver(NoOpObserver):
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
         view._line = _Line(node_label)
-        self._lines.append(view._line)
+        if node_path:  # nodes that keep nothing compute nothing
+            self._lines.append(view._line)
         return view
 
     def on_run_start(self, run_id: str) -> None:

@@ -89,11 +89,16 @@ class _MapOperator(RowwiseOperator):
             if not isinstance(new, str) or not new or new.startswith("_"):
                 raise SchemaError(
                     f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_', "
-                    "choose another"
+                    "choose another",
+                    column=old,
+                    found=repr(new),
                 )
             if taken.count(new) > 1:
                 raise SchemaError(
-                    f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}, choose another"
+                    f"{self.name}: {old!r} cannot become {new!r}, which is there already; found {taken}, "
+                    "choose another",
+                    column=old,
+                    found=repr(new),
                 )
 
 
@@ -124,6 +129,7 @@ def _with_packets(schema: StreamSchema, names: Iterable[str]) -> StreamSchema:
 def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None:
     listed = list(columns)
     if missing := [column for column in listed if column not in schema]:
-        raise SchemaError(f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}, name some of these")
+        why = f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}, name some of these"
+        raise SchemaError(why, column=missing[0], found=str(list(schema)))
     if len(set(listed)) != len(listed):
         raise SchemaError(f"{name}: a column is named twice in {listed}; name it once")

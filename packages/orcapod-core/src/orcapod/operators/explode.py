@@ -91,7 +91,10 @@ class Explode(RowwiseOperator):
                 raise InputValidationError(
                     f"Explode: in the row of tag {Tag(chunk, row).as_dict()} the list {self.columns[0]!r} has "
                     f"{lengths[0][row]} members and {name!r} has {found[row]}, expected one length; explode them one "
-                    "after the other"
+                    "after the other",
+                    column=name,
+                    expected=str(lengths[0][row]),
+                    found=str(found[row]),
                 )
         if any(chunk.column(name).null_count for name in self.columns):  # Arrow may keep members under a null
             return chunk.with_batch(chunk.batch.filter(pc.greater(lengths[0], 0)))
@@ -101,11 +104,15 @@ class Explode(RowwiseOperator):
         known = schema.tags | schema.packets
         for name in self.columns:
             if name not in known:
-                raise SchemaError(f"Explode: there is no column {name!r}; found {list(known)}, name some of these")
+                why = f"Explode: there is no column {name!r}; found {list(known)}, name some of these"
+                raise SchemaError(why, column=name, found=str(list(known)))
             if item_of(known.types[name]) is None:
                 raise SchemaError(
                     f"Explode: column {name!r} is {known.types[name].name}, expected a list; leave it out, as it is "
-                    "repeated anyway"
+                    "repeated anyway",
+                    column=name,
+                    expected="list",
+                    found=known.types[name].name,
                 )
         new = self.index_tag
         if new is not None and (not isinstance(new, str) or not new or new.startswith("_") or new in known):

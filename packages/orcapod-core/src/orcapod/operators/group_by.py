@@ -49,11 +49,14 @@ class GroupBy(Operator):
             if name in stream.schema.packets:
                 raise SchemaError(
                     f"GroupBy: {name!r} is data, expected a tag, one of {list(stream.schema.tags)}; make it a tag "
-                    "where the rows come from"
+                    "where the rows come from",
+                    column=name,
                 )
             if name not in stream.schema.tags:
                 raise SchemaError(
-                    f"GroupBy: there is no tag column {name!r}; found {list(stream.schema.tags)}, name one of these"
+                    f"GroupBy: there is no tag column {name!r}; found {list(stream.schema.tags)}, name one of these",
+                    column=name,
+                    found=str(list(stream.schema.tags)),
                 )
         return collected_schema(stream.schema, stream.pipeline_hash().short, single=self.tags)
 

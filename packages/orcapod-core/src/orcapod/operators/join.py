@@ -66,7 +66,8 @@ def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
             if name in packets:
                 raise SchemaError(
                     f"{operator}: column {name!r} is a tag in one stream and data in another, expected one of the two; "
-                    "rename one of them"
+                    "rename one of them",
+                    column=name,
                 )
             tags[name] = shared(operator, name, tags[name], found) if name in tags else found
     return Schema(tags)
@@ -188,5 +189,6 @@ def _check_distinct(schema: StreamSchema, packets: Mapping[str, object]) -> None
         if name in packets:
             raise SchemaError(
                 f"Join: packet column {name!r} is in two of the streams; rename one with map_packets, "
-                "drop one with drop_packet_columns, or use MergeJoin"
+                "drop one with drop_packet_columns, or use MergeJoin",
+                column=name,
             )

@@ -49,7 +49,10 @@ def shared(operator: str, name: str, first: LogicalType, second: LogicalType) ->
     if one.hash_name != two.hash_name:
         raise SchemaError(
             f"{operator}: tag column {name!r} is {one.name} in one stream and {two.name} in another, expected one "
-            "type; convert one of them"
+            "type; convert one of them",
+            column=name,
+            expected=one.name,
+            found=two.name,
         )
     found = min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types
     return ListType(found.item) if isinstance(found, CollectedType) else found

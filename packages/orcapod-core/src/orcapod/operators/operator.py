@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk, StreamSchema, regroup
 from orcapod.errors import SchemaError
-from orcapod.streams import DerivedStream, Producer, Stream
+from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["InputEvent", "Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive", "in_turn", "ordered"]
 
@@ -50,19 +50,21 @@ class Operator(Producer):
         Raises:
             SchemaError: it cannot be applied to them; says which column, and why.
         """
+        checked_streams(streams, named=self.name)
         least, most = self.inputs
         if len(streams) < least or (most is not None and len(streams) > most):
             expected = str(least) if least == most else f"{least} or more" if most is None else f"{least} to {most}"
             raise SchemaError(f"{self.name} takes {expected} streams, found {len(streams)}; call it with as many")
-        for stream in streams:
-            if not isinstance(stream, Stream):
-                raise SchemaError(f"{self.name} takes streams, found {type(stream).__qualname__}; make a source of it")
-        return OperatorStream(self, streams, label=label or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower())
+        return OperatorStream(self, streams, label=label)
 
     @property
     def name(self) -> str:
         """What it is called in messages and hashes."""
         return type(self).__name__
+
+    @property
+    def default_label(self) -> str:  # type: ignore[override]  # made of the class's name
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
 
     @abstractmethod
     def machine(self, inputs: Sequence[Stream]) -> Machine:

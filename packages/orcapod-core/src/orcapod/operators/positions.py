@@ -47,7 +47,7 @@ class Positions:
             raise SchemaError(
                 f"the result would carry {count} system tags, more than {_MOST}: each names a source row that a row is "
                 "made of, and joining rows with what was derived from them doubles these; compute in fewer joins, or "
-                "start provenance anew with node.as_source()"
+                "start provenance anew with node.as_source(source_id=...)"
             )
         groups = (list(group) for _, group in groupby(order, key=lambda index: hashes[index]))
         self._alike = [group for group in groups if len(group) > 1]

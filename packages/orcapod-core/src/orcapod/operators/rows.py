@@ -52,13 +52,15 @@ class Filter(RowwiseOperator):
         columns = schema.tags | schema.packets
         for name, value in self.constraints.items():
             if name not in columns:
-                raise SchemaError(f"Filter: there is no column {name!r}; found {list(columns)}, name some of these")
+                why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
+                raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
                     columns.types[name].accept(value)
                 except ValueTypeError as error:
                     raise SchemaError(
-                        f"Filter: {name}={value!r} never holds: {error}; give a value of that type"
+                        f"Filter: {name}={value!r} never holds: {error}; give a value of that type",
+                        **error.about(column=name),
                     ) from None
         if self._polars is not None:
             self._polars.check(columns)
@@ -107,7 +109,8 @@ class DropNulls(RowwiseOperator):
         (schema,) = (stream.schema for stream in inputs)
         known = schema.tags | schema.packets
         if missing := [name for name in self.columns or () if name not in known]:
-            raise SchemaError(f"DropNulls: there is no column {missing[0]!r}; found {list(known)}, name some of these")
+            why = f"DropNulls: there is no column {missing[0]!r}; found {list(known)}, name some of these"
+            raise SchemaError(why, column=missing[0], found=str(list(known)))
         return replace(schema, tags=self._present(schema.tags), packets=self._present(schema.packets))
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:

@@ -43,7 +43,8 @@ class SemiJoin(Operator):
                 if name in other.tags:
                     raise SchemaError(
                         f"SemiJoin: column {name!r} is a tag in one stream and data in another, expected one of the "
-                        "two; rename one of them"
+                        "two; rename one of them",
+                        column=name,
                     )
         for name in keys:
             shared(self.name, name, left.tags.types[name], right.tags.types[name])

@@ -24,7 +24,9 @@ def united(operator: str, column: str, kinds: Sequence[LogicalType]) -> LogicalT
         if inner is None:
             raise SchemaError(
                 f"{operator}: {column} is {one.name} in one stream and {other.name} in another, expected one type; "
-                "convert or rename one of them"
+                "convert or rename one of them",
+                expected=one.name,
+                found=other.name,
             )
         optional = isinstance(one, OptionalType) or isinstance(other, OptionalType)
         return OptionalType(inner) if optional else inner

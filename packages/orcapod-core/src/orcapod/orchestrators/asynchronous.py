@@ -12,6 +12,7 @@ from orcapod import interrupts
 from orcapod.execution import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.functions import ErrorPolicy, checked_policy
 from orcapod.nodes import Node, Run
+from orcapod.protocols import ExecutionObserver, checked_observer
 
 __all__ = ["AsyncPipelineOrchestrator"]
 
@@ -29,16 +30,24 @@ class AsyncPipelineOrchestrator:
         buffer_size: how many chunks wait between two nodes at the most.
         error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
             exception.
+        observer: who is told what happens in every run, beside the one that a run is given.
 
     Raises:
-        ConfigError: a buffer size below 1, or an error policy that there is not.
+        ConfigError: a buffer size below 1, an error policy that there is not, or an observer that is none.
     """
 
     is_overlapping = True
 
-    def __init__(self, *, buffer_size: int = 64, error_policy: ErrorPolicy = "continue") -> None:
+    def __init__(
+        self,
+        *,
+        buffer_size: int = 64,
+        error_policy: ErrorPolicy = "continue",
+        observer: ExecutionObserver | None = None,
+    ) -> None:
         self.buffer_size = checked_buffer_size(buffer_size)
         self.error_policy = checked_policy(error_policy)
+        self.observer = None if observer is None else checked_observer(observer)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
         """Run the nodes, and return when all of them have ended."""

@@ -10,6 +10,7 @@ from orcapod.datagrams import Chunk
 from orcapod.execution import WholeInputs
 from orcapod.functions import ErrorPolicy, checked_policy
 from orcapod.nodes import Node, Run
+from orcapod.protocols import ExecutionObserver, checked_observer
 
 __all__ = ["SyncPipelineOrchestrator"]
 
@@ -20,15 +21,22 @@ class SyncPipelineOrchestrator:
     Args:
         error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
             exception.
+        observer: who is told what happens in every run, beside the one that a run is given.
 
     Raises:
-        ConfigError: an error policy that there is not.
+        ConfigError: an error policy that there is not, or an observer that is none.
     """
 
     is_overlapping = False
 
-    def __init__(self, *, error_policy: ErrorPolicy = "continue") -> None:
+    def __init__(
+        self,
+        *,
+        error_policy: ErrorPolicy = "continue",
+        observer: ExecutionObserver | None = None,
+    ) -> None:
         self.error_policy = checked_policy(error_policy)
+        self.observer = None if observer is None else checked_observer(observer)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
         """Execute the nodes; what is between them is kept as long as a node still reads it."""

@@ -17,9 +17,10 @@ from orcapod.protocols import (
     PacketExecutionLoggerProtocol,
     PythonFunctionExecutorProtocol,
     RecordPath,
+    checked_executor,
 )
 from orcapod.records import Forgetful, NoEntries, ResultCache, result_path
-from orcapod.streams import DerivedStream, Producer, Stream
+from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
 
@@ -46,8 +47,14 @@ class FunctionPod(Producer):
     ) -> None:
         self.packet_function = packet_function
         self.node_config = node_config
-        self.label = label or packet_function.name
-        self.executor = executor
+        self.default_label = packet_function.name
+        self.own_label = label
+        self.executor = None if executor is None else checked_executor(executor)
+
+    @property
+    def label(self) -> str:
+        """What its nodes are called."""
+        return self.own_label or self.default_label
 
     def __call__(self, *streams: Stream, label: str | None = None) -> PodStream:
         """The stream that the function makes of a stream; several streams are joined first.
@@ -55,14 +62,11 @@ class FunctionPod(Producer):
         Raises:
             SchemaError: a column that the function takes is missing, or of another type.
         """
-        for stream in streams:
-            if not isinstance(stream, Stream):
-                found = type(stream).__qualname__
-                raise SchemaError(f"{self.packet_function.name}.pod takes streams, found {found}; make a source of it")
+        checked_streams(streams, named=f"{self.packet_function.name}.pod")
         if not streams:
             raise SchemaError(f"{self.packet_function.name}.pod takes at least one stream, found none")
         source = streams[0] if len(streams) == 1 else Join()(*streams)
-        return PodStream(self, [source], label=label or self.label)
+        return PodStream(self, [source], label=label or self.own_label)
 
     def process_packet(
         self, tag: Tag, packet: Packet, logger: PacketExecutionLoggerProtocol | None = None
@@ -111,7 +115,7 @@ class CachedFunctionPod(FunctionPod):
     """
 
     def __init__(self, pod: FunctionPod, database: Database) -> None:
-        super().__init__(pod.packet_function, label=pod.label, executor=pod.executor, node_config=pod.node_config)
+        super().__init__(pod.packet_function, label=pod.own_label, executor=pod.executor, node_config=pod.node_config)
         self._database = database
 
     def cache(self) -> Cache:
@@ -130,7 +134,7 @@ class PodStream(DerivedStream):
 
     producer: FunctionPod
 
-    def __init__(self, producer: FunctionPod, inputs: Sequence[Stream], *, label: str) -> None:
+    def __init__(self, producer: FunctionPod, inputs: Sequence[Stream], *, label: str | None) -> None:
         super().__init__(producer, inputs, label=label)
         self._made: _Made | None = None
         self._lock = threading.Lock()

@@ -1,5 +1,7 @@
 """What others may supply: stores of records, executors of functions, observers of runs."""
 
+from orcapod.protocols.adapted import adapted, checked_observer
+from orcapod.protocols.checked import checked_database, checked_executor
 from orcapod.protocols.database import Database, Key, OnConflict, RecordPath
 from orcapod.protocols.executor import (
     Call,
@@ -31,4 +33,8 @@ __all__ = [
     "PacketFunctionExecutorProtocol",
     "PythonFunctionExecutorProtocol",
     "RecordPath",
+    "adapted",
+    "checked_database",
+    "checked_executor",
+    "checked_observer",
 ]

@@ -19,6 +19,10 @@ class ExecutionObserver(Protocol):
     logger's ``record``, then ``on_packet_end`` or ``on_packet_crash``. For a packet whose result was
     there already: ``on_packet_end(cached=True)`` alone. Methods may be called from several threads.
 
+    A stranger's observer need not have all of these methods, nor inherit from anything: what it lacks is answered as
+    ``NoOpObserver`` does, and ``contextualize(node_hash, node_label)`` may take just these two. The same holds for its
+    views.
+
     An exception raised by an observer is an error of the run. Tags and packets are views of their
     chunk: an observer that keeps one keeps the chunk alive.
     """
@@ -26,8 +30,8 @@ class ExecutionObserver(Protocol):
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> ExecutionObserver:
         """A light view of this observer that stamps what it writes with a node's identity.
 
-        Asked for once per node and run, after ``on_run_start``; what happens to the node's packets is told
-        to the view. Views share what they have buffered.
+        Asked for once per node and run, after ``on_run_start``; that the node starts and ends, and what happens to its
+        packets, is told to the view. Views share what they have buffered.
 
         Args:
             node_hash: the node's pipeline hash, as text.
@@ -45,11 +49,11 @@ class ExecutionObserver(Protocol):
         ...
 
     def on_node_start(self, node_label: str, node_hash: str) -> None:
-        """A node begins; in an asynchronous run other nodes may be under way."""
+        """A node begins; told to its view. In an asynchronous run other nodes may be under way."""
         ...
 
     def on_node_end(self, node_label: str, node_hash: str) -> None:
-        """A node has given its last row, or was given up after an error."""
+        """A node has given its last row, or was given up after an error; told to its view."""
         ...
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:

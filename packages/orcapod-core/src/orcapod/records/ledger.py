@@ -80,6 +80,15 @@ class RunLedger:
             },
         )
 
+    def last_counts(self, label: str) -> tuple[str, Mapping[str, int]] | None:
+        """Return the last run of a function node and how many of its packets were computed, cached and failed."""
+        columns = ["__run_id", "__started", "__counts"]
+        runs: list[Any] = self._database.get_records(RUNS, columns).to_pylist()
+        for run in sorted(runs, key=lambda run: run["__started"], reverse=True):
+            if counts := json.loads(run["__counts"]).get(label):
+                return run["__run_id"], counts
+        return None
+
     def _keep(self, path: tuple[str, ...], record: Mapping[str, Any]) -> None:
         kinds: dict[type, pa.DataType] = {
             str: pa.large_string(),

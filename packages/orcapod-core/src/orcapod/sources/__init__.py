@@ -7,7 +7,9 @@ from orcapod.sources.dicts import DictSource
 from orcapod.sources.frames import DataFrameSource
 from orcapod.sources.kept import KeptSource
 from orcapod.sources.lists import ListSource
-from orcapod.sources.source import Source
+from orcapod.sources.live import LiveSource
+from orcapod.sources.root import Source
+from orcapod.sources.table import TableSource
 
 __all__ = [
     "ArrowTableSource",
@@ -17,5 +19,7 @@ __all__ = [
     "DictSource",
     "KeptSource",
     "ListSource",
+    "LiveSource",
     "Source",
+    "TableSource",
 ]

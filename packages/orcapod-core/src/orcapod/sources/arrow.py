@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError
-from orcapod.sources.source import Source, named_source
+from orcapod.sources.table import TableSource, named_source
 
 __all__ = ["ArrowTableSource"]
 
 
-class ArrowTableSource(Source):
+class ArrowTableSource(TableSource):
     """A source over a pyarrow table, or any object with ``__arrow_c_stream__`` (polars, DuckDB, pandas, ...).
 
-    A column that holds no null is ``T``, whatever Arrow's flag says. See ``Source`` for the arguments.
+    A column that holds no null is ``T``, whatever Arrow's flag says. See ``TableSource`` for the arguments.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column, and why.
@@ -42,7 +42,8 @@ class ArrowTableSource(Source):
                 )
             table = pa.table(table)
         if twice := [name for name, count in Counter(table.column_names).items() if count > 1]:
-            raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one")
+            why = f"column {twice[0]!r} is there twice; rename or drop one"
+            raise InputValidationError(f"{named}: {why}", column=twice[0], source_id=source_id)
         super().__init__(
             dict(zip(table.column_names, table.columns, strict=True)),
             tag_columns=tag_columns,

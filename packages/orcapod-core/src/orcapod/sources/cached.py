@@ -12,7 +12,8 @@ from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.hashing import ContentHash, hash_rows
 from orcapod.protocols import Database
 from orcapod.sources.catalog import Catalog, Entry, place_of, widest
-from orcapod.sources.kept import CONTENT, RECORD, KeptSource, root_schema
+from orcapod.sources.kept import CONTENT, RECORD, KeptSource
+from orcapod.sources.root import root_schema
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 

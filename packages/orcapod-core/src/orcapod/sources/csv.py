@@ -13,7 +13,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.source import declared_types
+from orcapod.sources.table import declared_types
 from orcapod.types import LogicalType, OptionalType
 
 __all__ = ["CSVSource"]
@@ -36,9 +36,9 @@ class CSVSource(ArrowTableSource):
         delimiter: what stands between two fields, one character.
         encoding: of the text.
         source_id: what the source is called in provenance; the file's name if None.
-        record_id_column: see ``Source``, and so are the others.
-        data_schema: see ``Source``.
-        label: see ``Source``.
+        record_id_column: see ``TableSource``, and so are the others.
+        data_schema: see ``TableSource``.
+        label: see ``TableSource``.
 
     Raises:
         InputValidationError: the file cannot become a stream; says which line or column, and why.
@@ -81,11 +81,13 @@ class _File:
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
         read = self._read({name: kind.arrow for name, kind in declared.items()})
         if absent := [name for name in declared if name not in read.column_names]:
-            raise self._invalid(f"data_schema declares {absent[0]!r}, found columns {read.column_names}")
+            why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
+            raise self._invalid(why, column=absent[0], found=str(read.column_names))
         read = _with_nulls(read, declared)
         for at, field in enumerate(read.schema):
             if pa.types.is_binary(field.type) and field.name not in declared:
-                raise self._invalid(f"column {field.name!r} is not {self._encoding} text; give the file's encoding")
+                why = f"column {field.name!r} is not {self._encoding} text; give the file's encoding"
+                raise self._invalid(why, column=field.name)
             if pa.types.is_floating(field.type) and field.name not in declared:
                 self._check_exact(field.name, read.column(at))
         return read
@@ -117,11 +119,12 @@ class _File:
         if row.as_py() >= 0:
             raise self._invalid(
                 f"column {name!r} holds whole numbers that do not fit in 64 bits; declare it as str, or as float if "
-                "that is exact enough, in data_schema"
+                "that is exact enough, in data_schema",
+                column=name,
             )
 
-    def _invalid(self, why: str) -> InputValidationError:
-        return InputValidationError(f"{self._named}: {why}")
+    def _invalid(self, why: str, **about: Any) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}", **about)
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:

@@ -9,17 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
-from orcapod.sources.source import Source, declared_types, named_source
+from orcapod.sources.table import TableSource, declared_types, named_source
 from orcapod.types import LogicalType, column_of, misfit, type_of_values
 
 __all__ = ["DictSource"]
 
 
-class DictSource(Source):
+class DictSource(TableSource):
     """A source over rows given as dicts, all with the same keys.
 
     Types are taken from the values where ``data_schema`` does not declare them: a column with a None
-    is ``T | None``, ints among floats are floats, and any other mixture is an error. See ``Source`` for
+    is ``T | None``, ints among floats are floats, and any other mixture is an error. See ``TableSource`` for
     the arguments.
 
     Raises:
@@ -50,7 +50,8 @@ class DictSource(Source):
             except (SchemaError, ValueTypeError) as error:
                 row = misfit(values) if isinstance(error, SchemaError) else None
                 where = "" if row is None else f" (first in row {row}: {shortened(values[row])})"
-                raise InputValidationError(f"{named}: column {name!r}: {error}{where}") from None
+                about = error.about(column=name, source_id=source_id, row=error.row if row is None else row)
+                raise InputValidationError(f"{named}: column {name!r}: {error}{where}", **about) from None
         super().__init__(
             columns,
             tag_columns=tag_columns,
@@ -71,7 +72,10 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
         if not isinstance(found, Mapping):
             kind = type(found).__qualname__
             raise InputValidationError(
-                f"{named}: row {row} is of type {kind}, expected a dict of column names to values"
+                f"{named}: row {row} is of type {kind}, expected a dict of column names to values",
+                row=row,
+                expected="dict",
+                found=kind,
             )
         if found.keys() != rows[0].keys():
             missing, extra = (
@@ -79,6 +83,8 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
             )
             raise InputValidationError(
                 f"{named}: row {row} differs from row 0: missing {missing}, extra {extra}; "
-                "give every row the same columns, with None where there is no value"
+                "give every row the same columns, with None where there is no value",
+                row=row,
+                column=str((missing + extra)[0]),
             )
     return list(rows[0])

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.source import named_source
+from orcapod.sources.table import named_source
 
 __all__ = ["DataFrameSource"]
 
@@ -20,7 +20,7 @@ class DataFrameSource(ArrowTableSource):
 
     Of a pandas frame, a missing value (``NaN``, ``None``, ``NA``, ``NaT``) is null, as pandas itself says; a
     polars frame tells NaN and null apart, and so does its source. An index of pandas that was never set is left
-    out, one with a name becomes a column of that name. See ``Source`` for the arguments.
+    out, one with a name becomes a column of that name. See ``TableSource`` for the arguments.
 
     Raises:
         InputValidationError: the frame cannot become a stream; says which column, and why.
@@ -70,7 +70,7 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
             "or drop it with frame.reset_index(drop=True)"
         )
     if twice := [column for column, count in Counter([*columns, *index]).items() if count > 1]:
-        raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one")
+        raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one", column=twice[0])
     if index:
         frame = frame.reset_index()
     try:
@@ -78,7 +78,8 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         column, why = next(((column, why) for column in frame if (why := _why_not(frame[column]))), ("?", str(error)))
         raise InputValidationError(
-            f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type"
+            f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
+            column=column,
         ) from None
 
 

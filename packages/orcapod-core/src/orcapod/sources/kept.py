@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSchema
+from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.protocols import Database
 from orcapod.sources.catalog import Catalog, place_of, widest
-from orcapod.streams import Stream
-from orcapod.types import STR, OptionalType, Schema, registry, type_of_column
+from orcapod.sources.root import Source, root_schema
+from orcapod.types import OptionalType, Schema, registry, type_of_column
 
-__all__ = ["CONTENT", "RECORD", "KeptSource", "root_hash", "root_schema"]
+__all__ = ["CONTENT", "RECORD", "KeptSource"]
 
 CONTENT = "__content_hash"
 RECORD = "__record_id"
@@ -25,19 +25,7 @@ _CHUNK_ROWS = 65_536
 _OPTIONAL = " | None"
 
 
-def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
-    """The schema of a stream from outside: one source id and one record id for every row."""
-    digits = hash_structure((tags.structure, packets.structure)).short
-    ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
-    return StreamSchema.plain(tags, packets, ids)
-
-
-def root_hash(schema: StreamSchema) -> ContentHash:
-    """The pipeline hash of a stream from outside."""
-    return hash_structure(("pipeline", "source", schema.structure))
-
-
-class KeptSource(Stream):
+class KeptSource(Source):
     """All rows that ``source.cached(database)`` ever kept of a source, once per content.
 
     Args:
@@ -78,11 +66,17 @@ class KeptSource(Stream):
         entries = catalog.entries(source_id)
         if not entries:
             known = catalog.source_ids()
-            raise InputValidationError(f"nothing is kept of a source called {source_id!r}; found {known}")
+            raise InputValidationError(
+                f"nothing is kept of a source called {source_id!r}; found {known}",
+                source_id=source_id,
+                found=str(known),
+            )
         if len(places := sorted({entry.place for entry in entries})) > 1:
             raise InputValidationError(
                 f"found rows of {source_id!r} under several schemas, expected one; read their tables below "
-                f"'_source/{source_id}': {places}"
+                f"'_source/{source_id}': {places}",
+                source_id=source_id,
+                found=str(places),
             )
         declared = {name: registry.resolve(kind) for name, kind in (data_schema or {}).items()}
         empty = database.get_records_by_ids(("_source", source_id, places[0]), [])
@@ -94,7 +88,11 @@ class KeptSource(Stream):
             if types[name].name != called:
                 raise InputValidationError(
                     f"column {name!r} of source {source_id!r} is kept as {called}, and found to be "
-                    f"{types[name].name}; declare it in data_schema"
+                    f"{types[name].name}; declare it in data_schema",
+                    source_id=source_id,
+                    column=name,
+                    expected=called,
+                    found=types[name].name,
                 )
         tags = entries[0].tags
         packets = [name for name in types if name not in tags]
@@ -125,6 +123,3 @@ class KeptSource(Stream):
             digest.update(key)
         parts = (self.source_id, self.schema.structure, digest.digest())
         return hash_structure(("content", "source record", parts))
-
-    def pipeline_hash(self) -> ContentHash:
-        return root_hash(self.schema)

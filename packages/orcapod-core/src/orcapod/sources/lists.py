@@ -7,7 +7,7 @@ from typing import Any
 
 from orcapod.errors import InputValidationError
 from orcapod.sources.dicts import DictSource
-from orcapod.sources.source import named_source
+from orcapod.sources.table import named_source
 
 __all__ = ["ListSource"]
 
@@ -25,10 +25,10 @@ class ListSource(DictSource):
         elements: its values.
         tag_function: given an element and its place from 0 on, gives its tags by name, the same names for
             every element; ``{"element_index": place}`` if None.
-        source_id: see ``Source``, and so are the others.
-        record_id_column: see ``Source``.
-        data_schema: see ``Source``; where there is no element, it also says which tags there are.
-        label: see ``Source``.
+        source_id: see ``TableSource``, and so are the others.
+        record_id_column: see ``TableSource``.
+        data_schema: see ``TableSource``; where there is no element, it also says which tags there are.
+        label: see ``TableSource``.
 
     Raises:
         InputValidationError: the elements cannot become a stream; says which one, and why.
@@ -77,11 +77,16 @@ def _row(
     if not isinstance(tags, Mapping):
         raise InputValidationError(
             f"{named}: for element {index} the tag_function gave {tags!r} of type {type(tags).__qualname__}, "
-            "expected a dict of tag names to values"
+            "expected a dict of tag names to values",
+            row=index,
+            expected="dict",
+            found=type(tags).__qualname__,
         )
     if name in tags:
         raise InputValidationError(
             f"{named}: for element {index} the tag_function gave a tag {name!r}, which is the name of the elements; "
-            "rename one of them"
+            "rename one of them",
+            row=index,
+            column=name,
         )
     return {**tags, name: element}

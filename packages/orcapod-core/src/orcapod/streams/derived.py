@@ -19,9 +19,11 @@ class Producer(ABC):
 
     Attributes:
         symmetric: whether the order of its inputs means nothing.
+        default_label: what its streams are called where nobody gives them a label.
     """
 
     symmetric: bool = False
+    default_label: str
 
     @abstractmethod
     def content_structure(self) -> object:
@@ -48,12 +50,14 @@ class DerivedStream(Stream):
     Attributes:
         producer: the operator or function pod that makes it.
         inputs: what it is made of.
+        is_labelled: whether its label was given to it.
     """
 
-    def __init__(self, producer: Producer, inputs: Sequence[Stream], *, label: str) -> None:
+    def __init__(self, producer: Producer, inputs: Sequence[Stream], *, label: str | None) -> None:
         self.producer = producer
         self.inputs = tuple(inputs)
-        self.label = label
+        self.label = label or producer.default_label
+        self.is_labelled = bool(label)
         self.schema = producer.output_schema(self.inputs)
         parts = self._parts([stream.pipeline_hash() for stream in self.inputs])
         self._pipeline_hash = hash_structure(("pipeline", producer.pipeline_structure(), parts))

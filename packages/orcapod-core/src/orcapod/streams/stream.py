@@ -13,13 +13,14 @@ from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
 from orcapod.display import html_table
 from orcapod.errors import PluginError
 from orcapod.hashing import ContentHash
+from orcapod.streams.no_operand import NoOperand
 from orcapod.streams.verbs import Verbs
 from orcapod.types import OptionalType, Schema
 
 __all__ = ["Stream"]
 
 
-class Stream(Verbs):
+class Stream(Verbs, NoOperand):
     """An immutable sequence of (tag, packet) rows over one schema.
 
     Two hashes name it. ``content_hash`` is that of everything it says: data, functions, structure.
@@ -63,6 +64,9 @@ class Stream(Verbs):
         for chunk in self.chunks():
             for row in range(chunk.num_rows):
                 yield Tag(chunk, row), Packet(chunk, row)
+
+    def __iter__(self) -> Iterator[tuple[Tag, Packet]]:
+        return self.iter_packets()
 
     def as_table(self, columns: Columns = None) -> pa.Table:
         """All rows as one Arrow table, tags first.

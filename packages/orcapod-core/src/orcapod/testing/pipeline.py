@@ -168,8 +168,10 @@ def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
         plan.build()
     result = pipeline.run(**run)
     return {
-        "tables": {node.label: Counter(map(repr, node.as_table(columns=ALL_COLUMNS).to_pylist())) for node in pipeline},
-        "hashes": {node.label: (str(node.content_hash()), str(node.pipeline_hash())) for node in pipeline},
+        "tables": {
+            node.label: Counter(map(repr, node.as_table(columns=ALL_COLUMNS).to_pylist())) for node in pipeline.values()
+        },
+        "hashes": {node.label: (str(node.content_hash()), str(node.pipeline_hash())) for node in pipeline.values()},
         # Of two nodes that need the same packet, either may be the one that computes it.
         "counts": {
             label: (each["computed"] + each["cached"], each["failed"]) for label, each in result.node_counts.items()

@@ -32,7 +32,7 @@ def column_of(values: Sequence[Any], logical: LogicalType) -> pa.Array[Any]:
         try:
             stored.append(logical.accept(value))
         except ValueTypeError as error:
-            raise ValueTypeError(f"row {row}: {error}") from None
+            raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
     return logical.from_python(stored)
 
 

@@ -272,7 +272,7 @@ def _member(name: str, place: str, item: LogicalType, value: Any) -> Any:
     try:
         return item.accept(value)
     except ValueTypeError as error:
-        raise ValueTypeError(f"{place} of {name}: {error}") from None
+        raise ValueTypeError(f"{place} of {name}: {error}", **error.about()) from None
 
 
 def _restored(stored: Any, item: LogicalType) -> list[Any]:

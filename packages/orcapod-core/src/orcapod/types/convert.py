@@ -97,11 +97,15 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) 
         chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
     if chunked.type != logical.arrow:
         if not _widens(_canonical(chunked.type), logical.arrow):
-            raise SchemaError(f"expected a column of {logical.name}, found Arrow type {chunked.type}")
+            raise SchemaError(
+                f"expected a column of {logical.name}, found Arrow type {chunked.type}",
+                expected=logical.name,
+                found=str(chunked.type),
+            )
         chunked = _cast(chunked, logical)
     if fault := _fault(chunked, logical):
         row = _first_row(chunked, lambda part: _fault(part, logical) is not None)
-        raise ValueTypeError(f"row {row}: {fault}")
+        raise ValueTypeError(f"row {row}: {fault}", row=row, expected=logical.name)
     return chunked if logical.is_whole else _checked(chunked, logical)
 
 
@@ -116,7 +120,7 @@ def _checked(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedAr
         try:
             values.append(None if stored is None else logical.restore(stored))
         except ValueTypeError as error:
-            raise ValueTypeError(f"row {row}: {error}") from None
+            raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
     return pa.chunked_array([column_of(values, logical)])
 
 
@@ -245,7 +249,9 @@ def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray
         if row == len(column):
             return column.take(counted(0, row)).cast(logical.arrow)
         raise ValueTypeError(
-            f"row {row}: expected {logical.name}, found a value without exact conversion: {error}"
+            f"row {row}: expected {logical.name}, found a value without exact conversion: {error}",
+            row=row,
+            expected=logical.name,
         ) from None
     except pa.ArrowException as error:  # there are columns that Arrow itself cannot cast
         raise SchemaError(

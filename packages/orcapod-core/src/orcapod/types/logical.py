@@ -185,12 +185,20 @@ registry = TypeRegistry()
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     """The error for a value that is not of its declared type."""
     if value is None and not why:
-        return ValueTypeError(f"expected {expected}, found None; declare '{expected} | None' if there may be none")
+        return ValueTypeError(
+            f"expected {expected}, found None; declare '{expected} | None' if there may be none",
+            expected=expected,
+            found="None",
+        )
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
     kind = type(value).__qualname__
-    return ValueTypeError(f"expected {expected}, found {shown} of type {kind}" + (f": {why}" if why else ""))
+    return ValueTypeError(
+        f"expected {expected}, found {shown} of type {kind}" + (f": {why}" if why else ""),
+        expected=expected,
+        found=f"{shown} of type {kind}",
+    )
 
 
 def quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``Source``: a stream from outside, the root of all provenance."""
+"""``TableSource``: a source over a table that is there."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from orcapod.datagrams import SEPARATOR, Chunk
 from orcapod.display import html_table
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
-from orcapod.protocols import Database
+from orcapod.protocols import Database, checked_database
 from orcapod.sources.cached import CachedSource
-from orcapod.sources.kept import root_hash, root_schema
-from orcapod.streams import Stream
+from orcapod.sources.root import Source, checked_source_id, root_schema
 from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 
-__all__ = ["Source", "declared_types", "named_source"]
+__all__ = ["TableSource", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
 _SHOWN_ROWS = 5
 _NOTHING = pa.scalar("", pa.large_string())
 
 
-class Source(Stream):
-    """A stream over a table that came from outside.
+class TableSource(Source):
+    """A source over a table that is there, whole.
 
     Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
     that identifies it; that name and ``source_id`` stay with every value that is made of it.
@@ -58,8 +57,9 @@ class Source(Stream):
         kind: str,
     ) -> None:
         self._named = f"{kind} {source_id!r}" if source_id else kind
-        if source_id is not None and (not source_id or SEPARATOR in source_id):
-            raise self._invalid(f"source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name")
+        self._given_id = source_id
+        if source_id is not None:
+            checked_source_id(source_id, self._named)
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
@@ -77,11 +77,10 @@ class Source(Stream):
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
-        self._given_id = source_id
         self._label = label
 
     @cached_property
-    def source_id(self) -> str:
+    def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
         """What the source is called in provenance."""
         return self._given_id or f"source-{self._data_digest.hex()[:12]}"
 
@@ -103,7 +102,9 @@ class Source(Stream):
 
     def cached(self, database: Database) -> CachedSource:
         """The cumulative record of this source in a database: every row that it ever gave."""
-        return CachedSource(self, database, source_id=self.source_id, is_named=self.record_id_column is not None)
+        return CachedSource(
+            self, checked_database(database), source_id=self.source_id, is_named=self.record_id_column is not None
+        )
 
     def content_hash(self) -> ContentHash:
         parts = (self.source_id, self.schema.structure, self.record_id_column, self._data_digest)
@@ -114,7 +115,7 @@ class Source(Stream):
 
     @cached_property
     def _pipeline_hash(self) -> ContentHash:
-        return root_hash(self.schema)
+        return super().pipeline_hash()
 
     @cached_property
     def _data_digest(self) -> bytes:
@@ -147,8 +148,8 @@ class Source(Stream):
         kind = (self.schema.tags | self.schema.packets).types[name]
         return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
 
-    def _invalid(self, why: str) -> InputValidationError:
-        return InputValidationError(f"{self._named}: {why}")
+    def _invalid(self, why: str, **about: Any) -> InputValidationError:
+        return InputValidationError(f"{self._named}: {why}", **{"source_id": self._given_id, **about})
 
     def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
         names = list(columns)
@@ -158,13 +159,16 @@ class Source(Stream):
             if not isinstance(name, str) or not name:
                 raise self._invalid(f"found a column called {name!r}, expected non-empty strings; rename it")
             if name.startswith("_"):
-                raise self._invalid(f"column {name!r} starts with '_', which is kept for system columns; rename it")
+                why = f"column {name!r} starts with '_', which is kept for system columns; rename it"
+                raise self._invalid(why, column=name)
         if missing := [tag for tag in tags if tag not in columns]:
-            raise self._invalid(f"tag column {missing[0]!r} is not there; found columns {names}")
+            why = f"tag column {missing[0]!r} is not there; found columns {names}"
+            raise self._invalid(why, column=missing[0], found=str(names))
         if len(set(tags)) != len(tags):
             raise self._invalid(f"tag_columns names a column twice: {list(tags)}")
         if record_id_column is not None and record_id_column not in columns:
-            raise self._invalid(f"record_id_column {record_id_column!r} is not there; found columns {names}")
+            why = f"record_id_column {record_id_column!r} is not there; found columns {names}"
+            raise self._invalid(why, column=record_id_column, found=str(names))
 
     def _typed(self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]) -> Schema:
         types: dict[str, LogicalType] = {}
@@ -177,20 +181,21 @@ class Source(Stream):
             except SchemaError as error:
                 if len(column) == 0 and pa.types.is_null(column.type):
                     why = f"no rows, so the type of column {name!r} is unknown; declare it in data_schema"
-                    raise self._invalid(why) from None
-                raise self._invalid(f"column {name!r}: {error}") from None
+                    raise self._invalid(why, column=name) from None
+                raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
         return Schema(types)
 
     def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
         try:
             return conform(column, kind)
         except (SchemaError, ValueTypeError) as error:
-            raise self._invalid(f"column {name!r}: {error}") from None
+            raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
 
     def _check_record_ids(self, column: pa.ChunkedArray[Any], name: str) -> None:
         if column.null_count:
             row = pc.index(column.is_null(), True).as_py()
-            raise self._invalid(f"record_id_column {name!r} is null in row {row}; every record needs a name")
+            why = f"record_id_column {name!r} is null in row {row}; every record needs a name"
+            raise self._invalid(why, column=name, row=row, found="None")
         types = Schema({name: type_of_column(column)}) if len(column) else Schema()
         seen: dict[bytes, int] = {}
         start = 0
@@ -200,12 +205,15 @@ class Source(Stream):
                     value = column[row].as_py()
                     raise self._invalid(
                         f"record_id_column {name!r} is {value!r} in row {first} and in row {row}; "
-                        "a record's name must be its own"
+                        "a record's name must be its own",
+                        column=name,
+                        row=row,
+                        found=repr(value),
                     )
             start += batch.num_rows
 
 
-def named_source(kind: type[Source], source_id: str | None) -> str:
+def named_source(kind: type[TableSource], source_id: str | None) -> str:
     """What a source is called in messages."""
     return f"{kind.__name__} {source_id!r}" if source_id else kind.__name__
 
@@ -221,9 +229,13 @@ def declared_types(
     types: dict[str, LogicalType] = {}
     for name, annotation in (data_schema or {}).items():
         if name not in columns:
-            raise InputValidationError(f"{named}: data_schema declares {name!r}, found columns {list(columns)}")
+            raise InputValidationError(
+                f"{named}: data_schema declares {name!r}, found columns {list(columns)}",
+                column=name,
+                found=str(list(columns)),
+            )
         try:
             types[name] = registry.resolve(annotation)
         except SchemaError as error:
-            raise InputValidationError(f"{named}: data_schema[{name!r}]: {error}") from None
+            raise InputValidationError(f"{named}: data_schema[{name!r}]: {error}", **error.about(column=name)) from None
     return types

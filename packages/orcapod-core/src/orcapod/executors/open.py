@@ -1,0 +1,28 @@
+"""``open_executor``: an executor from its name, or as it was made."""
+
+from __future__ import annotations
+
+from orcapod.plugins import Registry
+from orcapod.protocols import PythonFunctionExecutorProtocol, checked_executor
+
+__all__ = ["executor_registry", "open_executor"]
+
+executor_registry = Registry("orcapod.executors", noun="executor", homes={"ray": "orcapod-ray"})
+"""The executors that installed packages provide, by name."""
+
+
+def open_executor(
+    engine: str | PythonFunctionExecutorProtocol,
+) -> PythonFunctionExecutorProtocol:
+    """Return the executor of a name, with the options that it has by default; any other as it is.
+
+    Args:
+        engine: a name under which a package registers a class in the entry point group ``orcapod.executors``
+            (``local``, ``ray``), or an executor.
+
+    Raises:
+        PluginError: no installed package provides the name; names the known ones and what to install.
+        ConfigError: it is no executor.
+    """
+    found = executor_registry.load(engine)() if isinstance(engine, str) else engine
+    return checked_executor(found)

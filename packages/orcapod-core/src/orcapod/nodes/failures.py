@@ -1,0 +1,97 @@
+"""``recorded_failures``: the packets of a node that failed, as logs and statuses tell of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.errors import PacketAbandonedError, PipelineError
+from orcapod.execution import location_in
+from orcapod.protocols import Database, RecordPath
+from orcapod.records import RunLedger
+
+__all__ = ["recorded_failures"]
+
+_FRAME = re.compile(r'^ *File ".*', re.MULTILINE)
+_INTERRUPTED = (PacketAbandonedError.__name__, KeyboardInterrupt.__name__)
+_Row = Mapping[str, Any]
+
+
+def recorded_failures(database: Database, path: RecordPath, label: str, *, has_retries: bool) -> pa.Table:
+    """Return a row for each packet that failed in the last run of a node.
+
+    Args:
+        database: where the pipeline keeps its records, logs and statuses.
+        path: where the node keeps its records.
+        label: what the node is called.
+        has_retries: whether a packet that failed may have been tried again.
+
+    Raises:
+        PipelineError: it has not run, or packets failed and nothing is kept of them.
+    """
+    last = RunLedger(database).last_counts(label)
+    if last is None:
+        raise PipelineError(f"node {label!r} has not run yet; run its pipeline", node=label)
+    run_id, counts = last
+    statuses = _rows(database, ("_status", *path), run_id)
+    logs = _rows(database, ("_log", *path), run_id)
+    failed = [row for row in logs if row["__success"] is False]
+    if has_retries:
+        latest = {_tags_of(row): row for row in logs}
+        failed = [row for row in latest.values() if row["__success"] is False]
+    if not failed:
+        failed = [row for row in statuses if row["__state"] == "FAILED"]
+    if counts["failed"] and not failed:
+        raise PipelineError(
+            f"node {label!r}: {counts['failed']} packets failed in run {run_id}, and neither logs nor statuses were "
+            "kept of them; run it with observer=LoggingObserver(pipeline.log_database)",
+            node=label,
+        )
+    return _table(label, failed)
+
+
+def _rows(database: Database, path: RecordPath, run_id: str) -> list[_Row]:
+    """Return what is kept of a run, in the order of time."""
+    rows: list[Any] = database.get_records(path, where=pc.field("__run_id") == pc.scalar(run_id)).to_pylist()
+    return sorted(rows, key=lambda row: row["__timestamp"])
+
+
+def _table(label: str, failed: list[_Row]) -> pa.Table:
+    rows = [row for row in map(_failure, failed) if row["error"] not in _INTERRUPTED]
+    tags = list(dict.fromkeys(name for row in failed for name, _ in _tags_of(row)))
+    text = pa.large_string()
+    types: dict[str, pa.DataType] = dict.fromkeys(["node", *tags, "error", "message", "file"], text)
+    types |= {"line": pa.int64(), "function": text, "traceback": text}
+    return pa.Table.from_pylist([{"node": label, **row} for row in rows], schema=pa.schema(types))
+
+
+def _tags_of(row: _Row) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, value) for name, value in row.items() if not name.startswith("__"))
+
+
+def _failure(row: _Row) -> dict[str, Any]:
+    trace = row.get("__traceback")
+    message = _message(trace) if trace else row.get("__error")
+    place = location_in(trace or "") or (None, None, None)
+    error = re.match(r"[^:\s]+", message or "")  # its type, behind its module
+    return {
+        **dict(_tags_of(row)),
+        "error": error[0].rpartition(".")[2] if error else None,
+        "message": message,
+        "file": place[0],
+        "line": place[1],
+        "function": place[2],
+        "traceback": trace,
+    }
+
+
+def _message(trace: str) -> str:
+    """Return what a traceback ends with: the exception's type and text."""
+    frames = list(_FRAME.finditer(trace))
+    lines = (trace[frames[-1].end() :] if frames else trace).splitlines()
+    first = next((at for at, line in enumerate(lines) if line and not line.startswith(" ")), 0)
+    return "\n".join(lines[first:]).strip()

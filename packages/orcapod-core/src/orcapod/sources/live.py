@@ -1,0 +1,83 @@
+"""``LiveSource``: what another stream has when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.compute import counted, pc
+from orcapod.datagrams import SEPARATOR, Chunk
+from orcapod.hashing import ContentHash, hash_rows, hash_structure
+from orcapod.protocols import Database
+from orcapod.sources.cached import CachedSource
+from orcapod.sources.root import Source, checked_source_id, root_schema
+from orcapod.streams import Stream
+
+__all__ = ["LiveSource"]
+
+_ROW = pa.scalar("row_", pa.large_string())
+_NOTHING = pa.scalar("", pa.large_string())
+_SEPARATOR = pa.scalar(SEPARATOR, pa.large_string())
+
+
+class LiveSource(Source):
+    """The rows that a stream has whenever they are read.
+
+    Args:
+        origin: the stream.
+        source_id: what the source is called in provenance, which starts anew with it: rows are called ``row_{i}``.
+            If None, rows keep the provenance and the system tags that they have.
+        label: what the source is called in a pipeline.
+
+    Raises:
+        InputValidationError: the source id is empty, or contains ``::``.
+    """
+
+    def __init__(self, origin: Stream, *, source_id: str | None, label: str) -> None:
+        self.origin = origin
+        self.label = label
+        self.source_id = label if source_id is None else checked_source_id(source_id, "source")
+        self._is_anew = source_id is not None
+        tags, packets = origin.schema.tags, origin.schema.packets
+        self.schema = root_schema(tags, packets) if self._is_anew else origin.schema
+
+    def chunks(self) -> Iterator[Chunk]:
+        return self._renamed() if self._is_anew else self.origin.chunks()
+
+    def cached(self, database: Database) -> CachedSource:
+        """Return the cumulative record of it in a database: every row that it ever had, with provenance anew."""
+        rows = self
+        if not self._is_anew:
+            rows = LiveSource(self.origin, source_id=self.source_id, label=self.label)
+        return CachedSource(rows, database, source_id=self.source_id, is_named=False)
+
+    def content_hash(self) -> ContentHash:
+        """Return the identity of the rows that there are now."""
+        digest = sha256()
+        types = self.schema.tags | self.schema.system_tags | self.schema.packets
+        for chunk in self.chunks():
+            for row in hash_rows(chunk.batch, types):
+                digest.update(row)
+        parts = (self.source_id, self.pipeline_hash(), digest.digest())
+        return hash_structure(("content", "live source", parts))
+
+    def pipeline_hash(self) -> ContentHash:
+        return super().pipeline_hash() if self._is_anew else self.origin.pipeline_hash()
+
+    def _renamed(self) -> Iterator[Chunk]:
+        """Give the rows under the names that they have as records of this source."""
+        source_tag, record_tag = self.schema.system_tags
+        start = 0
+        for chunk in self.origin.chunks():
+            columns = {name: chunk.column(name) for name in self.schema.tags | self.schema.packets}
+            numbers = counted(start, chunk.num_rows).cast(pa.large_string())
+            records: Any = pc.binary_join_element_wise(_ROW, numbers, _NOTHING)
+            named = pa.scalar(self.source_id, pa.large_string())
+            columns[source_tag] = pa.repeat(named, chunk.num_rows)
+            columns[record_tag] = records
+            made_by: Any = pc.binary_join_element_wise(named, records, _SEPARATOR)
+            yield Chunk.made_by(self.schema, columns, made_by, self.schema.packets)
+            start += chunk.num_rows

@@ -1,0 +1,50 @@
+"""``Source``: a stream from outside, the root of all provenance."""
+
+from __future__ import annotations
+
+from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, StreamSchema
+from orcapod.errors import InputValidationError
+from orcapod.hashing import ContentHash, hash_structure
+from orcapod.streams import Stream
+from orcapod.types import STR, Schema
+
+__all__ = ["Source", "root_hash", "root_schema"]
+
+
+class Source(Stream):
+    """A stream from outside a pipeline.
+
+    Attributes:
+        source_id: what it is called in provenance.
+    """
+
+    source_id: str
+
+    def pipeline_hash(self) -> ContentHash:
+        return root_hash(self.schema)
+
+
+def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
+    """Return the schema of a stream from outside: one source id and one record id for every row."""
+    digits = hash_structure((tags.structure, packets.structure)).short
+    ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
+    return StreamSchema.plain(tags, packets, ids)
+
+
+def root_hash(schema: StreamSchema) -> ContentHash:
+    """Return the pipeline hash of a stream from outside."""
+    return hash_structure(("pipeline", "source", schema.structure))
+
+
+def checked_source_id(source_id: str, named: str) -> str:
+    """Return the source id.
+
+    Raises:
+        InputValidationError: it could not be told apart in provenance.
+    """
+    if not isinstance(source_id, str) or not source_id or SEPARATOR in source_id:
+        raise InputValidationError(
+            f"{named}: source_id {source_id!r} is empty, contains {SEPARATOR!r} or is no text; choose another name",
+            source_id=source_id,
+        )
+    return source_id
