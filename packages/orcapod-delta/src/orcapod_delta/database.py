@@ -42,8 +42,6 @@ class DeltaDatabase(DatabaseView[Store]):
         DatabaseError: the place cannot be used, is a Delta table itself, or there are credentials in the options.
     """
 
-    __slots__ = ()
-
     def __init__(
         self,
         path_or_url: str | os.PathLike[str],

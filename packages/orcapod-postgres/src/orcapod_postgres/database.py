@@ -86,8 +86,6 @@ class PostgresDatabase(DatabaseView[_Server]):
         DatabaseError: the server cannot be reached, or the schema cannot be used.
     """
 
-    __slots__ = ()
-
     def __init__(
         self,
         conninfo: str | None = None,

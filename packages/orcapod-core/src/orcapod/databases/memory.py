@@ -32,8 +32,6 @@ __all__ = ["MemoryDatabase"]
 class MemoryDatabase(DatabaseView["_Memory"]):
     """A store that forgets everything when the process ends, or when any of its views is closed."""
 
-    __slots__ = ()
-
     def __init__(self) -> None:
         super().__init__(_Memory())
 

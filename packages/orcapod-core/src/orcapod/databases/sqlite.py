@@ -67,8 +67,6 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         DatabaseError: the file cannot be opened, or is not one of orcapod's.
     """
 
-    __slots__ = ()
-
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(open_file(Path(os.fspath(path)).expanduser().absolute()))
 

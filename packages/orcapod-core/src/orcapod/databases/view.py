@@ -26,8 +26,6 @@ class DatabaseView(ABC, Generic[Shared]):
         shared: what all views of the store share: a connection, tables, locks.
     """
 
-    __slots__ = ("_prefix", "_shared")
-
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._prefix: RecordPath = ()
