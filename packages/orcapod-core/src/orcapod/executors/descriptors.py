@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import os
 import sys
 import threading
-from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.executors.worker import Capture
-from orcapod.protocols import CapturedOutput, PacketExecutionLoggerProtocol
+from orcapod.functions.captured import CaptureBuffer
+from orcapod.protocols import PacketExecutionLoggerProtocol
 
 __all__ = ["DescriptorCall"]
 
@@ -27,13 +28,8 @@ class DescriptorCall:
 
     def __init__(self, logger: PacketExecutionLoggerProtocol) -> None:
         self._logger = logger
-        self._call = CapturedCall(self)
-        self._fields: dict[str, Any] = {}
+        self._report = CaptureBuffer()
         self._stack = ExitStack()
-
-    def record(self, **fields: object) -> None:
-        """Take what was logged and how the call ended."""
-        self._fields = fields
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -42,10 +38,8 @@ class DescriptorCall:
             _flush()
             self._capture = Capture(logs=False)
             stack.callback(self._capture.close)
-            stack.enter_context(redirect_stdout(_stream(1)))
-            stack.enter_context(redirect_stderr(_stream(2)))
             self._capture.begin()
-            stack.enter_context(self._call)
+            stack.enter_context(_WrittenCall(self._report))
             self._stack = stack.pop_all()
         return self
 
@@ -55,14 +49,24 @@ class DescriptorCall:
         _flush()
         stdout, stderr, _ = self._capture.end()
         self._stack.__exit__(kind, error, trace)
-        captured = CapturedOutput.of_fields(self._fields)
-        self._logger.record(**captured._replace(stdout=stdout, stderr=stderr).fields())
+        assert self._report.output is not None
+        self._logger.record(**self._report.output._replace(stdout=stdout, stderr=stderr).fields())
 
 
-def _stream(descriptor: int) -> io.TextIOWrapper:
-    """Return a text stream that holds nothing back, so that what is printed keeps its place among what others write."""
-    raw: Any = io.FileIO(descriptor, "w", closefd=False)
-    return io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+class _WrittenCall(CapturedCall):
+    """A call that writes what Python code prints to the descriptors, so that it keeps its place among the rest."""
+
+    __slots__ = ()
+
+    def add(self, name: str, part: str | bytes) -> None:
+        descriptor = _DESCRIPTORS.get(name)
+        if descriptor is None:
+            super().add(name, part)
+        else:
+            os.write(descriptor, part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace"))
+
+
+_DESCRIPTORS = {"stdout": 1, "stderr": 2}
 
 
 def _flush() -> None:
