@@ -107,7 +107,7 @@ def _enter(
     module.__spec__ = None if main_name is None else ModuleSpec(main_name, None)
     if main_file is not None:
         module.__file__ = main_file
-    sys.modules["__main__"] = module
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module  # the second, as multiprocessing has it
 
 
 def _answer_batch(connection: Connection, content: bytes, function: Loaded, capture: Capture) -> None:
