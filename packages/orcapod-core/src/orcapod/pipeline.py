@@ -204,8 +204,7 @@ class Pipeline:
             run_id=str(uuid4()),
             observer=observer,
             error_policy=checked_policy(error_policy or driver.error_policy),
-            # One like it, which this run enters and leaves: the workers of the engine itself outlive the run.
-            engine=None if engine is None else engine.with_options(**(engine_options or {})),
+            engine=engine,
             engine_options=engine_options or {},
             flusher=Flusher(self.config.flush_interval if flush_interval is None else flush_interval),
             config=self.config.node,
@@ -220,8 +219,6 @@ class Pipeline:
             stack.enter_context(run.flusher)
             stack.enter_context(run.flusher.keeping(*stores))
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
-            if run.engine is not None:
-                stack.enter_context(run.engine)
             failure = None
             try:
                 driver.run(list(self._nodes.values()), run)

@@ -23,15 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
-from types import (
-    CodeType,
-    CoroutineType,
-    FunctionType,
-    GetSetDescriptorType,
-    MemberDescriptorType,
-    ModuleType,
-    TracebackType,
-)
+from types import CodeType, CoroutineType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -57,7 +49,7 @@ def main(descriptor: int, parent: int) -> None:
                 case "function", content, surroundings:
                     if function is not None and _has_changed_since(started):
                         return  # another worker takes its place, with the code as it is now
-                    _enter(**surroundings)
+                    _enter(surroundings)
                     function = Loaded(content)
                 case "batch", content:
                     assert function is not None
@@ -87,26 +79,20 @@ def _has_changed_since(started: float) -> bool:
     return False
 
 
-def _enter(
-    path: list[str],
-    argv: list[str],
-    environ: Mapping[str, str],
-    folder: str | None,
-    main_file: str | None,
-    main_name: str | None,
-) -> None:
+def _enter(surroundings: Mapping[str, Any]) -> None:
     """Be where the parent is, with a main module like its own, which what is sent by value becomes part of."""
-    sys.path[:] = path
-    sys.argv[:] = argv
-    if dict(os.environ) != environ:
+    sys.path[:] = surroundings["path"]
+    sys.argv[:] = surroundings["argv"]
+    if dict(os.environ) != surroundings["environ"]:
         os.environ.clear()
-        os.environ.update(environ)
-    if folder is not None:
-        os.chdir(folder)
+        os.environ.update(surroundings["environ"])
+    if surroundings["folder"] is not None:
+        os.chdir(surroundings["folder"])
     module = ModuleType("__main__")
-    module.__spec__ = None if main_name is None else ModuleSpec(main_name, None)
-    if main_file is not None:
-        module.__file__ = main_file
+    name, file = surroundings["main_name"], surroundings["main_file"]
+    module.__spec__ = None if name is None else ModuleSpec(name, None)
+    if file is not None:
+        module.__file__ = file
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module  # the second, as multiprocessing has it
 
 
@@ -366,7 +352,7 @@ def _traceback(error: BaseException) -> str:
         return "".join([*traceback.format_tb(trace), f"{type(error).__qualname__}\n"])
 
 
-def _is_machinery(trace: TracebackType) -> bool:
+def _is_machinery(trace: Any) -> bool:
     if trace.tb_frame.f_code.co_filename == run_call.__code__.co_filename:
         return True
     return str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "asyncio"
