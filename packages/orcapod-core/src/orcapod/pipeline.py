@@ -280,8 +280,6 @@ class Pipeline(Mapping[str, Node]):
             stack.enter_context(run.flusher)
             stack.enter_context(run.flusher.calling(*stores))
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
-            if run.engine is not None:
-                stack.enter_context(run.engine)
             failure = None
             try:
                 driver.run(list(self._nodes.values()), run)

@@ -1,6 +1,6 @@
 """What runs functions: in this process here, elsewhere in packages of their own.
 
-``Capture``, ``Compact``, ``Loaded``, ``made``, ``put_together`` and ``unsendable`` are for executors that make calls
+``Capture``, ``Compact``, ``Loaded``, ``rebuild``, ``run_call`` and ``unpicklable`` are for executors that make calls
 in other processes: how a call is made there, how what belongs to it is sent, and how its exception becomes itself
 again here. They are loaded on first use.
 """
@@ -16,15 +16,15 @@ __all__ = [
     "Loaded",
     "LocalExecutor",
     "executor_registry",
-    "made",
     "open_executor",
-    "put_together",
-    "unsendable",
+    "rebuild",
+    "run_call",
+    "unpicklable",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Capture", "Compact", "Loaded", "made", "put_together", "unsendable"):
+    if name not in ("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"):
         raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
     # What makes calls elsewhere takes a while to import, and only those who do so should wait for it.
     from orcapod.executors import worker  # noqa: PLC0415

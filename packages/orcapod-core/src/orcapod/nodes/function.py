@@ -93,8 +93,9 @@ class FunctionNode(Node):
             UnknownOptionError: the executor does not know an option.
         """
         executor = self._own_executor or run.engine or self._default_executor
-        if executor is run.engine or (run.engine is None and run.engine_options):
-            executor = self._with_options(executor, run.engine_options)
+        takes_options = executor is run.engine or run.engine is None
+        # Also without options: what a node enters and leaves is one like it, whose workers outlive the run.
+        executor = self._with_options(executor, run.engine_options if takes_options else {})
         if not executor.supports(self._function.type_id):
             raise ExecutionError(
                 f"node {self.label!r}: the executor {executor.executor_type_id!r} does not run functions of type "

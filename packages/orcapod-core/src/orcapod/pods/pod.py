@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, SupportsIndex
 
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
 from orcapod.operators import Join
+from orcapod.pods.remote_pod import RemotePod
 from orcapod.protocols import (
     Database,
     ExecutionObserver,
@@ -100,6 +103,14 @@ class FunctionPod(Producer):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
         return self.packet_function.output_schema(stream.schema)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Return what is sent in its place, with a function that it hangs on."""
+        if type(self) is not FunctionPod:
+            return super().__reduce_ex__(protocol)
+        config = None if self.node_config is None else asdict(self.node_config)
+        parts = self.packet_function.function, self.packet_function.options, self.label, config
+        return RemotePod, (), {"_parts": parts}
 
     def __repr__(self) -> str:
         takes, gives = self.packet_function.signature.inputs, self.packet_function.signature.outputs
