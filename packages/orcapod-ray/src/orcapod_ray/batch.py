@@ -1,28 +1,57 @@
 """``make_batch``: what runs in a worker of the cluster.
 
-It is sent there by value, with what it uses of orcapod, so that workers need nothing of it.
+It is sent there by value, with what it uses of orcapod, so that workers need nothing of it. Calls
+are made in the worker's main thread, as without orcapod: there ``ray.get`` gives the CPU back, and
+signals work. Ray takes answers only between two calls; those that have waited when a call goes on
+for long are sent to the session directly, by another thread.
 """
 
 from __future__ import annotations
 
+import hmac
 import io
 import pickle
+import socket
+import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ray import cloudpickle
 
 from orcapod.executors import Capture, Compact, Loaded, made, unsendable
 
-__all__ = ["Packed", "make_batch", "packed"]
+__all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed"]
 
-Packed = tuple[pickle.PickleBuffer, list[pickle.PickleBuffer]]
+Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
-_GROUP_SECONDS = 0.05
+Group = tuple[list[tuple[Any, ...]], list[tuple[int, Packed]]]
+"""Answers as ``made`` gives them: those that nothing can change, and the others by key, packed."""
+
+Answering = Literal["grouped", "announced", "each"]
+"""How answers are handed on."""
+
+_LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
+_WAIT_SECONDS = 0.05  # how long an answer waits for others
+_NETWORK_SECONDS = 2.0
+_IMMUTABLE = frozenset((int, float, bool, str, bytes, type(None)))
 
 _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
+
+
+class Direct(NamedTuple):
+    """Where the answers of a batch can be sent to directly.
+
+    Attributes:
+        address: host and port.
+        key: what messages are signed with.
+        batch: what tells the batch from others of its session.
+    """
+
+    address: tuple[str, int]
+    key: bytes
+    batch: int
 
 
 class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
@@ -30,58 +59,149 @@ class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped i
 
 
 def packed(value: Any) -> Packed:
-    """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
+    """Return the value in a form that Ray keeps in shared memory, by value where not importable."""
     buffers: list[pickle.PickleBuffer] = []
+
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < _LARGE:
+            return True
+        buffers.append(buffer)
+        return False
+
     file = io.BytesIO()
-    _Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return pickle.PickleBuffer(file.getvalue()), buffers
+    _Pickler(file, protocol=5, buffer_callback=is_small).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+    content = file.getvalue()
+    return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
 
 
-def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on
+def make_batch(
+    function: bytes,
+    name: str,
+    calls: Packed,
+    direct: Direct | None,
+    answering: Answering,
+) -> Iterator[Group]:
     """Make calls one after the other, and hand on what has become of them in groups.
 
     Args:
         function: the user's function, pickled.
         name: what tells it from others; it is loaded once in each worker.
         calls: key, arguments and whether to capture, of each.
-        each: hand on every outcome at once, and an empty group at the start, for those who watch the time.
-
-    Yields:
-        Lists of what ``made`` gives, each list packed: one, or as many as cannot be sent together.
+        direct: where answers go that have waited while a call goes on; if None, they wait on.
+        answering: in groups; announced by an empty one when the work begins; or each at once besides,
+            for those who watch the time.
     """
-    if each:
-        yield []
+    each = answering == "each"
+    if each or answering == "announced":
+        yield [], []
     if name not in _LOADED:
         _LOADED.clear()
         _LOADED[name] = Loaded(function)
     capture = Capture()
-    group: list[tuple[Any, ...]] = []
-    since = time.monotonic()
+    answers = _Answers()
     content, buffers = calls
+    todo = pickle.loads(content, buffers=buffers)  # noqa: S301  # from the driver
+    sending = None
+    if direct is not None and not each and len(todo) > 1:
+        sending = _Sending(answers, direct)
     try:
-        for key, kwargs, wanted in pickle.loads(content, buffers=buffers):  # noqa: S301  # from the driver
+        for key, kwargs, wanted in todo:
             if not wanted:
                 capture.pause()
-            group.append(made(_LOADED[name], key, kwargs, capture if wanted else None))
-            if each or time.monotonic() - since > _GROUP_SECONDS:
+            answers.add(made(_LOADED[name], key, kwargs, capture if wanted else None))
+            if each or answers.is_due():
                 capture.pause()
-                yield _answers(group)
-                group, since = [], time.monotonic()
+                yield answers.take()
     finally:
         capture.close()
-    if group:
-        yield _answers(group)
+        if sending is not None:
+            sending.stop()
+    if any(rest := answers.take()):
+        yield rest
 
 
-def _answers(group: list[tuple[Any, ...]]) -> list[Packed]:
-    try:
-        return [packed(group)]
-    except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
-        return [_answer(answer) for answer in group]
+class _Answers:
+    """Answers that are not handed on yet; those that a later call could change are packed at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._group: Group = [], []
+        self._is_large = False
+        self._since = time.monotonic()
+
+    def add(self, answer: tuple[Any, ...]) -> None:
+        key, value, failure, _, _ = answer
+        if failure is None and type(value) in _IMMUTABLE:
+            with self._lock:
+                self._group[0].append(answer)
+            return
+        try:
+            content, buffers = packed(answer)
+        except BaseException as error:  # noqa: BLE001  # code of the user's; the caller is told
+            content, buffers = packed(unsendable(answer, error))
+        with self._lock:
+            self._group[1].append((key, (content, buffers)))
+            self._is_large = self._is_large or bool(buffers)
+
+    def is_due(self) -> bool:
+        """Whether to hand them on before the next call, which may write into what is large."""
+        return self._is_large or self._is_old()
+
+    def take(self) -> Group:
+        """Return all that there are, which are handed on then."""
+        with self._lock:
+            return self._taken()
+
+    def take_overdue(self) -> Group:
+        """Return what would have been handed on by now, were there no call that goes on."""
+        with self._lock:
+            return self._taken() if self._is_old() and not self._is_large else ([], [])
+
+    def put_back(self, group: Group) -> None:
+        """Take again what could not be handed on."""
+        with self._lock:
+            for part, returned in zip(self._group, group, strict=True):
+                part[:0] = returned
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._since > _WAIT_SECONDS
+
+    def _taken(self) -> Group:
+        group, self._group = self._group, ([], [])
+        self._is_large = False
+        self._since = time.monotonic()
+        return group
 
 
-def _answer(answer: tuple[Any, ...]) -> Packed:
-    try:
-        return packed([answer])
-    except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        return packed([unsendable(answer, error)])
+class _Sending:
+    """A thread that sends answers to the session when the next call keeps them waiting."""
+
+    def __init__(self, answers: _Answers, direct: Direct) -> None:
+        self._answers = answers
+        self._direct = direct
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._send, name="orcapod-answers", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send nothing more; what could not be sent is back then."""
+        self._done.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        while not self._done.wait(_WAIT_SECONDS / 2):
+            group = self._answers.take_overdue()
+            if any(group):
+                content = pickle.dumps((self._direct.batch, group), protocol=5)
+                if not self._is_taken(hmac.digest(self._direct.key, content, "sha256") + content):
+                    self._answers.put_back(group)
+                    return
+
+    def _is_taken(self, message: bytes) -> bool:
+        try:
+            with socket.create_connection(self._direct.address, _NETWORK_SECONDS) as connection:
+                connection.sendall(message)
+                connection.shutdown(socket.SHUT_WR)
+                return bool(connection.recv(1))
+        except OSError:  # a network that lets only Ray through: then they go with the next group
+            return False
