@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, Compact, Loaded, made, unsendable
+from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
 
 __all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed"]
 
@@ -27,7 +27,7 @@ Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
 Group = tuple[list[tuple[Any, ...]], list[tuple[int, Packed]]]
-"""Answers as ``made`` gives them: those that nothing can change, and the others by key, packed."""
+"""Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed."""
 
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
@@ -75,7 +75,7 @@ def packed(value: Any) -> Packed:
 
 
 def make_batch(
-    function: bytes,
+    content: bytes,
     name: str,
     calls: Packed,
     direct: Direct | None,
@@ -84,7 +84,7 @@ def make_batch(
     """Make calls one after the other, and hand on what has become of them in groups.
 
     Args:
-        function: the user's function, pickled.
+        content: the user's function, pickled.
         name: what tells it from others; it is loaded once in each worker.
         calls: key, arguments and whether to capture, of each.
         direct: where answers go that have waited while a call goes on; if None, they wait on.
@@ -96,7 +96,8 @@ def make_batch(
         yield [], []
     if name not in _LOADED:
         _LOADED.clear()
-        _LOADED[name] = Loaded(function)
+        _LOADED[name] = Loaded(content)
+    function = _LOADED[name]
     capture = Capture()
     answers = _Answers()
     content, buffers = calls
@@ -108,7 +109,7 @@ def make_batch(
         for key, kwargs, wanted in todo:
             if not wanted:
                 capture.pause()
-            answers.add(made(_LOADED[name], key, kwargs, capture if wanted else None))
+            answers.add(run_call(function, key, kwargs, capture if wanted else None, cloudpickle.dumps))
             if each or answers.is_due():
                 capture.pause()
                 yield answers.take()
@@ -138,7 +139,7 @@ class _Answers:
         try:
             content, buffers = packed(answer)
         except BaseException as error:  # noqa: BLE001  # code of the user's; the caller is told
-            content, buffers = packed(unsendable(answer, error))
+            content, buffers = packed(unpicklable(answer, error, cloudpickle.dumps))
         with self._lock:
             self._group[1].append((key, (content, buffers)))
             self._is_large = self._is_large or bool(buffers)

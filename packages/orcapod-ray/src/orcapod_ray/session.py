@@ -19,7 +19,7 @@ import ray
 from ray.exceptions import RayError
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
-from orcapod.executors import put_together
+from orcapod.executors import rebuild
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 from orcapod_ray.batch import Answering, Group, Packed, make_batch, packed
 from orcapod_ray.capacity import capacity, needs, on_own_cpus, own_slots
@@ -325,12 +325,7 @@ class RaySession:
         if each is None:
             return  # it has come both ways
         captured = None if fields is None else CapturedOutput(*fields)
-        error: BaseException | None = None
-        if failure is not None:
-            try:
-                error = put_together(*failure)
-            except BaseException as unreadable:  # noqa: BLE001  # code of the user's; it is how this call ended
-                error = unreadable
+        error = None if failure is None else rebuild(failure)
         if self._timeout is not None and seconds > self._timeout:
             self._fail(each, self._timed_out(), seconds)
         elif error is not None and isinstance(error, self._retry_exceptions) and self._may_try_again(each):
