@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from ray import cloudpickle
@@ -26,8 +27,11 @@ __all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed"]
 Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
-Group = tuple[list[tuple[Any, ...]], list[tuple[int, Packed]]]
-"""Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed."""
+Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]]]
+"""Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed.
+
+One without a key says why the calls could not be read.
+"""
 
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
@@ -69,13 +73,14 @@ def packed(value: Any) -> Packed:
         return False
 
     file = io.BytesIO()
-    _Pickler(file, protocol=5, buffer_callback=is_small).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+    pickler: Any = _Pickler(file, protocol=5, buffer_callback=is_small)
+    pickler.dump(value)
     content = file.getvalue()
     return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
 
 
 def make_batch(
-    content: bytes,
+    function: bytes,
     name: str,
     calls: Packed,
     direct: Direct | None,
@@ -84,7 +89,7 @@ def make_batch(
     """Make calls one after the other, and hand on what has become of them in groups.
 
     Args:
-        content: the user's function, pickled.
+        function: the user's function, pickled.
         name: what tells it from others; it is loaded once in each worker.
         calls: key, arguments and whether to capture, of each.
         direct: where answers go that have waited while a call goes on; if None, they wait on.
@@ -96,12 +101,15 @@ def make_batch(
         yield [], []
     if name not in _LOADED:
         _LOADED.clear()
-        _LOADED[name] = Loaded(content)
-    function = _LOADED[name]
+        _LOADED[name] = Loaded(function)
+    content, buffers = calls
+    read = partial(pickle.loads, content, buffers=buffers)
+    answer = _, todo, failure, _, _ = run_call(read, None, {}, None, cloudpickle.dumps)
+    if failure is not None:
+        yield [], [(None, packed(answer))]
+        return
     capture = Capture()
     answers = _Answers()
-    content, buffers = calls
-    todo = pickle.loads(content, buffers=buffers)  # noqa: S301  # from the driver
     sending = None
     if direct is not None and not each and len(todo) > 1:
         sending = _Sending(answers, direct)
@@ -109,7 +117,8 @@ def make_batch(
         for key, kwargs, wanted in todo:
             if not wanted:
                 capture.pause()
-            answers.add(run_call(function, key, kwargs, capture if wanted else None, cloudpickle.dumps))
+            output = capture if wanted else None
+            answers.add(run_call(_LOADED[name], key, kwargs, output, cloudpickle.dumps))
             if each or answers.is_due():
                 capture.pause()
                 yield answers.take()

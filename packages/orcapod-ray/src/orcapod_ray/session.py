@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import rebuild
@@ -307,25 +307,30 @@ class RaySession:
     def _hear(self, batch: _Batch, group: Group) -> None:
         answers, others = group
         for answer in answers:
-            self._conclude(batch, answer)
+            self._conclude(batch, *answer)
         for key, (content, buffers) in others:
+            if key is None and not batch.is_alone:  # one of its calls cannot be read there: which?
+                self._waiting.extend([each] for each in batch.tries.values())
+                batch.tries.clear()
+                continue
             try:
-                answer = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
+                _, *answer = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
             except BaseException as error:  # noqa: BLE001  # code of the user's; it is how this call ended
                 if key in batch.tries:
                     self._fail(batch.tries.pop(key), error)
             else:
-                self._conclude(batch, answer)
+                self._conclude(batch, next(iter(batch.tries)) if key is None else key, *answer)
         if self._waiting:
             self._start()
 
-    def _conclude(self, batch: _Batch, answer: tuple[Any, ...]) -> None:
-        key, value, failure, fields, seconds = answer
+    def _conclude(self, batch: _Batch, key: int, value: Any, failure: Any, fields: Any, seconds: float) -> None:
         each = batch.tries.pop(key, None)
         if each is None:
             return  # it has come both ways
         captured = None if fields is None else CapturedOutput(*fields)
         error = None if failure is None else rebuild(failure)
+        if error is not None and captured is None and each.call.capture:
+            captured = CapturedOutput.of_failure(error)
         if self._timeout is not None and seconds > self._timeout:
             self._fail(each, self._timed_out(), seconds)
         elif error is not None and isinstance(error, self._retry_exceptions) and self._may_try_again(each):
@@ -340,6 +345,10 @@ class RaySession:
             self._waiting.extend([each] for each in batch.tries.values())
             return
         (each,) = batch.tries.values()
+        if isinstance(error, RayTaskError):  # in what makes calls: it would fail again
+            cause = getattr(error, "cause", error)
+            self._fail(each, ExecutionError(f"the Ray task cannot make this call: {cause!r}"), seconds)
+            return
         reason = str(error).strip().splitlines()
         died = WorkerDiedError(
             f"the Ray task that computed this packet was lost, {each.deaths + each.failures + 1} times tried: "
