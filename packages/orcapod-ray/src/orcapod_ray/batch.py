@@ -14,7 +14,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from ray import cloudpickle
 
 from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
 
-__all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed"]
+__all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed", "pickled"]
 
 Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
@@ -72,11 +72,16 @@ def packed(value: Any) -> Packed:
         buffers.append(buffer)
         return False
 
-    file = io.BytesIO()
-    pickler: Any = _Pickler(file, protocol=5, buffer_callback=is_small)
-    pickler.dump(value)
-    content = file.getvalue()
+    content = pickled(value, is_small)
     return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
+
+
+def pickled(value: Any, keep: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
+    """Return the value as bytes, by value where it cannot be imported, without parts not to be kept."""
+    file = io.BytesIO()
+    pickler: Any = _Pickler(file, protocol=5, buffer_callback=keep)  # type: ignore[no-untyped-call]  # untyped in Ray
+    pickler.dump(value)
+    return file.getvalue()
 
 
 def make_batch(
@@ -104,7 +109,7 @@ def make_batch(
         _LOADED[name] = Loaded(function)
     content, buffers = calls
     read = partial(pickle.loads, content, buffers=buffers)
-    answer = _, todo, failure, _, _ = run_call(read, None, {}, None, cloudpickle.dumps)
+    answer = _, todo, failure, _, _ = run_call(read, None, {}, None, pickled)
     if failure is not None:
         yield [], [(None, packed(answer))]
         return
@@ -118,7 +123,7 @@ def make_batch(
             if not wanted:
                 capture.pause()
             output = capture if wanted else None
-            answers.add(run_call(_LOADED[name], key, kwargs, output, cloudpickle.dumps))
+            answers.add(run_call(_LOADED[name], key, kwargs, output, pickled))
             if each or answers.is_due():
                 capture.pause()
                 yield answers.take()
@@ -148,7 +153,7 @@ class _Answers:
         try:
             content, buffers = packed(answer)
         except BaseException as error:  # noqa: BLE001  # code of the user's; the caller is told
-            content, buffers = packed(unpicklable(answer, error, cloudpickle.dumps))
+            content, buffers = packed(unpicklable(answer, error, pickled))
         with self._lock:
             self._group[1].append((key, (content, buffers)))
             self._is_large = self._is_large or bool(buffers)

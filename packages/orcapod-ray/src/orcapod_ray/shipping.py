@@ -12,6 +12,7 @@ from ray import cloudpickle
 
 from orcapod.errors import ExecutionError
 from orcapod.hashing import is_own
+from orcapod_ray.batch import pickled
 
 __all__ = ["by_value", "shipped"]
 
@@ -47,20 +48,15 @@ def shipped(fn: Callable[..., Any]) -> bytes:
     """
     try:
         with by_value():
-            return _dumps(fn)
+            return pickled(fn)
     except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
         try:
-            return _dumps(fn)
+            return pickled(fn)
         except Exception:  # noqa: BLE001  # the first reason says more
             name = getattr(fn, "__qualname__", fn)
             raise ExecutionError(
                 f"{name} cannot be sent to Ray workers: {error}; make what it refers to inside the function"
             ) from error
-
-
-def _dumps(fn: Callable[..., Any]) -> bytes:
-    content: bytes = cloudpickle.dumps(fn)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return content
 
 
 def _travels(module: str) -> bool:
