@@ -8,6 +8,7 @@ for long are sent to the session directly, by another thread.
 
 from __future__ import annotations
 
+import _thread
 import hmac
 import io
 import pickle
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from ray import cloudpickle
 
@@ -33,6 +34,12 @@ Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]]]
 One without a key says why the calls could not be read.
 """
 
+Direct = tuple[str, int, bytes, int]
+"""Where a batch can send answers to directly: host, port, what they are signed with, and its number.
+
+A plain tuple, since a class of our own would go along by value with every task.
+"""
+
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
 
@@ -42,20 +49,6 @@ _NETWORK_SECONDS = 2.0
 _IMMUTABLE = frozenset((int, float, bool, str, bytes, type(None)))
 
 _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
-
-
-class Direct(NamedTuple):
-    """Where the answers of a batch can be sent to directly.
-
-    Attributes:
-        address: host and port.
-        key: what messages are signed with.
-        batch: what tells the batch from others of its session.
-    """
-
-    address: tuple[str, int]
-    key: bytes
-    batch: int
 
 
 class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
@@ -189,34 +182,42 @@ class _Answers:
 
 
 class _Sending:
-    """A thread that sends answers to the session when the next call keeps them waiting."""
+    """A thread that sends answers to the session when the next call keeps them waiting.
+
+    Neither its start nor its end is waited for, which would take a batch longer than many small calls.
+    """
 
     def __init__(self, answers: _Answers, direct: Direct) -> None:
         self._answers = answers
-        self._direct = direct
+        self._host, self._port, self._key, self._batch = direct
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._send, name="orcapod-answers", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        _thread.start_new_thread(self._send, ())
 
     def stop(self) -> None:
         """Send nothing more; what could not be sent is back then."""
         self._done.set()
-        self._thread.join()
+        with self._lock:
+            return
 
     def _send(self) -> None:
-        while not self._done.wait(_WAIT_SECONDS / 2):
-            group = self._answers.take_overdue()
-            if any(group):
-                content = pickle.dumps((self._direct.batch, group), protocol=5)
-                if not self._is_taken(hmac.digest(self._direct.key, content, "sha256") + content):
-                    self._answers.put_back(group)
-                    return
+        is_taken = True
+        while is_taken and not self._done.wait(_WAIT_SECONDS / 2):
+            with self._lock:
+                if not self._done.is_set():
+                    is_taken = self._is_taken(self._answers.take_overdue())
 
-    def _is_taken(self, message: bytes) -> bool:
+    def _is_taken(self, group: Group) -> bool:
+        if not any(group):
+            return True
+        content = pickle.dumps((self._batch, group), protocol=5)
         try:
-            with socket.create_connection(self._direct.address, _NETWORK_SECONDS) as connection:
-                connection.sendall(message)
+            with socket.create_connection((self._host, self._port), _NETWORK_SECONDS) as connection:
+                connection.sendall(hmac.digest(self._key, content, "sha256") + content)
                 connection.shutdown(socket.SHUT_WR)
-                return bool(connection.recv(1))
-        except OSError:  # a network that lets only Ray through: then they go with the next group
-            return False
+                if connection.recv(1):
+                    return True
+        except OSError:
+            pass  # a network that lets only Ray through
+        self._answers.put_back(group)  # for Ray to take
+        return False

@@ -32,6 +32,7 @@ class Receiver:
         self._on_group = on_group
         self._key = secrets.token_bytes()
         self._server: asyncio.Server | None = None
+        self._address: tuple[str, int] | None = None
 
     async def open(self) -> None:
         """Listen where workers find this process; not at all where Ray is to encrypt what it sends."""
@@ -42,6 +43,7 @@ class Receiver:
             self._server = await asyncio.start_server(self._receive, host, 0)
         except OSError:
             return  # an address of this node that it does not have itself, as behind a proxy
+        self._address = self._server.sockets[0].getsockname()[:2]
 
     def close(self) -> None:
         """Listen no more."""
@@ -50,10 +52,7 @@ class Receiver:
 
     def direct(self, batch: int) -> Direct | None:
         """Return where a batch with this number can send answers to."""
-        if self._server is None:
-            return None
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return Direct((host, port), self._key, batch)
+        return None if self._address is None else (*self._address, self._key, batch)
 
     async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -189,7 +189,7 @@ class RaySession:
         running, self._running = self._running, {}
         for task, batch in running.items():
             task.cancel()
-            if batch.generator is not None and ray.is_initialized():
+            if batch.tries and batch.generator is not None and ray.is_initialized():
                 ray.cancel(batch.generator, force=True)
         self._receiver.close()
         self._watch.cancel()
