@@ -204,7 +204,8 @@ class Pipeline:
             run_id=str(uuid4()),
             observer=observer,
             error_policy=checked_policy(error_policy or driver.error_policy),
-            engine=engine,
+            # One like it, which this run enters and leaves: the workers of the engine itself outlive the run.
+            engine=None if engine is None else engine.with_options(**(engine_options or {})),
             engine_options=engine_options or {},
             flusher=Flusher(self.config.flush_interval if flush_interval is None else flush_interval),
             config=self.config.node,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
 import urllib.error
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
@@ -32,13 +34,14 @@ def raised(pool: LocalExecutor, function: Callable[[], Any]) -> tuple[BaseExcept
     logger = RecordingLogger()
     try:
         pool.execute_callable(function, {}, logger=logger)
+        raise AssertionError("nothing was raised")
     except BaseException as error:  # noqa: BLE001  # what is looked at
-        assert logger.only["success"] is False
-        trace = logger.only["traceback"]
-        assert f", in {function.__name__}" in trace
-        assert trace.strip() in "\n".join(error.__notes__)
-        return error, trace
-    raise AssertionError("nothing was raised")
+        told, note = error, "\n".join(error.__notes__)
+    assert logger.only["success"] is False
+    trace = logger.only["traceback"]
+    assert f", in {function.__name__}" in trace
+    assert trace.strip() in note
+    return told, trace
 
 
 def here(function: Callable[[], Any]) -> BaseException:
@@ -137,7 +140,7 @@ def exits() -> None:
 
 
 def does_not_find() -> None:
-    open("/no/such/file")
+    Path("/no/such/file").read_text()
 
 
 def decodes_bytes() -> None:
@@ -253,7 +256,7 @@ def is_locked() -> None:
 
 
 def is_a_response() -> None:
-    with open(__file__, "rb") as file:
+    with Path(__file__).open("rb") as file:
         raise urllib.error.HTTPError("http://lab/1", 404, "Not Found", {}, file)  # type: ignore[arg-type]
 
 
@@ -447,8 +450,6 @@ def test_a_result_that_cannot_be_sent_fails_its_call_only(
 
 
 def _worker() -> int:
-    import os
-
     return os.getpid()
 
 

@@ -49,6 +49,9 @@ class PythonPacketFunction:
 
     type_id = "python"
 
+    options: Mapping[str, Any]
+    """The arguments that it was made with, beside the function."""
+
     def __init__(
         self,
         function: Callable[..., Any],
@@ -62,6 +65,10 @@ class PythonPacketFunction:
         output_schema: Mapping[str, Any] | None = None,
     ) -> None:
         self.function = function
+        self.options = {
+            "output_keys": output_keys, "name": name, "version": version, "identity": identity,
+            "depends_on": depends_on, "input_schema": input_schema, "output_schema": output_schema,
+        }  # fmt: skip
         self.name = name or str(getattr(function, "__name__", ""))
         if not re.fullmatch(r"[^\s:/]+", self.name) or self.name == "<lambda>":
             raise SchemaError(f"found a function called {self.name!r}; give it a name of its own with name='...'")

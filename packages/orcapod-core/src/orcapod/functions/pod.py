@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, SupportsIndex
 
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.functions.node_config import NodeConfig
 from orcapod.functions.packet_function import PythonPacketFunction
+from orcapod.functions.remote_pod import RemotePod
 from orcapod.functions.step import FirstFailure, Step
 from orcapod.functions.work import Cache, Task
 from orcapod.operators import Join
@@ -98,6 +101,14 @@ class FunctionPod(Producer):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
         return self.packet_function.output_schema(stream.schema)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Return what is sent in its place, with a function that it hangs on."""
+        if type(self) is not FunctionPod:
+            return super().__reduce_ex__(protocol)
+        config = None if self.node_config is None else asdict(self.node_config)
+        parts = self.packet_function.function, self.packet_function.options, self.label, config
+        return RemotePod, (), {"_parts": parts}
 
     def __repr__(self) -> str:
         takes, gives = self.packet_function.signature.inputs, self.packet_function.signature.outputs

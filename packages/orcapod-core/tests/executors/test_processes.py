@@ -1,0 +1,680 @@
+"""Worker processes: who ends them, what goes with them, and that they are kept."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orcapod as op
+from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
+from orcapod.executors import LocalExecutor
+from orcapod.executors.pool import WorkerPool
+from orcapod.executors.processes import ProcessSession
+from orcapod.protocols import Call, Outcome
+from orcapod.sources import DictSource
+
+SECONDS = 30.0  # that a busy machine may take
+
+
+@pytest.fixture
+def pool() -> Iterator[LocalExecutor]:
+    with LocalExecutor(2, "process") as executor:
+        yield executor
+
+
+def until(holds: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """What it gives as soon as that is something."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+class Session:
+    """A session, and what it has handed over."""
+
+    def __init__(
+        self, executor: LocalExecutor, fn: Callable[..., Any], *, timeout: float | None = None, held: float = 0.0
+    ) -> None:
+        self.outcomes: list[Outcome] = []
+        self._held = held
+        session = executor.open_session(fn, self._take, concurrency=None, timeout=timeout)
+        assert session is not None
+        self._session = session
+
+    def _take(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        time.sleep(self._held)
+
+    def submit(self, *batches: list[Any]) -> None:
+        keys = iter(range(1000))
+        for batch in batches:
+            self._session.submit([Call(next(keys), {"x": x}, False) for x in batch])
+
+    def close(self) -> None:
+        self._session.close()
+
+    def all(self, count: int) -> list[Outcome]:
+        until(lambda: len(self.outcomes) == count)
+        return sorted(self.outcomes, key=lambda outcome: outcome.key)
+
+
+def sent(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is sent by value, so that workers load nothing of this file and are there soon."""
+    function.__module__ = "__main__"
+    return function
+
+
+@sent
+def worker(x: Any = None) -> int:
+    return os.getpid()
+
+
+@sent
+def naps(x: float) -> int:
+    time.sleep(x)
+    return os.getpid()
+
+
+class TestClosing:
+    def test_a_worker_that_has_answered_is_there_for_the_next_session(self, pool: LocalExecutor) -> None:
+        """Whoever closes is quick, and whoever takes the answers is held up; threads change places all the time."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            pids = set()
+            for number in range(300):
+                session = Session(pool, worker, held=0.001 if number % 3 == 0 else 0.0)
+                session.submit([0, 1], [2])
+                until(lambda: len(session.outcomes) == 3)  # noqa: B023  # it ends in this round
+                session.close()
+                assert [outcome.error for outcome in session.outcomes] == [None] * 3
+                pids |= {outcome.value for outcome in session.outcomes}
+        finally:
+            sys.setswitchinterval(before)
+        assert len(pids) <= 2
+
+    def test_answers_that_wait_are_handed_over_and_nothing_afterwards(self, pool: LocalExecutor) -> None:
+        """Also where the first of them is still being taken."""
+        taken: list[Outcome] = []
+        free, entered = threading.Event(), threading.Event()
+
+        def take(outcome: Outcome) -> None:
+            taken.append(outcome)
+            entered.set()
+            free.wait(SECONDS)
+
+        session = pool.open_session(worker, take, concurrency=1, timeout=None)
+        assert session is not None
+        session.submit([Call(key, {}, False) for key in range(20)])
+        entered.wait(SECONDS)
+        threading.Timer(0.2, free.set).start()
+        session.close()
+        assert [outcome.key for outcome in taken] == list(range(20))
+
+    def test_it_takes_a_second_at_the_most(self, pool: LocalExecutor) -> None:
+        """Whatever a call does, or who is told of it; a worker that owes an answer is ended."""
+        entered, free = threading.Event(), threading.Event()
+        session = pool.open_session(naps, lambda _: (entered.set(), free.wait(SECONDS)), concurrency=2, timeout=None)
+        assert session is not None
+        session.submit([Call(0, {"x": 0}, False), Call(1, {"x": 0}, False)])
+        session.submit([Call(2, {"x": 1000}, False)])
+        entered.wait(SECONDS)
+        started = time.monotonic()
+        session.close()
+        assert time.monotonic() - started < 1.0
+        free.set()
+
+    def test_what_is_being_computed_is_given_up_with_its_worker(self, pool: LocalExecutor, tmp_path: Path) -> None:
+        session = Session(pool, writes_its_pid)
+        session.submit([str(tmp_path / "pid")])
+        pid = until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+        session.close()
+        assert session.outcomes == []
+        until(lambda: not is_alive(int(pid)))
+
+    def test_a_session_may_be_closed_while_its_workers_are_being_started(self) -> None:
+        """At any moment; no process is left over."""
+        for number in range(10):
+            with LocalExecutor(2, "process") as pool:
+                session = Session(pool, worker)
+                session.submit([0], [1])
+                time.sleep(number * 0.01)
+                session.close()
+        until(lambda: not _children_called("worker.py"))
+
+
+@sent
+def writes_its_pid(x: str) -> None:
+    Path(x + "~").write_text(str(os.getpid()))
+    Path(x + "~").rename(x)
+    time.sleep(1000)
+
+
+def _children_called(name: str) -> list[int]:
+    """Processes of this one that run such a program."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and name in (folder / "cmdline").read_text() and is_alive(int(folder.name)):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+class TestKept:
+    def test_workers_are_kept_from_one_run_to_the_next(self, tmp_path: Path) -> None:
+        executor = LocalExecutor(2, "process")
+        first, second = pids_of_a_run(executor), pids_of_a_run(executor)
+        assert second <= first
+        (pid,) = list(first)[:1]
+        assert is_alive(pid)
+        executor.close()
+        assert not any(map(is_alive, first))
+        third = pids_of_a_run(executor)
+        assert not third & first
+        executor.close()
+
+    def test_a_node_may_have_a_pool_of_its_own(self) -> None:
+        executor = LocalExecutor(2, "process")
+        assert pids_of_a_run(executor, own=True) >= pids_of_a_run(executor, own=True)
+        executor.close()
+
+    def test_they_end_with_the_block_and_with_the_executor(self) -> None:
+        with LocalExecutor(2, "process") as executor:
+            pids = pids_of_a_run(executor)
+            assert any(map(is_alive, pids))
+        until(lambda: not any(map(is_alive, pids)))
+        executor = LocalExecutor(2, "process")
+        pids = pids_of_a_run(executor)
+        del executor
+        gc.collect()
+        until(lambda: not any(map(is_alive, pids)))
+
+    def test_one_that_has_died_meanwhile_is_replaced_and_fails_nothing(self, pool: LocalExecutor) -> None:
+        for _ in range(5):
+            pid = pool.execute_callable(worker, {})
+            os.kill(pid, signal.SIGKILL)
+            assert pool.execute_callable(worker, {}) != pid
+
+    def test_one_that_has_loaded_code_which_has_changed_is_replaced(self, pool: LocalExecutor, tmp_path: Path) -> None:
+        module = tmp_path / "edited.py"
+        module.write_text("def number():\n    return 1\n")
+        sys.path.insert(0, str(tmp_path))
+        try:
+            assert pool.execute_callable(imports, {}) == 1
+            module.write_text("def number():\n    return 22\n")
+            assert pool.execute_callable(imports, {}) == 22
+        finally:
+            sys.path.remove(str(tmp_path))
+
+    def test_they_are_where_the_program_is_now(
+        self, pool: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Folder and environment, also what a function has made of them before."""
+        before = pool.execute_callable(moves, {})
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("LAB", "north")
+        assert pool.execute_callable(moves, {}) == (str(tmp_path), "north", before[2])
+
+    def test_a_fork_has_workers_of_its_own(self, pool: LocalExecutor) -> None:
+        pid = pool.execute_callable(worker, {})
+        child = os.fork()
+        if not child:
+            try:
+                os._exit(0 if pool.execute_callable(worker, {}) != pid else 3)
+            finally:
+                os._exit(4)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert pool.execute_callable(worker, {}) == pid
+
+
+@sent
+def imports() -> int:
+    return int(importlib.import_module("edited").number())
+
+
+@sent
+def moves() -> tuple[str, str | None, int]:
+    found = str(Path.cwd()), os.environ.get("LAB"), os.getpid()
+    os.chdir("/")
+    os.environ["LAB"] = "south"
+    return found
+
+
+@op.function_pod("y", identity="version")
+@sent
+def y_worker(x: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def pids_of_a_run(executor: LocalExecutor, *, own: bool = False) -> set[int]:
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        y_worker.pod(DictSource([{"i": i, "x": i} for i in range(4)], ["i"], source_id="s"), label="node")
+    if own:
+        pipeline.compile()
+        pipeline.node.executor = executor
+    result = pipeline.run(execution_engine=None if own else executor)
+    assert result.ok
+    return set(pipeline.node.as_table()["y"].to_pylist())
+
+
+# Programs that functions start, and what becomes of them.
+
+PROGRAM = """
+import os, subprocess, sys, time
+import orcapod as op
+from orcapod.executors import LocalExecutor
+from orcapod.functions import NodeConfig
+from orcapod.sources import DictSource
+
+FOLDER = sys.argv[1]
+
+def children(x):
+    # A program, one that a shell starts, and one that a fork starts.
+    started = subprocess.Popen(["sleep", "3000"])
+    shell = subprocess.Popen(["sh", "-c", "sleep 3000 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+    fork = os.fork()
+    if not fork:
+        time.sleep(3000)
+    pids = [os.getpid(), started.pid, shell.pid, int(shell.stdout.readline()), fork]
+    name = f"{FOLDER}/{x}.{os.getpid()}"
+    open(name + "~", "w").write(" ".join(map(str, pids)))
+    os.rename(name + "~", name + ".pids")
+
+@op.function_pod("y")
+def f(x: int) -> int:
+    if x == 9:
+        while len([name for name in os.listdir(FOLDER) if name.endswith(".pids")]) < 2:
+            time.sleep(0.01)
+        raise ValueError("bad input")
+    children(x)
+    if x == 8:
+        os._exit(3)
+    time.sleep(3000)
+    return x
+
+p = op.Pipeline("p")
+with p:
+    f.pod(DictSource([{"i": i, "x": x} for i, x in enumerate(XS)], ["i"], source_id="s"), label="n")
+p.run(execution_engine=LocalExecutor(3, "process"), CONFIG)
+"""
+
+
+@contextmanager
+def program(folder: Path, xs: list[int], config: str) -> Iterator[subprocess.Popen[str]]:
+    """A program whose packets start programs."""
+    script = folder / "program.py"
+    script.write_text(PROGRAM.replace("XS", str(xs)).replace("CONFIG", config))
+    with subprocess.Popen(
+        [sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def started(folder: Path, count: int) -> list[int]:
+    """The processes of so many calls, once they are all there."""
+    files = until(lambda: len(found := list(folder.glob("*.pids"))) >= count and found)
+    pids = [int(pid) for file in files for pid in file.read_text().split()]
+    assert len(pids) >= 5 * count
+    return pids
+
+
+@pytest.mark.parametrize(
+    ("xs", "config", "count"),
+    [
+        ([0, 1], "pipeline_config=op.PipelineConfig(timeout=1.0)", 2),
+        ([0, 1], "pipeline_config=op.PipelineConfig(timeout=1.0, retries=1)", 4),
+        ([0, 1, 9], 'error_policy="fail_fast"', 2),
+        ([8, 8], 'error_policy="continue"', 2),
+    ],
+    ids=["timeout", "retries", "fail_fast", "exit"],
+)
+def test_what_a_call_has_started_ends_with_its_worker(tmp_path: Path, xs: list[int], config: str, count: int) -> None:
+    with program(tmp_path, xs, config) as process:
+        process.communicate(timeout=60)
+        pids = started(tmp_path, count)
+        until(lambda: not any(map(is_alive, pids)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP])
+def test_what_a_call_has_started_ends_with_the_program(tmp_path: Path, number: signal.Signals) -> None:
+    """However that is ended, alone; and nothing but its own traceback is on the terminal."""
+    with program(tmp_path, [0, 1], "") as process:
+        pids = started(tmp_path, 2)
+        process.send_signal(number)
+        shown, _ = process.communicate(timeout=60)
+        until(lambda: not any(map(is_alive, pids)))
+    assert "Error" not in shown
+    assert ("KeyboardInterrupt" in shown) == (number == signal.SIGINT)
+
+
+# What is said of a worker that has ended.
+
+
+@sent
+def closes_stdout(x: int) -> int:
+    sys.stdout.close()
+    return x
+
+
+@sent
+def detaches_stdout(x: int) -> int:
+    sys.stdout.detach()
+    return x
+
+
+@sent
+def takes_stdout_away(x: int) -> int:
+    sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    return x
+
+
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("function", [closes_stdout, detaches_stdout, takes_stdout_away])
+def test_streams_that_a_function_takes_away_do_no_harm(
+    pool: LocalExecutor, function: Callable[[int], int], capture: bool
+) -> None:
+    outcomes: list[Outcome] = []
+    session = pool.open_session(function, outcomes.append, concurrency=1, timeout=None)
+    assert session is not None
+    session.submit([Call(0, {"x": 1}, capture)])
+    until(lambda: outcomes)
+    session.close()
+    assert (outcomes[0].value, outcomes[0].error) == (1, None)
+    session = pool.open_session(print, outcomes.append, concurrency=1, timeout=None)
+    assert session is not None
+    session.submit([Call(1, {"end": "kept"}, True)])
+    until(lambda: len(outcomes) == 2)
+    session.close()
+    assert outcomes[1].captured is not None
+    assert outcomes[1].captured.stdout == "kept"
+
+
+@sent
+def leaves(x: int) -> None:
+    os._exit(x)
+
+
+@sent
+def kills_itself(x: int) -> None:
+    os.kill(os.getpid(), x)
+    time.sleep(1000)
+
+
+@sent
+def cuts_the_line(x: int) -> None:
+    os.closerange(3, 256)
+    time.sleep(1000)
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "said"),
+    [
+        (leaves, 0, "exited with code 0"),
+        (leaves, 7, "exited with code 7"),
+        (kills_itself, signal.SIGKILL, "was ended by SIGKILL"),
+        (kills_itself, signal.SIGSEGV, "was ended by SIGSEGV"),
+        (kills_itself, signal.SIGRTMIN + 1, "was ended by signal "),
+        (cuts_the_line, 0, "was ended since it had closed its connection"),
+    ],
+)
+def test_what_ended_a_worker_is_said_as_it_was(
+    pool: LocalExecutor, function: Callable[[int], None], x: int, said: str
+) -> None:
+    session = Session(pool, function)
+    session.submit([x])
+    (outcome,) = session.all(1)
+    session.close()
+    assert isinstance(outcome.error, WorkerDiedError)
+    assert said in str(outcome.error)
+
+
+@sent
+def forks_and_leaves(x: int) -> None:
+    if not os.fork():
+        time.sleep(1000)
+    os._exit(5)
+
+
+def test_a_worker_that_leaves_a_fork_behind_is_not_waited_for(pool: LocalExecutor) -> None:
+    """The fork holds the connection open."""
+    session = Session(pool, forks_and_leaves)
+    session.submit([0])
+    (outcome,) = session.all(1)
+    session.close()
+    assert "exited with code 5" in str(outcome.error)
+
+
+def test_the_time_that_a_worker_takes_to_start_is_not_the_packets(tmp_path: Path) -> None:
+    """A machine may be busy."""
+    with LocalExecutor(1, "process") as pool:
+        session = Session(pool, naps, timeout=0.01)
+        session.submit([0], [1000])
+        first, second = session.all(2)
+        session.close()
+    assert first.error is None
+    assert isinstance(second.error, PacketTimeoutError)
+
+
+def test_a_program_that_cannot_be_started_fails_its_packets(
+    pool: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    session = Session(pool, worker)
+    session.submit([0, 1])
+    outcomes = session.all(2)
+    session.close()
+    for outcome in outcomes:
+        assert isinstance(outcome.error, WorkerDiedError)
+        assert "no worker process could be started" in str(outcome.error)
+
+
+LOCK = threading.Lock()
+
+
+def test_a_function_that_cannot_be_sent_fails_its_packets(pool: LocalExecutor) -> None:
+    def locked(x: int, lock: Any = LOCK) -> int:
+        return x
+
+    session = Session(pool, locked)
+    session.submit([0, 1], [2])
+    outcomes = session.all(3)
+    session.close()
+    for outcome in outcomes:
+        assert isinstance(outcome.error, ExecutionError)
+        assert "locked cannot be sent to worker processes: cannot pickle '_thread.lock' object" in str(outcome.error)
+
+
+def test_calls_that_cannot_be_sent_or_read_fail_alone(pool: LocalExecutor) -> None:
+    session = Session(pool, gives)
+    session.submit([0, LOCK, 2, Refuses(), 4])
+    outcomes = session.all(5)
+    session.close()
+    assert [outcome.value for outcome in outcomes] == [0, None, 2, None, 4]
+    assert "cannot pickle '_thread.lock' object" in str(outcomes[1].error)
+    assert str(outcomes[3].error) == "not here"
+
+
+class Refuses:
+    __module__ = "__main__"
+
+    def __reduce__(self) -> Any:
+        return _refuse, ()
+
+
+@sent
+def _refuse() -> None:
+    raise ValueError("not here")
+
+
+@sent
+def gives(x: Any) -> Any:
+    return x
+
+
+def test_no_thread_is_left_and_no_descriptor() -> None:
+    def descriptors() -> int:
+        gc.collect()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(5):
+        pool = WorkerPool(2)
+        outcomes: list[Outcome] = []
+        session = ProcessSession(pool, worker, outcomes.append, concurrency=2, timeout=None)
+        session.submit([Call(0, {}, False)])
+        until(lambda: outcomes)  # noqa: B023  # it ends in this round
+        session.close()
+        pool.close()
+        del session
+    assert descriptors() <= before
+    assert not [thread for thread in threading.enumerate() if thread.name == "orcapod-worker"]
+
+
+# Programs of users: scripts.
+
+
+def script(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "script.py"
+    file.write_text(textwrap.dedent(text))
+    command = [sys.executable, *arguments, str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+HEAD = """
+import os, sys, time
+import orcapod as op
+from orcapod.executors import LocalExecutor
+from orcapod.observers import LoggingObserver
+from orcapod.sources import DictSource
+
+def run(pod, n=2, **options):
+    p = op.Pipeline("p")
+    with p:
+        pod(DictSource([{"i": i, "x": i} for i in range(n)], ["i"], source_id="s"), label="n")
+    return p, p.run(**options)
+"""
+
+
+def test_a_program_that_keeps_its_workers_ends_without_a_word(tmp_path: Path) -> None:
+    text = """
+    @op.function_pod("y")
+    def f(x: int) -> int:
+        return os.getpid()
+
+    pool = LocalExecutor(2, "process")
+    p, _ = run(f.pod, execution_engine=pool)
+    print(*p.n.as_table()["y"].to_pylist())
+    """
+    done = script(tmp_path, HEAD + textwrap.dedent(text), "-X", "dev", "-W", "error")
+    assert (done.returncode, done.stderr) == (0, "")
+    until(lambda: not any(map(is_alive, map(int, done.stdout.split()))))
+
+
+def test_a_traceback_names_the_file_and_shows_the_line(tmp_path: Path) -> None:
+    """Of functions of a script, of helpers, and of what is defined inside of them."""
+    text = """
+    def helper(x):
+        divide = lambda y: [1 // each for each in [y]]
+        return divide(x)
+
+    @op.function_pod("y")
+    def f(x: int) -> int:
+        def inner():
+            return helper(0)
+        return inner()
+
+    p, result = run(f.pod, 1, execution_engine=LocalExecutor(1, "process"))
+    print(result.errors[0].exception.__notes__[0])
+    """
+    done = script(tmp_path, HEAD + textwrap.dedent(text))
+    file = tmp_path / "script.py"
+    for name, line in (
+        ("f", "return inner()"),
+        ("inner", "return helper(0)"),
+        ("helper", "return divide(x)"),
+        ("<lambda>", "divide = lambda y: [1 // each for each in [y]]"),
+    ):
+        assert f", in {name}\n    {line}\n" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count(f'File "{file}", line ') >= 4
+    assert "<dynamic-code>" not in done.stdout
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "executor"])
+def test_helpers_of_a_script_can_be_sent_on_from_a_worker(tmp_path: Path, how: str) -> None:
+    """To pools of processes inside the function."""
+    text = f"""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    class Sample:
+        def __init__(self, x):
+            self.x = x
+
+    FACTOR = 10
+
+    def square(sample):
+        return Sample(FACTOR * sample.x * sample.x)
+
+    @op.function_pod("y")
+    def f(x: int) -> int:
+        if {how!r} == "executor":
+            with ProcessPoolExecutor(2) as pool:
+                return sum(each.x for each in pool.map(square, map(Sample, range(4))))
+        with multiprocessing.get_context({how!r}).Pool(2) as pool:
+            return sum(each.x for each in pool.map(square, map(Sample, range(4))))
+
+    if __name__ == "__main__":
+        p, result = run(f.pod, 1, execution_engine=LocalExecutor(1, "process"))
+        print(*result.errors)
+        print(p.n.as_table()["y"].to_pylist())
+    """
+    done = script(tmp_path, HEAD + textwrap.dedent(text))
+    assert done.stdout == "\n[140]\n", done.stdout + done.stderr
+
+
+def test_a_lock_among_the_globals_fails_the_packets_and_not_the_run(tmp_path: Path) -> None:
+    text = """
+    import threading
+    LOCK = threading.Lock()
+
+    @op.function_pod("y", identity="version")
+    def f(x: int) -> int:
+        with LOCK:
+            return x
+
+    p, result = run(f.pod, 2, execution_engine=LocalExecutor(2, "process"))
+    print(result.counts("n"), result.errors[0].exception)
+    """
+    done = script(tmp_path, HEAD + textwrap.dedent(text))
+    assert "{'computed': 0, 'cached': 0, 'failed': 2} f cannot be sent to worker processes" in done.stdout, done.stderr
