@@ -17,13 +17,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
+from operator import attrgetter
+from types import FunctionType, ModuleType
 from typing import Any, Literal
 
 from ray import cloudpickle
 
 from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
 
-__all__ = ["Answering", "Direct", "Group", "Packed", "make_batch", "packed", "pickled"]
+__all__ = ["CODE_OF_CALLS", "Answering", "Direct", "Group", "Packed", "make_batch", "packed", "pickled"]
 
 Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
@@ -43,6 +46,9 @@ A plain tuple, since a class of our own would go along by value with every task.
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
 
+CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
+"""The modules that are sent to workers by value."""
+
 _LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
 _WAIT_SECONDS = 0.05  # how long an answer waits for others
 _NETWORK_SECONDS = 2.0
@@ -52,7 +58,42 @@ _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it 
 
 
 class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
-    pass
+    """A pickler for workers that may not have orcapod: what is of orcapod is looked up there.
+
+    The user's modules, which are sent with all that they have imported, can then be read there.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, ModuleType):
+            if _is_of_orcapod(value.__name__):
+                return _OfOrcapod, (value.__name__,)
+        elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__):
+            return _looked_up, (value.__module__, value.__qualname__)
+        return super().reducer_override(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+
+
+class _OfOrcapod(ModuleType):
+    """Something of orcapod, by name, that is imported when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what pickle and repr ask for
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return import_module(self.__name__)
+
+
+def _looked_up(module: str, name: str) -> Any:
+    try:
+        return attrgetter(name)(import_module(module))
+    except ModuleNotFoundError:
+        return _OfOrcapod(f"{module}.{name}")  # it says so when it is used
+
+
+def _is_of_orcapod(module: str | None) -> bool:
+    package = str(module).partition(".")[0]
+    return module not in CODE_OF_CALLS and (package == "orcapod" or package.startswith("orcapod_"))
 
 
 def packed(value: Any) -> Packed:

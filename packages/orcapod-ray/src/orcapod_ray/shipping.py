@@ -12,11 +12,10 @@ from ray import cloudpickle
 
 from orcapod.errors import ExecutionError
 from orcapod.hashing import is_own
-from orcapod_ray.batch import pickled
+from orcapod_ray.batch import CODE_OF_CALLS, pickled
 
 __all__ = ["by_value", "shipped"]
 
-_CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
 _LOCK = threading.RLock()
 _SEEN: set[str] = set()  # modules that were there before; there are thousands, and this is asked for every batch
 _OWN: set[str] = set()
@@ -60,6 +59,6 @@ def shipped(fn: Callable[..., Any]) -> bytes:
 
 
 def _travels(module: str) -> bool:
-    if module in _CODE_OF_CALLS:
+    if module in CODE_OF_CALLS:
         return True
     return module.partition(".")[0] not in ("orcapod_ray", "__main__", "__mp_main__") and is_own(module)
