@@ -1,8 +1,13 @@
 """One hypothesis profile for all laws: bounded, and no clock, since a loaded machine is no bug."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "orcapod", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("orcapod")
+
+# In the background and under nohup, SIGINT is ignored here and in the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

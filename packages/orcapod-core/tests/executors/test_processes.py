@@ -308,14 +308,14 @@ def children(x):
     open(name + "~", "w").write(" ".join(map(str, pids)))
     os.rename(name + "~", name + ".pids")
 
-@op.function_pod("y")
+@op.function_pod("y", TRIED)
 def f(x: int) -> int:
     if x == 9:
         while len([name for name in os.listdir(FOLDER) if name.endswith(".pids")]) < 2:
             time.sleep(0.01)
         raise ValueError("bad input")
     children(x)
-    if x == 8:
+    if x in (7, 8):
         os._exit(3)
     time.sleep(3000)
     return x
@@ -323,15 +323,17 @@ def f(x: int) -> int:
 p = op.Pipeline("p")
 with p:
     f.pod(DictSource([{"i": i, "x": x} for i, x in enumerate(XS)], ["i"], source_id="s"), label="n")
-p.run(execution_engine=LocalExecutor(3, "process"), CONFIG)
+p.run(execution_engine=LocalExecutor(3, "process"), error_policy=POLICY)
 """
 
 
 @contextmanager
-def program(folder: Path, xs: list[int], config: str) -> Iterator[subprocess.Popen[str]]:
+def program(
+    folder: Path, xs: list[int], *, tried: str = "", policy: str = "continue"
+) -> Iterator[subprocess.Popen[str]]:
     """A program whose packets start programs."""
     script = folder / "program.py"
-    script.write_text(PROGRAM.replace("XS", str(xs)).replace("CONFIG", config))
+    script.write_text(PROGRAM.replace("XS", str(xs)).replace("TRIED", tried).replace("POLICY", repr(policy)))
     with subprocess.Popen(
         [sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -350,26 +352,29 @@ def started(folder: Path, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("xs", "config", "count"),
+    ("xs", "tried", "policy", "count"),
     [
-        ([0, 1], "pipeline_config=op.PipelineConfig(timeout=1.0)", 2),
-        ([0, 1], "pipeline_config=op.PipelineConfig(timeout=1.0, retries=1)", 4),
-        ([0, 1, 9], 'error_policy="fail_fast"', 2),
-        ([8, 8], 'error_policy="continue"', 2),
+        ([0, 1], "timeout=1.0", "continue", 2),
+        ([0, 1], "timeout=1.0, retries=1", "continue", 4),
+        ([0, 1, 9], "", "fail_fast", 2),
+        ([7, 8], "", "continue", 2),
     ],
     ids=["timeout", "retries", "fail_fast", "exit"],
 )
-def test_what_a_call_has_started_ends_with_its_worker(tmp_path: Path, xs: list[int], config: str, count: int) -> None:
-    with program(tmp_path, xs, config) as process:
-        process.communicate(timeout=60)
+def test_what_a_call_has_started_ends_with_its_worker(
+    tmp_path: Path, xs: list[int], tried: str, policy: str, count: int
+) -> None:
+    with program(tmp_path, xs, tried=tried, policy=policy) as process:
+        shown, _ = process.communicate(timeout=60)
         pids = started(tmp_path, count)
         until(lambda: not any(map(is_alive, pids)))
+    assert ("bad input" in shown) == (policy == "fail_fast")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP])
 def test_what_a_call_has_started_ends_with_the_program(tmp_path: Path, number: signal.Signals) -> None:
     """However that is ended, alone; and nothing but its own traceback is on the terminal."""
-    with program(tmp_path, [0, 1], "") as process:
+    with program(tmp_path, [0, 1]) as process:
         pids = started(tmp_path, 2)
         process.send_signal(number)
         shown, _ = process.communicate(timeout=60)

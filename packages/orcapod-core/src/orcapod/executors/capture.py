@@ -3,12 +3,13 @@
 While ``capturing()`` is entered, ``sys.stdout`` and ``sys.stderr`` are wrapped and a handler sits on
 the root logger. What is written inside a captured call goes into that call's buffers; everything
 else goes where it would have gone. Context variables follow tasks, ``asyncio.to_thread`` and copied
-contexts, so concurrent calls never mix. What a function writes from a thread that it started
-without a copy of its context, from C code or from a child process goes to the original stream.
+contexts, so concurrent calls never mix; threads that a call starts belong to it, too. What C code or a
+child process writes goes to the original stream, and so does what a debugger says.
 """
 
 from __future__ import annotations
 
+import cmd
 import logging
 import sys
 import threading
@@ -115,6 +116,9 @@ class _Shared:
                     stack.enter_context(_routed_stream("stdout"))
                     stack.enter_context(_routed_stream("stderr"))
                     stack.enter_context(_routed_logging())
+                    stack.enter_context(_routed_loguru())
+                    stack.enter_context(_followed_threads())
+                    stack.enter_context(_undisturbed_debuggers())
                     self._restore = stack.pop_all()
             self._holders += 1
 
@@ -245,6 +249,72 @@ def _routed_logging() -> Iterator[None]:
         for handler in others:
             handler.removeFilter(keep_back)
         root.removeHandler(router)
+
+
+@contextmanager
+def _routed_loguru() -> Iterator[None]:
+    """Loguru's handlers write to the streams that stood in ``sys`` when they were added: now to those of calls, too.
+
+    It is met only where the user has imported it; a handler that is added meanwhile takes the routed stream by itself.
+    """
+    core = getattr(getattr(sys.modules.get("loguru"), "logger", None), "_core", None)
+    sinks = [getattr(handler, "_sink", None) for handler in getattr(core, "handlers", {}).values()]
+    routed = [
+        (sink, stream)
+        for sink in sinks
+        for stream in (sys.stdout, sys.stderr)
+        if isinstance(stream, _Stream) and getattr(sink, "_stream", stream) is stream.original
+    ]
+    for sink, stream in routed:
+        sink._stream = stream  # type: ignore[union-attr]  # there is no public way
+    try:
+        yield
+    finally:
+        for sink, stream in routed:
+            sink._stream = stream.original  # type: ignore[union-attr]  # likewise
+
+
+@contextmanager
+def _followed_threads() -> Iterator[None]:
+    """Threads that a captured call starts belong to it; Python lets them inherit no context before 3.14."""
+    original = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        call = _here()
+        if call is not None:
+            run = thread.run
+
+            def run_in_call() -> None:
+                _current.set(call)
+                run()
+
+            thread.run = run_in_call  # type: ignore[method-assign]  # of this one
+        original(thread)
+
+    threading.Thread.start = start  # type: ignore[method-assign, assignment]  # as long as calls are captured
+    try:
+        yield
+    finally:
+        if threading.Thread.start is start:
+            threading.Thread.start = original  # type: ignore[method-assign]  # put back
+
+
+@contextmanager
+def _undisturbed_debuggers() -> Iterator[None]:
+    """Command loops, which debuggers are, talk to the terminal: who answers a prompt wants to see what it says."""
+    original = cmd.Cmd.__init__
+
+    def init(loop: cmd.Cmd, completekey: str = "tab", stdin: Any = None, stdout: Any = None) -> None:
+        if stdout is None and isinstance(sys.stdout, _Stream):
+            stdout = sys.stdout.original
+        original(loop, completekey, stdin, stdout)
+
+    cmd.Cmd.__init__ = init  # type: ignore[method-assign, assignment]  # as long as calls are captured
+    try:
+        yield
+    finally:
+        if cmd.Cmd.__init__ is init:
+            cmd.Cmd.__init__ = original  # type: ignore[method-assign]  # put back
 
 
 def _loggers() -> Iterator[logging.Logger]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, Literal, Self, get_args
@@ -21,6 +21,9 @@ __all__ = ["LocalExecutor"]
 Kind = Literal["thread", "process"]
 """What a pool is made of."""
 
+CaptureMethod = Literal["sys", "fd"]
+"""Where output is taken: where Python writes it, or where it leaves the process."""
+
 
 class LocalExecutor:
     """Runs Python functions on this machine: in the calling thread, or in a pool of threads or processes.
@@ -35,23 +38,49 @@ class LocalExecutor:
     Args:
         workers: how many calls are made at once; None for no pool.
         kind: ``thread`` for functions that wait, ``process`` for functions that compute.
+        capture: ``sys`` for what Python code of the call writes; ``fd`` for all that this process and its
+            children write meanwhile, which calls that run at once cannot share. A pool of processes
+            captures all that the worker and its children write, one way and the other.
 
     Raises:
-        ConfigError: fewer than one worker, or a kind that there is not.
+        ConfigError: fewer than one worker, a kind or a way to capture that there is not, or ``fd`` in threads.
 
     Output is captured for calls that have a logger. What that needs is put in place by the first such
     call, and put back when the outermost ``with`` block is left; outside of one, after every call.
+
+    ====================================================  =============  ============  =========  ===
+    Written by                                            this process,  this process  processes  Ray
+                                                          threads        ``fd``
+    ====================================================  =============  ============  =========  ===
+    ``print``, ``sys.stdout``, ``sys.stderr``             yes            yes           yes        yes
+    ``logging``, from INFO on                             yes            yes           yes        yes
+    loguru, to stderr or stdout                           yes            yes           yes        yes
+    threads that the function starts                      yes            yes           yes        yes
+    ``sys.__stdout__``, ``os.write(1, ...)``, C code      no             yes           yes        yes
+    programs and processes that the function starts       no             yes           yes        yes
+    a debugger: goes to the terminal, as its answers do   yes            no            no         no
+    ====================================================  =============  ============  =========  ===
+
+    What is not captured goes where it would have gone.
     """
 
     executor_type_id = "local"
 
-    def __init__(self, workers: int | None = None, kind: Kind = "thread") -> None:
+    def __init__(self, workers: int | None = None, kind: Kind = "thread", *, capture: CaptureMethod = "sys") -> None:
         if workers is not None and (type(workers) is not int or workers < 1):
             raise ConfigError(f"found workers {workers!r}, expected an int from 1 on, or None")
         if kind not in get_args(Kind):
             raise ConfigError(f"found kind {kind!r}, expected one of {get_args(Kind)}")
+        if capture not in get_args(CaptureMethod):
+            raise ConfigError(f"found capture {capture!r}, expected one of {get_args(CaptureMethod)}")
+        if capture == "fd" and kind == "thread" and workers is not None and workers > 1:
+            raise ConfigError(
+                f"found capture 'fd' with {workers} threads, which have one stdout between them; leave out workers, "
+                "or take kind='process', which captures as much"
+            )
         self.workers = workers
         self.kind = kind
+        self.capture = capture
         self._pool: Any = None
         self._owner = self
         self._lock = threading.Lock()
@@ -62,11 +91,10 @@ class LocalExecutor:
         return function_type_id == "python"
 
     def with_options(self, **options: Any) -> Self:
-        if unknown := sorted(options.keys() - {"workers", "kind"}):
-            raise ExecutionError(
-                f"LocalExecutor takes the options 'workers' and 'kind', found {unknown}; leave them out"
-            )
-        other = type(self)(**{"workers": self.workers, "kind": self.kind, **options})
+        own = {"workers": self.workers, "kind": self.kind, "capture": self.capture}
+        if unknown := sorted(options.keys() - own.keys()):
+            raise ExecutionError(f"LocalExecutor takes the options {list(own)}, found {unknown}; leave them out")
+        other = type(self)(**{**own, **options})
         other._owner = self._owner
         return other
 
@@ -113,10 +141,15 @@ class LocalExecutor:
         if logger is None:
             result = fn(**kwargs)
             return run_to_end(result) if type(result) is CoroutineType else result
+        if self.capture == "fd":
+            # It needs what makes calls in workers, which takes a while to import.
+            from orcapod.executors.descriptors import DescriptorCall  # noqa: PLC0415
+
+            return _logged(fn, kwargs, DescriptorCall(logger))
         if self._held is None:
             with self._capturing():
-                return _logged(fn, kwargs, logger)
-        return _logged(fn, kwargs, logger)
+                return _logged(fn, kwargs, CapturedCall(logger))
+        return _logged(fn, kwargs, CapturedCall(logger))
 
     async def async_execute_callable(
         self,
@@ -125,7 +158,7 @@ class LocalExecutor:
         *,
         logger: PacketExecutionLoggerProtocol | None = None,
     ) -> Any:
-        if not is_async(fn) or (self.workers is not None and self.kind == "process"):
+        if not is_async(fn) or self.capture == "fd" or (self.workers is not None and self.kind == "process"):
             import asyncio  # noqa: PLC0415  # 40 ms that a program without async functions need not spend
 
             return await asyncio.to_thread(self.execute_callable, fn, kwargs, logger=logger)
@@ -178,7 +211,7 @@ class LocalExecutor:
             held.close()
 
 
-def _logged(fn: Callable[..., Any], kwargs: Mapping[str, Any], logger: PacketExecutionLoggerProtocol) -> Any:
-    with CapturedCall(logger):
+def _logged(fn: Callable[..., Any], kwargs: Mapping[str, Any], capture: AbstractContextManager[object]) -> Any:
+    with capture:
         result = fn(**kwargs)
         return run_to_end(result) if type(result) is CoroutineType else result

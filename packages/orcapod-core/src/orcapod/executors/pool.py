@@ -6,14 +6,13 @@ import os
 import pickle
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
 from enum import Enum
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
+        self._connection, theirs = Pipe()
         with theirs:
             # Unbuffered, so that what is printed keeps its place among what C code and children write.
             self._process = subprocess.Popen(
@@ -63,7 +62,6 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._connection = Connection(ours.detach())
         self.state = State.NEW
         self.function: object = None
 

@@ -412,12 +412,13 @@ def serialized(value: Any, pickler: type[CompactPickler] = CompactPickler) -> by
 
 
 class Capture:
-    """Takes what is written to the descriptors 1 and 2, and what is logged, while calls are made."""
+    """Takes what is written to the descriptors 1 and 2 while calls are made, and what is logged, if that is wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, logs: bool = True) -> None:
         self._originals = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
         self._files: dict[int, int] = {}
         self._handler = _Handler()
+        self._logs = logs
         self._level = logging.WARNING
         self._is_active = False
 
@@ -425,11 +426,12 @@ class Capture:
         """Take what is written from now on."""
         if not self._is_active:
             self._point(self._files or self._made())
-            root = logging.getLogger()
-            self._level = root.level
-            root.setLevel(logging.INFO)
-            root.addHandler(self._handler)
             self._is_active = True
+            if self._logs:
+                root = logging.getLogger()
+                self._level = root.level
+                root.setLevel(logging.INFO)
+                root.addHandler(self._handler)
 
     def end(self) -> tuple[str, str, str]:
         """Return what was written to stdout and stderr, and what was logged.
@@ -447,10 +449,11 @@ class Capture:
         """Let everything go where it went before."""
         if self._is_active:
             self._point(self._originals)
-            root = logging.getLogger()
-            root.setLevel(self._level)
-            root.removeHandler(self._handler)
             self._is_active = False
+            if self._logs:
+                root = logging.getLogger()
+                root.setLevel(self._level)
+                root.removeHandler(self._handler)
 
     def close(self) -> None:
         """Let everything go where it went before, for good."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cmd
 import copy
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -59,6 +60,7 @@ class ProgressObserver(NoOpObserver):
         self._lines: list[_Line] = []
         self._line = _Line("")
         self._live: Any = None
+        self._debugged: Callable[[], None] = lambda: None
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
@@ -72,6 +74,7 @@ class ProgressObserver(NoOpObserver):
         try:
             self._live = self._drawn()
             self._live.start()
+            self._debugged = _step_aside_for_debuggers(self._live)
         except BaseException:
             self._live = None
             _TERMINAL.release()
@@ -82,6 +85,7 @@ class ProgressObserver(NoOpObserver):
         if live is None:
             return
         try:
+            self._debugged()
             with suppress(OSError):  # a terminal that was closed is no fault of the run
                 live.stop()
         finally:
@@ -118,3 +122,26 @@ class ProgressObserver(NoOpObserver):
         # What goes to a file stays there: only a stdout that is the terminal is drawn around.
         shared = sys.stdout is not None and sys.stdout.isatty()
         return Live(get_renderable=table, console=Console(stderr=True), refresh_per_second=10, redirect_stdout=shared)
+
+
+def _step_aside_for_debuggers(live: Any) -> Callable[[], None]:
+    """Have nothing drawn while a command loop, as that of a debugger, is prompting; return what ends this."""
+    original = cmd.Cmd.cmdloop
+
+    def cmdloop(loop: cmd.Cmd, intro: Any = None) -> None:
+        routed = sys.stdout
+        with live._lock:  # there is no public way to pause it that leaves the streams as they are
+            live.console.show_cursor(True)
+            sys.stdout = loop.stdout = getattr(loop.stdout, "rich_proxied_file", loop.stdout)
+            try:
+                original(loop, intro)
+            finally:
+                sys.stdout = routed
+
+    cmd.Cmd.cmdloop = cmdloop  # type: ignore[method-assign, assignment]  # as long as something is drawn
+
+    def end() -> None:
+        if cmd.Cmd.cmdloop is cmdloop:
+            cmd.Cmd.cmdloop = original  # type: ignore[method-assign]  # put back
+
+    return end
