@@ -142,7 +142,7 @@ def test_closing_ends_what_runs(cluster: RayExecutor, tmp_path: Path) -> None:
 
 
 def _soon(condition: Any) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60  # a busy machine takes its time to start a cluster
     while not condition():
         if time.monotonic() > deadline:
             return False
@@ -414,6 +414,6 @@ def test_a_cluster_outlives_the_thread_that_was_the_first_to_need_it(tmp_path: P
     """Under the asynchronous orchestrator that is the thread of a node, which ends with the node."""
     (tmp_path / "script.py").write_text(BY_A_THREAD)
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.split() == ["4", "4", "2"], done.stderr

@@ -1,87 +1,264 @@
 """``make_batch``: what runs in a worker of the cluster.
 
-It is sent there by value, with what it uses of orcapod, so that workers need nothing of it.
+It is sent there by value, with what it uses of orcapod, so that workers need nothing of it. Calls
+are made in the worker's main thread, as without orcapod: there ``ray.get`` gives the CPU back, and
+signals work. Ray takes answers only between two calls; those that have waited when a call goes on
+for long are sent to the session directly, by another thread.
 """
 
 from __future__ import annotations
 
+import _thread
+import hmac
 import io
 import pickle
+import socket
+import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from operator import attrgetter
+from types import FunctionType, ModuleType
+from typing import Any, Literal
 
 from ray import cloudpickle
 
 from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
 
-__all__ = ["Packed", "make_batch", "packed"]
+__all__ = ["CODE_OF_CALLS", "Answering", "Direct", "Group", "Packed", "make_batch", "packed", "pickled"]
 
-Packed = tuple[pickle.PickleBuffer, list[pickle.PickleBuffer]]
+Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
-_GROUP_SECONDS = 0.05
+Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]]]
+"""Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed.
+
+One without a key says why the calls could not be read.
+"""
+
+Direct = tuple[str, int, bytes, int]
+"""Where a batch can send answers to directly: host, port, what they are signed with, and its number.
+
+A plain tuple, since a class of our own would go along by value with every task.
+"""
+
+Answering = Literal["grouped", "announced", "each"]
+"""How answers are handed on."""
+
+CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
+"""The modules that are sent to workers by value."""
+
+_LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
+_WAIT_SECONDS = 0.05  # how long an answer waits for others
+_NETWORK_SECONDS = 2.0
+_IMMUTABLE = frozenset((int, float, bool, str, bytes, type(None)))
 
 _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
 
 
 class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
-    pass
+    """A pickler for workers that may not have orcapod: what is of orcapod is looked up there.
+
+    The user's modules, which are sent with all that they have imported, can then be read there.
+    """
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, ModuleType):
+            if _is_of_orcapod(value.__name__):
+                return _OfOrcapod, (value.__name__,)
+        elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__):
+            return _looked_up, (value.__module__, value.__qualname__)
+        return super().reducer_override(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+
+
+class _OfOrcapod(ModuleType):
+    """Something of orcapod, by name, that is imported when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what pickle and repr ask for
+            raise AttributeError(name)
+        return getattr(import_module(self.__name__), name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return import_module(self.__name__)
+
+
+def _looked_up(module: str, name: str) -> Any:
+    try:
+        return attrgetter(name)(import_module(module))
+    except ModuleNotFoundError:
+        return _OfOrcapod(f"{module}.{name}")  # it says so when it is used
+
+
+def _is_of_orcapod(module: str | None) -> bool:
+    package = str(module).partition(".")[0]
+    return module not in CODE_OF_CALLS and (package == "orcapod" or package.startswith("orcapod_"))
 
 
 def packed(value: Any) -> Packed:
-    """The value in a form that Ray keeps in shared memory; what it cannot import it takes by value."""
+    """Return the value in a form that Ray keeps in shared memory, by value where not importable."""
     buffers: list[pickle.PickleBuffer] = []
+
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
+        if buffer.raw().nbytes < _LARGE:
+            return True
+        buffers.append(buffer)
+        return False
+
+    content = pickled(value, is_small)
+    return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
+
+
+def pickled(value: Any, keep: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
+    """Return the value as bytes, by value where it cannot be imported, without parts not to be kept."""
     file = io.BytesIO()
-    _Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return pickle.PickleBuffer(file.getvalue()), buffers
+    pickler: Any = _Pickler(file, protocol=5, buffer_callback=keep)  # type: ignore[no-untyped-call]  # untyped in Ray
+    pickler.dump(value)
+    return file.getvalue()
 
 
-def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterator[list[Packed]]:  # noqa: FBT001  # Ray passes it on
+def make_batch(
+    function: bytes,
+    name: str,
+    calls: Packed,
+    direct: Direct | None,
+    answering: Answering,
+) -> Iterator[Group]:
     """Make calls one after the other, and hand on what has become of them in groups.
 
     Args:
         function: the user's function, pickled.
         name: what tells it from others; it is loaded once in each worker.
         calls: key, arguments and whether to capture, of each.
-        each: hand on every outcome at once, and an empty group at the start, for those who watch the time.
-
-    Yields:
-        Lists of what ``run_call`` gives, each list packed: one, or as many as cannot be sent together.
+        direct: where answers go that have waited while a call goes on; if None, they wait on.
+        answering: in groups; announced by an empty one when the work begins; or each at once besides,
+            for those who watch the time.
     """
-    if each:
-        yield []
+    each = answering == "each"
+    if each or answering == "announced":
+        yield [], []
     if name not in _LOADED:
         _LOADED.clear()
         _LOADED[name] = Loaded(function)
-    capture = Capture()
-    group: list[tuple[Any, ...]] = []
-    since = time.monotonic()
     content, buffers = calls
+    read = partial(pickle.loads, content, buffers=buffers)
+    answer = _, todo, failure, _, _ = run_call(read, None, {}, None, pickled)
+    if failure is not None:
+        yield [], [(None, packed(answer))]
+        return
+    capture = Capture()
+    answers = _Answers()
+    sending = None
+    if direct is not None and not each and len(todo) > 1:
+        sending = _Sending(answers, direct)
     try:
-        for key, kwargs, wanted in pickle.loads(content, buffers=buffers):  # noqa: S301  # from the driver
+        for key, kwargs, wanted in todo:
             if not wanted:
                 capture.pause()
-            group.append(run_call(_LOADED[name], key, kwargs, capture if wanted else None, cloudpickle.dumps))
-            if each or time.monotonic() - since > _GROUP_SECONDS:
+            output = capture if wanted else None
+            answers.add(run_call(_LOADED[name], key, kwargs, output, pickled))
+            if each or answers.is_due():
                 capture.pause()
-                yield _answers(group)
-                group, since = [], time.monotonic()
+                yield answers.take()
     finally:
         capture.close()
-    if group:
-        yield _answers(group)
+        if sending is not None:
+            sending.stop()
+    if any(rest := answers.take()):
+        yield rest
 
 
-def _answers(group: list[tuple[Any, ...]]) -> list[Packed]:
-    try:
-        return [packed(group)]
-    except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
-        return [_answer(answer) for answer in group]
+class _Answers:
+    """Answers that are not handed on yet; those that a later call could change are packed at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._group: Group = [], []
+        self._is_large = False
+        self._since = time.monotonic()
+
+    def add(self, answer: tuple[Any, ...]) -> None:
+        key, value, failure, _, _ = answer
+        if failure is None and type(value) in _IMMUTABLE:
+            with self._lock:
+                self._group[0].append(answer)
+            return
+        try:
+            content, buffers = packed(answer)
+        except BaseException as error:  # noqa: BLE001  # code of the user's; the caller is told
+            content, buffers = packed(unpicklable(answer, error, pickled))
+        with self._lock:
+            self._group[1].append((key, (content, buffers)))
+            self._is_large = self._is_large or bool(buffers)
+
+    def is_due(self) -> bool:
+        """Whether to hand them on before the next call, which may write into what is large."""
+        return self._is_large or self._is_old()
+
+    def take(self) -> Group:
+        """Return all that there are, which are handed on then."""
+        with self._lock:
+            return self._taken()
+
+    def take_overdue(self) -> Group:
+        """Return what would have been handed on by now, were there no call that goes on."""
+        with self._lock:
+            return self._taken() if self._is_old() and not self._is_large else ([], [])
+
+    def put_back(self, group: Group) -> None:
+        """Take again what could not be handed on."""
+        with self._lock:
+            for part, returned in zip(self._group, group, strict=True):
+                part[:0] = returned
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._since > _WAIT_SECONDS
+
+    def _taken(self) -> Group:
+        group, self._group = self._group, ([], [])
+        self._is_large = False
+        self._since = time.monotonic()
+        return group
 
 
-def _answer(answer: tuple[Any, ...]) -> Packed:
-    try:
-        return packed([answer])
-    except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        return packed([unpicklable(answer, error, cloudpickle.dumps)])
+class _Sending:
+    """A thread that sends answers to the session when the next call keeps them waiting.
+
+    Neither its start nor its end is waited for, which would take a batch longer than many small calls.
+    """
+
+    def __init__(self, answers: _Answers, direct: Direct) -> None:
+        self._answers = answers
+        self._host, self._port, self._key, self._batch = direct
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        _thread.start_new_thread(self._send, ())
+
+    def stop(self) -> None:
+        """Send nothing more; what could not be sent is back then."""
+        self._done.set()
+        with self._lock:
+            return
+
+    def _send(self) -> None:
+        is_taken = True
+        while is_taken and not self._done.wait(_WAIT_SECONDS / 2):
+            with self._lock:
+                if not self._done.is_set():
+                    is_taken = self._is_taken(self._answers.take_overdue())
+
+    def _is_taken(self, group: Group) -> bool:
+        if not any(group):
+            return True
+        content = pickle.dumps((self._batch, group), protocol=5)
+        try:
+            with socket.create_connection((self._host, self._port), _NETWORK_SECONDS) as connection:
+                connection.sendall(hmac.digest(self._key, content, "sha256") + content)
+                connection.shutdown(socket.SHUT_WR)
+                if connection.recv(1):
+                    return True
+        except OSError:
+            pass  # a network that lets only Ray through
+        self._answers.put_back(group)  # for Ray to take
+        return False

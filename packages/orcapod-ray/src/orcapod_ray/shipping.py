@@ -12,10 +12,10 @@ from ray import cloudpickle
 
 from orcapod.errors import ExecutionError
 from orcapod.hashing import is_own
+from orcapod_ray.batch import CODE_OF_CALLS, pickled
 
 __all__ = ["by_value", "shipped"]
 
-_CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
 _LOCK = threading.RLock()
 _SEEN: set[str] = set()  # modules that were there before; there are thousands, and this is asked for every batch
 _OWN: set[str] = set()
@@ -47,10 +47,10 @@ def shipped(fn: Callable[..., Any]) -> bytes:
     """
     try:
         with by_value():
-            return _dumps(fn)
+            return pickled(fn)
     except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
         try:
-            return _dumps(fn)
+            return pickled(fn)
         except Exception:  # noqa: BLE001  # the first reason says more
             name = getattr(fn, "__qualname__", fn)
             raise ExecutionError(
@@ -58,12 +58,7 @@ def shipped(fn: Callable[..., Any]) -> bytes:
             ) from error
 
 
-def _dumps(fn: Callable[..., Any]) -> bytes:
-    content: bytes = cloudpickle.dumps(fn)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return content
-
-
 def _travels(module: str) -> bool:
-    if module in _CODE_OF_CALLS:
+    if module in CODE_OF_CALLS:
         return True
     return module.partition(".")[0] not in ("orcapod_ray", "__main__", "__mp_main__") and is_own(module)
