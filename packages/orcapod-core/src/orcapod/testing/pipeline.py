@@ -24,12 +24,14 @@ from hypothesis import strategies as st
 
 from orcapod.databases import MemoryDatabase
 from orcapod.executors import LocalExecutor
+from orcapod.functions import NodeConfig
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.pipeline import Pipeline
 from orcapod.pods import function_pod
 from orcapod.protocols import Database, PythonFunctionExecutorProtocol
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
+from orcapod.testing.row_plans import RowPlan, check_run, row_plans
 from orcapod.testing.strategies import ALL_COLUMNS
 
 __all__ = ["PipelineSuite"]
@@ -138,9 +140,7 @@ class PipelineSuite:
     ) -> None:
         """Tables with ids and provenance, hashes, counts, errors, and the keys of all records."""
         expected = _answer(plan, MemoryDatabase())
-        folder = tmp_path / f"{next(self._fresh)}"
-        folder.mkdir()
-        with self.make_database(folder) as database:
+        with self.make_database(self._folder(tmp_path)) as database:
             found = _answer(plan, database, orchestrator=_ORCHESTRATORS[orchestrator], execution_engine=executor)
         for what, value in found.items():
             assert value == expected[what], what
@@ -151,14 +151,48 @@ class PipelineSuite:
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, plan: _Plan
     ) -> None:
         """Only failures are tried again."""
-        folder = tmp_path / f"{next(self._fresh)}"
-        folder.mkdir()
-        with self.make_database(folder) as database:
+        with self.make_database(self._folder(tmp_path)) as database:
             first = _answer(plan, database, execution_engine=executor)
             for orchestrator in _ORCHESTRATORS.values():
                 again = _answer(plan, database, orchestrator=orchestrator, execution_engine=executor)
                 assert again.pop("computed") == 0
                 assert again == {what: first[what] for what in again}
+
+    @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=8)
+    @given(plan=row_plans())
+    def test_every_row_is_given_its_own_value(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
+    ) -> None:
+        """Whatever fails, is retried or is equal beside it: so says plain Python, and the store to the next run."""
+        self._run_twice(executor, tmp_path, orchestrator, plan)
+
+    @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
+    def test_so_it_is_where_rows_are_looked_up_in_portions(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str
+    ) -> None:
+        """More rows than are looked up at once, with twins and failures in every portion."""
+        numbers = [number * number % 1000 for number in range(4300)]
+        plan = RowPlan([numbers], [("plus", 0, 0), ("picky", 0, 0), ("join", 1, 2)], NodeConfig())
+        self._run_twice(executor, tmp_path, orchestrator, plan)
+
+    def _run_twice(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
+    ) -> None:
+        folder, marks = self._folder(tmp_path), self._folder(tmp_path)
+        with self.make_database(folder) as database:
+            pipeline = Pipeline("p", database)
+            with pipeline:
+                nodes = plan.build(marks)
+            for turn in range(2):
+                result = pipeline.run(_ORCHESTRATORS[orchestrator], execution_engine=executor)
+                check_run(nodes, pipeline, result, is_first=not turn)
+
+    def _folder(self, tmp_path: Path) -> Path:
+        """A new one for every example: ``tmp_path`` is the same for all of a test."""
+        folder = tmp_path / f"{next(self._fresh)}"
+        folder.mkdir()
+        return folder
 
 
 def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
