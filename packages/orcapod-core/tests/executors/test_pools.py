@@ -18,7 +18,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
-from orcapod.executors.worker import packed
+from orcapod.executors.worker import serialized
 from orcapod.observers import LoggingObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Call, Outcome
@@ -38,10 +38,16 @@ class TestThreads(ExecutorSuite):
         return LocalExecutor(2, "thread")
 
 
+@pytest.fixture(scope="module")
+def large_pool() -> Iterator[LocalExecutor]:
+    with LocalExecutor(8, "process") as executor:  # as many as calls that the suite makes at once
+        yield executor
+
+
 class TestProcesses(ExecutorSuite):
     @pytest.fixture
-    def executor(self, pool: LocalExecutor) -> LocalExecutor:
-        return pool
+    def executor(self, large_pool: LocalExecutor) -> LocalExecutor:
+        return large_pool
 
 
 def run(pod: Any, pool: LocalExecutor, count: int = 10, **options: Any) -> tuple[op.RunResult, list[Any]]:
@@ -202,7 +208,7 @@ def test_a_slice_of_arrow_travels_alone(kind: str) -> None:
     table = pa.table({"x": range(100_000), "s": [str(number) for number in range(100_000)]})
     whole: Any = {"table": table, "batch": table.to_batches()[0], "column": table["s"], "array": table["x"].chunk(0)}
     part = whole[kind].slice(99_998, 2)
-    content = packed([part])
-    assert len(content) < 10_000 < len(packed([whole[kind]]))
+    content = serialized([part])
+    assert len(content) < 10_000 < len(serialized([whole[kind]]))
     (back,) = pickle.loads(content)
     assert back.equals(part)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, Compact, Loaded, made, unsendable
+from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
 
 __all__ = ["Packed", "make_batch", "packed"]
 
@@ -47,7 +47,7 @@ def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterato
         each: hand on every outcome at once, and an empty group at the start, for those who watch the time.
 
     Yields:
-        Lists of what ``made`` gives, each list packed: one, or as many as cannot be sent together.
+        Lists of what ``run_call`` gives, each list packed: one, or as many as cannot be sent together.
     """
     if each:
         yield []
@@ -62,7 +62,7 @@ def make_batch(function: bytes, name: str, calls: Packed, each: bool) -> Iterato
         for key, kwargs, wanted in pickle.loads(content, buffers=buffers):  # noqa: S301  # from the driver
             if not wanted:
                 capture.pause()
-            group.append(made(_LOADED[name], key, kwargs, capture if wanted else None))
+            group.append(run_call(_LOADED[name], key, kwargs, capture if wanted else None, cloudpickle.dumps))
             if each or time.monotonic() - since > _GROUP_SECONDS:
                 capture.pause()
                 yield _answers(group)
@@ -84,4 +84,4 @@ def _answer(answer: tuple[Any, ...]) -> Packed:
     try:
         return packed([answer])
     except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        return packed([unsendable(answer, error)])
+        return packed([unpicklable(answer, error, cloudpickle.dumps)])

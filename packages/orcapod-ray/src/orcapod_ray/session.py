@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import RayError
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
-from orcapod.executors import put_together
+from orcapod.executors import rebuild
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 from orcapod_ray.batch import Packed, make_batch, packed
 from orcapod_ray.capacity import capacity, needs
@@ -235,7 +235,7 @@ class RaySession:
         captured = None if fields is None else CapturedOutput(*fields)
         each = tries.pop(key)
         try:
-            error = None if failure is None else put_together(*failure)
+            error = None if failure is None else rebuild(failure)
         except Exception as unreadable:  # noqa: BLE001  # code of the user's; it is how this call ended
             error = unreadable
         if error is not None and isinstance(error, self._retry_exceptions) and self._may_try_again(each):

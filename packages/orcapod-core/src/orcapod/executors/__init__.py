@@ -1,6 +1,6 @@
 """What runs functions: in this process here, elsewhere in packages of their own.
 
-``Capture``, ``Compact``, ``Loaded``, ``made``, ``put_together`` and ``unsendable`` are for executors that make calls
+``Capture``, ``Compact``, ``Loaded``, ``rebuild``, ``run_call`` and ``unpicklable`` are for executors that make calls
 in other processes: how a call is made there, how what belongs to it is sent, and how its exception becomes itself
 again here. They are loaded on first use.
 """
@@ -10,14 +10,14 @@ from typing import Any
 from orcapod.executors.local import LocalExecutor
 from orcapod.plugins import Registry
 
-__all__ = ["Capture", "Compact", "Loaded", "LocalExecutor", "executor_registry", "made", "put_together", "unsendable"]
+__all__ = ["Capture", "Compact", "Loaded", "LocalExecutor", "executor_registry", "rebuild", "run_call", "unpicklable"]
 
 executor_registry = Registry("orcapod.executors", noun="executor", homes={"ray": "orcapod-ray"})
 """The executors that installed packages provide, by name."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Capture", "Compact", "Loaded", "made", "put_together", "unsendable"):
+    if name not in ("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"):
         raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
     # What makes calls elsewhere takes a while to import, and only those who do so should wait for it.
     from orcapod.executors import worker  # noqa: PLC0415

@@ -29,7 +29,9 @@ class LocalExecutor:
     Without workers, calls are made in the calling thread, so that a debugger works; awaited, plain
     functions run in a thread of asyncio's. A pool of processes survives a function that kills its process:
     only the packet fails that was being computed. Its workers load the user's modules anew, and functions
-    of ``__main__`` and of notebooks are sent to them by value.
+    of ``__main__`` and of notebooks are sent to them by value. They are kept from one run to the next, until
+    ``close`` is called, a ``with`` block of this executor is left, nobody has it any more, or the program ends.
+    Where a file that a worker has loaded code from is changed, or a worker has died, a new one takes its place.
 
     Args:
         workers: how many calls are made at once; None for no pool.
@@ -52,6 +54,7 @@ class LocalExecutor:
         self.workers = workers
         self.kind = kind
         self._pool: Any = None
+        self._owner = self
         self._lock = threading.Lock()
         self._entered = 0
         self._held: ExitStack | None = None
@@ -64,7 +67,16 @@ class LocalExecutor:
             raise ExecutionError(
                 f"LocalExecutor takes the options 'workers' and 'kind', found {unknown}; leave them out"
             )
-        return type(self)(**{"workers": self.workers, "kind": self.kind, **options}) if options else self
+        other = type(self)(**{"workers": self.workers, "kind": self.kind, **options})
+        other._owner = self._owner
+        return other
+
+    def close(self) -> None:
+        """End the worker processes; the next call has new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     def open_session(
         self, fn: Callable[..., Any], on_done: OnDone, *, concurrency: int | None, timeout: float | None
@@ -73,17 +85,22 @@ class LocalExecutor:
             return None
         # Pools take a while to import, and only those who have one should wait for it.
         from orcapod.execution import ThreadSession  # noqa: PLC0415
-        from orcapod.executors.processes import ProcessSession, WorkerPool  # noqa: PLC0415
+        from orcapod.executors.processes import ProcessSession  # noqa: PLC0415
 
         most = min(self.workers, concurrency or self.workers)
         if self.kind == "thread":
             return ThreadSession(self, fn, on_done, concurrency=most, timeout=timeout)
+        return ProcessSession(self._owner._workers(), fn, on_done, concurrency=most, timeout=timeout)
+
+    def _workers(self) -> Any:
+        """Return the pool of worker processes of this executor and of those that share its workers."""
+        from orcapod.executors.pool import WorkerPool  # noqa: PLC0415  # as above
+
         with self._lock:
             if self._pool is None:
-                self._pool = WorkerPool()
-                weakref.finalize(self, self._pool.close)  # for whoever makes calls without a with block
-            pool = self._pool
-        return ProcessSession(pool, fn, on_done, concurrency=most, timeout=timeout)
+                self._pool = WorkerPool(self.workers or 1)
+                weakref.finalize(self, self._pool.close)
+            return self._pool
 
     @runs_user_code
     def execute_callable(
@@ -158,9 +175,7 @@ class LocalExecutor:
             if self._entered:
                 return
             held, self._held = self._held, None
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+        self.close()
         if held is not None:
             held.close()
 

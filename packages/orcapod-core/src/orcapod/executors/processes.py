@@ -10,98 +10,34 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import socket
-import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Pipe
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from orcapod.errors import PacketTimeoutError, WorkerDiedError
-from orcapod.executors.worker import packed, put_together
+from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
+from orcapod.executors.pool import Ready, State, Worker, WorkerPool
+from orcapod.executors.worker import CompactPickler, rebuild, serialized
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
-__all__ = ["ProcessSession", "WorkerPool"]
+__all__ = ["ProcessSession"]
 
-_WORKER = str(Path(__file__).with_name("worker.py"))
-
-
-class WorkerPool:
-    """Worker processes that are kept from one session to the next."""
-
-    def __init__(self) -> None:
-        self._idle: list[_Worker] = []
-        self._lock = threading.Lock()
-        self._open = True
-
-    def hire(self) -> _Worker:
-        """A worker that is idle, or a new one."""
-        with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.is_alive():
-                    return worker
-        return _Worker()
-
-    def give_back(self, worker: _Worker) -> None:
-        """Keep a worker that has nothing to do."""
-        with self._lock:
-            if self._open:
-                self._idle.append(worker)
-                return
-        worker.end()
-
-    def close(self) -> None:
-        """End the workers that are idle, and those that are given back from now on."""
-        with self._lock:
-            self._open = False
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.end()
-
-
-class _Worker:
-    """One worker process and the connection to it."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            # Unbuffered, so that what is printed keeps its place among what C code and children write.
-            self.process = subprocess.Popen(
-                [sys.executable, "-u", _WORKER, str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
-        self.connection = Connection(ours.detach())
-        self.send("path", sys.path)
-
-    def send(self, kind: str, content: Any) -> None:
-        self.connection.send_bytes(pickle.dumps((kind, content), protocol=5))
-
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
-
-    def end(self) -> str:
-        """End the process, if it has not ended yet; say how it did."""
-        self.connection.close()
-        if self.is_alive():
-            self.process.kill()
-        code = self.process.wait()
-        if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"exited with code {code}"
+_CLOSING_SECONDS = 0.9
 
 
 class ProcessSession:
     """Calls of one function in worker processes.
 
+    Each worker is looked after by one thread, from when it is acquired until it is released or ended. On
+    closing, that thread hands over the answers that are there, and ends the worker if it owes more of them.
+
     Args:
-        pool: where workers come from.
+        pool: where workers come from, and go back to.
         fn: the function; it is sent by value where workers could not import it.
         on_done: called with every outcome.
         concurrency: how many workers there are.
@@ -113,73 +49,141 @@ class ProcessSession:
     ) -> None:
         self.concurrency = concurrency
         self._pool = pool
-        self._function = packed(fn)
+        self._function = _sendable(fn)
         self._on_done = on_done
         self._timeout = timeout
         self._batches: SimpleQueue[Sequence[Call] | None] = SimpleQueue()
-        self._busy: dict[int, _Worker] = {}
-        self._lock = threading.Lock()
-        self._closed = False
-        for index in range(concurrency):
-            threading.Thread(target=self._look_after, args=(index,), name="orcapod-worker", daemon=True).start()
+        self._closing = threading.Event()
+        self._woken, self._wake = Pipe(duplex=False)  # closing the second lets the first be read by all threads
+        self._delivering = threading.RLock()
+        self._is_closed = False
+        self._threads = [
+            threading.Thread(target=self._look_after_worker, name="orcapod-worker", daemon=True)
+            for _ in range(concurrency)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, batch: Sequence[Call]) -> None:
         self._batches.put(batch)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            busy = list(self._busy.values())
-        for worker in busy:
-            worker.process.kill()
-        for _ in range(self.concurrency):
+        until = time.monotonic() + _CLOSING_SECONDS
+        self._closing.set()
+        self._wake.close()
+        for _ in self._threads:
             self._batches.put(None)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+        is_idle = self._delivering.acquire(timeout=max(0.0, until - time.monotonic()))
+        self._is_closed = True
+        if is_idle:
+            self._delivering.release()
 
-    def _look_after(self, index: int) -> None:
-        worker: _Worker | None = None
-        while (batch := self._batches.get()) is not None and not self._closed:
-            rest = deque(batch)
-            while rest and not self._closed:
-                worker = self._made(index, worker, rest)
+    def _look_after_worker(self) -> None:
+        worker: Worker | None = None
+        while not self._closing.is_set() and (batch := self._batches.get()) is not None:
+            worker = self._run_batch(worker, batch)
         if worker is not None:
-            self._pool.give_back(worker)
+            self._pool.release(worker)
 
-    def _made(self, index: int, worker: _Worker | None, rest: deque[Call]) -> _Worker | None:
-        """Have the calls made as far as the worker goes; give back the worker, if it is still there."""
+    def _run_batch(self, worker: Worker | None, batch: Sequence[Call]) -> Worker | None:
+        """Have calls made, by one worker after the other if need be; return the last one, if it is still there."""
+        rest = deque(batch)
+        while rest and not self._closing.is_set():
+            try:
+                worker = self._advance(worker, rest)
+            except BaseException as error:  # noqa: BLE001  # nobody else would ever hear of these calls
+                worker = None
+                self._fail(rest.popleft(), error)
+        return worker
+
+    def _advance(self, worker: Worker | None, rest: deque[Call]) -> Worker | None:
+        """Have calls made as far as one worker goes; return it, if it is still there."""
+        calls = self._serialized(rest)
+        if calls is None:
+            return worker
+        worker = worker or self._pool.acquire() or _spawned()
         try:
-            if worker is None:
-                worker = self._hired()
-            with self._lock:
-                self._busy[index] = worker
-                if self._closed:
-                    return worker
-            worker.send("batch", packed([tuple(call) for call in rest]))
-            while rest:
-                if not worker.connection.poll(self._timeout):
+            return self._take_answers(worker, calls, rest)
+        except (EOFError, OSError):
+            how = worker.end(wait=True)
+            match worker.state:
+                case State.NEW:
+                    self._fail(
+                        rest.popleft(), WorkerDiedError(f"the worker process for this packet {how} at its start")
+                    )
+                case State.BUSY:
+                    died = WorkerDiedError(f"the worker process that computed this packet {how}")
+                    self._fail(rest.popleft(), died)
+                case State.IDLE:
+                    pass  # it had ended before it was given these calls: another worker takes its place
+            return None
+        except BaseException:
+            worker.end()
+            raise
+
+    def _take_answers(self, worker: Worker, calls: bytes, rest: deque[Call]) -> Worker | None:
+        if worker.function is not self._function:
+            worker.send("function", *self._function)  # type: ignore[misc]  # calls that cannot be made are not sent
+            worker.function = self._function
+        worker.send("batch", calls)
+        while rest:
+            timeout = self._timeout if worker.state is State.BUSY else None  # it may still be starting
+            match Ready.CLOSING if self._is_closed else worker.wait(self._woken.fileno(), timeout):
+                case Ready.ANSWER if worker.state is State.BUSY:
+                    self._deliver(_outcome(worker.receive(), rest[0]))
+                    rest.popleft()
+                case Ready.ANSWER:
+                    refused = pickle.loads(worker.receive())  # noqa: S301  # our worker's
+                    if refused is not None:
+                        return self._run_refused(worker, rest, refused)
+                    worker.state = State.BUSY
+                case Ready.ENDED:
+                    raise EOFError
+                case Ready.LATE:
                     worker.end()
                     self._fail(rest.popleft(), self._timed_out())
                     return None
-                self._on_done(_outcome(pickle.loads(worker.connection.recv_bytes())))  # noqa: S301  # our worker's
-                rest.popleft()
-        except (EOFError, OSError):
-            how = worker.end() if worker is not None else "could not be started"
-            self._fail(rest.popleft(), WorkerDiedError(f"the worker process that computed this packet {how}"))
-            return None
-        except Exception as error:  # noqa: BLE001  # arguments that cannot be sent, or a result that cannot be read
-            if worker is not None:
-                worker.end()
-            self._fail(rest.popleft(), error)
-            return None
-        else:
-            return worker
-        finally:
-            with self._lock:
-                self._busy.pop(index, None)
-
-    def _hired(self) -> _Worker:
-        worker = self._pool.hire()
-        worker.send("function", self._function)
+                case Ready.CLOSING:
+                    worker.end()
+                    rest.clear()
+                    return None
+        worker.state = State.IDLE
         return worker
+
+    def _run_refused(self, worker: Worker, rest: deque[Call], refused: tuple[Any, ...]) -> Worker | None:
+        """Have each call made alone, of a batch that the worker could not read; that may be one call's fault."""
+        if len(rest) == 1:
+            self._fail(rest.popleft(), rebuild(refused[2]))
+            return worker
+        calls = list(rest)
+        rest.clear()
+        alone: Worker | None = worker
+        for call in calls:
+            alone = self._run_batch(alone, [call])
+        return alone
+
+    def _serialized(self, rest: deque[Call]) -> bytes | None:
+        """Return the calls as bytes, None if none is left; those that cannot be sent have failed then."""
+        if isinstance(self._function, ExecutionError):
+            while rest:
+                self._fail(rest.popleft(), self._function)
+            return None
+        try:
+            return serialized([tuple(call) for call in rest], _WorkerPickler)
+        except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
+            calls = list(rest)
+            rest.clear()
+        for call in calls:
+            try:
+                serialized(tuple(call), _WorkerPickler)
+            except Exception as error:  # noqa: BLE001  # it is how this call ended
+                self._fail(call, error)
+            else:
+                rest.append(call)
+        return serialized([tuple(call) for call in rest], _WorkerPickler) if rest else None
 
     def _timed_out(self) -> PacketTimeoutError:
         return PacketTimeoutError(
@@ -187,13 +191,73 @@ class ProcessSession:
         )
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        if self._closed:
-            return
         captured = CapturedOutput.of_failure(error) if call.capture else None
-        self._on_done(Outcome(call.key, error=error, captured=captured, seconds=self._timeout or 0.0))
+        self._deliver(Outcome(call.key, error=error, captured=captured, seconds=self._timeout or 0.0))
+
+    def _deliver(self, outcome: Outcome) -> None:
+        with self._delivering:
+            if not self._is_closed:
+                self._on_done(outcome)
 
 
-def _outcome(answer: tuple[Any, ...]) -> Outcome:
-    key, value, failure, captured, seconds = answer
-    error = None if failure is None else put_together(*failure)
-    return Outcome(key, value, error, None if captured is None else CapturedOutput(*captured), seconds)
+def _spawned() -> Worker:
+    try:
+        return Worker()
+    except OSError as error:
+        raise WorkerDiedError(f"no worker process could be started for this packet: {error}") from error
+
+
+def _outcome(answer: bytes, call: Call) -> Outcome:
+    try:
+        key, value, failure, captured, seconds = pickle.loads(answer)  # noqa: S301  # our worker's
+    except BaseException as error:  # noqa: BLE001  # code of the user's; it is how this call ended
+        error.add_note("What the function returned in a worker process cannot be read in this one.")
+        return Outcome(call.key, error=error, captured=CapturedOutput.of_failure(error) if call.capture else None)
+    raised = None if failure is None else rebuild(failure)
+    return Outcome(key, value, raised, None if captured is None else CapturedOutput(*captured), seconds)
+
+
+def _sendable(fn: Callable[..., Any]) -> tuple[bytes, dict[str, Any]] | ExecutionError:
+    """Return what a worker is told of a function and of where it is called from; or why it cannot be."""
+    try:
+        return serialized(fn, _WorkerPickler), _surroundings()
+    except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
+        name = getattr(fn, "__qualname__", repr(fn))
+        unsendable = ExecutionError(
+            f"{name} cannot be sent to worker processes: {error}; make what it refers to inside the function"
+        )
+        unsendable.__cause__ = error
+        return unsendable
+
+
+def _surroundings() -> dict[str, Any]:
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:  # it has been removed
+        folder = None
+    return {
+        "path": sys.path,
+        "argv": sys.argv,
+        "environ": dict(os.environ),
+        "folder": folder and str(folder),
+        "main_file": getattr(main, "__file__", None),
+        "main_name": None if spec is None else spec.name,
+    }
+
+
+class _WorkerPickler(CompactPickler):
+    """Pickles for a worker: what is of this process's main module is, there, of its main module."""
+
+    def __init__(self, file: Any, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        main = sys.modules["__main__"]
+        self.globals_ref[id(vars(main))] = _MainGlobals()
+
+
+class _MainGlobals(dict[str, Any]):
+    """The globals of functions of the main module, which are those of the worker's main module there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return vars, (sys.modules["__main__"],)

@@ -7,54 +7,126 @@ captured too, in the order written.
 
 from __future__ import annotations
 
+import builtins
 import io
 import logging
 import os
 import pickle
+import select
 import signal
 import sys
 import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
-from types import CoroutineType
+from types import (
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    ModuleType,
+    TracebackType,
+)
 from typing import Any
 
 import cloudpickle
 
 _SMALL = 4096  # bytes that a slice may bring along
+_LOOK_SECONDS = 1.0
+
+Dumps = Callable[[Any], bytes]
+"""What pickles a value, by value where the other process could not import it."""
 
 
 def main(descriptor: int, parent: int) -> None:
     """Answer calls until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    os.set_inheritable(descriptor, False)
+    threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
     connection = Connection(descriptor)
     capture = Capture()
-    function: Any = None
-    try:
+    started = time.time()
+    function: Loaded | None = None
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone
         while True:
-            kind, content = pickle.loads(connection.recv_bytes())  # noqa: S301  # from the process that made this one
-            match kind:
-                case "path":
-                    sys.path[:] = content
-                case "function":
+            match pickle.loads(connection.recv_bytes()):  # noqa: S301  # from the process that made this one
+                case "function", content, surroundings:
+                    if function is not None and _has_changed_since(started):
+                        return  # another worker takes its place, with the code as it is now
+                    _enter(**surroundings)
                     function = Loaded(content)
-                case "batch":
-                    for key, kwargs, wanted in pickle.loads(content):  # noqa: S301  # likewise
-                        if not wanted:
-                            capture.pause()
-                        connection.send_bytes(_answer(made(function, key, kwargs, capture if wanted else None)))
-    except EOFError:
+                case "batch", content:
+                    assert function is not None
+                    _answer_batch(connection, content, function, capture)
+
+
+def _end_with(descriptor: int, parent: int) -> None:
+    """End this process and the programs that it started as soon as the other end of the connection is closed."""
+    closed = select.poll()
+    closed.register(descriptor, 0)
+    while os.getppid() == parent:  # asked as well, since a fork of the parent may hold the other end open
+        for _, event in closed.poll(_LOOK_SECONDS * 1000):
+            if event & select.POLLHUP:
+                os.killpg(os.getpid(), signal.SIGKILL)
+            closed.unregister(descriptor)  # the function has closed it
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def _has_changed_since(started: float) -> bool:
+    """Return whether a file that a module was loaded from is another one now."""
+    files = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
+    for file in filter(None, files):
+        with suppress(OSError):
+            status = os.stat(file)  # noqa: PTH116  # a worker loads as little as it can
+            if max(status.st_mtime, status.st_ctime) > started:
+                return True
+    return False
+
+
+def _enter(
+    path: list[str],
+    argv: list[str],
+    environ: Mapping[str, str],
+    folder: str | None,
+    main_file: str | None,
+    main_name: str | None,
+) -> None:
+    """Be where the parent is, with a main module like its own, which what is sent by value becomes part of."""
+    sys.path[:] = path
+    sys.argv[:] = argv
+    if dict(os.environ) != environ:
+        os.environ.clear()
+        os.environ.update(environ)
+    if folder is not None:
+        os.chdir(folder)
+    module = ModuleType("__main__")
+    module.__spec__ = None if main_name is None else ModuleSpec(main_name, None)
+    if main_file is not None:
+        module.__file__ = main_file
+    sys.modules["__main__"] = module
+
+
+def _answer_batch(connection: Connection, content: bytes, function: Loaded, capture: Capture) -> None:
+    """Say that the calls are begun, and how each of them ended; or why they cannot be read."""
+    try:
+        calls = pickle.loads(content)  # noqa: S301  # from the process that made this one
+    except BaseException as error:  # noqa: BLE001  # code of the user's
+        connection.send_bytes(serialized((None, None, _taken_apart(error, serialized), None, 0.0)))
         return
-
-
-def _end_with(parent: int) -> None:
-    """A worker whose parent is gone works for nobody."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    connection.send_bytes(serialized(None))
+    for key, kwargs, wanted in calls:
+        if not wanted:
+            capture.pause()
+        answer = run_call(function, key, kwargs, capture if wanted else None, serialized)
+        try:
+            message = serialized(answer)
+        except BaseException as error:  # noqa: BLE001  # then it is this that the caller has to know
+            message = serialized(unpicklable(answer, error, serialized))
+        connection.send_bytes(message)
 
 
 class Loaded:
@@ -75,54 +147,243 @@ class Loaded:
         return result
 
 
-def made(function: Any, key: int, kwargs: dict[str, Any], capture: Capture | None) -> tuple[Any, ...]:
-    """Return how a call ended: key, value, failure for ``put_together``, fields of its captured output, seconds."""
+def run_call(
+    function: Callable[..., Any], key: int, kwargs: dict[str, Any], capture: Capture | None, dumps: Dumps
+) -> tuple[Any, ...]:
+    """Return how a call ended: key, value, failure for ``rebuild``, fields of its captured output, seconds."""
     if capture is not None:
         capture.begin()
     value: Any = None
-    error: BaseException | None = None
-    text: str | None = None
+    failure: dict[str, Any] | None = None
     started = time.perf_counter()
     try:
         value = function(**kwargs)
-    except BaseException as raised:  # noqa: BLE001  # whatever it is, it is how this call ended
-        error = raised
-        text = _traceback(raised)
-    seconds = time.perf_counter() - started
-    captured = None if capture is None else (*capture.end(), text, error is None)
-    return key, value, None if error is None else (*_taken_apart(error), text), captured, seconds
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is how this call ended
+        seconds = time.perf_counter() - started
+        failure = _taken_apart(error, dumps)
+    else:
+        seconds = time.perf_counter() - started
+    text = None if failure is None else failure["trace"]
+    captured = None if capture is None else (*capture.end(), text, failure is None)
+    _mend_streams()
+    return key, value, failure, captured, seconds
 
 
-def _traceback(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == made.__code__.co_filename:
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> tuple[Any, ...]:
+    """Return what ``run_call`` would have given for a call whose value cannot be sent."""
+    key, value, _, captured, seconds = answer
+    message = f"a {type(value).__qualname__} cannot be sent between processes: {error}"
+    failure = _taken_apart(TypeError(message), dumps)
+    return key, None, failure, captured and (*captured[:3], failure["trace"], False), seconds
 
 
-def _taken_apart(error: BaseException) -> tuple[Any, ...]:
-    """An exception without its own constructor, which may take other arguments than ``args``."""
-    reduced: Any = error.__reduce__()
-    return type(error), reduced[1], reduced[2] if len(reduced) > 2 else None
+# Exceptions: sent by their own way of being pickled where that gives them back, else in parts.
 
 
-def put_together(
-    kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any] | None, trace: str
-) -> BaseException:
-    """The exception that a worker took apart; its traceback there comes along as a note."""
-    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
-    error = kind.__new__(kind, *args)
-    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
-    if state is not None:
-        error.__setstate__(state)
-    error.add_note(f"In the worker process:\n{trace.rstrip()}")
+def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
+    """Return all that ``rebuild`` makes the exception of, in parts that can be sent; never raises."""
+    twin = None if isinstance(error, BaseExceptionGroup) else _twin(error)
+    own = None if twin is None else _dumped(error, dumps)
+    known = {} if twin is None or own is None else dict(_attributes(twin))
+    attributes = {name: _dumped(value, dumps) for name, value in _attributes(error) if known.get(name) is None}
+    parts: dict[str, Any] = {
+        "own": own,
+        "type": _dumped(type(error), dumps),
+        "name": type(error).__qualname__,
+        "builtin": _builtin(type(error)).__name__,
+        "args": [],
+        "members": [],
+        "text": _text(error),
+        "attributes": {name: content for name, content in attributes.items() if content is not None},
+        "lost": [name for name, content in attributes.items() if content is None],
+        "trace": _traceback(error),
+    }
+    if isinstance(error, BaseExceptionGroup):
+        parts |= {"text": error.message, "members": [_taken_apart(member, dumps) for member in error.exceptions]}
+    else:
+        parts["args"] = [_dumped(arg, dumps) or _dumped(_repr(arg), dumps) for arg in error.args]
+    return parts
+
+
+def rebuild(failure: Mapping[str, Any]) -> BaseException:
+    """Return the exception that a worker took apart; its traceback there comes along as a note.
+
+    It is of its own type if that can be had here, and says what it said there; what of it could not be
+    sent is named in the note.
+    """
+    made_again = (_made_again(attempt, failure) for attempt in _attempts(failure))
+    error = next(filter(None, made_again), None) or _stand_in(failure)
+    note = f"In the worker process:\n{failure['trace'].rstrip()}"
+    if failure["lost"]:
+        note += f"\nIts attributes that cannot be sent between processes: {', '.join(failure['lost'])}"
+    vars(error)["__notes__"] = [*vars(error).get("__notes__", ()), note]
     return error
 
 
+def _made_again(attempt: Callable[[], BaseException], failure: Mapping[str, Any]) -> BaseException | None:
+    """Return what an attempt gives, if it says what the exception said."""
+    try:
+        error = attempt()
+        for name, content in failure["attributes"].items():
+            with suppress(Exception):  # code of the user's, or a field that cannot be set
+                _set(error, name, pickle.loads(content))  # noqa: S301  # from our worker
+        return error if failure["members"] or failure["text"] in (None, _text(error)) else None
+    except BaseException:  # noqa: BLE001  # code of the user's
+        return None
+
+
+def _stand_in(failure: Mapping[str, Any]) -> BaseException:
+    """Return the nearest builtin exception that can say what the exception said, and what it was called."""
+    said = f"{failure['name']}: {failure['text']}"
+    for base in getattr(builtins, failure["builtin"]).__mro__:
+        with suppress(TypeError):  # it wants other arguments
+            error: BaseException = base(said)
+            return error
+    return Exception(said)
+
+
+def _attempts(failure: Mapping[str, Any]) -> Iterator[Callable[[], BaseException]]:
+    if failure["own"] is not None:
+        yield lambda: pickle.loads(failure["own"])  # noqa: S301  # from our worker
+    members = [rebuild(member) for member in failure["members"]]
+    if failure["type"] is not None:
+        yield lambda: _assembled(pickle.loads(failure["type"]), failure, members)  # noqa: S301  # likewise
+        yield lambda: _assembled(_worded(pickle.loads(failure["type"]), failure["text"]), failure, members)  # noqa: S301  # likewise
+    if members:
+        group = getattr(builtins, failure["builtin"])
+        yield lambda: group(f"{failure['name']}: {failure['text']}", members)
+
+
+def _assembled(type_: type[BaseException], failure: Mapping[str, Any], members: list[BaseException]) -> BaseException:
+    """Return an exception without having run its own constructor, which may take other arguments than ``args``."""
+    builtin: Any = _builtin(type_)
+    args = [failure["text"], members] if members else [pickle.loads(arg) for arg in failure["args"]]  # noqa: S301  # from our worker
+    error: BaseException = builtin.__new__(type_, *args)
+    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
+    return error
+
+
+def _worded(type_: type[BaseException], text: str) -> type[BaseException]:
+    """Return a type of the same name that says this, whatever it is that its own way of saying it lacks."""
+    namespace = {"__str__": lambda _: text, "__module__": type_.__module__, "__qualname__": type_.__qualname__}
+    return type(type_.__name__, (type_,), namespace)
+
+
+def _twin(error: BaseException) -> BaseException | None:
+    """Return what the exception's own way of being pickled makes of it; None if that is another exception."""
+    kept: list[Any] = []
+    file = io.BytesIO()
+    try:
+        _TwinPickler(file, kept).dump(error)
+        twin = _TwinUnpickler(io.BytesIO(file.getvalue()), kept).load()
+        return twin if type(twin) is type(error) and _text(twin) == _text(error) else None
+    except BaseException:  # noqa: BLE001  # code of the user's
+        return None
+
+
+class _TwinPickler(pickle.Pickler):
+    """Pickles what only this process reads: classes and functions stay what they are."""
+
+    def __init__(self, file: io.BytesIO, kept: list[Any]) -> None:
+        super().__init__(file, protocol=5)
+        self._kept = kept
+
+    def persistent_id(self, value: Any) -> int | None:
+        if not isinstance(value, type | FunctionType | ModuleType):
+            return None
+        self._kept.append(value)
+        return len(self._kept) - 1
+
+
+class _TwinUnpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, kept: list[Any]) -> None:
+        super().__init__(file)
+        self._kept = kept
+
+    def persistent_load(self, index: int) -> Any:
+        return self._kept[index]
+
+
+def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield what an exception has beside ``args``: in its dictionary, in slots, and in the fields of builtin ones."""
+    yield from vars(error).items()
+    for type_ in type(error).__mro__:
+        for name, descriptor in vars(type_).items():
+            if _is_field(descriptor) and not name.startswith("__") and name not in _NOT_SENT:
+                with suppress(Exception):  # a slot that is empty
+                    if (value := descriptor.__get__(error)) is not None:
+                        yield name, value
+
+
+_NOT_SENT = ("args", "obj", "message", "exceptions")  # sent otherwise, or any object whatever
+
+
+def _is_field(descriptor: object) -> bool:
+    return isinstance(descriptor, MemberDescriptorType | GetSetDescriptorType)
+
+
+def _set(error: BaseException, name: str, value: Any) -> None:
+    for type_ in type(error).__mro__:
+        if _is_field(descriptor := vars(type_).get(name)):
+            descriptor.__set__(error, value)  # type: ignore[union-attr]  # a field
+            return
+    vars(error)[name] = value  # whatever its __setattr__ has against it
+
+
+def _builtin(type_: type[BaseException]) -> type[BaseException]:
+    return next(base for base in type_.__mro__ if base.__module__ == "builtins")
+
+
+def _dumped(value: Any, dumps: Dumps) -> bytes | None:
+    try:
+        return dumps(value)
+    except BaseException:  # noqa: BLE001  # code of the user's
+        return None
+
+
+def _text(error: BaseException) -> str | None:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001  # likewise
+        return None
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except BaseException:  # noqa: BLE001  # likewise
+        return f"<{type(value).__qualname__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as Python prints it, chained causes included, from the user's first frame on."""
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace):
+        trace = trace.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except BaseException:  # noqa: BLE001  # likewise
+        return "".join([*traceback.format_tb(trace), f"{type(error).__qualname__}\n"])
+
+
+def _is_machinery(trace: TracebackType) -> bool:
+    if trace.tb_frame.f_code.co_filename == run_call.__code__.co_filename:
+        return True
+    return str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "asyncio"
+
+
 class Compact:
-    """What makes a pickler send a slice of an Arrow table or array alone, not with all that it was cut from."""
+    """What makes a pickler send a slice of an Arrow table or array alone, not with all that it was cut from.
+
+    Code keeps the name of its file, so that a traceback says where.
+    """
+
+    dispatch_table: Mapping[Any, Callable[[Any], tuple[Any, ...]]]
 
     def reducer_override(self, value: Any) -> Any:
+        if type(value) is CodeType:
+            make, args = self.dispatch_table[CodeType](value)
+            return make, tuple(value.co_filename if type(arg) is str and arg == _NO_FILE else arg for arg in args)
         if type(value).__module__ == "pyarrow.lib" and _is_slice(value):
             import pyarrow as pa  # noqa: PLC0415  # it is there already, and workers that do not need it do without
 
@@ -131,36 +392,23 @@ class Compact:
         return super().reducer_override(value)  # type: ignore[misc]  # the pickler's
 
 
+_NO_FILE = "<dynamic-code>"  # what cloudpickle writes for the file of any code
+
+
 def _is_slice(value: Any) -> bool:
     whole = getattr(value, "get_total_buffer_size", None)
     return whole is not None and whole() > 2 * value.nbytes + _SMALL
 
 
-class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
-    pass
+class CompactPickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
+    """Cloudpickle's pickler, compact."""
 
 
-def packed(value: Any) -> bytes:
-    """A value as bytes, by value where the other process could not import what it is."""
+def serialized(value: Any, pickler: type[CompactPickler] = CompactPickler) -> bytes:
+    """Return a value as bytes, by value where the other process could not import what it is."""
     file = io.BytesIO()
-    _Pickler(file, protocol=5).dump(value)
+    pickler(file, protocol=5).dump(value)
     return file.getvalue()
-
-
-def _answer(answer: tuple[Any, ...]) -> bytes:
-    try:
-        return packed(answer)
-    except Exception as error:  # noqa: BLE001  # then it is this that the caller has to know
-        return packed(unsendable(answer, error))
-
-
-def unsendable(answer: tuple[Any, ...], error: Exception) -> tuple[Any, ...]:
-    """What ``made`` would have given for a call whose value or exception cannot be sent."""
-    key, value, failure, captured, seconds = answer
-    what = f"an exception of type {failure[0].__qualname__}" if failure else f"a {type(value).__qualname__}"
-    message = f"{what} cannot be sent between processes: {error}"
-    captured = captured and (*captured[:3], message, False)
-    return key, None, (TypeError, (message,), None, message), captured, seconds
 
 
 class Capture:
@@ -188,8 +436,9 @@ class Capture:
 
         More may be taken right after, so nothing is put back yet.
         """
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # closed, detached or taken away by the function, which has returned all the same
+                stream.flush()
         logs = "".join(f"{line}\n" for line in self._handler.lines)
         self._handler.lines.clear()
         return self._read(1), self._read(2), logs
@@ -230,6 +479,19 @@ class Capture:
         content = os.pread(file, size, 0)
         os.ftruncate(file, 0)
         return content.decode("utf-8", "backslashreplace")
+
+
+def _mend_streams() -> None:
+    """Give the next call streams to write to, if this one has closed, detached or taken away its own."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        try:
+            is_closed = stream is None or getattr(stream, "closed", False)
+        except ValueError:  # detached
+            is_closed = True
+        if is_closed:
+            raw: Any = io.FileIO(descriptor, "w", closefd=False)
+            setattr(sys, name, io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True))
 
 
 class _Handler(logging.Handler):

@@ -85,8 +85,9 @@ class FunctionNode(Node):
             ExecutionError: the executor does not run functions of this kind, or does not know an option.
         """
         executor = self._own_executor or run.engine or self._default_executor
-        if executor is run.engine or (run.engine is None and run.engine_options):
-            executor = executor.with_options(**run.engine_options)
+        is_options_own = executor is run.engine or run.engine is None
+        # Also without any: what a run enters is one like it, so that its workers outlive the run.
+        executor = executor.with_options(**(run.engine_options if is_options_own else {}))
         if not executor.supports(self._function.type_id):
             raise ExecutionError(
                 f"node {self.label!r}: the executor {executor.executor_type_id!r} does not run functions of type "
