@@ -13,13 +13,13 @@ Needs the extra ``testing`` of orcapod-core.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orcapod.databases import MemoryDatabase
@@ -31,13 +31,13 @@ from orcapod.pods import function_pod
 from orcapod.protocols import Database, PythonFunctionExecutorProtocol
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
-from orcapod.testing.row_plans import RowPlan, check_run, row_plans
+from orcapod.testing.row_plans import TWIN_OF_A_FAILURE, RowPlan, check_run, row_plans
 from orcapod.testing.strategies import ALL_COLUMNS
 
 __all__ = ["PipelineSuite"]
 
 _TIMES = ("_runs", "_environments")  # tables that tell when and where, and so differ from run to run
-_ORCHESTRATORS = {
+_ORCHESTRATORS: Mapping[str, SyncPipelineOrchestrator | AsyncPipelineOrchestrator] = {
     "sync": SyncPipelineOrchestrator(),
     "async, buffers of 1": AsyncPipelineOrchestrator(buffer_size=1),
     "async, buffers of 64": AsyncPipelineOrchestrator(buffer_size=64),
@@ -159,8 +159,9 @@ class PipelineSuite:
                 assert again == {what: first[what] for what in again}
 
     @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
-    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=8)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=12)
     @given(plan=row_plans())
+    @example(plan=TWIN_OF_A_FAILURE)
     def test_every_row_is_given_its_own_value(
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
     ) -> None:
