@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,37 +32,28 @@ _Rows = Mapping[int, _Value]
 _BATCH = 7
 
 
-def _plus(x: int | None) -> int | None:
-    return None if x is None else x + 1
+def _functions(folder: str) -> Mapping[str, Callable[..., Any]]:
+    """Return the functions of plans; they are sent by value, so that workers load nothing of orcapod.
 
+    Args:
+        folder: where is noted in whatever process what has failed before.
+    """
 
-def _picky(x: int | None) -> int:
-    """Fail for rows that stand together: they are tried again, or their twins in their place, in any order."""
-    if x is None or x % 4 in (0, 3):
-        raise ValueError(f"not {x}")
-    return x * 10
+    def plus(x: int | None) -> int | None:
+        return None if x is None else x + 1
 
+    def picky(x: int | None) -> int:
+        if x is None or x % 4 in (0, 3):
+            raise ValueError(f"not {x}")
+        return x * 10
 
-def _negative(x: int | None) -> int | None:
-    return None if x is None else -x
-
-
-async def _slowly(x: int | None) -> int | None:
-    """End in another order than begun, over so long a time that rows are given on before all are there."""
-    await asyncio.sleep(0.002 * ((x or 0) * 7 % 5))
-    return _negative(x)
-
-
-def _hundredfold(x: int | None) -> int:
-    if x is None:
-        raise ValueError(f"not {x}")
-    return x * 100
-
-
-def _shaky(folder: str) -> Callable[..., Any]:
-    """Return a function that fails the first time for some numbers, in whatever process, and always for None."""
+    async def slowly(x: int | None) -> int | None:
+        """End in another order than begun, so late that rows are given on before all are there."""
+        await asyncio.sleep(0.002 * ((x or 0) * 7 % 5))
+        return None if x is None else -x
 
     async def shaky(x: int | None) -> int:
+        """Fail the first time for some numbers, and always for None."""
         await asyncio.sleep(0.001 * ((x or 0) % 3))
         if x is None:
             raise ValueError(f"not {x}")
@@ -75,20 +66,19 @@ def _shaky(folder: str) -> Callable[..., Any]:
                 raise ValueError(f"not yet {x}")
         return x * 100
 
-    return shaky
+    def squares(x: list[int | None]) -> list[int | None]:
+        return [None if each is None else each * each for each in x]
+
+    return {"plus": plus, "picky": picky, "slowly": slowly, "shaky": shaky, "squares": squares}
 
 
-def _squares(x: list[int | None]) -> list[int | None]:
-    return [None if each is None else each * each for each in x]
-
-
-_EXPECTED: Mapping[str, Callable[[_Value], _Value]] = {
-    "plus": _plus,
-    "picky": _picky,
-    "slowly": _negative,
-    "shaky": _hundredfold,
-    "squares": lambda x: None if x is None else x * x,
-}
+def _expected(function: str, x: _Value) -> _Value:
+    """Return what a function must give in the end, in plain Python."""
+    if (function == "shaky" and x is None) or (function == "picky" and (x is None or x % 4 in (0, 3))):
+        raise ValueError(f"not {x}")
+    if x is None:
+        return None
+    return {"plus": x + 1, "picky": x * 10, "slowly": -x, "shaky": x * 100, "squares": x * x}[function]
 
 
 @dataclass(frozen=True)
@@ -114,7 +104,7 @@ class ExpectedNode:
         failed: dict[int, str] = {}
         for number, value in given.items():
             try:
-                rows[number] = _EXPECTED[function](value)
+                rows[number] = _expected(function, value)
             except ValueError as error:
                 failed[number] = str(error)
         return cls(function, given, rows, failed)
@@ -199,19 +189,15 @@ class RowPlan(NamedTuple):
         return first.concat(*others) if others else first, rows
 
     def _pods(self, folder: Path) -> Mapping[str, FunctionPod]:
-        patient = NodeConfig(self.config.max_concurrency, max(1, self.config.retries), self.config.timeout)
-        shaky = PythonPacketFunction(_shaky(str(folder)), "x", identity="version")
-        plain: Mapping[str, Callable[..., Any]] = {
-            "plus": _plus,
-            "picky": _picky,
-            "slowly": _slowly,
-            "squares": _squares,
+        """Return the functions as pods; only what may fail the first time is tried again."""
+        patient = replace(self.config, retries=1)
+        return {
+            name: FunctionPod(
+                PythonPacketFunction(function, "x", identity="version"),
+                node_config=patient if name == "shaky" else self.config,
+            )
+            for name, function in _functions(str(folder)).items()
         }
-        pods = {
-            name: FunctionPod(PythonPacketFunction(function, "x"), node_config=self.config)
-            for name, function in plain.items()
-        }
-        return pods | {"shaky": FunctionPod(shaky, node_config=patient)}
 
 
 def check_run(nodes: Mapping[str, ExpectedNode], pipeline: Pipeline, result: RunResult, *, is_first: bool) -> None:
