@@ -129,9 +129,11 @@ class SessionSuite:
 
     Attributes:
         deadly: what a function may do to end its worker; nothing, where functions run in this process.
+        sessions: how many are opened one after the other; fewer, where one takes long.
     """
 
     deadly: ClassVar[Sequence[str]] = ("exit", "kill")
+    sessions: ClassVar[int] = 40
 
     @pytest.fixture
     @abstractmethod
@@ -293,7 +295,7 @@ class SessionSuite:
     def test_a_session_that_is_closed_does_no_harm_to_the_next(self, executor: ConcurrentExecutorProtocol) -> None:
         """Closed right upon its last outcome, by whoever is told of it, or unused."""
         with executor:
-            for turn in range(40):
+            for turn in range(self.sessions):
                 acts = dict.fromkeys(range(turn % 4), "give")
                 outcomes = _HesitatingOutcomes(len(acts))
                 session = _session(executor, outcomes)
@@ -309,7 +311,7 @@ class SessionSuite:
     ) -> None:
         """What it was computing is given up, and the next has workers all the same."""
         with executor:
-            for turn in range(6):
+            for turn in range(4):
                 folder = tmp_path / f"{turn}"
                 folder.mkdir()
                 outcomes = CollectedOutcomes()
