@@ -2,7 +2,9 @@
 
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
+from orcapod.testing.observer import ObserverSuite
 from orcapod.testing.operator import OperatorSuite
 from orcapod.testing.pipeline import PipelineSuite
+from orcapod.testing.session import SessionSuite
 
-__all__ = ["DatabaseSuite", "ExecutorSuite", "OperatorSuite", "PipelineSuite"]
+__all__ = ["DatabaseSuite", "ExecutorSuite", "ObserverSuite", "OperatorSuite", "PipelineSuite", "SessionSuite"]

@@ -13,62 +13,64 @@ Needs the extra ``testing`` of orcapod-core.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orcapod.databases import MemoryDatabase
 from orcapod.executors import LocalExecutor
+from orcapod.functions import NodeConfig, PythonPacketFunction
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.pipeline import Pipeline
-from orcapod.pods import function_pod
+from orcapod.pods import FunctionPod
 from orcapod.protocols import Database, PythonFunctionExecutorProtocol
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
+from orcapod.testing.row_plans import TWIN_OF_A_FAILURE, RowPlan, check_run, row_plans
 from orcapod.testing.strategies import ALL_COLUMNS
 
 __all__ = ["PipelineSuite"]
 
 _TIMES = ("_runs", "_environments")  # tables that tell when and where, and so differ from run to run
-_ORCHESTRATORS = {
+_ORCHESTRATORS: Mapping[str, SyncPipelineOrchestrator | AsyncPipelineOrchestrator] = {
     "sync": SyncPipelineOrchestrator(),
     "async, buffers of 1": AsyncPipelineOrchestrator(buffer_size=1),
     "async, buffers of 64": AsyncPipelineOrchestrator(buffer_size=64),
 }
 
 
-@function_pod(output_keys="x")
-def _plus(x: int | None) -> int | None:
-    return None if x is None else x + 1
+def _pods() -> dict[str, FunctionPod]:
+    """Return the functions of plans; they are sent by value, so that workers load nothing of orcapod."""
+
+    def plus(x: int | None) -> int | None:
+        return None if x is None else x + 1
+
+    async def slowly(x: int | None) -> int | None:
+        return None if x is None else -x
+
+    def picky(x: int | None) -> int:
+        if x is None or x % 3 == 0:
+            raise ValueError(f"not {x}")
+        return x * 2
+
+    def in_turn(x: list[int | None]) -> int | None:
+        """Give something that depends on the order of the members."""
+        return sum((at + 1) * (each or 0) for at, each in enumerate(x)) % 5
+
+    return {each.__name__: FunctionPod(PythonPacketFunction(each, "x")) for each in (plus, slowly, picky, in_turn)}
 
 
-@function_pod(output_keys="x")
-async def _slowly(x: int | None) -> int | None:
-    return None if x is None else -x
-
-
-@function_pod(output_keys="x")
-def _picky(x: int | None) -> int:
-    if x is None or x % 3 == 0:
-        raise ValueError(f"not {x}")
-    return x * 2
-
-
-@function_pod(output_keys="x")
-def _in_turn(x: list[int | None]) -> int | None:
-    """Something that depends on the order of the members."""
-    return sum((at + 1) * (each or 0) for at, each in enumerate(x)) % 5
-
-
-_PODS = {"plus": _plus, "slowly": _slowly, "picky": _picky}
+_PODS = _pods()
 _ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
 _STEP = st.tuples(
-    st.sampled_from([*_PODS, "filter", "join", "join of three", "self-join", "fan-out", "group", "batch"]),
+    st.sampled_from(
+        ["plus", "slowly", "picky", "filter", "join", "join of three", "self-join", "fan-out", "group", "batch"]
+    ),
     st.integers(0, 9),
     st.integers(0, 9),
 )
@@ -100,13 +102,13 @@ class _Plan(NamedTuple):
                 case "self-join":
                     streams.append(one.join(one.map_packets({"x": "y"})).drop_packet_columns(["y"]))
                 case "fan-out":
-                    streams += [_plus.pod(one), _slowly.pod(one)]
+                    streams += [_PODS["plus"](one), _PODS["slowly"](one)]
                 case "group":
-                    streams.append(_in_turn.pod(one.group_by("k")))
+                    streams.append(_PODS["in_turn"](one.group_by("k")))
                 case "batch":  # its tags are lists: nothing else is made of it
-                    _in_turn.pod(one.batch(2))
+                    _PODS["in_turn"](one.batch(2))
                 case _:
-                    streams.append(_PODS[kind].pod(one))
+                    streams.append(_PODS[kind](one))
 
 
 _PLANS = st.builds(_Plan, st.lists(_ROWS, min_size=1, max_size=2), st.lists(_STEP, min_size=1, max_size=5))
@@ -138,9 +140,7 @@ class PipelineSuite:
     ) -> None:
         """Tables with ids and provenance, hashes, counts, errors, and the keys of all records."""
         expected = _answer(plan, MemoryDatabase())
-        folder = tmp_path / f"{next(self._fresh)}"
-        folder.mkdir()
-        with self.make_database(folder) as database:
+        with self.make_database(self._folder(tmp_path)) as database:
             found = _answer(plan, database, orchestrator=_ORCHESTRATORS[orchestrator], execution_engine=executor)
         for what, value in found.items():
             assert value == expected[what], what
@@ -151,14 +151,49 @@ class PipelineSuite:
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, plan: _Plan
     ) -> None:
         """Only failures are tried again."""
-        folder = tmp_path / f"{next(self._fresh)}"
-        folder.mkdir()
-        with self.make_database(folder) as database:
+        with self.make_database(self._folder(tmp_path)) as database:
             first = _answer(plan, database, execution_engine=executor)
             for orchestrator in _ORCHESTRATORS.values():
                 again = _answer(plan, database, orchestrator=orchestrator, execution_engine=executor)
                 assert again.pop("computed") == 0
                 assert again == {what: first[what] for what in again}
+
+    @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=12)
+    @given(plan=row_plans())
+    @example(plan=TWIN_OF_A_FAILURE)
+    def test_every_row_is_given_its_own_value(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
+    ) -> None:
+        """Whatever fails, is retried or is equal beside it: so says plain Python, and the store to the next run."""
+        self._run_twice(executor, tmp_path, orchestrator, plan)
+
+    @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
+    def test_so_it_is_where_rows_are_looked_up_in_portions(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str
+    ) -> None:
+        """More rows than are looked up at once, with twins and failures in every portion."""
+        numbers = [number * number % 1000 for number in range(4300)]
+        plan = RowPlan([numbers], [("plus", 0, 0), ("picky", 0, 0), ("join", 1, 2)], NodeConfig())
+        self._run_twice(executor, tmp_path, orchestrator, plan)
+
+    def _run_twice(
+        self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
+    ) -> None:
+        folder, marks = self._folder(tmp_path), self._folder(tmp_path)
+        with self.make_database(folder) as database:
+            pipeline = Pipeline("p", database)
+            with pipeline:
+                nodes = plan.build(marks)
+            for turn in range(2):
+                result = pipeline.run(_ORCHESTRATORS[orchestrator], execution_engine=executor)
+                check_run(nodes, pipeline, result, is_first=not turn)
+
+    def _folder(self, tmp_path: Path) -> Path:
+        """A new one for every example: ``tmp_path`` is the same for all of a test."""
+        folder = tmp_path / f"{next(self._fresh)}"
+        folder.mkdir()
+        return folder
 
 
 def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
