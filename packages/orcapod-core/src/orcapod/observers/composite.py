@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from orcapod.datagrams import Packet, Tag
 from orcapod.protocols import (
@@ -31,9 +30,10 @@ class CompositeObserver:
     def __init__(self, *observers: ExecutionObserver) -> None:
         self._observers = tuple(map(adapted, observers))
         # What happens for every packet is told only to those who listen.
-        self._starts = _listening(self._observers, "on_packet_start")
-        self._ends = _listening(self._observers, "on_packet_end")
-        self._loggers = _listening(self._observers, "create_packet_logger")
+        self._starts = [each.on_packet_start for each in self._observers if _listens(each, "on_packet_start")]
+        self._loggers = [
+            each.create_packet_logger for each in self._observers if _listens(each, "create_packet_logger")
+        ]
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> CompositeObserver:
         return CompositeObserver(
@@ -60,8 +60,8 @@ class CompositeObserver:
             start(node_label, tag, packet)
 
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
-        for end in self._ends:
-            end(node_label, tag, packet, result, cached=cached)
+        for observer in self._observers:
+            observer.on_packet_end(node_label, tag, packet, result, cached=cached)
 
     def on_packet_crash(self, node_label: str, tag: Tag, packet: Packet, error: BaseException) -> None:
         for observer in self._observers:
@@ -81,10 +81,8 @@ class CompositeObserver:
         _call_all([observer.flush for observer in self._observers])
 
 
-def _listening(observers: Sequence[ExecutionObserver], hook: str) -> list[Callable[..., Any]]:
-    """Return the methods of a hook of those who do something in it."""
-    methods = [getattr(observer, hook) for observer in observers]
-    return [method for method in methods if getattr(method, "__func__", None) is not getattr(NoOpObserver, hook)]
+def _listens(observer: ExecutionObserver, hook: str) -> bool:
+    return getattr(getattr(observer, hook), "__func__", None) is not getattr(NoOpObserver, hook)
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:
