@@ -58,6 +58,7 @@ class ConcurrentDriver:
         self._on_settled = mailbox.put
         self._in_order = in_order
         self._timer = EmitTimer(is_awaited=is_awaited)
+        self._size_limit = step.spec.cache.size_limit
         self._upcoming: Iterator[PendingChunk] = iter(())
         self._pending: deque[PendingChunk] = deque()
         self._queue = _CallQueue()
@@ -157,9 +158,8 @@ class ConcurrentDriver:
     def _conclude(self, outcome: Outcome) -> None:
         attempt = self._called.pop(outcome.key)
         self._measure(outcome.seconds)
-        spec = self._step.spec
         try:
-            stored = spec.function.conclude(outcome, attempt.logger, size_limit=spec.cache.size_limit)
+            stored = self._step.spec.function.conclude(outcome, attempt.logger, size_limit=self._size_limit)
         except BaseException as error:  # noqa: BLE001  # whatever it is: an interrupt does not come this way
             try:
                 again = self._step.fail(attempt, error)

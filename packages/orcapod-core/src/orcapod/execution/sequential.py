@@ -25,6 +25,7 @@ class SequentialDriver:
     def __init__(self, step: Step, *, is_awaited: bool) -> None:
         self._step = step
         self._timer = EmitTimer(is_awaited=is_awaited)
+        self._size_limit = step.spec.cache.size_limit
 
     def run(self, chunks: Iterable[Chunk], *, autoflush: Autoflush = no_autoflush) -> Iterator[Chunk]:
         """Give chunks of results for chunks of input, in the order of the rows.
@@ -60,7 +61,7 @@ class SequentialDriver:
             started = time.perf_counter()
             try:
                 stored = step.spec.function.call(
-                    kwargs, executor=step.executor, logger=attempt.logger, size_limit=step.spec.cache.size_limit
+                    kwargs, executor=step.executor, logger=attempt.logger, size_limit=self._size_limit
                 )
             except BaseException as error:
                 if interrupts.is_interrupt(error):
