@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.errors import OrcapodError
+from orcapod.errors import OrcapodError, StoreLockedError
 from orcapod.observers import CompositeObserver, LoggingObserver, NoOpObserver, StatusObserver
 from orcapod.orchestrators import SyncPipelineOrchestrator
 from orcapod.pods import FunctionPod
@@ -398,6 +398,31 @@ def test_a_write_that_fails_in_the_flushers_thread_is_an_error_of_the_run(lastin
     assert failures[0] is True, "it was the flusher that met it first"
     assert spy.events[-1][0] == "run_end"
     assert [run["__outcome"] for run in inner.at("p").get_records(("_runs",)).to_pylist()] == ["FAILED"]
+
+
+def test_a_store_that_was_locked_for_a_while_is_given_again_what_it_did_not_take() -> None:
+    """By another program, longer than the store waits for it."""
+    failures = []
+
+    def hook(what: str, path: tuple[str, ...]) -> None:
+        if what == "add" and path[:1] == ("_result",) and threading.current_thread() is not main and not failures:
+            failures.append(path)
+            raise StoreLockedError("another program keeps it locked")
+
+    @op.function_pod("y", identity="version")
+    def f(kind: str) -> int:
+        if kind == "slow":
+            time.sleep(0.2)
+        return len(kind)
+
+    main, inner = threading.current_thread(), MemoryDatabase()
+    pipeline = op.Pipeline("p", Faulty(inner, hook))
+    with pipeline:
+        f.pod(source(["a", "slow"]), label="n")
+    result = pipeline.run(flush_interval=0.02)
+    assert failures
+    assert result.counts("n") == {"computed": 2, "cached": 0, "failed": 0}
+    assert sorted(pipeline["n"].as_table().column("y").to_pylist()) == [1, 4]
 
 
 def test_a_store_that_buffers_is_flushed_while_the_run_goes_on() -> None:

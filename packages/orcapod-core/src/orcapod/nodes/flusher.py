@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from orcapod.errors import StoreLockedError
+
 __all__ = ["Flusher"]
 
 
@@ -17,7 +19,8 @@ class Flusher:
     Args:
         interval: seconds between two rounds.
 
-    An error in a round ends the rounds, and is raised where the flusher is used next.
+    An error in a round ends the rounds, and is raised where the flusher is used next. A store that another
+    program keeps locked is tried once more first.
     """
 
     def __init__(self, interval: float) -> None:
@@ -62,9 +65,14 @@ class Flusher:
             self.check()
 
     def _rounds(self) -> None:
+        was_locked = False
         while not self._stop.wait(self._interval):
             try:
                 self.flush()
             except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it
-                self._error = error
-                return
+                if was_locked or not isinstance(error, StoreLockedError):
+                    self._error = error
+                    return
+                was_locked = True
+            else:
+                was_locked = False
