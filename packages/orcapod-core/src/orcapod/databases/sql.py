@@ -19,7 +19,7 @@ from orcapod.compute import pc
 from orcapod.errors import RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
 from orcapod.types.codec import decode, encode
-from orcapod.types.codec_reader import dressed, plain_type, reader_of
+from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
 
 __all__ = ["Layout", "SQLColumn", "free_identifier", "path_text", "rows_of", "sql_column", "table_of"]
 
@@ -50,12 +50,12 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
     Raises:
         SchemaError: they cannot be kept (unions).
     """
-    if (plain := plain_type(type_)) is not None:
+    if (plain := unwrapped_type(type_)) is not None:
         inner = sql_column(plain)
         return SQLColumn(
             inner.kind,
             lambda array: _undressed_to_sql(array, inner),
-            lambda values: dressed(inner.from_sql(values), type_),
+            lambda values: wrapped(inner.from_sql(values), type_),
         )
     if pa.types.is_null(type_):
         return SQLColumn("bytes", lambda array: [None] * len(array), lambda values: pa.nulls(len(values)))

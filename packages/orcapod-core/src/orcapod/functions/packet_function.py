@@ -207,9 +207,9 @@ class PythonPacketFunction:
         if executor is None:
             if logger is not None:
                 warnings.warn(_UNCAPTURED, stacklevel=2)
-            return self.accept(self.direct_call(kwargs), size_limit=size_limit)
+            return self.to_storage(self.direct_call(kwargs), size_limit=size_limit)
         if logger is None:
-            return self.accept(executor.execute_callable(self.function, kwargs), size_limit=size_limit)
+            return self.to_storage(executor.execute_callable(self.function, kwargs), size_limit=size_limit)
         buffer = CaptureBuffer()
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
@@ -217,7 +217,7 @@ class PythonPacketFunction:
             if buffer.fields is not None:
                 logger.record(**buffer.fields)
             raise
-        return self._accept_logged(returned, buffer.fields, logger, size_limit)
+        return self._to_storage_logged(returned, buffer.fields, logger, size_limit)
 
     def conclude(
         self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, size_limit: SizeLimit | None = None
@@ -237,9 +237,9 @@ class PythonPacketFunction:
                 logger.record(**outcome.captured.fields())
             raise outcome.error
         fields = None if outcome.captured is None else outcome.captured.fields()
-        return self._accept_logged(outcome.value, fields, logger, size_limit)
+        return self._to_storage_logged(outcome.value, fields, logger, size_limit)
 
-    def _accept_logged(
+    def _to_storage_logged(
         self,
         returned: Any,
         fields: Mapping[str, object] | None,
@@ -247,7 +247,7 @@ class PythonPacketFunction:
         size_limit: SizeLimit | None,
     ) -> tuple[Any, ...]:
         try:
-            return self.accept(returned, size_limit=size_limit)
+            return self.to_storage(returned, size_limit=size_limit)
         except BaseException as error:
             if fields is not None:  # it returned, but what it returned is refused
                 fields = CapturedOutput.of_fields(fields).refused(error).fields()
@@ -262,7 +262,7 @@ class PythonPacketFunction:
         made = self.function(**kwargs)
         return run_to_end(made) if self.is_async else made
 
-    def accept(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
+    def to_storage(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
         """Return the outputs in the form that Arrow stores.
 
         Raises:
@@ -280,7 +280,7 @@ class PythonPacketFunction:
         stored = []
         for (name, kind), value in zip(self._outputs, values, strict=False):  # as many, see above
             try:
-                stored.append(kind.accept(value))
+                stored.append(kind.to_storage(value))
             except ValueTypeError as error:
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
         if size_limit is not None and self._has_large_outputs:

@@ -55,7 +55,7 @@ class Filter(RowwiseOperator):
                 raise SchemaError(f"Filter: there is no column {name!r}; found {list(columns)}, name some of these")
             if value is not None:
                 try:
-                    columns.types[name].accept(value)
+                    columns.types[name].to_storage(value)
                 except ValueTypeError as error:
                     raise SchemaError(
                         f"Filter: {name}={value!r} never holds: {error}; give a value of that type"
@@ -86,7 +86,7 @@ class Filter(RowwiseOperator):
             if value is None:
                 tests.append(pc.field(name).is_null())
             else:
-                tests.append(pc.field(name) == pa.scalar(kind.accept(value), kind.arrow))
+                tests.append(pc.field(name) == pa.scalar(kind.to_storage(value), kind.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
 
 
