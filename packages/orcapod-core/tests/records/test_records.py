@@ -28,9 +28,9 @@ from orcapod.records import (
     Result,
     RunLedger,
     RunRecord,
-    maker_names,
     node_path,
     record_ids,
+    record_names,
     result_path,
 )
 from orcapod.sources import DictSource
@@ -47,7 +47,7 @@ PINNED = "1442f37f23c949dfde85b0ec6a6d211a381d7934c90611b6482782acd4330066"
 def test_paths_are_those_that_the_documentation_names() -> None:
     assert result_path(URI) == ("_result", "f", "abc", "v0", "python")
     assert node_path(URI, ContentHash("m", bytes(32))) == (*URI, "schema:000000000000")
-    assert maker_names(URI, [b"\x01\xff"])[0] == "f:abc:v0:python::01ff"
+    assert record_names(URI, [b"\x01\xff"])[0] == "f:abc:v0:python::01ff"
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))

@@ -1,7 +1,7 @@
 """Rows: chunks of them, and one of them at a time."""
 
 from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup
-from orcapod.datagrams.columns import (
+from orcapod.datagrams.column_names import (
     RECORD_TAG,
     SEPARATOR,
     SOURCE_INFO,

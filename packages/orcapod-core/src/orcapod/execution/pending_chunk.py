@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk
 from orcapod.execution.function_spec import FunctionSpec
-from orcapod.records import RECORD_ID, Result, maker_names, record_ids, tabulated
+from orcapod.records import RECORD_ID, Result, record_ids, record_names, tabulated
 
 __all__ = ["PendingChunk", "RowState"]
 
@@ -196,8 +196,8 @@ class PendingChunk:
         schema = self._spec.schema
         columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
         columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
-        maker = pa.array(maker_names(self._spec.function.uri, ids), pa.large_string())
-        return Chunk.made_by(schema, columns, maker, schema.packets)
+        producing = pa.array(record_names(self._spec.function.uri, ids), pa.large_string())
+        return Chunk.from_record(schema, columns, producing, schema.packets)
 
 
 class _StoredResults:

@@ -30,7 +30,7 @@ _UNCAPTURED = "A logger was passed but no executor is set — capture will not o
 
 
 class PythonPacketFunction:
-    """A Python function as a maker of packets: takes columns as arguments, gives columns as results.
+    """A Python function from packets to packets: takes columns as arguments, gives columns as results.
 
     Args:
         function: annotated; sync or async. A parameter is filled from the column of its name; one with a
@@ -128,7 +128,7 @@ class PythonPacketFunction:
                 )
         if taken := [name for name in self.signature.outputs if name in inputs.tags]:
             raise SchemaError(f"{self.name}: output {taken[0]!r} has the name of a tag column; rename one of them")
-        return StreamSchema.plain(inputs.tags, self.signature.outputs, inputs.system_tags)
+        return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """The columns that the function takes of a chunk, in the types that it declares."""

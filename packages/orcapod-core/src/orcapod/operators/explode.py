@@ -60,7 +60,7 @@ class Explode(RowwiseOperator):
         before, chunk = chunk.schema, self._with_lists(chunk)
         apart = {*self.columns, *_differing(before.system_tags, schema.system_tags)}
         known_by_member = _differing(before.sources, schema.sources)
-        slots = {name: (origin.slot, name in known_by_member) for name, origin in chunk.origins.items()}
+        slots = {name: (origin.provenance, name in known_by_member) for name, origin in chunk.origins.items()}
         names = [*before.tags, *before.system_tags, *before.packets]
         repeated = [name for name in names if name not in apart]
         repeated += dict.fromkeys(slot for slot, each in slots.values() if not each)

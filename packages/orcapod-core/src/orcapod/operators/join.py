@@ -95,7 +95,7 @@ class JoinMachine(Machine):
             tags |= set(stream.schema.tags)
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        slots = {slot: f"{slot}/{index}" for slot in chunk.slots()}  # names that no other input has
+        slots = {slot: f"{slot}/{index}" for slot in chunk.provenance_columns()}  # names that no other input has
         entering = chunk.renamed({**self._names[index], **slots}, chunk.schema)
         flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
         for stage in self._stages[index:]:

@@ -73,9 +73,9 @@ class _MergeMachine(JoinMachine):
 
     def _finished(self, chunk: Chunk) -> Chunk:
         if not self._is_regular(chunk.origins):
-            chunk = self._spelled_out(chunk)
+            chunk = self._with_full_provenance(chunk)
         moving = [
-            [*owned.values(), *dict.fromkeys(chunk.origins[part].slot for part in owned.values())]
+            [*owned.values(), *dict.fromkeys(chunk.origins[part].provenance for part in owned.values())]
             for owned in self._owned
         ]
         batch = self._positions.ordered(chunk.batch, moving)
@@ -84,9 +84,9 @@ class _MergeMachine(JoinMachine):
         for name, parts in self._parts.items():
             columns[name] = _side_by_side([columns[part] for part in parts.values()])
             made = [chunk.origins[part] for part in parts.values()]
-            slot = "|".join(origin.slot for origin in made)
+            slot = "|".join(origin.provenance for origin in made)
             if slot not in columns:
-                columns[slot] = _side_by_side([columns[origin.slot] for origin in made])
+                columns[slot] = _side_by_side([columns[origin.provenance] for origin in made])
             origins[name] = Origin(slot, made[0].column)
         return Chunk(pa.RecordBatch.from_pydict(columns), self._schema, origins).selected(self._schema)
 
@@ -94,11 +94,11 @@ class _MergeMachine(JoinMachine):
         """Whether slots can be merged and exchanged as they are, without looking at single columns."""
         one_name = all(len({origins[part].column for part in parts.values()}) == 1 for parts in self._parts.values())
         return one_name and all(
-            len({_pattern([origins[part].slot for part in self._owned[index].values()]) for index in group}) == 1
+            len({_pattern([origins[part].provenance for part in self._owned[index].values()]) for index in group}) == 1
             for group in self._positions.alike
         )
 
-    def _spelled_out(self, chunk: Chunk) -> Chunk:
+    def _with_full_provenance(self, chunk: Chunk) -> Chunk:
         """The rows with the complete provenance of every column that is to be merged."""
         columns = dict(zip(chunk.batch.schema.names, chunk.batch.columns, strict=True))
         origins = dict(chunk.origins)

@@ -4,9 +4,9 @@ from orcapod.records.address import (
     ENVIRONMENTS,
     RUNS,
     FunctionUri,
-    maker_names,
     node_path,
     record_ids,
+    record_names,
     result_path,
 )
 from orcapod.records.entries import EntryLog, NoEntries
@@ -28,9 +28,9 @@ __all__ = [
     "RunLedger",
     "RunRecord",
     "SizeLimit",
-    "maker_names",
     "node_path",
     "record_ids",
+    "record_names",
     "result_path",
     "tabulated",
 ]

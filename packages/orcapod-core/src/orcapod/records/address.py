@@ -13,9 +13,9 @@ __all__ = [
     "ENVIRONMENTS",
     "RUNS",
     "FunctionUri",
-    "maker_names",
     "node_path",
     "record_ids",
+    "record_names",
     "result_path",
 ]
 
@@ -42,7 +42,7 @@ def record_ids(uri: FunctionUri, fingerprint: ContentHash, packet_hashes: Iterab
     return [sha256(prefix + packet).digest() for packet in packet_hashes]
 
 
-def maker_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
+def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
     """Return what provenance calls computed records: ``{uri}::{record id}``."""
     prefix = f"{':'.join(uri)}{SEPARATOR}"
     return [prefix + record_id.hex() for record_id in record_ids]

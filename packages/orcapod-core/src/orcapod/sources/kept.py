@@ -29,7 +29,7 @@ def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
     """The schema of a stream from outside: one source id and one record id for every row."""
     digits = hash_structure((tags.structure, packets.structure)).short
     ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
-    return StreamSchema.plain(tags, packets, ids)
+    return StreamSchema.from_record(tags, packets, ids)
 
 
 def root_hash(schema: StreamSchema) -> ContentHash:
@@ -112,10 +112,10 @@ class KeptSource(Stream):
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, part.num_rows)
             columns[record_tag] = records
-            maker: Any = pc.binary_join_element_wise(
+            producing: Any = pc.binary_join_element_wise(
                 columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
             )
-            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def content_hash(self) -> ContentHash:
         digest = sha256()

@@ -94,12 +94,12 @@ class Source(Stream):
             part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
             columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
             records = self._record_ids(columns, start, part.num_rows)
-            maker = pc.binary_join_element_wise(
+            producing = pc.binary_join_element_wise(
                 pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
             )
             columns[self._source_tag] = pa.repeat(pa.scalar(self.source_id, pa.large_string()), part.num_rows)
             columns[self._record_tag] = records
-            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def cached(self, database: Database) -> CachedSource:
         """The cumulative record of this source in a database: every row that it ever gave."""
