@@ -205,11 +205,11 @@ class _StoredResults:
 
     def __init__(self) -> None:
         self._tables: list[pa.Table] = []
-        self._positions: dict[bytes, int] = {}
+        self._input_order: dict[bytes, int] = {}
         self._count = 0
 
     def __contains__(self, record_id: bytes) -> bool:
-        return record_id in self._positions
+        return record_id in self._input_order
 
     def __bool__(self) -> bool:
         return bool(self._tables)
@@ -220,13 +220,13 @@ class _StoredResults:
         if len(self._tables) > _MANY_TABLES:
             self._tables = [pa.concat_tables(self._tables).combine_chunks()]
         keys: list[Any] = results.column(RECORD_ID).to_pylist()
-        self._positions |= {key: position for position, key in enumerate(keys, self._count)}
+        self._input_order |= {key: position for position, key in enumerate(keys, self._count)}
         self._count += results.num_rows
 
     def take(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records, which are there, in this order."""
         table = pa.concat_tables(self._tables)
-        positions = [self._positions[record_id] for record_id in ids]
+        positions = [self._input_order[record_id] for record_id in ids]
         first, count = positions[0], len(positions)
         if positions == list(range(first, first + count)):
             return table.slice(first, count)
