@@ -1,4 +1,4 @@
-"""What makes two things the same."""
+"""Identity: the hashes by which two things are the same."""
 
 from orcapod.hashing.canonical import STRUCTURE_METHOD, hash_structure
 from orcapod.hashing.code import Fingerprint, fingerprint_function
