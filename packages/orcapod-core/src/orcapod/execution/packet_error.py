@@ -118,7 +118,7 @@ def _frames(error: BaseException) -> Iterator[Location]:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Where the standard library and installed packages lie, and orcapod itself."""
+    """Return where the standard library and installed packages lie, and orcapod itself."""
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return (*(f"{folder}/" for folder in folders), f"{Path(__file__).parent.parent}/", "<frozen ")

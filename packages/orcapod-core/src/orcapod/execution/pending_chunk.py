@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk
 from orcapod.execution.function_spec import FunctionSpec
-from orcapod.records import RECORD_ID, Result, record_ids, record_names, tabulated
+from orcapod.records import RECORD_ID, Result, record_ids, record_names, results_table
 
 __all__ = ["PendingChunk", "RowState"]
 
@@ -25,7 +25,7 @@ OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
 
 
 class RowState(Enum):
-    """Where one row of a pending chunk stands."""
+    """State of one row of a pending chunk."""
 
     OPEN = auto()
     """It was not computed; a result may be there all the same: an equal row's, or one that was looked up."""
@@ -115,7 +115,7 @@ class PendingChunk:
 
     @property
     def is_done(self) -> bool:
-        """Whether every row was given on, or has failed."""
+        """True once every row was given on, or has failed."""
         return self._first_open == len(self._states)
 
     def store(self) -> None:
@@ -141,7 +141,7 @@ class PendingChunk:
         rows = self._ready(in_order=in_order)
         if rows:
             taken, ids = self._taken.take(rows), [self.record_ids[row] for row in rows]
-            self._spec.entries.add(taken, ids, fresh=self._is_new)
+            self._spec.records.add(taken, ids, fresh=self._is_new)
             results = self._results_of(taken, ids)
             self._emit(rows, results)
             yield results
@@ -157,7 +157,7 @@ class PendingChunk:
 
     def unstored_result(self, row: int, result: Result) -> Chunk:
         """Return the result of one row, whether it is stored or not."""
-        table = tabulated([result], self._spec.function.signature.outputs)
+        table = results_table([result], self._spec.function.signature.outputs)
         return self._result_chunk(self._taken.take([row]), table, [result.record_id])
 
     def _results_of(self, inputs: Chunk, ids: Sequence[bytes]) -> Chunk:

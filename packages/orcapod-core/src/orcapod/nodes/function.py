@@ -21,7 +21,7 @@ from orcapod.protocols import (
     PythonFunctionExecutorProtocol,
     RecordPath,
 )
-from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
+from orcapod.records import FunctionUri, PipelineRecords, ResultCache, node_path, result_path
 
 __all__ = ["FunctionNode"]
 
@@ -142,6 +142,6 @@ class FunctionNode(Node):
         function, fingerprint = self._function, self._function.fingerprint()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        entries = EntryLog(self._records, self.path, list(function.signature.inputs))
-        spec = FunctionSpec(function, fingerprint, self.schema, cache, entries)
+        records = PipelineRecords(self._records, self.path, list(function.signature.inputs))
+        spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

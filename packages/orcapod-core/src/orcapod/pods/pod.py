@@ -18,7 +18,7 @@ from orcapod.protocols import (
     PythonFunctionExecutorProtocol,
     RecordPath,
 )
-from orcapod.records import Forgetful, NoEntries, ResultCache, result_path
+from orcapod.records import NoOpCache, NoOpRecords, ResultCache, result_path
 from orcapod.streams import DerivedStream, Producer, Stream
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
@@ -85,7 +85,7 @@ class FunctionPod(Producer):
 
     def cache(self) -> Cache:
         """Where its results are looked up and kept outside a pipeline."""
-        return Forgetful(self.packet_function.signature.outputs)
+        return NoOpCache(self.packet_function.signature.outputs)
 
     def content_structure(self) -> object:
         return "function", self.packet_function.uri, self.packet_function.fingerprint()
@@ -192,7 +192,7 @@ def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: Exec
     function = pod.packet_function
     return SequentialDriver(
         Step(
-            FunctionSpec(function, function.fingerprint(), schema, cache, NoEntries()),
+            FunctionSpec(function, function.fingerprint(), schema, cache, NoOpRecords()),
             executor=pod.executor,
             observer=observer,
             label=pod.label,
