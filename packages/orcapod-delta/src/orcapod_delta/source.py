@@ -75,7 +75,7 @@ class DeltaTableSource(Source):
             record_id_column=record_id_column,
             data_schema=data_schema,
             label=label,
-            kind="DeltaTableSource",
+            type_name="DeltaTableSource",
         )
 
     def content_hash(self) -> ContentHash:

@@ -103,7 +103,7 @@ class PostgresTableSource(Source):
             record_id_column=record_id_column,
             data_schema={**found, **(data_schema or {})},
             label=label,
-            kind="PostgresTableSource",
+            type_name="PostgresTableSource",
         )
 
     def to_config(self) -> Mapping[str, object]:

@@ -1,13 +1,13 @@
-"""Where rows come from."""
+"""Sources: where rows come from."""
 
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.cached import CachedSource
 from orcapod.sources.csv import CSVSource
 from orcapod.sources.dicts import DictSource
 from orcapod.sources.frames import DataFrameSource
-from orcapod.sources.kept import KeptSource
 from orcapod.sources.lists import ListSource
 from orcapod.sources.source import Source
+from orcapod.sources.stored import StoredSource
 
 __all__ = [
     "ArrowTableSource",
@@ -15,7 +15,7 @@ __all__ = [
     "CachedSource",
     "DataFrameSource",
     "DictSource",
-    "KeptSource",
     "ListSource",
     "Source",
+    "StoredSource",
 ]

@@ -50,5 +50,5 @@ class ArrowTableSource(Source):
             record_id_column=record_id_column,
             data_schema=data_schema,
             label=label,
-            kind=type(self).__name__,
+            type_name=type(self).__name__,
         )

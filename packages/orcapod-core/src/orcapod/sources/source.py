@@ -16,7 +16,7 @@ from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, hash_rows, hash_structure
 from orcapod.protocols import Database
 from orcapod.sources.cached import CachedSource
-from orcapod.sources.kept import root_hash, root_schema
+from orcapod.sources.stored import root_hash, root_schema
 from orcapod.streams import Stream
 from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 
@@ -31,7 +31,7 @@ class Source(Stream):
     """A stream over a table that came from outside.
 
     Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
-    that identifies it; that name and ``source_id`` stay with every value that is made of it.
+    that identifies it; that name and ``source_id`` stay with every value derived from it.
 
     Args:
         columns: the columns of the table, all of one length.
@@ -40,7 +40,7 @@ class Source(Stream):
         record_id_column: the column whose values name the records: never null, never twice.
         data_schema: declared types of columns, ``{"x": int | None}``; the others are taken from the data.
         label: what the source is called in a pipeline; ``source_id`` if None.
-        kind: what it is called in messages.
+        type_name: what it is called in messages.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column and row, and why.
@@ -55,16 +55,16 @@ class Source(Stream):
         record_id_column: str | None,
         data_schema: Mapping[str, Any] | None,
         label: str | None,
-        kind: str,
+        type_name: str,
     ) -> None:
-        self._named = f"{kind} {source_id!r}" if source_id else kind
+        self._named = f"{type_name} {source_id!r}" if source_id else type_name
         if source_id is not None and (not source_id or SEPARATOR in source_id):
             raise self._invalid(f"source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name")
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
         self._table = pa.table(
-            {name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()}
+            {name: self._conformed(columns[name], name, dtype) for name, dtype in schema.types.items()}
         )
         self.record_id_column = record_id_column
         if record_id_column is not None:
@@ -77,13 +77,13 @@ class Source(Stream):
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
-        self._given_id = source_id
+        self._declared_id = source_id
         self._label = label
 
     @cached_property
     def source_id(self) -> str:
-        """What the source is called in provenance."""
-        return self._given_id or f"source-{self._data_digest.hex()[:12]}"
+        """The source's name in provenance."""
+        return self._declared_id or f"source-{self._data_digest.hex()[:12]}"
 
     @property
     def label(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
@@ -102,7 +102,7 @@ class Source(Stream):
             yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def cached(self, database: Database) -> CachedSource:
-        """The cumulative record of this source in a database: every row that it ever gave."""
+        """Return the cumulative record of this source in a database: every row that it ever had."""
         return CachedSource(self, database, source_id=self.source_id, is_named=self.record_id_column is not None)
 
     def content_hash(self) -> ContentHash:
@@ -144,8 +144,8 @@ class Source(Stream):
 
     def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
         name = self.record_id_column or ""
-        kind = (self.schema.tags | self.schema.packets).types[name]
-        return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
+        dtype = (self.schema.tags | self.schema.packets).types[name]
+        return pa.array([str(value) for value in dtype.to_python(column)], pa.large_string())
 
     def _invalid(self, why: str) -> InputValidationError:
         return InputValidationError(f"{self._named}: {why}")
@@ -181,9 +181,9 @@ class Source(Stream):
                 raise self._invalid(f"column {name!r}: {error}") from None
         return Schema(types)
 
-    def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
+    def _conformed(self, column: pa.ChunkedArray[Any], name: str, dtype: LogicalType) -> pa.ChunkedArray[Any]:
         try:
-            return conform(column, kind)
+            return conform(column, dtype)
         except (SchemaError, ValueTypeError) as error:
             raise self._invalid(f"column {name!r}: {error}") from None
 
@@ -205,15 +205,15 @@ class Source(Stream):
             start += batch.num_rows
 
 
-def named_source(kind: type[Source], source_id: str | None) -> str:
-    """What a source is called in messages."""
-    return f"{kind.__name__} {source_id!r}" if source_id else kind.__name__
+def named_source(cls: type[Source], source_id: str | None) -> str:
+    """Return the name of a source in messages."""
+    return f"{cls.__name__} {source_id!r}" if source_id else cls.__name__
 
 
 def declared_types(
     named: str, columns: Mapping[str, object], data_schema: Mapping[str, Any] | None
 ) -> dict[str, LogicalType]:
-    """The logical types of a ``data_schema`` argument.
+    """Return the logical types of a ``data_schema`` argument.
 
     Raises:
         InputValidationError: it names a column that is not there, or a type that is not known.

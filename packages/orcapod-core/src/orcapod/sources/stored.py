@@ -1,4 +1,4 @@
-"""``KeptSource``: everything that a source ever gave, as it is kept; the source itself may be gone."""
+"""``StoredSource``: everything that a source ever gave, as stored; the source may be gone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, Chunk, StreamSc
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.protocols import Database
-from orcapod.sources.catalog import Catalog, place_of, widest
+from orcapod.sources.catalog import Catalog, schema_key, widest
 from orcapod.streams import Stream
 from orcapod.types import STR, OptionalType, Schema, registry, type_of_column
 
-__all__ = ["CONTENT", "RECORD", "KeptSource", "root_hash", "root_schema"]
+__all__ = ["CONTENT", "RECORD", "StoredSource", "root_hash", "root_schema"]
 
 CONTENT = "__content_hash"
 RECORD = "__record_id"
@@ -26,22 +26,22 @@ _OPTIONAL = " | None"
 
 
 def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
-    """The schema of a stream from outside: one source id and one record id for every row."""
+    """Return the schema of a stream from outside: one source id and one record id for every row."""
     digits = hash_structure((tags.structure, packets.structure)).short
     ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
     return StreamSchema.from_record(tags, packets, ids)
 
 
 def root_hash(schema: StreamSchema) -> ContentHash:
-    """The pipeline hash of a stream from outside."""
+    """Return the pipeline hash of a stream from outside."""
     return hash_structure(("pipeline", "source", schema.structure))
 
 
-class KeptSource(Stream):
-    """All rows that ``source.cached(database)`` ever kept of a source, once per content.
+class StoredSource(Stream):
+    """All rows that ``source.cached(database)`` ever stored of a source, once per content.
 
     Args:
-        database: where they are kept, under ``_source/{source id}/{schema hash}``.
+        database: where they are stored, under ``_source/{source id}/{schema hash}``.
         source_id: what the source is called in provenance.
         schema: of the rows.
         label: what the source is called in a pipeline; ``source_id`` if None.
@@ -52,7 +52,7 @@ class KeptSource(Stream):
         self.schema = schema
         self.label = label or source_id
         self._database = database
-        self._path = ("_source", source_id, place_of(schema))
+        self._path = ("_source", source_id, schema_key(schema))
 
     @classmethod
     def open(
@@ -62,8 +62,8 @@ class KeptSource(Stream):
         *,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
-    ) -> KeptSource:
-        """What is kept of a source that may be there no more.
+    ) -> StoredSource:
+        """Open what is stored of a source that may be there no more.
 
         Args:
             database: the one that was given to ``source.cached``.
@@ -72,20 +72,20 @@ class KeptSource(Stream):
             label: what the source is called in a pipeline; ``source_id`` if None.
 
         Raises:
-            InputValidationError: nothing is kept of it, or under several schemas, or a type is to be declared.
+            InputValidationError: nothing is stored of it, or under several schemas, or a type is to be declared.
         """
         catalog = Catalog(database)
         entries = catalog.entries(source_id)
         if not entries:
-            known = catalog.source_ids()
-            raise InputValidationError(f"nothing is kept of a source called {source_id!r}; found {known}")
-        if len(places := sorted({entry.place for entry in entries})) > 1:
+            names = catalog.source_ids()
+            raise InputValidationError(f"nothing is kept of a source called {source_id!r}; found {names}")
+        if len(keys := sorted({entry.schema_key for entry in entries})) > 1:
             raise InputValidationError(
                 f"found rows of {source_id!r} under several schemas, expected one; read their tables below "
-                f"'_source/{source_id}': {places}"
+                f"'_source/{source_id}': {keys}"
             )
-        declared = {name: registry.resolve(kind) for name, kind in (data_schema or {}).items()}
-        empty = database.get_records_by_ids(("_source", source_id, places[0]), [])
+        declared = {name: registry.resolve(dtype) for name, dtype in (data_schema or {}).items()}
+        empty = database.get_records_by_ids(("_source", source_id, keys[0]), [])
         types = {}
         for name, called in widest(entries).items():
             types[name] = declared[name] if name in declared else type_of_column(empty.column(name))
@@ -99,7 +99,7 @@ class KeptSource(Stream):
         tags = entries[0].tags
         packets = [name for name in types if name not in tags]
         schema = root_schema(Schema(types).select(tags), Schema(types).select(packets))
-        return KeptSource(database, source_id=source_id, schema=schema, label=label)
+        return StoredSource(database, source_id=source_id, schema=schema, label=label)
 
     def chunks(self) -> Iterator[Chunk]:
         rows = self._database.get_records(self._path)
@@ -107,7 +107,7 @@ class KeptSource(Stream):
         for start in range(0, rows.num_rows, _CHUNK_ROWS):
             part = rows.slice(start, _CHUNK_ROWS)
             types = (self.schema.tags | self.schema.packets).types
-            columns = {name: part.column(name).cast(kind.arrow).combine_chunks() for name, kind in types.items()}
+            columns = {name: part.column(name).cast(dtype.arrow).combine_chunks() for name, dtype in types.items()}
             records = part.column(RECORD).cast(pa.large_string()).combine_chunks()
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, part.num_rows)
