@@ -69,17 +69,17 @@ class DeltaDatabase(DatabaseView[Store]):
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
         return self._records(path).get_by_ids(checked_ids(ids), columns)
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
         return self._records(path).get(columns, where)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         return self._relative(self._shared.paths())
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:

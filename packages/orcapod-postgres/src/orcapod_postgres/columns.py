@@ -66,7 +66,7 @@ def pg_column(type_: pa.DataType) -> PGColumn:
     if (native := _native_times(type_)) is not None:
         return native
     plain = sql_column(type_)
-    match plain.kind:
+    match plain.type:
         case "boolean":
             return PGColumn("boolean", 16, "{}::integer", encode, plain.from_sql)
         case "integer":

@@ -173,7 +173,7 @@ class PostgresDatabase(DatabaseView[_Server]):
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
 
         def read(connection: Connection[Any]) -> pa.Table:
@@ -192,7 +192,7 @@ class PostgresDatabase(DatabaseView[_Server]):
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
 
         def read(connection: Connection[Any]) -> pa.Table:
@@ -211,7 +211,7 @@ class PostgresDatabase(DatabaseView[_Server]):
         return self._sessions.read(read)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
 
         def read(connection: Connection[Any]) -> list[RecordPath]:
             below = self._catalog.tables(connection, self._prefix)

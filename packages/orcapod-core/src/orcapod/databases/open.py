@@ -24,27 +24,29 @@ _REGISTRY = Registry(
 )
 
 
-def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Database:
-    """The store at a URL, in an SQLite file, or of a configuration.
+def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
+    """Return the store at a URL, in an SQLite file, or of a configuration.
 
     The scheme of a URL, or the ``type`` of a configuration, is the name under which a package registers a
     class in the entry point group ``orcapod.databases``; the class is a ``Database``.
 
     Args:
-        place: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
+        location: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
             what ``to_config`` of a store gave.
 
     Raises:
         PluginError: no installed package provides the scheme; names the known ones and what to install.
         DatabaseError: the store cannot be opened.
     """
-    if isinstance(place, Mapping):
-        if not isinstance(name := place.get("type"), str):
-            raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
-        return _class(name).from_config(place)
-    text = os.fspath(place)
+    if isinstance(location, Mapping):
+        if not isinstance(name := location.get("type"), str):
+            raise DatabaseError(
+                f"expected a configuration with a type, as to_config() gives it, found {dict(location)!r}"
+            )
+        return _class(name).from_config(location)
+    text = os.fspath(location)
     scheme, separator, rest = text.partition("://")
-    if not separator or not isinstance(place, str):
+    if not separator or not isinstance(location, str):
         if text.startswith("sqlite:"):
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {text}")
         if not text:
@@ -54,5 +56,5 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
 
 
 def _class(name: str) -> type[Database]:
-    found: type[Database] = _REGISTRY.load(name)
-    return found
+    database_class: type[Database] = _REGISTRY.load(name)
+    return database_class
