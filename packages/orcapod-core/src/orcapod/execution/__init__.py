@@ -1,6 +1,6 @@
-"""How a packet function is run: looked up, called, stored, given on."""
+"""Execution of a packet function: looked up, called, stored, given on."""
 
-from orcapod.execution.channels import ChannelStatistics, InputChannels, OrderedInputChannels, checked_buffer_size
+from orcapod.execution.channels import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.execution.concurrent import ConcurrentDriver
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
@@ -13,7 +13,6 @@ from orcapod.execution.step import FirstFailure, Step
 
 __all__ = [
     "Cache",
-    "ChannelStatistics",
     "ConcurrentDriver",
     "FirstFailure",
     "FunctionSpec",

@@ -74,13 +74,13 @@ class PendingChunk:
 
     def look_up(self) -> None:
         """Find the results that are there, and tell ``on_stored`` of them."""
-        found = self._spec.cache.lookup(self._distinct_ids)
-        if not found.num_rows:
+        results = self._spec.cache.lookup(self._distinct_ids)
+        if not results.num_rows:
             return
         self._is_new = False
-        self.adopt(found)
+        self.adopt(results)
         if self.on_stored is not None:
-            self.on_stored(found)
+            self.on_stored(results)
 
     def missing(self) -> list[int]:
         """Return the rows that have no result."""
@@ -147,7 +147,7 @@ class PendingChunk:
             yield results
         self._skip_settled()
 
-    def known(self) -> list[int]:
+    def rows_with_results(self) -> list[int]:
         """Return the rows that have a stored result."""
         return [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
 

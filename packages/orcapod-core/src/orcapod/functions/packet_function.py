@@ -90,7 +90,7 @@ class PythonPacketFunction:
         return self.name, hash_structure(self.signature.outputs.structure).short, self._major, self.type_id
 
     def fingerprint(self) -> ContentHash:
-        """What the function's code says now, or, with ``identity="version"``, which version it is.
+        """Return what the code says now, or, with ``identity="version"``, which version it is.
 
         It is taken anew each time: in a notebook, a helper may be another one from one run to the next.
         """
@@ -107,7 +107,7 @@ class PythonPacketFunction:
         return found.hash
 
     def output_schema(self, inputs: StreamSchema) -> StreamSchema:
-        """The schema of what it makes of a stream.
+        """Return the schema of what it makes of a stream.
 
         Raises:
             SchemaError: a column is missing or of another type, or an output has the name of a tag.
@@ -131,26 +131,26 @@ class PythonPacketFunction:
         return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
-        """The columns that the function takes of a chunk, in the types that it declares."""
+        """Return the columns that the function takes of a chunk, in the types that it declares."""
         schema = self.signature.inputs.select(name for name in self.signature.inputs if name in chunk.schema.packets)
         columns = {}
-        for name, kind in schema.types.items():
+        for name, dtype in schema.types.items():
             column = chunk.column(name)
-            columns[name] = column if column.type == kind.arrow else column.cast(kind.arrow)
+            columns[name] = column if column.type == dtype.arrow else column.cast(dtype.arrow)
         if not columns:
             return chunk.batch.select([]), schema
         return pa.RecordBatch.from_pydict(columns), schema
 
     def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
-        """The rows that hold an int where the function takes a float, and no float is exactly that int."""
+        """Return the rows with an int for a parameter of type float that no float exactly is."""
         widened = [
-            (name, kind)
-            for name, kind in self.signature.inputs.types.items()
-            if name in chunk.schema.packets and chunk.column(name).type != kind.arrow
+            (name, dtype)
+            for name, dtype in self.signature.inputs.types.items()
+            if name in chunk.schema.packets and chunk.column(name).type != dtype.arrow
         ]
         try:
-            for name, kind in widened:
-                chunk.column(name).cast(kind.arrow)
+            for name, dtype in widened:
+                chunk.column(name).cast(dtype.arrow)
         except pa.ArrowInvalid:
             return dict(self._inexact(chunk, widened))
         return {}
@@ -159,24 +159,24 @@ class PythonPacketFunction:
         self, chunk: Chunk, widened: Sequence[tuple[str, LogicalType]]
     ) -> Iterator[tuple[int, ValueTypeError]]:
         for row in range(chunk.num_rows):
-            for name, kind in widened:
+            for name, dtype in widened:
                 try:
-                    chunk.column(name).slice(row, 1).cast(kind.arrow)
+                    chunk.column(name).slice(row, 1).cast(dtype.arrow)
                 except pa.ArrowInvalid as error:
-                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: expected {kind.name}: {error}")
+                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: expected {dtype.name}: {error}")
                     break
 
     def packet_hashes(self, chunk: Chunk) -> list[bytes]:
-        """For every row, the hash of what the function takes of it."""
+        """Return for every row, the hash of what the function takes of it."""
         return hash_rows(*self.inputs(chunk))
 
     def arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
-        """For every row, the arguments of a call: fresh values, nobody else's."""
+        """Return for every row, the arguments of a call: fresh values, nobody else's."""
         batch, schema = self.inputs(chunk)
         names = list(schema)
         if not names:
             return [{} for _ in range(chunk.num_rows)]
-        columns = [kind.to_python(batch.column(name)) for name, kind in schema.types.items()]
+        columns = [dtype.to_python(batch.column(name)) for name, dtype in schema.types.items()]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     @runs_user_code
@@ -259,8 +259,8 @@ class PythonPacketFunction:
     @runs_user_code
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
         """Return the function's own result, from this thread, with nothing captured."""
-        made = self.function(**kwargs)
-        return run_to_end(made) if self.is_async else made
+        result = self.function(**kwargs)
+        return run_to_end(result) if self.is_async else result
 
     def to_storage(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
         """Return the outputs in the form that Arrow stores.
@@ -278,9 +278,9 @@ class PythonPacketFunction:
             found = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__qualname__
             raise ValueTypeError(f"{self.name}: expected a tuple of {len(names)} outputs {names}, found {found}")
         stored = []
-        for (name, kind), value in zip(self._outputs, values, strict=False):  # as many, see above
+        for (name, dtype), value in zip(self._outputs, values, strict=False):  # as many, see above
             try:
-                stored.append(kind.to_storage(value))
+                stored.append(dtype.to_storage(value))
             except ValueTypeError as error:
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}") from None
         if size_limit is not None and self._has_large_outputs:

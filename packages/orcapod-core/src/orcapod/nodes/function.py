@@ -136,7 +136,7 @@ class FunctionNode(Node):
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
-        return self._step("", None, NoOpObserver()).known(chunks)
+        return self._step("", None, NoOpObserver()).stored_results(chunks)
 
     def _step(self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver) -> Step:
         function, fingerprint = self._function, self._function.fingerprint()

@@ -1,4 +1,4 @@
-"""What walks the nodes of a pipeline."""
+"""Orchestrators: they run the nodes of a pipeline."""
 
 from orcapod.orchestrators.asynchronous import AsyncPipelineOrchestrator
 from orcapod.orchestrators.sync import SyncPipelineOrchestrator
