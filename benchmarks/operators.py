@@ -28,8 +28,8 @@ from orcapod.operators import (
     Operator,
     SelectPacketColumns,
     SemiJoin,
-    drive,
     in_turn,
+    run_operator,
 )
 from orcapod.sources import ArrowTableSource
 from orcapod.streams import Stream
@@ -102,7 +102,7 @@ def with_polars(rows: int, table: pa.Table, stream: Stream) -> Iterator[Case]:
     frame: Any = pl.from_arrow(table)
     wanted = pl.col("x") > rows / 4
     lists = frame.group_by("group", maintain_order=True).agg(pl.all())
-    collected = stream.group_by("group")
+    nested = stream.group_by("group")
     yield "Filter, polars", Filter(wanted), [stream], lambda: frame.filter(wanted)
     yield (
         "GroupBy, polars",
@@ -110,7 +110,7 @@ def with_polars(rows: int, table: pa.Table, stream: Stream) -> Iterator[Case]:
         [stream],
         lambda: frame.group_by("group", maintain_order=True).agg(pl.all()),
     )
-    yield "Explode, polars", Explode(["key", "x", "s"]), [collected], lambda: lists.explode(["key", "x", "s"])
+    yield "Explode, polars", Explode(["key", "x", "s"]), [nested], lambda: lists.explode(["key", "x", "s"])
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def main() -> None:
         chunks = [list(stream.chunks()) for stream in inputs]
 
         def ours(operator=operator, inputs=inputs, chunks=chunks) -> list[object]:
-            return list(drive(operator.machine(inputs), in_turn(chunks)))
+            return list(run_operator(operator.push_operator(inputs), in_turn(chunks)))
 
         figures = in_turns(options.repeat, lambda ours=ours: seconds(ours), lambda beside=beside: seconds(beside))
         table.line(f"{name}, {options.rows:,} rows, ms", *figures, at_most=5, unit=1e3)

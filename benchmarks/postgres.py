@@ -25,7 +25,7 @@ from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.protocols import Database
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresDatabase
-from orcapod_postgres.testing import found_place
+from orcapod_postgres.testing import find_server
 
 
 @op.function_pod(output_keys="y")
@@ -59,10 +59,10 @@ def main() -> None:
     options = parser.parse_args()
     n, times = options.packets, {"cold": [], "warm": []}
     numbers = pa.table({"i": range(n), "x": range(n)})
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder, found_place() as place:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, find_server() as server:
         for turn in range(options.repeat + 1):
             with ExitStack() as stack:
-                conninfo = stack.enter_context(place.database())
+                conninfo = stack.enter_context(server.database())
                 stores: list[Callable[[], Database]] = [
                     lambda conninfo=conninfo: PostgresDatabase(conninfo),
                     lambda turn=turn: SQLiteDatabase(Path(folder) / f"{turn}.db"),

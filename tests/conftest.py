@@ -1,5 +1,5 @@
 """The PostgreSQL server of this session, for what has to hold on every store."""
 
-from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_place
+from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
-__all__ = ["postgres_conninfo", "postgres_place"]
+__all__ = ["postgres_conninfo", "postgres_server"]

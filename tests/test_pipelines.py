@@ -29,7 +29,7 @@ class TestDelta(PipelineSuite):
 @pytest.mark.postgres
 class TestPostgres(PipelineSuite):
     @pytest.fixture(autouse=True)
-    def _place(self, postgres_conninfo: str, tmp_path: Path) -> None:
+    def _conninfo(self, postgres_conninfo: str, tmp_path: Path) -> None:
         self.conninfo, self.test = postgres_conninfo, tmp_path.name
 
     def make_database(self, folder: Path) -> Any:

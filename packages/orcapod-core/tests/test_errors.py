@@ -14,7 +14,7 @@ import orcapod as op
 from orcapod import errors
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError, DatabaseError, LabelError, OrcapodError, PluginError, RecordTooLargeError
-from orcapod.sources import ArrowTableSource, DictSource, KeptSource
+from orcapod.sources import ArrowTableSource, DictSource, StoredSource
 
 EVERY = [getattr(errors, name) for name in errors.__all__]
 ABOUT = {"column": "x", "row": 3, "expected": "int", "found": "'a'", "node": "f", "source_id": "s"}
@@ -71,7 +71,7 @@ def f(x: int) -> int:
             {"source_id": "s", "column": "x", "expected": "int", "found": "string"},
         ),
         (lambda: ArrowTableSource(pa.table({"x": [1]}), ["q"], source_id="s"), {"source_id": "s", "column": "q"}),
-        (lambda: KeptSource.open(MemoryDatabase(), "gone"), {"source_id": "gone", "found": "[]"}),
+        (lambda: StoredSource.open(MemoryDatabase(), "gone"), {"source_id": "gone", "found": "[]"}),
         (lambda: f.pod(rows(1, name="q")), {"node": "f", "column": "x", "expected": "int", "found": "['q']"}),
         (lambda: f.pod(rows("a")), {"node": "f", "column": "x", "expected": "int", "found": "str"}),
         (

@@ -61,9 +61,9 @@ def test_many_bytes_do_not_wait(tmp_path: Path) -> None:
 def test_two_stores_never_add_a_key_twice(claims: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where nobody can wait for the other: the second to commit sees the first one's rows, and drops its own."""
     if not claims:
-        monkeypatch.setattr("orcapod_delta.claims.fcntl", None)
+        monkeypatch.setattr("orcapod_delta.advisory_lock.fcntl", None)
     else:
-        monkeypatch.setattr("orcapod_delta.claims._PATIENCE", 0.0)
+        monkeypatch.setattr("orcapod_delta.advisory_lock._TIMEOUT", 0.0)
     one, two = DeltaDatabase(tmp_path), DeltaDatabase(tmp_path)
     assert one.add_records(("p",), _rows("a", "b")) == 2
     assert two.add_records(("p",), _rows("b", "c")) == 2
@@ -77,7 +77,7 @@ def test_two_stores_never_add_a_key_twice(claims: bool, tmp_path: Path, monkeypa
 
 
 def test_columns_of_two_stores_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orcapod_delta.claims.fcntl", None)
+    monkeypatch.setattr("orcapod_delta.advisory_lock.fcntl", None)
     one, two = DeltaDatabase(tmp_path), DeltaDatabase(tmp_path)
     one.add_records(("p",), pa.table({"key": ["a"], "x": [1]}))
     two.add_records(("p",), pa.table({"key": ["b"], "y": ["u"]}))

@@ -16,7 +16,7 @@ import orcapod as op
 from orcapod.errors import RecordSchemaError
 from orcapod.sources import DictSource
 from orcapod_delta import DeltaDatabase
-from orcapod_delta.places import _path_of, folder_of
+from orcapod_delta.locations import _path_of, folder_of
 
 _PART = st.text(st.characters(), min_size=1, max_size=90) | st.sampled_from(
     ["x" * 500, "~", "a~", ".", "..", "a.delta"]

@@ -13,17 +13,17 @@ from deltalake import write_deltalake
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod_delta import DeltaDatabase, DeltaTableSource
-from orcapod_delta.places import Place
-from orcapod_delta.records import Records
+from orcapod_delta.buffered_table import BufferedTable
+from orcapod_delta.locations import Location
 
 _ROW = pa.table({"key": ["a"]})
 
 
-@pytest.mark.parametrize("place", ["delta:///{folder}/lab", "delta:///lab", "DELTA:///lab"])
-def test_by_url(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("location", ["delta:///{folder}/lab", "delta:///lab", "DELTA:///lab"])
+def test_by_url(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three slashes and a relative path, or four, as with SQLite."""
     monkeypatch.chdir(tmp_path)
-    with open_database(place.format(folder=tmp_path)) as database:
+    with open_database(location.format(folder=tmp_path)) as database:
         assert isinstance(database, DeltaDatabase)
         assert database.to_config() == {"type": "delta", "path": str(tmp_path / "lab"), "prefix": []}
         assert repr(database.at("a")) == f"DeltaDatabase('{tmp_path}/lab', at a)"
@@ -55,19 +55,19 @@ def test_a_folder_in_which_deltalake_cannot_write_is_refused(name: str, tmp_path
 
 @pytest.mark.parametrize("name", ["a%20b", "a\\b", "a\nb", "a\x7fb", "a\udcffb", "a%20b/store"])
 def test_a_folder_that_deltalake_cannot_open_is_refused(name: str, tmp_path: Path) -> None:
-    for opened in (DeltaDatabase, lambda place: DeltaTableSource(place, ["id"])):
+    for opened in (DeltaDatabase, lambda location: DeltaTableSource(location, ["id"])):
         with pytest.raises(DatabaseError, match=r"expected a folder.*found.*rename"):
             opened(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "place", ["", "delta://", "delta:///", "delta://host/x", "delta:///x?y=1", "gs://b/x", "s3://", "a%20b"]
+    "location", ["", "delta://", "delta:///", "delta://host/x", "delta:///x?y=1", "gs://b/x", "s3://", "a%20b"]
 )
-def test_what_is_no_place_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_location_is_refused(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DatabaseError, match="expected"):
-        DeltaDatabase(place)
+        DeltaDatabase(location)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,9 +143,9 @@ def test_a_write_that_fails_is_an_error_and_nothing_is_lost(tmp_path: Path) -> N
 
 def test_a_panic_of_deltalake_is_an_error_of_the_store(tmp_path: Path) -> None:
     """Not a ``BaseException`` that nobody expects; the rows wait on."""
-    records = Records(("p",), Place(str(tmp_path / "[x]"), {}), 1 << 20)
-    records.add(_ROW, "skip")
+    table = BufferedTable(("p",), Location(str(tmp_path / "[x]"), {}), 1 << 20)
+    table.add(_ROW, "skip")
     for _ in range(2):
         with pytest.raises(DatabaseError, match=r"p\.delta: Invalid object store url"):
-            records.commit()
-    assert records.get(None, None).equals(_ROW)
+            table.commit()
+    assert table.get(None, None).equals(_ROW)

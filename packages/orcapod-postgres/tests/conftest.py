@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from orcapod_postgres.testing import Server, ServerUnavailableError
-from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_place
+from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
-__all__ = ["own_conninfo", "own_server", "postgres_conninfo", "postgres_place"]
+__all__ = ["own_conninfo", "own_server", "postgres_conninfo", "postgres_server"]
 
 settings.register_profile(
     "orcapod", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.postgres
 
 class TestPostgresDatabase(DatabaseSuite):
     @pytest.fixture(autouse=True)
-    def _place(self, postgres_conninfo: str) -> None:
+    def _conninfo(self, postgres_conninfo: str) -> None:
         self.conninfo = postgres_conninfo
 
     def make_database(self, folder: Path) -> PostgresDatabase:

@@ -19,7 +19,7 @@ def test_two_values_that_are_too_large_together(postgres_conninfo: str) -> None:
     """A row travels in one message: what counts is the sum. The connection stays, and nothing is tried again."""
     with PostgresDatabase(postgres_conninfo, pool_size=1) as database:
         database.add_records(("p",), pa.table({"key": ["a"]}))
-        backend = database._sessions.read(lambda connection: connection.info.backend_pid)
+        backend = database._pool.read(lambda connection: connection.info.backend_pid)
         half = database.max_record_bytes // 2
         large = pa.table({"key": ["b", "c"], "x": blobs(1, half), "y": blobs(1, half + 1)})
         with pytest.raises(
@@ -28,7 +28,7 @@ def test_two_values_that_are_too_large_together(postgres_conninfo: str) -> None:
             database.add_records(("p",), large)
         assert caught.value.size == database.max_record_bytes + 2  # the key has one
         assert database.get_records(("p",)).to_pylist() == [{"key": "a"}]
-        assert database._sessions.read(lambda connection: connection.info.backend_pid) == backend
+        assert database._pool.read(lambda connection: connection.info.backend_pid) == backend
 
 
 def test_rows_of_very_different_sizes_travel_in_several_messages(postgres_conninfo: str) -> None:

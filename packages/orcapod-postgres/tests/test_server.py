@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orcapod_postgres.testing import ServerUnavailableError, find_binaries, given_place
+from orcapod_postgres.testing import ServerUnavailableError, configured_server, find_binaries
 
 _PROGRAM = """
 import sys
@@ -37,25 +37,25 @@ def test_it_is_gone_after_a_kill() -> None:
     finally:
         user.kill()
         user.communicate()
-    patience = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while Path(folder).exists() or _runs(int(pid)):
-        assert time.monotonic() < patience, f"{folder} or process {pid} is still there"
+        assert time.monotonic() < deadline, f"{folder} or process {pid} is still there"
 
 
 def test_connection_variables_have_the_defaults_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    assert given_place() is None
+    assert configured_server() is None
     monkeypatch.setenv("PGPASSWORD", "something")
-    place = given_place()
-    assert place is not None
-    assert place.conninfo == "host=localhost port=5432 dbname=testdb user=postgres"
+    server = configured_server()
+    assert server is not None
+    assert server.conninfo == "host=localhost port=5432 dbname=testdb user=postgres"
     monkeypatch.setenv("PGHOST", "elsewhere")
     monkeypatch.setenv("PGDATABASE", "lab")
-    place = given_place()
-    assert place is not None
-    assert place.conninfo == "host=elsewhere port=5432 dbname=lab user=postgres"
+    server = configured_server()
+    assert server is not None
+    assert server.conninfo == "host=elsewhere port=5432 dbname=lab user=postgres"
 
 
 def _runs(pid: int) -> bool:

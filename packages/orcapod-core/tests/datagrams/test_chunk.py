@@ -17,7 +17,7 @@ SYSTEM = {"_tag_source_id::0": "s", "_tag_record_id::0": "r"}
 
 
 def schema_of(*packets):
-    return StreamSchema.plain(
+    return StreamSchema.from_record(
         Schema({"k": int}), Schema(dict.fromkeys(packets, str)), Schema(dict.fromkeys(SYSTEM, str))
     )
 
@@ -26,14 +26,14 @@ def texts(values):
     return pa.array(values, pa.large_string())
 
 
-def chunk_of(length, *, start=0, names=("a", "b"), maker="made"):
+def chunk_of(length, *, start=0, names=("a", "b"), producer="p"):
     """Rows in which every value is the text that its source info must be."""
     numbers = range(start, start + length)
     columns = {"k": pa.array(numbers, pa.int64())}
-    columns |= {name: texts([f"{maker}::row_{i}::{name}" for i in numbers]) for name in names}
+    columns |= {name: texts([f"{producer}::row_{i}::{name}" for i in numbers]) for name in names}
     columns |= {name: texts([f"{text}{i}" for i in numbers]) for name, text in SYSTEM.items()}
-    makers = texts([f"{maker}::row_{i}" for i in numbers])
-    return Chunk.made_by(schema_of(*names), columns, makers, names)
+    records = texts([f"{producer}::row_{i}" for i in numbers])
+    return Chunk.from_record(schema_of(*names), columns, records, names)
 
 
 def assert_provenance_follows(chunk):
@@ -56,8 +56,8 @@ def assert_provenance_follows(chunk):
         ),
         lambda chunk: chunk.selected(schema_of("b")),
         lambda chunk: chunk.selected(schema_of()),
-        lambda chunk: chunk.spelled_out(),
-        lambda chunk: chunk.spelled_out().slice(1, 2).spelled_out(),
+        lambda chunk: chunk.with_full_provenance(),
+        lambda chunk: chunk.with_full_provenance().slice(1, 2).with_full_provenance(),
         lambda chunk: Chunk.concat([chunk, chunk.slice(1, 2)]),
     ],
 )
@@ -69,22 +69,22 @@ def test_provenance_follows_its_value(changed):
 def test_a_renamed_value_keeps_who_made_it():
     renamed = chunk_of(2).renamed({"a": "x"}, schema_of("x", "b"))
     assert renamed.column("x").to_pylist() == renamed.source_info("x").to_pylist()
-    assert renamed.source_info("x")[1].as_py() == "made::row_1::a"
+    assert renamed.source_info("x")[1].as_py() == "p::row_1::a"
 
 
 def test_selecting_leaves_out_columns_and_the_slots_that_nothing_needs():
     schema = schema_of()
     assert chunk_of(2).selected(schema).batch.schema.names == ["k", *SYSTEM]
-    two_makers = Chunk.concat([chunk_of(1), chunk_of(1, maker="other").renamed({}, schema_of("a", "b"))])
-    assert len(two_makers.selected(schema_of("a")).slots()) == 1
+    two_producers = Chunk.concat([chunk_of(1), chunk_of(1, producer="other").renamed({}, schema_of("a", "b"))])
+    assert len(two_producers.selected(schema_of("a")).provenance_columns()) == 1
 
 
-def test_chunks_of_differing_origins_are_spelled_out_and_keep_their_provenance():
-    one, other = chunk_of(2), chunk_of(3, start=7, names=("b", "a"), maker="other")
+def test_chunks_of_differing_origins_get_full_provenance_and_lose_none():
+    one, other = chunk_of(2), chunk_of(3, start=7, names=("b", "a"), producer="other")
     turned = Chunk(other.batch, one.schema, dict(reversed(other.origins.items())))
-    renamed_slot = other.renamed({"__slot:0": "__slot:other"}, other.schema)
-    swapped = chunk_of(2, maker="third").renamed({"a": "b", "b": "a"}, one.schema)
-    for parts in ([one, turned], [turned, one], [one, renamed_slot], [one, swapped, turned]):
+    renamed_provenance = other.renamed({"__provenance:0": "__provenance:other"}, other.schema)
+    swapped = chunk_of(2, producer="third").renamed({"a": "b", "b": "a"}, one.schema)
+    for parts in ([one, turned], [turned, one], [one, renamed_provenance], [one, swapped, turned]):
         together = Chunk.concat(parts)
         assert together.num_rows == sum(part.num_rows for part in parts)
         assert together.column("k").to_pylist() == [k for part in parts for k in part.column("k").to_pylist()]
@@ -93,21 +93,21 @@ def test_chunks_of_differing_origins_are_spelled_out_and_keep_their_provenance()
 
 def test_chunks_of_equal_origins_are_put_together_without_spelling_out():
     together = Chunk.concat([chunk_of(2), chunk_of(2, start=2)])
-    assert together.slots() == chunk_of(1).slots()
+    assert together.provenance_columns() == chunk_of(1).provenance_columns()
 
 
-def test_collected_makers_give_collected_source_infos():
-    makers = pa.array([["m::row_0", "m::row_1"], [], ["m::row_2"]], pa.large_list(pa.large_string()))
-    collected = Chunk(
-        pa.RecordBatch.from_pydict({"k": pa.array([0, 1, 2]), "a": texts(["x", "y", "z"]), "__slot:0": makers}),
+def test_nested_records_give_nested_source_infos():
+    records = pa.array([["m::row_0", "m::row_1"], [], ["m::row_2"]], pa.large_list(pa.large_string()))
+    nested = Chunk(
+        pa.RecordBatch.from_pydict({"k": pa.array([0, 1, 2]), "a": texts(["x", "y", "z"]), "__provenance:0": records}),
         replace(schema_of("a"), system_tags=Schema(), sources=Schema({"a": ListType(STR)})),
-        {"a": Origin("__slot:0", "a")},
+        {"a": Origin("__provenance:0", "a")},
     )
     expected = [["m::row_0::a", "m::row_1::a"], [], ["m::row_2::a"]]
-    assert collected.source_info("a").to_pylist() == expected
-    assert collected.slice(1, 2).source_info("a").to_pylist() == expected[1:]
-    assert collected.spelled_out().slice(1, 2).source_info("a").to_pylist() == expected[1:]
-    collected.slice(2, 1).table({"source": True}).validate(full=True)
+    assert nested.source_info("a").to_pylist() == expected
+    assert nested.slice(1, 2).source_info("a").to_pylist() == expected[1:]
+    assert nested.with_full_provenance().slice(1, 2).source_info("a").to_pylist() == expected[1:]
+    nested.slice(2, 1).table({"source": True}).validate(full=True)
 
 
 @pytest.mark.parametrize("columns", [None, {}, {"system_tags": True}, {"source": True}, ColumnConfig(source=True)])

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orcapod.datagrams import LazyPacket, Packet, Tag, row_of
+from orcapod.datagrams import Packet, Tag, row_of
+from orcapod.datagrams.datagram import LazyPacket
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.sources import DictSource
 from orcapod.testing.strategies import rows, schemas

@@ -15,7 +15,7 @@ from orcapod.datagrams import Chunk
 from orcapod.execution import FunctionSpec, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
 from orcapod.protocols import Call, NoOpObserver, OnDone, Outcome
-from orcapod.records import NoEntries, ResultCache, result_path
+from orcapod.records import NoOpRecords, ResultCache, result_path
 from orcapod.sources import DictSource
 
 
@@ -40,7 +40,7 @@ def spec_of(function: Callable[..., Any], database: MemoryDatabase | None = None
     )
     source = DictSource([{"i": 0, "x": 0}], ["i"], source_id="s")
     schema = packet_function.output_schema(source.schema)
-    return FunctionSpec(packet_function, packet_function.fingerprint(), schema, cache, NoEntries())
+    return FunctionSpec(packet_function, packet_function.fingerprint(), schema, cache, NoOpRecords())
 
 
 def step_of(spec: FunctionSpec, **options: Any) -> Step:

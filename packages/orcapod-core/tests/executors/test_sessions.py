@@ -106,7 +106,7 @@ class AllPacketsLostWithOneWorker(LocalExecutor):
         return super().open_session(fn, hand_over, concurrency=2, timeout=timeout)
 
 
-class ForgetfulOnClosing(LocalExecutor):
+class DroppingOnClose(LocalExecutor):
     def open_session(self, fn: Any, on_done: OnDone, *, concurrency: Any, timeout: Any) -> CallSession:
         return BatchSession(self, fn, on_done, 2)
 
@@ -132,7 +132,7 @@ LAW = SessionSuite
         (LateAfterClosing, LAW.test_nothing_is_handed_over_once_it_is_closed, "after `close` had returned"),
         (MoreAtOnceThanItSays, LAW.test_never_are_more_calls_made_at_once_than_it_says, "made at once"),
         (AllPacketsLostWithOneWorker, LAW.test_a_call_that_ends_its_worker_takes_no_other_with_it, "WorkerDiedError"),
-        (ForgetfulOnClosing, LAW.test_what_has_ended_before_it_is_closed_is_handed_over, "were not handed over"),
+        (DroppingOnClose, LAW.test_what_has_ended_before_it_is_closed_is_handed_over, "were not handed over"),
     ],
 )
 def test_an_executor_that_is_wrong_in_one_thing_fails_the_suite(

@@ -10,7 +10,7 @@ import pytest
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.operators import Machine, Operator
+from orcapod.operators import Operator, PushOperator
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
@@ -73,12 +73,12 @@ class First(Operator):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         return inputs[0].schema
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         First.read += 1
-        return _FirstMachine()
+        return _PushFirst()
 
 
-class _FirstMachine(Machine):
+class _PushFirst(PushOperator):
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         return [chunk] if index == 0 else []
 

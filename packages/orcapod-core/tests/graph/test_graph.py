@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.graph import Graph
-from orcapod.operators import Machine, Operator
+from orcapod.operators import Operator, PushOperator
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
@@ -31,11 +31,11 @@ class First(Operator):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         return inputs[0].schema
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _FirstMachine()
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushFirst()
 
 
-class _FirstMachine(Machine):
+class _PushFirst(PushOperator):
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         return [chunk] if index == 0 else []
 

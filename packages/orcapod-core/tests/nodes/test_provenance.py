@@ -59,13 +59,13 @@ def source(number: int, order: list[int], sizes: list[int]) -> ArrowTableSource:
     return ArrowTableSource(pa.concat_tables(pieces), ["id"], source_id=f"s{number}", data_schema=types)
 
 
-def maker_of(text: str, made_by: dict[str, tuple[str, str]]) -> str:
+def producer_of(text: str, producers: dict[str, tuple[str, str]]) -> str:
     """The source info that a value must have, told by the value alone."""
     call = re.fullmatch(r"(\w+)\((.*)\)", text)
     if call is None:
         source_id, row, column = text.split("/")
         return f"{source_id}::row_{row}::{column}"
-    column, made = made_by[call[1]]
+    column, made = producers[call[1]]
     alone = DictSource([{"id": 0, column: call[2]}], tag_columns=["id"], source_id="alone")
     ((_, packet),) = pod(call[1], column, made)(alone).iter_packets()
     return str(packet.source_info()[made])
@@ -84,7 +84,7 @@ class Builder:
 
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
-        self.made_by: dict[str, tuple[str, str]] = {}
+        self.producers: dict[str, tuple[str, str]] = {}
         self.rows: dict[str, dict[int, int]] = {}
         self.number = 0
 
@@ -107,9 +107,9 @@ class Builder:
             st.sampled_from(["pod", "pod", "rename", "select", "drop", "filter", "join", "self_join"])
         ):
             case "pod":
-                name = "h" if "h" not in self.made_by and self.data.draw(st.booleans()) else self.fresh("f")
+                name = "h" if "h" not in self.producers and self.data.draw(st.booleans()) else self.fresh("f")
                 made = self.fresh("y")
-                self.made_by[name] = (column, made)
+                self.producers[name] = (column, made)
                 stream: Stream = pod(name, column, made)(plan.stream)
                 return Plan(stream, {made: made})
             case "rename":
@@ -137,7 +137,7 @@ class Builder:
 def check(stream: Stream, plan: Plan, builder: Builder) -> None:
     for tag, packet in stream.iter_packets():
         for column, info in packet.source_info().items():
-            expected = maker_of(packet[column], builder.made_by)
+            expected = producer_of(packet[column], builder.producers)
             assert info == expected, (dict(tag), column, packet[column])
         system = tag.system_tags()
         ids = {name: value for name, value in system.items() if name.startswith("_tag_source_id")}
@@ -187,7 +187,7 @@ def test_source_info_and_system_tags_name_the_rows_own_records_after_any_chain(d
                 tags, packets = node.output_schema({"system_tags": True, "source": True})
                 assert node.as_table({"system_tags": True, "source": True}).schema == (tags | packets).arrow
     final = nodes.get(id(plan.stream))
-    if final is not None and "h" not in builder.made_by:
+    if final is not None and "h" not in builder.producers:
         assert answer(final) == answer(plan.stream), "a pipeline and a plain stream give the same"
 
 

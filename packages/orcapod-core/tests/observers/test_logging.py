@@ -10,7 +10,7 @@ import pytest
 
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.observers import LoggingObserver
-from orcapod.observers.journal import Journal
+from orcapod.observers.buffered_table_writer import BufferedTableWriter
 from orcapod.protocols import ExecutionObserver, PacketExecutionLoggerProtocol
 from orcapod.sources import DictSource
 
@@ -117,7 +117,7 @@ def test_one_write_for_all_views_of_a_path(database, rows, monkeypatch):
     assert logs["weight"].to_pylist() == [None, None, None, "1.0"] * 2
 
 
-@pytest.mark.parametrize("method", [Journal.write, Journal.flush])
+@pytest.mark.parametrize("method", [BufferedTableWriter.write, BufferedTableWriter.flush])
 @pytest.mark.parametrize("line", range(1, 10))
 def test_an_interrupt_at_any_line_puts_no_row_in_disorder_and_none_in_twice(database, rows, method, line):
     """A row that was being written may be missing; those before and after it are there, with what they said."""
@@ -146,7 +146,7 @@ def test_an_interrupt_at_any_line_puts_no_row_in_disorder_and_none_in_twice(data
     observer.create_packet_logger(*rows[2]).record(**{**QUIET, "stdout": "2"})
     found = [(row["idx"], row["__stdout"]) for row in observer.get_logs().to_pylist()]
     assert found in ([("0", "0"), ("1", "1"), ("2", "2")], [("0", "0"), ("2", "2")])
-    if method is Journal.flush:
+    if method is BufferedTableWriter.flush:
         assert len(found) == 3
 
 

@@ -283,18 +283,18 @@ def test_rows_that_nothing_can_match_any_more_are_let_go():
     """What the other side can still match is kept; once it has ended, rows go through and nothing of them stays."""
     count = 100_000
     left, right = of([{"k": 0, "x": 1}], source_id="l"), of([{"k": 0, "y": 1}], source_id="r")
-    machine = left.join(right).producer.machine((left, right))
+    operator = left.join(right).producer.push_operator((left, right))
 
     def kept(index, stream):
         (row,) = stream.chunks()
         before = pa.total_allocated_bytes()
         rows = row.take(pa.array([0] * count, pa.int64()))
-        made = sum(chunk.num_rows for chunk in machine.push(index, rows))
+        made = sum(chunk.num_rows for chunk in operator.push(index, rows))
         del rows
         return made, pa.total_allocated_bytes() - before
 
     made, size = kept(1, right)
     assert (made, size > 8 * count) == (0, True)
-    assert list(machine.close(0)) == []
+    assert list(operator.close(0)) == []
     made, size = kept(1, right)
     assert (made, size < count) == (0, True)

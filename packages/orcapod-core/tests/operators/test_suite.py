@@ -154,7 +154,7 @@ class TestMergeJoinOfCollected(OperatorSuite):
 
 
 class TestMergeJoinOfEditedAndNot(OperatorSuite):
-    """One input whose columns have several makers, renamed, beside one that has them from one."""
+    """One input whose columns have several producing records, renamed, beside one that has them from one."""
 
     columns = [({"k": bool}, {"x": int}), ({"k": bool}, {"z": int}), ({"k": bool}, {"x": int, "y": int})]
 

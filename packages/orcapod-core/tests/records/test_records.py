@@ -22,15 +22,15 @@ from orcapod.records import (
     ENVIRONMENTS,
     RECORD_ID,
     RUNS,
-    EntryLog,
     Environment,
-    Forgetful,
+    NoOpCache,
+    PipelineRecords,
     Result,
     RunLedger,
     RunRecord,
-    maker_names,
     node_path,
     record_ids,
+    record_names,
     result_path,
 )
 from orcapod.sources import DictSource
@@ -47,7 +47,7 @@ PINNED = "1442f37f23c949dfde85b0ec6a6d211a381d7934c90611b6482782acd4330066"
 def test_paths_are_those_that_the_documentation_names() -> None:
     assert result_path(URI) == ("_result", "f", "abc", "v0", "python")
     assert node_path(URI, ContentHash("m", bytes(32))) == (*URI, "schema:000000000000")
-    assert maker_names(URI, [b"\x01\xff"])[0] == "f:abc:v0:python::01ff"
+    assert record_names(URI, [b"\x01\xff"])[0] == "f:abc:v0:python::01ff"
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
@@ -112,13 +112,13 @@ def test_a_store_that_keeps_nothing_gives_back_what_it_was_given() -> None:
     assert values(cache(NoOpDatabase()).store(results(1, 2))) == {bytes([1]) * 32: 10, bytes([2]) * 32: 20}
 
 
-def test_a_forgetful_cache_knows_nothing() -> None:
-    forgetful = Forgetful(OUTPUTS)
-    assert values(forgetful.store(results(1))) == {bytes([1]) * 32: 10}
-    assert forgetful.lookup([bytes([1]) * 32]).num_rows == 0
+def test_a_cache_of_nothing_finds_nothing() -> None:
+    nothing = NoOpCache(OUTPUTS)
+    assert values(nothing.store(results(1))) == {bytes([1]) * 32: 10}
+    assert nothing.lookup([bytes([1]) * 32]).num_rows == 0
 
 
-# Entries
+# Pipeline records
 
 
 def chunk(rows: Sequence[int], source_id: str = "s") -> Chunk:
@@ -127,14 +127,14 @@ def chunk(rows: Sequence[int], source_id: str = "s") -> Chunk:
 
 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 5), min_size=1, unique=True), st.booleans())))
-def test_every_row_is_entered_once_however_often_it_comes(batches: list[tuple[list[int], bool]]) -> None:
+def test_every_row_is_recorded_once_however_often_it_comes(batches: list[tuple[list[int], bool]]) -> None:
     """``fresh`` only says that nothing need be looked up; it never doubles a row."""
     database = MemoryDatabase()
-    log = EntryLog(database, ("f", "schema:1"), ["x"])
+    records = PipelineRecords(database, ("f", "schema:1"), ["x"])
     expected = set()
     for rows, fresh in batches:
         part = chunk(range(6)).take(rows)
-        log.add(part, [bytes([i % 2]) * 32 for i in rows], fresh=fresh)
+        records.add(part, [bytes([i % 2]) * 32 for i in rows], fresh=fresh)
         expected |= set(rows)
     found = database.get_records(("f", "schema:1")).to_pylist()
     assert sorted(row["i"] for row in found) == sorted(expected)
@@ -143,25 +143,25 @@ def test_every_row_is_entered_once_however_often_it_comes(batches: list[tuple[li
         assert row["_source_x"] == f"s::row_{row['i']}::x"
 
 
-def test_rows_of_two_sources_and_of_two_results_are_entries_of_their_own() -> None:
+def test_rows_of_two_sources_and_of_two_results_are_records_of_their_own() -> None:
     database = MemoryDatabase()
-    log = EntryLog(database, ("f", "schema:1"), ["x"])
+    records = PipelineRecords(database, ("f", "schema:1"), ["x"])
     for source_id in ("a", "b"):
         for result in (b"1" * 32, b"2" * 32):
-            log.add(chunk([0], source_id), [result], fresh=False)
+            records.add(chunk([0], source_id), [result], fresh=False)
     assert database.get_records(("f", "schema:1")).num_rows == 4
 
 
 @pytest.mark.parametrize("known", [[], [1]])
-def test_an_entry_says_who_made_the_columns_that_the_function_takes_and_no_others(known: list[int]) -> None:
+def test_a_record_has_the_provenance_of_the_columns_that_the_function_takes_and_no_others(known: list[int]) -> None:
     """Of a stream of any width; a parameter with a default may have no column there."""
     database = MemoryDatabase()
     rows = [{"i": i, "x": i, "y": i, **{f"g{at}": 0.5 for at in range(50)}} for i in range(3)]
     (wide,) = DictSource(rows, tag_columns=["i"], source_id="s").chunks()
-    log = EntryLog(database, ("f", "schema:1"), ["y", "x", "absent"])
+    records = PipelineRecords(database, ("f", "schema:1"), ["y", "x", "absent"])
     for some in (known, [0, 1, 2]):
         if some:
-            log.add(wide.take(some), [bytes([i]) * 32 for i in some], fresh=False)
+            records.add(wide.take(some), [bytes([i]) * 32 for i in some], fresh=False)
     found = database.get_records(("f", "schema:1")).drop_columns(["__entry_id", RECORD_ID])
     assert [name for name in found.column_names if not name.startswith("_tag_")] == ["i", "_source_y", "_source_x"]
     assert {row["i"]: (row["_source_x"], row["_source_y"]) for row in found.to_pylist()} == {

@@ -9,7 +9,7 @@ import pytest
 
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import InputValidationError, OrcapodError
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, KeptSource, ListSource
+from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource, StoredSource
 
 ROWS = [{"id": 1, "x": 0.5}, {"id": 2, "x": 1.5}]
 TABLE = pa.table({"id": [1, 2], "x": [0.5, 1.5]})
@@ -287,7 +287,7 @@ def test_sources_that_were_never_kept():
     database = MemoryDatabase()
     list(DictSource(ROWS, ["id"], source_id="here").cached(database).chunks())
     with pytest.raises(InputValidationError, match=r"nothing is kept of a source called 'gone'; found \['here'\]"):
-        KeptSource.open(database, "gone")
+        StoredSource.open(database, "gone")
 
 
 def test_a_source_that_was_kept_under_several_schemas():
@@ -297,7 +297,7 @@ def test_a_source_that_was_kept_under_several_schemas():
     with pytest.raises(
         InputValidationError, match=r"rows of 's' under several schemas, expected one; read their tables"
     ):
-        KeptSource.open(database, "s")
+        StoredSource.open(database, "s")
 
 
 def test_a_kept_type_that_arrow_alone_cannot_tell():
@@ -305,6 +305,6 @@ def test_a_kept_type_that_arrow_alone_cannot_tell():
     schema = {"id": int, "x": list[int | None]}
     list(DictSource([{"id": 1, "x": [1]}], ["id"], source_id="s", data_schema=schema).cached(database).chunks())
     with pytest.raises(InputValidationError, match=r"'x' of source 's' is kept as list\[int \| None\], .* declare it"):
-        KeptSource.open(database, "s")
-    opened = KeptSource.open(database, "s", data_schema={"x": list[int | None]})
+        StoredSource.open(database, "s")
+    opened = StoredSource.open(database, "s", data_schema={"x": list[int | None]})
     assert opened.as_table().to_pylist() == [{"id": 1, "x": [1]}]

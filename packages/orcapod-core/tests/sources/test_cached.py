@@ -7,7 +7,7 @@ from typing import Any
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.sources import DictSource, KeptSource
+from orcapod.sources import DictSource, StoredSource
 from orcapod.testing.strategies import ALL_COLUMNS
 
 
@@ -67,10 +67,10 @@ def test_what_is_kept_is_served_when_the_source_is_gone(tmp_path: Path) -> None:
         before = source(1, 2).cached(database)
         rows, hashes = before.as_table(ALL_COLUMNS), (before.content_hash(), before.pipeline_hash())
     with SQLiteDatabase(tmp_path / "s.db") as database:
-        kept = KeptSource.open(database, "s")
-        assert kept.schema == before.schema
-        assert kept.as_table(ALL_COLUMNS).equals(rows)
-        assert (kept.content_hash(), kept.pipeline_hash()) == hashes
+        stored = StoredSource.open(database, "s")
+        assert stored.schema == before.schema
+        assert stored.as_table(ALL_COLUMNS).equals(rows)
+        assert (stored.content_hash(), stored.pipeline_hash()) == hashes
 
 
 def test_a_column_that_ever_held_none_may_hold_none(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_column_that_ever_held_none_may_hold_none(tmp_path: Path) -> None:
         after = source(1).cached(database)
         assert after.schema.packets["x"] == int | None
         assert after.as_table()["x"].to_pylist() == [None, 1]
-        assert KeptSource.open(database, "s").schema == after.schema
+        assert StoredSource.open(database, "s").schema == after.schema
 
 
 def test_the_store_is_written_to_once_however_often_rows_are_asked_for() -> None:

@@ -12,7 +12,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import SchemaError
 from orcapod.operators import Join
-from orcapod.sources import CachedSource, DictSource, KeptSource, Source
+from orcapod.sources import CachedSource, DictSource, Source, StoredSource
 
 SOURCE = DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s")
 
@@ -89,10 +89,10 @@ def test_a_source_that_is_cached_or_stored_is_a_source() -> None:
     assert isinstance(cached, CachedSource)
     assert isinstance(cached, Source)
     cached.as_table()
-    stored = KeptSource.open(database, "s")
+    stored = StoredSource.open(database, "s")
     assert isinstance(stored, Source)
     assert stored.source_id == cached.source_id == "s"
     with op.Pipeline("p") as pipeline:
         f.pod(stored)
-        f.pod(KeptSource.open(database, "s")).map_packets({"y": "w"})
+        f.pod(StoredSource.open(database, "s")).map_packets({"y": "w"})
     assert list(pipeline) == ["s", "f", "map_packets"], "two that say the same are one"

@@ -438,7 +438,7 @@ def test_the_text_of_a_value_depends_on_nothing_but_the_value():
     with localcontext(Context(prec=2, capitals=0, traps=[])):
         assert column_of([Decimal("1.2345E+50"), 10**5], decimals).to_pylist() == ["1.2345E+50", "100000"]
         with pytest.raises(ValueTypeError, match="not the text of a Decimal"):
-            decimals.restore("abc")
+            decimals.from_storage("abc")
     assert column_of([Tenths("0.1")], decimals).to_pylist() == ["0.1"]
     assert column_of([Short(int=1)], ids).to_pylist() == [str(UUID(int=1))]
 

@@ -174,9 +174,9 @@ def test_all_nans_are_one() -> None:
 def test_dresses_do_not_count() -> None:
     """Dictionary, run-end and extension encoding, views and list layouts have the payloads of the plain values."""
     words = pa.array(["a", "b", None, "a"])
-    for dressed in (words.dictionary_encode(), pc.run_end_encode(words), words.cast(pa.string_view())):
-        assert encode(dressed).to_pylist() == encode(words).to_pylist()
-        assert decode(blobs(dressed), dressed.type).to_pylist() == words.to_pylist()
+    for wrapped in (words.dictionary_encode(), pc.run_end_encode(words), words.cast(pa.string_view())):
+        assert encode(wrapped).to_pylist() == encode(words).to_pylist()
+        assert decode(blobs(wrapped), wrapped.type).to_pylist() == words.to_pylist()
     raw = pa.array([b"0123456789abcdef", None], pa.binary(16))
     uuids = pa.ExtensionArray.from_storage(pa.uuid(), raw)
     assert encode(uuids).to_pylist() == encode(raw).to_pylist()

@@ -26,7 +26,7 @@ SAMPLES = [
 def test_it_is_at_least_what_is_stored_and_not_much_more(annotation: Any, value: Any) -> None:
     type_ = Schema({"c": annotation}).types["c"]
     assert may_be_large(type_.arrow)
-    stored = type_.accept(value)
+    stored = type_.to_storage(value)
     needed = len(encode(pa.array([stored], type_.arrow))[0].as_py())
     assert needed <= value_size(stored) + 16 <= 3 * needed
 

@@ -49,7 +49,7 @@ class DataFile:
 
 
 def check_protocol(table: DeltaTable) -> None:
-    """Return if the table needs nothing of its reader that is not done here.
+    """Check that the table needs nothing of its reader that is not done here.
 
     Raises:
         DatabaseError: it needs a newer version of the protocol, or a feature that is not known.
@@ -58,9 +58,9 @@ def check_protocol(table: DeltaTable) -> None:
     unknown = sorted({*(protocol.reader_features or ())} - _READER_FEATURES)
     if unknown or protocol.min_reader_version > _READER_VERSION:
         found = ", ".join(unknown) or f"version {protocol.min_reader_version}"
-        known = ", ".join(sorted(_READER_FEATURES))
+        supported = ", ".join(sorted(_READER_FEATURES))
         raise DatabaseError(
-            f"expected a table for readers of version {_READER_VERSION} that know {known}, "
+            f"expected a table for readers of version {_READER_VERSION} that know {supported}, "
             f"found one that needs {found}; write it anew without, or read it with another tool "
             "and hand its rows to ArrowTableSource"
         )

@@ -12,10 +12,10 @@ import pyarrow as pa
 from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_ids, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
-from orcapod_delta.housekeeping import KEPT, Housekeeping
+from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
-from orcapod_delta.places import Place
-from orcapod_delta.records import Records
+from orcapod_delta.locations import Location
+from orcapod_delta.maintenance import RETENTION, Maintenance
 from orcapod_delta.store import Store
 
 __all__ = ["DeltaDatabase"]
@@ -39,7 +39,7 @@ class DeltaDatabase(DatabaseView[Store]):
 
     Raises:
         StoreVersionError: a newer version of orcapod wrote the store.
-        DatabaseError: the place cannot be used, is a Delta table itself, or there are credentials in the options.
+        DatabaseError: it cannot be used, is a Delta table itself, or the options have credentials.
     """
 
     def __init__(
@@ -49,40 +49,40 @@ class DeltaDatabase(DatabaseView[Store]):
         *,
         buffer_bytes: int = _BUFFER_BYTES,
     ) -> None:
-        super().__init__(Store(Place.of(path_or_url, storage_options), buffer_bytes))
+        super().__init__(Store(Location.of(path_or_url, storage_options), buffer_bytes))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
+        """Return the store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
         return cls(url)
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
-        """Take the rows whose keys are not there yet; give back how many. ``flush`` commits them.
+        """Take the rows whose keys are not there yet; return how many. ``flush`` commits them.
 
         Where another process commits the same key before the flush, its row is the one that stays.
         """
         full = self._absolute(path)
-        return self._shared.records(full).add(checked_table(full, table, on_conflict), on_conflict)
+        return self._shared.table(full).add(checked_table(full, table, on_conflict), on_conflict)
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
-        return self._records(path).get_by_ids(checked_ids(ids), columns)
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
+        return self._table(path).get_by_ids(checked_ids(ids), columns)
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
-        return self._records(path).get(columns, where)
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
+        return self._table(path).get(columns, where)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         return self._relative(self._shared.paths())
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
-        """Remove the records of these keys, in one commit; give back how many were there."""
-        return self._records(path).delete(checked_ids(ids))
+        """Remove the records of these keys, in one commit; return how many were there."""
+        return self._table(path).delete(checked_ids(ids))
 
     def flush(self) -> None:
         """Commit everything added so far, one commit for every table."""
@@ -90,36 +90,36 @@ class DeltaDatabase(DatabaseView[Store]):
 
     @property
     def max_record_bytes(self) -> int | None:
-        """The bytes of the largest record that a table takes: of all values, as it keeps them."""
+        """The bytes of the largest record that a table takes: of all values, as it stores them."""
         return MAX_RECORD_BYTES
 
     def compact(self) -> int:
-        """Put small files of all tables of this view together; give back how many fewer there are.
+        """Put small files of all tables of this view together; return how many fewer there are.
 
         Normal use does the same for a table that has a hundred of them.
         """
-        return self._keep_house(Housekeeping.compact)
+        return self._maintain(Maintenance.compact)
 
     def checkpoint(self) -> None:
         """Sum up the logs of all tables of this view, as every fiftieth commit does."""
-        self._keep_house(Housekeeping.checkpoint)
+        self._maintain(Maintenance.checkpoint)
 
-    def vacuum(self, older_than: timedelta = KEPT) -> int:
-        """Remove files that no table of this view needs, once older than this; give back how many.
+    def vacuum(self, older_than: timedelta = RETENTION) -> int:
+        """Remove files that no table of this view needs, once older than this; return how many.
 
         They come from compaction, from deleting, and from writers that were killed. Normal use removes them after a
         day. Whoever asks for less takes them from processes that are reading or writing just now.
         """
-        return self._keep_house(lambda house: house.vacuum(older_than))
+        return self._maintain(lambda maintenance: maintenance.vacuum(older_than))
 
     def close(self) -> None:
         """Flush, and let go of all tables, for all views; closing twice is fine."""
         self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
-        """Where the store is, and the prefix of this view; of the options those that are known to be no secret."""
-        config: dict[str, object] = {"type": "delta", "path": self._shared.place.uri, "prefix": list(self._prefix)}
-        if options := self._shared.place.saved_options():
+        """Return where the store is, the prefix of this view, and the options that are no secret."""
+        config: dict[str, object] = {"type": "delta", "path": self._shared.location.uri, "prefix": list(self._prefix)}
+        if options := self._shared.location.saved_options():
             config["storage_options"] = options
         if self._shared.buffer_bytes != _BUFFER_BYTES:
             config["buffer_bytes"] = self._shared.buffer_bytes
@@ -127,18 +127,18 @@ class DeltaDatabase(DatabaseView[Store]):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The view that ``to_config`` described."""
+        """Return the view that ``to_config`` described."""
         buffer_bytes = config.get("buffer_bytes", _BUFFER_BYTES)
         return cls(config["path"], config.get("storage_options"), buffer_bytes=buffer_bytes).at(
             *config.get("prefix", ())
         )
 
     def _arguments(self) -> tuple[str, ...]:
-        return (repr(self._shared.place.uri),)
+        return (repr(self._shared.location.uri),)
 
-    def _records(self, path: RecordPath) -> Records:
-        return self._shared.records(self._absolute(path))
+    def _table(self, path: RecordPath) -> BufferedTable:
+        return self._shared.table(self._absolute(path))
 
-    def _keep_house(self, work: Callable[[Housekeeping], int]) -> int:
+    def _maintain(self, work: Callable[[Maintenance], int]) -> int:
         self.flush()
-        return sum(self._records(path).keep_house(work) for path in self._relative(self._shared.tables()))
+        return sum(self._table(path).maintain(work) for path in self._relative(self._shared.table_paths()))

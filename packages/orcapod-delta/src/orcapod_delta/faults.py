@@ -1,4 +1,4 @@
-"""How what deltalake, Arrow and file systems raise becomes an error of orcapod."""
+"""Translation of what deltalake, Arrow and file systems raise into errors of orcapod."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def is_fault(error: BaseException) -> bool:
 
 
 @contextmanager
-def raised_as(kind: type[OrcapodError], where: str) -> Iterator[None]:
-    """Raise such faults, and those of a store, as an error of this kind that says where."""
+def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
+    """Raise such faults, and those of a store, as an error of this type that says where."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, kind) or not (is_fault(error) or isinstance(error, DatabaseError)):
+        if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError)):
             raise
-        raise kind(f"{where}: {_COLOURS.sub('', str(error))}") from error
+        raise error_type(f"{where}: {_COLOURS.sub('', str(error))}") from error

@@ -24,7 +24,7 @@ _ID_IN_FILES = b"PARQUET:field_id"
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """How the files of a table call its columns.
+    """Names of the columns of a table in its files.
 
     Attributes:
         mode: as the table does, by a name of their own, or by a number.
@@ -55,13 +55,13 @@ class ColumnNames:
         Raises:
             DatabaseError: columns are known by number, and those of the file have none.
         """
-        found = list(fields)
+        there = list(fields)
         if self.mode != "id":
             name = self.of_field(field)
-            return next((index for index, each in enumerate(found) if each.name == name), None)
-        ids = [(each.metadata or {}).get(_ID_IN_FILES) for each in found]
+            return next((index for index, each in enumerate(there) if each.name == name), None)
+        ids = [(each.metadata or {}).get(_ID_IN_FILES) for each in there]
         if ids and not any(ids):
-            columns = ", ".join(each.name for each in found)
+            columns = ", ".join(each.name for each in there)
             raise DatabaseError(
                 f"expected files whose columns have numbers, found one with {columns}; "
                 f"{_MODE}=id needs them, so write the table anew"
@@ -72,32 +72,32 @@ class ColumnNames:
 
 def as_in_table(array: pa.Array[Any], field: pa.Field[Any], names: ColumnNames) -> pa.Array[Any]:
     """Return an array of a file with the type of the table's field, nested names included."""
-    made: Any = array
+    result: Any = array
     wanted: Any = field.type
-    if made.type == wanted and names.mode == "none":
-        return made  # type: ignore[no-any-return]
-    if pa.types.is_struct(wanted) and pa.types.is_struct(made.type):
-        there = list(made.type)
+    if result.type == wanted and names.mode == "none":
+        return result  # type: ignore[no-any-return]
+    if pa.types.is_struct(wanted) and pa.types.is_struct(result.type):
+        there = list(result.type)
         members = []
         for member in wanted:
             index = names.index_in(there, member)
             if index is None:
-                members.append(pa.nulls(len(made), member.type))
+                members.append(pa.nulls(len(result), member.type))
             else:
-                members.append(as_in_table(made.field(index), member, names))
-        made = pa.StructArray.from_arrays(members, fields=list(wanted), mask=made.is_null())
-    elif pa.types.is_map(wanted) and pa.types.is_map(made.type):
-        entries = (made.keys, wanted.key_field), (made.items, wanted.item_field)
+                members.append(as_in_table(result.field(index), member, names))
+        result = pa.StructArray.from_arrays(members, fields=list(wanted), mask=result.is_null())
+    elif pa.types.is_map(wanted) and pa.types.is_map(result.type):
+        entries = (result.keys, wanted.key_field), (result.items, wanted.item_field)
         keys, items = (as_in_table(values, inner, names) for values, inner in entries)
         maps: Any = pa.MapArray
-        made = maps.from_arrays(made.offsets, keys, items, wanted, mask=_mask(made))
-    elif pa.types.is_large_list(wanted) and _is_list(made.type):
-        values = as_in_table(made.values, wanted.value_field, names)
-        offsets = made.offsets.cast(pa.int64())
-        made = pa.LargeListArray.from_arrays(offsets, values, type=wanted, mask=_mask(made))
+        result = maps.from_arrays(result.offsets, keys, items, wanted, mask=_mask(result))
+    elif pa.types.is_large_list(wanted) and _is_list(result.type):
+        values = as_in_table(result.values, wanted.value_field, names)
+        offsets = result.offsets.cast(pa.int64())
+        result = pa.LargeListArray.from_arrays(offsets, values, type=wanted, mask=_mask(result))
     else:
-        made = made.cast(wanted)
-    return made  # type: ignore[no-any-return]
+        result = result.cast(wanted)
+    return result  # type: ignore[no-any-return]
 
 
 def _is_list(type_: pa.DataType) -> bool:

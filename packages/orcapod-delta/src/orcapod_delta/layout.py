@@ -1,4 +1,4 @@
-"""``Layout``: which columns the table of one path has, what they are called there and of which Arrow type they are.
+"""``Layout``: the columns of the table of one path, their names there and their Arrow types.
 
 A Delta table says it of itself: every field has its name and its Arrow type in its metadata. The first
 column, ``_row``, is the order of the rows.
@@ -17,7 +17,7 @@ import pyarrow as pa
 from orcapod.databases import free_identifier
 from orcapod.errors import DatabaseError, RecordSchemaError, SchemaError
 from orcapod.protocols import Key
-from orcapod_delta.columns import StoredColumn, stored_column
+from orcapod_delta.stored_columns import StoredColumn, stored_column
 
 __all__ = ["ORDER", "Layout", "is_ours", "original_names", "restored"]
 
@@ -40,27 +40,27 @@ class Layout:
 
     @classmethod
     def of(cls, fields: Iterable[pa.Field[Any]], where: str) -> Layout:
-        """The layout that the fields of a Delta table tell of.
+        """Return the layout that the fields of a Delta table tell of.
 
         Raises:
             DatabaseError: they do not: another tool made the table, or added columns to it.
         """
-        kept, names = [], []
+        stored_fields, names = [], []
         for field in fields:
             metadata = field.metadata or {}
             if _TYPE in metadata and _NAME in metadata:
                 schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[_TYPE])))
-                kept.append(pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type))
+                stored_fields.append(pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type))
                 names.append(field.name)
             elif field.name != ORDER:
                 raise DatabaseError(
                     f"{where}: expected columns that orcapod made, found {field.name!r}; "
                     "DeltaTableSource reads tables of other tools"
                 )
-        return cls(pa.schema(kept), tuple(names))
+        return cls(pa.schema(stored_fields), tuple(names))
 
     def extended(self, schema: pa.Schema) -> Layout:
-        """This layout with the columns that ``schema`` has after those here."""
+        """Return this layout with the further columns of ``schema``."""
         names = list(self.names)
         for name in schema.names[len(names) :]:
             names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", name) or "_", {ORDER, *names}))
@@ -73,31 +73,31 @@ class Layout:
         return {ORDER: pa.int64(), **types}
 
     def stored_keys(self, ids: Iterable[Key]) -> pa.Array[Any]:
-        """Keys as they are stored; those that cannot be there, being text or bytes, left out."""
+        """Return keys as they are stored; those that cannot be there, being text or bytes, left out."""
         type_ = self.stored_types[self.names[0]]
-        kind = str if pa.types.is_string(type_) or pa.types.is_large_string(type_) else bytes
-        return pa.array([key for key in ids if isinstance(key, kind)], type_)
+        key_class = str if pa.types.is_string(type_) or pa.types.is_large_string(type_) else bytes
+        return pa.array([key for key in ids if isinstance(key, key_class)], type_)
 
     def stored_names(self, names: Iterable[str]) -> list[str]:
-        """What these columns are called in Delta."""
+        """Return the names of these columns in Delta."""
         called = dict(zip(self.schema.names, self.names, strict=True))
         return [called[name] for name in names]
 
     def to_store(self, table: pa.Table, first_row: int) -> pa.Table:
-        """Records with all columns of this layout, as they are written; ``first_row`` is the first one's place."""
+        """Return records as they are written, with all columns; ``first_row`` is the first's number."""
         columns: list[Any] = [pa.array(range(first_row, first_row + table.num_rows), pa.int64())]
         fields: list[pa.Field[Any]] = [pa.field(ORDER, pa.int64())]
         for field, name in zip(self.schema, self.names, strict=True):
             stored = stored_column(field.type)
             chunks = [stored.to_store(chunk) for chunk in table.column(field.name).chunks]
             columns.append(_chunked(chunks, stored.type))
-            kept = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
+            type_text = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
             called = field.name.encode("utf-8", "surrogatepass")
-            fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: kept}))
+            fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: type_text}))
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
     def from_store(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
-        """What was read as records with these columns."""
+        """Return what was read as records with these columns."""
         columns: dict[str, Any] = {}
         for name, stored_name in zip(names, self.stored_names(names), strict=True):
             type_ = self.schema.field(name).type
@@ -108,7 +108,7 @@ class Layout:
 
     @staticmethod
     def check(path: Sequence[str], schema: pa.Schema) -> None:
-        """Nothing, if all columns can be kept.
+        """Check that all columns can be stored.
 
         Raises:
             RecordSchemaError: one cannot.
@@ -121,12 +121,12 @@ class Layout:
 
 
 def is_ours(schema: pa.Schema) -> bool:
-    """Whether a Delta table of this schema keeps records of orcapod."""
+    """Say whether a Delta table of this schema keeps records of orcapod."""
     return ORDER in schema.names and any(_TYPE in (field.metadata or {}) for field in schema)
 
 
 def original_names(schema: pa.Schema) -> dict[str, str]:
-    """The names of the columns as they went in, and what they are called in the Delta table of this schema."""
+    """Return the names in the Delta table of this schema, by names of columns as they went in."""
     if not is_ours(schema):
         return {name: name for name in schema.names}
     layout = Layout.of(schema, "")
@@ -134,7 +134,7 @@ def original_names(schema: pa.Schema) -> dict[str, str]:
 
 
 def restored(table: pa.Table) -> pa.Table:
-    """A table that was read from Delta; if it keeps records, as they went in, in their order."""
+    """Return a table that was read from Delta; its records, if it has such, as they went in."""
     if not is_ours(table.schema):
         return table
     layout = Layout.of(table.schema, "")
@@ -146,7 +146,7 @@ def _chunked(chunks: Sequence[pa.Array[Any]], type_: Any) -> Any:
 
 
 def _from_store(array: pa.Array[Any], stored: StoredColumn) -> list[pa.Array[Any]]:
-    """The array as it went in, in several parts if one dictionary is too small for its different values."""
+    """Return the array as it went in, in parts if one dictionary is too small for its values."""
     try:
         return [stored.from_store(array)]
     except (pa.ArrowInvalid, SchemaError):

@@ -1,4 +1,4 @@
-"""``MAX_RECORD_BYTES``: how large a record of a Delta table may be."""
+"""``MAX_RECORD_BYTES``: the size of the largest record of a Delta table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MAX_RECORD_BYTES = 1_800_000_000
 ends at 2**31 bytes; what lists need there besides their values takes up to a sixth of it."""
 
 _GROWTH = 32
-"""How many times larger values may become where a table keeps them as canonical bytes."""
+"""Factor by which values may grow where a table stores them as canonical bytes."""
 
 
 def check_sizes(path: RecordPath, table: pa.Table, limit: int = MAX_RECORD_BYTES) -> None:
-    """Return if no record is too large.
+    """Check that no record is too large.
 
     Raises:
         RecordTooLargeError: one is.

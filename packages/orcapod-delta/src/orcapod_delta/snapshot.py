@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from orcapod.compute import pc
 from orcapod_delta.data_files import DataFile, data_files
 from orcapod_delta.layout import ORDER, Layout
-from orcapod_delta.places import Place
+from orcapod_delta.locations import Location
 from orcapod_delta.reader import TableReader
 
 __all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot"]
@@ -38,7 +38,7 @@ WRITER = WriterProperties(
     column_properties={ORDER: ColumnProperties(statistics_enabled="CHUNK")},
 )
 """How every file of a store is written, also when files are put together."""
-_KEPT_BYTES = 256 << 20
+_CACHED_BYTES = 256 << 20
 
 
 class OvertakenError(Exception):
@@ -52,7 +52,7 @@ class StoredFile:
     Attributes:
         file: as the log has it.
         rows: how many records are in it.
-        last: the place of its last row.
+        last: the number of its last row.
     """
 
     file: DataFile
@@ -61,23 +61,23 @@ class StoredFile:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What tells it from other files, and from itself before rows of it were deleted."""
+        """The key of the file, another one once rows of it were deleted."""
         return self.file.path, self.rows
 
 
 class Snapshot:
     """The committed rows of one Delta table, as of when ``refresh`` was last called.
 
-    Every row has a place in ``_row``: places grow from commit to commit, because a commit is only made upon the
+    Every row has a number in ``_row``: numbers grow from commit to commit, because a commit is only made upon the
     version that was looked at. So keys are never twice in a table that orcapod alone wrote; where another tool
-    added one again, the row of the lowest place counts.
+    added one again, the row of the lowest number counts.
 
     Args:
-        place: where the table is, or will be.
+        location: where the table is, or will be.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, location: Location) -> None:
+        self.location = location
         self.table: DeltaTable | None = None
         self.layout: Layout | None = None
         self.files: tuple[StoredFile, ...] = ()
@@ -88,14 +88,14 @@ class Snapshot:
 
     @property
     def num_rows(self) -> int:
-        """How many rows are there, should a key be there twice each of them counted."""
+        """The number of rows; should a key be there twice, each of them counts."""
         return sum(each.rows for each in self.files)
 
     def refresh(self) -> bool:
-        """See what was committed meanwhile; tells whether anything was."""
+        """Read what was committed meanwhile; say whether anything was."""
         try:
             if self.table is None:
-                self.table = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
+                self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
             else:
                 self._update(self.table)
         except TableNotFoundError:
@@ -103,9 +103,9 @@ class Snapshot:
         if self.table.version() == self.version:
             return False
         schema: Any = self.table.schema().to_arrow()
-        layout = Layout.of(pa.schema(schema), self.place.uri)
+        layout = Layout.of(pa.schema(schema), self.location.uri)
         if self._filesystem is None:
-            self._filesystem = self.place.filesystem()
+            self._filesystem = self.location.filesystem()
         reader = TableReader(self.table, self._filesystem)
         files = [_stored_file(reader, file) for file in data_files(self.table)]
         self.layout, self._reader = layout, reader
@@ -119,26 +119,26 @@ class Snapshot:
         try:
             table.update_incremental()
         except DeltaError:  # the log between that version and now may be gone
-            self.table = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
+            self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
 
-    def known(self, keys: pa.Array[Any]) -> pa.Array[Any]:
-        """Those of these stored keys that are there."""
-        found = [index.column(1).filter(hits) for index, hits in self._hits(keys)]
-        return pa.concat_arrays([keys[:0], *(chunk for each in found for chunk in each.chunks)])
+    def existing(self, keys: pa.Array[Any]) -> pa.Array[Any]:
+        """Return those of these stored keys that are there."""
+        matches = [index.column(1).filter(hits) for index, hits in self._hits(keys)]
+        return pa.concat_arrays([keys[:0], *(chunk for each in matches for chunk in each.chunks)])
 
     def rows(self, names: Sequence[str]) -> pa.Table:
-        """All rows in their order, with these columns of the layout."""
+        """Return all rows in their order, with these columns of the layout."""
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
         parts = [self._read(each.file, stored) for each in self.files]
         return self.layout.from_store(self._in_order(parts, stored), names)
 
     def rows_by_keys(self, keys: pa.Array[Any], names: Sequence[str]) -> pa.Table:
-        """The rows of these stored keys that are there, with these columns of the layout."""
+        """Return the rows of these stored keys that are there, with these columns of the layout."""
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
-        found = zip(self.files, self._hits(keys), strict=True)
-        parts = [self._read(each.file, stored, hits) for each, (_, hits) in found if pc.any(hits).as_py()]
+        files = zip(self.files, self._hits(keys), strict=True)
+        parts = [self._read(each.file, stored, hits) for each, (_, hits) in files if pc.any(hits).as_py()]
         return self.layout.from_store(self._in_order(parts, stored), names)
 
     def append(self, table: pa.Table, layout: Layout) -> None:
@@ -154,11 +154,11 @@ class Snapshot:
             return
         try:
             self._write(
-                self.place.table_uri,
+                self.location.table_uri,
                 data,
                 mode="error",
                 configuration=_PROPERTIES,
-                storage_options=dict(self.place.options),
+                storage_options=dict(self.location.options),
             )
         except DeltaError as error:
             if self.refresh():
@@ -179,8 +179,8 @@ class Snapshot:
 
     def _others(self, keys: pa.Array[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for each, (_, hits) in zip(self.files, self._hits(keys), strict=True):
-            kept = self._read(each.file, schema.names[1:], pc.invert(hits))
-            yield from kept.select(schema.names).cast(schema).to_batches()
+            rest = self._read(each.file, schema.names[1:], pc.invert(hits))
+            yield from rest.select(schema.names).cast(schema).to_batches()
 
     def _write(self, table: DeltaTable | str, data: Any, **options: Any) -> None:
         try:
@@ -192,43 +192,43 @@ class Snapshot:
 
     def _is_overtaken(self) -> bool:
         try:
-            newest = DeltaTable(self.place.table_uri, storage_options=dict(self.place.options))
+            newest = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
         except TableNotFoundError:
             return False
         return newest.version() != self.version
 
     def _hits(self, keys: pa.Array[Any]) -> Iterator[tuple[pa.Table, pa.ChunkedArray[Any]]]:
-        """For every file its places and keys, and which of them are among these."""
+        """Yield for every file its row numbers and keys, and which of them are among these."""
         for each in self.files:
             index = self._index(each)
             yield index, pc.is_in(index.column(1), value_set=keys)
 
     def _index(self, stored: StoredFile) -> pa.Table:
-        """The places and keys of a file, which never change; kept as long as they are few enough."""
+        """Return the row numbers and keys of a file, which never change; cached while they are few."""
         assert self.layout is not None
         if (index := self._keys.get(stored.key)) is None:
             name = self.layout.names[0]
             index = self._read(stored.file, [name])
             keys: Any = index.column(1).cast(self.layout.stored_types[name])
             index = index.set_column(1, name, keys)
-            if sum(each.nbytes for each in self._keys.values()) + index.nbytes < _KEPT_BYTES:
+            if sum(each.nbytes for each in self._keys.values()) + index.nbytes < _CACHED_BYTES:
                 self._keys[stored.key] = index
         return index
 
     def _read(self, file: DataFile, names: Sequence[str], rows: pa.ChunkedArray[Any] | None = None) -> pa.Table:
-        """``_row`` and the stored columns of a file, of some rows or of all."""
+        """Read ``_row`` and the stored columns of a file, of some rows or of all."""
         assert self._reader is not None
         return self._reader.read(file, list(dict.fromkeys([ORDER, *names])), rows)
 
     def _in_order(self, parts: Sequence[pa.Table], stored: Sequence[str]) -> pa.Table:
-        """Tables with ``_row`` and key as one, by place, the first row of every key only."""
+        """Return tables with ``_row`` and key as one, by row number, the first row of every key only."""
         assert self.layout is not None
         assert self._reader is not None
         schema = pa.schema([self._reader.schema.field(name) for name in dict.fromkeys([ORDER, *stored])])
         table = pa.concat_tables([schema.empty_table(), *parts])
-        places, keys = table.column(ORDER), table.column(self.layout.names[0])
-        if pc.any(pc.less(places[1:], places[:-1])).as_py():
-            table = table.take(pc.sort_indices(places))
+        numbers, keys = table.column(ORDER), table.column(self.layout.names[0])
+        if pc.any(pc.less(numbers[1:], numbers[:-1])).as_py():
+            table = table.take(pc.sort_indices(numbers))
             keys = table.column(self.layout.names[0])
         if pc.count_distinct(keys).as_py() < len(keys):
             rows = pa.table({"key": keys, "row": range(len(keys))})
@@ -239,6 +239,6 @@ class Snapshot:
 
 def _stored_file(reader: TableReader, file: DataFile) -> StoredFile:
     last = file.maxima.get(reader.name_in_files(ORDER))
-    if last is None or not last.is_valid:  # whoever put files together kept no statistics
+    if last is None or not last.is_valid:  # whoever put files together wrote no statistics
         last = pc.max(reader.read(file, [ORDER]).column(ORDER))
     return StoredFile(file, reader.num_rows(file), last.as_py() or 0)

@@ -17,7 +17,7 @@ from orcapod.sources import TableSource
 from orcapod_delta.data_files import data_files
 from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
-from orcapod_delta.places import Place
+from orcapod_delta.locations import Location
 from orcapod_delta.reader import TableReader
 
 __all__ = ["DeltaTableSource"]
@@ -61,13 +61,13 @@ class DeltaTableSource(TableSource):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        place = Place.of(path, storage_options)
-        named = f"DeltaTableSource {place.uri}"
+        location = Location.of(path, storage_options)
+        named = f"DeltaTableSource {location.uri}"
         with raised_as(InputValidationError, named):
-            table = _opened(place, version, named)
-            read = _read(TableReader(table, place.filesystem()), table, columns, named)
+            table = _opened(location, version, named)
+            read = _read(TableReader(table, location.filesystem()), table, columns, named)
         self.version = table.version()
-        name = place.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
+        name = location.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
         super().__init__(
             dict(zip(read.column_names, read.columns, strict=True)),
             tag_columns=tag_columns,
@@ -75,19 +75,19 @@ class DeltaTableSource(TableSource):
             record_id_column=record_id_column,
             data_schema=data_schema,
             label=label,
-            kind="DeltaTableSource",
+            type_name="DeltaTableSource",
         )
 
     def content_hash(self) -> ContentHash:
         return hash_structure(("content", "delta", self.version, super().content_hash()))
 
 
-def _opened(place: Place, version: int | datetime | None, named: str) -> DeltaTable:
+def _opened(location: Location, version: int | datetime | None, named: str) -> DeltaTable:
     if isinstance(version, datetime) and version.utcoffset() is None:
         raise InputValidationError(f"{named}: expected a version with a time zone, found {version}; attach one")
     try:
         number = version if isinstance(version, int) else None
-        table = DeltaTable(place.table_uri, version=number, storage_options=dict(place.options))
+        table = DeltaTable(location.table_uri, version=number, storage_options=dict(location.options))
         if isinstance(version, datetime):
             table.load_as_version(version)
             first = table.history()[-1]["timestamp"]
@@ -110,7 +110,7 @@ def _read(reader: TableReader, table: DeltaTable, columns: Sequence[str] | None,
 
 
 def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str]:
-    """What the columns wanted are called in the table."""
+    """Return the names in the table of the columns wanted."""
     if columns is None:
         return list(schema.names)
     called = original_names(schema)

@@ -1,4 +1,4 @@
-"""What a schema of PostgreSQL holds: which table keeps which path, and by which version it can be read.
+"""``Catalog``: the tables of a schema: which one stores which path, and by which version it can be read.
 
 The tables ``_orcapod_format`` and ``_orcapod_paths`` say so; the sequence ``_orcapod_rows`` numbers all rows.
 """
@@ -15,9 +15,9 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from orcapod.databases import Layout, free_identifier, path_text
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError, StoreVersionError
 from orcapod.protocols import RecordPath
-from orcapod_postgres.columns import pg_column
 from orcapod_postgres.comments import described
-from orcapod_postgres.sessions import WHO_MAY_WRITE
+from orcapod_postgres.pg_columns import pg_column
+from orcapod_postgres.retrying_pool import WHO_MAY_WRITE
 from orcapod_postgres.statements import quoted, statement
 
 __all__ = ["NUMBERS", "ORDER", "Catalog"]
@@ -31,28 +31,28 @@ _OURS = {"_orcapod_format": ["version"], "_orcapod_paths": ["path", "table_name"
 
 
 class Catalog:
-    """The tables of one schema.
+    """Catalog of the tables of one schema.
 
     Args:
         schema: its name.
-        place: which database it is in, for messages.
+        database: which database it is in, for messages.
     """
 
-    def __init__(self, schema: str, place: str) -> None:
+    def __init__(self, schema: str, database: str) -> None:
         if not schema or len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
             raise DatabaseError(f"expected the name of a schema, of at most {_LONGEST_NAME} bytes, found {schema!r}")
         self.schema = schema
-        self.place = f"{place} schema={schema}"
+        self.location = f"{database} schema={schema}"
         self._find = statement(
             "SELECT table_name, arrow_schema, columns FROM {} WHERE path = %s", self.name("_orcapod_paths")
         )
 
     def name(self, table: str) -> Identifier:
-        """A table of this schema, quoted."""
+        """Return the name of a table of this schema, quoted."""
         return quoted(self.schema, table)
 
     def ready(self, connection: Connection[Any]) -> bool:
-        """Whether the schema is set up.
+        """Say whether the schema is set up.
 
         Raises:
             StoreVersionError: a newer version of orcapod wrote it.
@@ -63,32 +63,32 @@ class Catalog:
             " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid"
             " WHERE n.nspname = %s AND c.relname = ANY(%s) AND a.attnum > 0 AND NOT a.attisdropped GROUP BY c.relname"
         )
-        found = dict(connection.execute(columns, [self.schema, list(_OURS)]).fetchall())
-        if not found:
+        tables = dict(connection.execute(columns, [self.schema, list(_OURS)]).fetchall())
+        if not tables:
             return False
         versions = []
-        if found == _OURS:
+        if tables == _OURS:
             query = statement("SELECT version FROM {}", self.name("_orcapod_format"))
             versions = connection.execute(query, ()).fetchall()
         if len(versions) != 1:
             raise DatabaseError(
-                f"{self.place} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
+                f"{self.location} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
                 "use another schema"
             )
         if versions[0][0] > _FORMAT:
             raise StoreVersionError(
-                f"{self.place} has format {versions[0][0]}, written by a newer orcapod; "
+                f"{self.location} has format {versions[0][0]}, written by a newer orcapod; "
                 f"this one reads up to {_FORMAT}: upgrade it"
             )
         return True
 
     def set_up(self, connection: Connection[Any]) -> None:
-        """Make what every store has, unless another process was faster."""
+        """Create what every store has, unless another process was faster."""
         self._lock(connection)
         if self.ready(connection):
             return
-        known = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self.schema]).fetchone()
-        if known is None:  # with IF NOT EXISTS alone, it would take the right to create schemas
+        existing = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self.schema]).fetchone()
+        if existing is None:  # with IF NOT EXISTS alone, it would take the right to create schemas
             connection.execute(statement("CREATE SCHEMA {}", quoted(self.schema)), ())
         for text in (
             "CREATE TABLE {}._orcapod_format (version integer NOT NULL)",
@@ -114,21 +114,21 @@ class Catalog:
         ((refuses, may),) = connection.execute(query, ()).fetchall()
         if refuses or not may:
             why = "the server takes no writes" if refuses else "this user has no right to write there"
-            raise ReadOnlyStoreError(f"{self.place} may only be read: {why}; nothing was written; {WHO_MAY_WRITE}")
+            raise ReadOnlyStoreError(f"{self.location} may only be read: {why}; nothing was written; {WHO_MAY_WRITE}")
 
     def layout(self, connection: Connection[Any], path: RecordPath) -> Layout | None:
-        """How the records of a path are kept, None if there are none."""
+        """Return the layout of the table of a path, None if there is none."""
         row = connection.execute(self._find, [path_text(path)], binary=True).fetchone()
         return None if row is None else Layout.from_catalog(*row)
 
     def tables(self, connection: Connection[Any], prefix: RecordPath) -> list[tuple[RecordPath, str]]:
-        """All paths below a prefix, and their tables."""
+        """Return all paths below a prefix, and their tables."""
         beginning = path_text(prefix).removesuffix("]") + (", " if prefix else "")
         query = statement("SELECT path, table_name FROM {} WHERE starts_with(path, %s)", self.name("_orcapod_paths"))
         return [(tuple(json.loads(text)), table) for text, table in connection.execute(query, [beginning])]
 
     def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
-        """The layout of a path with at least these columns, made or extended within this transaction."""
+        """Return the layout of a path with these columns, created or extended in this transaction."""
         self._lock(connection)
         layout = self.layout(connection, path)
         if layout is None:
@@ -183,7 +183,7 @@ _TAKEN = (ORDER, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 
 
 def _definitions(layout: Layout, start: int) -> list[Composed]:
-    """The columns from ``start`` on as they are declared."""
+    """Return the columns from ``start`` on as they are declared."""
     definitions = []
     for name, field in list(zip(layout.columns, layout.schema, strict=True))[start:]:
         declared = pg_column(field.type).declared

@@ -1,4 +1,4 @@
-"""What a table says about itself: whose records it keeps, in a person's words."""
+"""Comments on tables: whose records they store, in a person's words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orcapod.protocols import RecordPath
 
 __all__ = ["described"]
 
-_ROOMS = {
+_DESCRIPTIONS = {
     "_result": "results of function {name}",
     "_log": "logs of node {name}",
     "_status": "statuses of node {name}",
@@ -18,11 +18,11 @@ _ROOMS = {
 
 
 def described(path: RecordPath) -> str:
-    """One line: what kind of records, of which function or node, of which pipeline, under which path."""
-    at = next((at for at, part in enumerate(path) if part in _ROOMS), None)
+    """Return a line: which records, of which function or node, of which pipeline, under which path."""
+    at = next((at for at, part in enumerate(path) if part in _DESCRIPTIONS), None)
     if at is not None:
         pipeline, (name, *_) = path[:at], (*path[at + 1 :], "")
-        what = _ROOMS[path[at]].format(name=name).strip()
+        what = _DESCRIPTIONS[path[at]].format(name=name).strip()
     elif path[-1].startswith("schema:") and len(path) > 4:
         pipeline, name = path[:-5], path[-5]
         what = f"rows of node {name}"

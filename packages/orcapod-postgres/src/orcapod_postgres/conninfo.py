@@ -24,7 +24,7 @@ _SECRET = {option.keyword.decode() for option in pq.Conninfo.get_defaults() if o
 
 
 def connection_parameters(conninfo: str | None) -> dict[str, Any]:
-    """The parameters of a URL or ``key=value`` string, which libpq completes from its environment variables.
+    """Return the parameters of a URL or ``key=value`` string; libpq completes them from its variables.
 
     Raises:
         DatabaseError: it cannot be read. The message shows nothing of it, since there may be a password in it.
@@ -40,21 +40,21 @@ def connection_parameters(conninfo: str | None) -> dict[str, Any]:
 
 
 def split_url(url: str) -> tuple[str, str | None]:
-    """A URL without the option that is ours, ``schema``, and the value of that option if it is there."""
-    place, _, query = url.partition("?")
+    """Return a URL without the option that is ours, ``schema``, and its value if it is there."""
+    address, _, query = url.partition("?")
     options = query.split("&") if query else []
     ours = [option for option in options if option.startswith("schema=")]
     theirs = "&".join(option for option in options if option not in ours)
     schema = unquote(ours[-1].partition("=")[2]) if ours else None
-    return (f"{place}?{theirs}" if theirs else place), schema
+    return (f"{address}?{theirs}" if theirs else address), schema
 
 
 def without_secrets(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that may be shown and saved."""
+    """Return the parameters that may be shown and saved."""
     return {name: value for name, value in parameters.items() if name not in _SECRET and value is not None}
 
 
 def shown(parameters: dict[str, Any]) -> str:
-    """Which database it is, for messages."""
+    """Return which database it is, for messages."""
     wanted = ("user", "host", "port", "dbname", "service")
     return make_conninfo("", **{name: parameters[name] for name in wanted if parameters.get(name)}) or "PostgreSQL"

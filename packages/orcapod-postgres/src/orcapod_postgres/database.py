@@ -32,9 +32,9 @@ from orcapod.databases import (
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
-from orcapod_postgres.columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
-from orcapod_postgres.sessions import Sessions
+from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
+from orcapod_postgres.retrying_pool import RetryingPool
 from orcapod_postgres.statements import Packed, quoted, statement
 
 __all__ = ["PostgresDatabase"]
@@ -52,18 +52,18 @@ _MAX_RECORD_BYTES = (1 << 30) - (1 << 16)
 
 @dataclass(frozen=True, slots=True)
 class _Server:
-    """What all views of one store share.
+    """State that all views of one store share.
 
     Attributes:
         parameters: how to connect, as the user said it.
         options: further arguments of the store.
-        sessions: the connections.
-        catalog: which table keeps which path.
+        pool: the connections.
+        catalog: which table stores which path.
     """
 
     parameters: dict[str, Any]
     options: dict[str, Any]
-    sessions: Sessions
+    pool: RetryingPool
     catalog: Catalog
 
 
@@ -98,19 +98,19 @@ class PostgresDatabase(DatabaseView[_Server]):
             raise DatabaseError(f"expected a pool_size of at least 1, found {pool_size}")
         parameters = connection_parameters(conninfo)
         options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
-        sessions = Sessions(parameters, pool_size=pool_size, statement_timeout=statement_timeout)
+        pool = RetryingPool(parameters, pool_size=pool_size, statement_timeout=statement_timeout)
         try:
-            catalog = Catalog(schema, sessions.place)
-            if not sessions.read(catalog.ready):
-                sessions.write(catalog.set_up)
+            catalog = Catalog(schema, pool.database)
+            if not pool.read(catalog.ready):
+                pool.write(catalog.set_up)
         except BaseException:
-            sessions.close()
+            pool.close()
             raise
-        super().__init__(_Server(parameters, options, sessions, catalog))
+        super().__init__(_Server(parameters, options, pool, catalog))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The store of ``postgresql://user@host:5432/dbname``; ``?schema=lab`` chooses the schema."""
+        """Return the store of ``postgresql://user@host:5432/dbname``; ``?schema=lab`` chooses the schema."""
         conninfo, schema = split_url(url)
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
 
@@ -125,13 +125,13 @@ class PostgresDatabase(DatabaseView[_Server]):
         Raises:
             ReadOnlyStoreError: it does not, or may not; says which.
         """
-        self._sessions.read(self._catalog.check_writable)
+        self._pool.read(self._catalog.check_writable)
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
-        """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
+        """Add the rows whose keys are not there yet, in one transaction; return how many were added."""
         path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
-        kinds = pg_columns(path, table.schema)
+        pg_types = pg_columns(path, table.schema)
 
         def check(connection: Connection[Any]) -> None:
             layout = self._catalog.layout(connection, path)
@@ -146,11 +146,11 @@ class PostgresDatabase(DatabaseView[_Server]):
                 self._catalog.schema,
                 layout.table,
                 tuple(layout.named(table.column_names)),
-                tuple(kind.declared for kind in kinds),
+                tuple(pg_type.declared for pg_type in pg_types),
                 on_conflict,
             )
             try:
-                return sum(_sent(connection, insert, packed) for packed in _portions(path, table, kinds))
+                return sum(_sent(connection, insert, packed) for packed in _portions(path, table, pg_types))
             except psycopg.errors.UniqueViolation:
                 raise _KeyThereError from None
             except psycopg.errors.ProgramLimitExceeded as error:
@@ -161,17 +161,17 @@ class PostgresDatabase(DatabaseView[_Server]):
                 ) from error
 
         if not table.num_rows:
-            self._sessions.read(check)
+            self._pool.read(check)
             return 0
         try:
-            return self._sessions.write(add)
+            return self._pool.write(add)
         except _KeyThereError:
-            raise duplicate_key(path, self._first_known(path, table.column(0))) from None
+            raise duplicate_key(path, self._first_duplicate(path, table.column(0))) from None
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
 
         def read(connection: Connection[Any]) -> pa.Table:
@@ -182,15 +182,15 @@ class PostgresDatabase(DatabaseView[_Server]):
             condition, packed = _among(layout, wanted)
             select = self._select(layout, names, condition)
             with connection.cursor(binary=True) as cursor:
-                found = (cursor.execute(select, [some]).fetchall() for some in packed)
-                return _table(layout, names, (rows for rows in found if rows))
+                answers = (cursor.execute(select, [some]).fetchall() for some in packed)
+                return _table(layout, names, (rows for rows in answers if rows))
 
-        return self._sessions.read(read)
+        return self._pool.read(read)
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
 
         def read(connection: Connection[Any]) -> pa.Table:
@@ -206,10 +206,10 @@ class PostgresDatabase(DatabaseView[_Server]):
                 table = _table(layout, wanted, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
             return table if where is None else filtered(table, where).select(names)
 
-        return self._sessions.read(read)
+        return self._pool.read(read)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
 
         def read(connection: Connection[Any]) -> list[RecordPath]:
             below = self._catalog.tables(connection, self._prefix)
@@ -224,10 +224,10 @@ class PostgresDatabase(DatabaseView[_Server]):
                 held += [some[at][0] for (at,) in rows]
             return self._relative(held)
 
-        return self._sessions.read(read)
+        return self._pool.read(read)
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
-        """Remove the records of these keys; give back how many were there."""
+        """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
 
         def delete(connection: Connection[Any]) -> int:
@@ -238,22 +238,22 @@ class PostgresDatabase(DatabaseView[_Server]):
             text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
             return sum(connection.execute(text, [some]).rowcount for some in packed)
 
-        return self._sessions.write(delete)
+        return self._pool.write(delete)
 
     def flush(self) -> None:
-        """Nothing is left to do: every ``add_records`` is a transaction of its own."""
-        self._sessions.check()
+        """Do nothing but check: every ``add_records`` is a transaction of its own."""
+        self._pool.check()
 
     def close(self) -> None:
         """Let go of all connections, for all views; closing twice is fine."""
-        self._sessions.close()
+        self._pool.close()
 
     def to_config(self) -> Mapping[str, object]:
-        """Where the server is, without a password, the schema, and the prefix of this view."""
-        place = make_conninfo("", **{**self._sessions.resolved, **without_secrets(self._shared.parameters)})
+        """Return where the server is, without a password, the schema, and the prefix of this view."""
+        conninfo = make_conninfo("", **{**self._pool.resolved, **without_secrets(self._shared.parameters)})
         return {
             "type": "postgresql",
-            "conninfo": place,
+            "conninfo": conninfo,
             "schema": self._catalog.schema,
             "prefix": list(self._prefix),
             **self._shared.options,
@@ -261,38 +261,38 @@ class PostgresDatabase(DatabaseView[_Server]):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The view that ``to_config`` described; a password comes from ``PGPASSWORD`` or libpq's password file."""
+        """Return the view that ``to_config`` described; a password comes from libpq's own sources."""
         options = {name: config[name] for name in ("schema", "pool_size", "statement_timeout") if name in config}
         return cls(config["conninfo"], **options).at(*config.get("prefix", ()))
 
     @property
-    def _sessions(self) -> Sessions:
-        return self._shared.sessions
+    def _pool(self) -> RetryingPool:
+        return self._shared.pool
 
     @property
     def _catalog(self) -> Catalog:
         return self._shared.catalog
 
     def _arguments(self) -> tuple[str, ...]:
-        return repr(self._sessions.place), f"schema={self._catalog.schema!r}"
+        return repr(self._pool.database), f"schema={self._catalog.schema!r}"
 
     def _select(self, layout: Layout, names: Sequence[str], ending: Composed) -> Composed:
         columns = [
-            statement(pg_column(layout.schema.field(name).type).selected, quoted(made))
-            for name, made in zip(names, layout.named(names), strict=True)
+            statement(pg_column(layout.schema.field(name).type).selected, quoted(called))
+            for name, called in zip(names, layout.named(names), strict=True)
         ]
         return statement("SELECT {} FROM {}{}", SQL(", ").join(columns), self._catalog.name(layout.table), ending)
 
-    def _first_known(self, path: RecordPath, column: pa.ChunkedArray[Any]) -> Key:
-        """The first key that is there, or twice among these."""
+    def _first_duplicate(self, path: RecordPath, column: pa.ChunkedArray[Any]) -> Key:
+        """Return the first key that is there, or twice among these."""
         view, keys = self.at(), list[Any](column.to_pylist())
         view._prefix = ()
-        found = view.get_records_by_ids(path, keys, [])
-        known = set(found.column(0).to_pylist()) if found.num_columns else set()
+        existing = view.get_records_by_ids(path, keys, [])
+        seen = set(existing.column(0).to_pylist()) if existing.num_columns else set()
         for key in keys:
-            if key in known:
+            if key in seen:
                 return key  # type: ignore[no-any-return]
-            known.add(key)
+            seen.add(key)
         return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
 
 
@@ -300,27 +300,27 @@ class PostgresDatabase(DatabaseView[_Server]):
 def _insert(
     schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...], on_conflict: OnConflict
 ) -> bytes:
-    """Rows are numbered as they come, but inserted by key: two writers that meet would else wait for each other."""
-    given = [quoted(f"c{at}") for at in range(len(names))]
-    made = statement(
+    """Return an INSERT that numbers rows as they come, but inserts by key: no two writers deadlock."""
+    inputs = [quoted(f"c{at}") for at in range(len(names))]
+    insert = statement(
         "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
         " AS given ({})) AS numbered ORDER BY c0, n{}",
         quoted(schema, table),
         SQL(", ").join(map(quoted, (ORDER, *names))),
-        SQL(", ").join([quoted("n"), *given]),
+        SQL(", ").join([quoted("n"), *inputs]),
         Literal(quoted(schema, NUMBERS).as_string(None)),
-        SQL(", ").join(SQL("%b::" + kind + "[]") for kind in declared),
-        SQL(", ").join(given),
+        SQL(", ").join(SQL("%b::" + pg_type + "[]") for pg_type in declared),
+        SQL(", ").join(inputs),
         SQL(" ON CONFLICT DO NOTHING" if on_conflict == "skip" else ""),
     )
-    return made.as_bytes(None)
+    return insert.as_bytes(None)
 
 
 class _KeyThereError(Exception):
-    """A key is there already, or twice in the table."""
+    """Violation of a key: it is there already, or twice in the table."""
 
 
-def _portions(path: RecordPath, table: pa.Table, kinds: Sequence[PGColumn]) -> Iterator[list[Packed]]:
+def _portions(path: RecordPath, table: pa.Table, pg_types: Sequence[PGColumn]) -> Iterator[list[Packed]]:
     """Return the parameters of ``INSERT``, for as many rows at once as one message may well hold.
 
     Raises:
@@ -329,11 +329,11 @@ def _portions(path: RecordPath, table: pa.Table, kinds: Sequence[PGColumn]) -> I
     rows = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE * table.num_rows // max(1, table.nbytes)))
     for start in range(0, table.num_rows, rows):
         part = table.slice(start, rows)
-        columns = [pg_payloads(kind, column) for kind, column in zip(kinds, part.columns, strict=True)]
+        columns = [pg_payloads(pg_type, column) for pg_type, column in zip(pg_types, part.columns, strict=True)]
         for first, count in _fitting(path, table.column_names, columns):
             yield [
-                Packed(pg_array(kind, payloads.slice(first, count)))
-                for kind, payloads in zip(kinds, columns, strict=True)
+                Packed(pg_array(pg_type, payloads.slice(first, count)))
+                for pg_type, payloads in zip(pg_types, columns, strict=True)
             ]
 
 
@@ -359,8 +359,8 @@ def _fitting(
         return
     sizes = [pc.binary_length(column).to_pylist() for column in columns]
     first = held = 0
-    for row, found in enumerate(zip(*sizes, strict=True)):
-        record = [size or 0 for size in found]
+    for row, row_sizes in enumerate(zip(*sizes, strict=True)):
+        record = [size or 0 for size in row_sizes]
         size = sum(record)
         if size > _MAX_RECORD_BYTES:
             column = names[record.index(max(record))]
@@ -377,19 +377,22 @@ def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, list[Packed]]:
     texts = pg_column(layout.schema.field(0).type).declared == "text"
     fitting = [key for key in ids if isinstance(key, str) is texts]
     type_ = pa.large_string() if texts else pa.large_binary()
-    kind = pg_column(type_)
-    condition = statement(" WHERE {} = ANY(%b::" + kind.declared + "[])", quoted(layout.columns[0]))
+    pg_type = pg_column(type_)
+    condition = statement(" WHERE {} = ANY(%b::" + pg_type.declared + "[])", quoted(layout.columns[0]))
     some = [fitting[start : start + _IDS_AT_ONCE] for start in range(0, len(fitting), _IDS_AT_ONCE)]
-    return condition, [Packed(pg_array(kind, pg_payloads(kind, pa.chunked_array([keys], type_)))) for keys in some]
+    return condition, [
+        Packed(pg_array(pg_type, pg_payloads(pg_type, pa.chunked_array([keys], type_)))) for keys in some
+    ]
 
 
 def _table(layout: Layout, names: Sequence[str], batches: Any) -> pa.Table:
     schema = pa.schema([layout.schema.field(name) for name in names])
-    kinds = [pg_column(field.type) for field in schema]
-    made = [
+    pg_types = [pg_column(field.type) for field in schema]
+    record_batches = [
         pa.RecordBatch.from_arrays(
-            [kind.from_pg(values) for kind, values in zip(kinds, zip(*rows, strict=True), strict=True)], schema=schema
+            [pg_type.from_pg(values) for pg_type, values in zip(pg_types, zip(*rows, strict=True), strict=True)],
+            schema=schema,
         )
         for rows in batches
     ]
-    return pa.Table.from_batches(made, schema)
+    return pa.Table.from_batches(record_batches, schema)

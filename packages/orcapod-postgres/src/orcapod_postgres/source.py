@@ -17,8 +17,8 @@ from psycopg.sql import SQL, Composable
 
 from orcapod.errors import DatabaseError, InputValidationError
 from orcapod.sources import TableSource
+from orcapod_postgres.column_types import ColumnType, column_types
 from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
-from orcapod_postgres.kinds import Kind, kinds_of
 from orcapod_postgres.statements import quoted, statement
 
 __all__ = ["PostgresTableSource"]
@@ -89,43 +89,45 @@ class PostgresTableSource(TableSource):
                 tags = list(tag_columns if tag_columns is not None else key)
                 if not tags and tag_columns is None:
                     raise InputValidationError(f"{named}: found no primary key to take as tags; give tag_columns")
-                names, kinds = _columns(connection, named, origin, data_schema or {})
+                names, types = _columns(connection, named, origin, data_schema or {})
                 order = [name for name in key or tags if name in names] if table is not None else []
-                rows = _spooled(_batches(connection, named, origin, dict(zip(names, kinds, strict=True)), order))
+                rows = _spooled(_batches(connection, named, origin, dict(zip(names, types, strict=True)), order))
             except psycopg.Error as error:
                 raise InputValidationError(f"{named}: {str(error).strip()}") from error
-        found = {name: kind.annotated(rows.column(name)) for name, kind in zip(names, kinds, strict=True)}
+        annotations = {
+            name: column_type.annotated(rows.column(name)) for name, column_type in zip(names, types, strict=True)
+        }
         self._config["tag_columns"] = tags
         super().__init__(
             dict(zip(rows.column_names, rows.columns, strict=True)),
             tag_columns=tags,
             source_id=source_id or (f"{schema}.{table}" if schema else table),
             record_id_column=record_id_column,
-            data_schema={**found, **(data_schema or {})},
+            data_schema={**annotations, **(data_schema or {})},
             label=label,
-            kind="PostgresTableSource",
+            type_name="PostgresTableSource",
         )
 
     def to_config(self) -> Mapping[str, object]:
-        """What it takes to read the table again, as JSON values; never a password, and no ``data_schema``."""
+        """Return what it takes to read the table again, as JSON values; never a password, and no ``data_schema``."""
         return dict(self._config)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, data_schema: Mapping[str, Any] | None = None) -> Self:
-        """The source that ``to_config`` described, with the rows that are there now."""
+        """Return the source that ``to_config`` described, with the rows that are there now."""
         options = {name: value for name, value in config.items() if name != "type"}
         return cls(**options, data_schema=data_schema)
 
 
 @contextlib.contextmanager
 def _connected(parameters: dict[str, Any]) -> Iterator[Connection[Any]]:
-    """A connection within one transaction that sees one state of the tables and changes nothing."""
-    place = shown(parameters)
+    """Have a connection in one transaction that sees one state of the tables and changes nothing."""
+    database = shown(parameters)
     settings = {"connect_timeout": 10, "fallback_application_name": "orcapod", **parameters, "client_encoding": "UTF8"}
     try:
         connection = psycopg.connect(make_conninfo("", **settings), prepare_threshold=None)
     except psycopg.Error as error:
-        raise DatabaseError(f"cannot connect to {place}: {str(error).strip()}") from error
+        raise DatabaseError(f"cannot connect to {database}: {str(error).strip()}") from error
     try:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True
@@ -135,12 +137,12 @@ def _connected(parameters: dict[str, Any]) -> Iterator[Connection[Any]]:
 
 
 def _as_it_is(query: str) -> Composable:
-    """The user's query, which is SQL, in a statement that is executed with parameters."""
+    """Return the user's query, which is SQL, in a statement that is executed with parameters."""
     return SQL(query.strip().rstrip(";").replace("%", "%%") + "\n")
 
 
 def _found(connection: Connection[Any], named: str, table: str, schema: str | None) -> tuple[Composable, list[str]]:
-    """A table, quoted, and the columns of its primary key."""
+    """Return a table, quoted, and the columns of its primary key."""
     query = (
         "SELECT c.oid::bigint, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relname = %s AND c.relkind = ANY('{r,v,m,f,p}')"
@@ -163,8 +165,8 @@ def _found(connection: Connection[Any], named: str, table: str, schema: str | No
 
 def _columns(
     connection: Connection[Any], named: str, origin: Composable, data_schema: Mapping[str, Any]
-) -> tuple[list[str], list[Kind]]:
-    """The names of the columns, and how they are read."""
+) -> tuple[list[str], list[ColumnType]]:
+    """Return the names of the columns, and how they are read."""
     cursor = connection.execute(statement("SELECT * FROM {} LIMIT 0", origin), ())
     result = cursor.pgresult
     assert result is not None
@@ -172,34 +174,34 @@ def _columns(
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename one with AS")
     types = [(result.ftype(at), result.fmod(at)) for at in range(result.nfields)]
-    return names, kinds_of(connection, types, [data_schema.get(name) for name in names])
+    return names, column_types(connection, types, [data_schema.get(name) for name in names])
 
 
 def _batches(
-    connection: Connection[Any], named: str, origin: Composable, kinds: Mapping[str, Kind], order: Sequence[str]
+    connection: Connection[Any], named: str, origin: Composable, types: Mapping[str, ColumnType], order: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows, a few thousand at a time; at least one batch, which may be empty."""
-    columns = SQL(", ").join(statement(kind.selected, quoted(name)) for name, kind in kinds.items())
+    """Yield the rows, a few thousand at a time; at least one batch, which may be empty."""
+    columns = SQL(", ").join(statement(column_type.selected, quoted(name)) for name, column_type in types.items())
     ordered = statement(" ORDER BY {}", SQL(", ").join(map(quoted, order))) if order else SQL("")
-    schema = pa.schema({name: kind.arrow for name, kind in kinds.items()})
+    schema = pa.schema({name: column_type.arrow for name, column_type in types.items()})
     yield pa.RecordBatch.from_pylist([], schema)
     with connection.cursor("rows", binary=True) as cursor:
         cursor.execute(statement("SELECT {} FROM {}{}", columns, origin, ordered), ())
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             arrays = []
-            for (name, kind), values in zip(kinds.items(), zip(*rows, strict=True), strict=True):
+            for (name, column_type), values in zip(types.items(), zip(*rows, strict=True), strict=True):
                 try:
-                    arrays.append(kind.from_pg(values))
+                    arrays.append(column_type.from_pg(values))
                 except (pa.ArrowException, OverflowError) as error:
                     raise InputValidationError(
-                        f"{named}: column {name!r}: expected {kind.arrow}, found another value: {error}; "
+                        f"{named}: column {name!r}: expected {column_type.arrow}, found another value: {error}; "
                         "convert it in a query"
                     ) from error
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _spooled(batches: Iterator[pa.RecordBatch]) -> pa.Table:
-    """The batches as a table that lies in a file, which goes when nobody uses the table any more."""
+    """Return the batches as a table in a file, which goes when nobody uses the table any more."""
     handle, name = tempfile.mkstemp(prefix="orcapod-", suffix=".arrow")
     os.close(handle)
     try:

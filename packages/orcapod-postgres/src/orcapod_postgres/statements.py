@@ -32,10 +32,10 @@ def register_packed(connection: Connection[Any]) -> None:
 
 
 def quoted(*names: str) -> Identifier:
-    """A name, or one within another, for a statement that is executed with parameters, if only ``()``."""
+    """Return a name, or one within another, for a statement executed with parameters, if only ``()``."""
     return Identifier(*(name.replace("%", "%%") for name in names))
 
 
 def statement(text: str, *parts: Composable) -> Composed:
-    """A statement with these parts in place of ``{}``; its text is always our own."""
+    """Return a statement with these parts in place of ``{}``; its text is always our own."""
     return SQL(text).format(*parts)

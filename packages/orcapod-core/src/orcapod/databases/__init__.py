@@ -1,4 +1,4 @@
-"""Where Arrow tables of records are kept: in memory, in an SQLite file, nowhere, or in what a plugin provides.
+"""Stores of Arrow tables of records: in memory, in an SQLite file, nowhere, or in what a plugin provides.
 
 After the stores come the pieces for those who write another one.
 """

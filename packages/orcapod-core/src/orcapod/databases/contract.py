@@ -1,4 +1,4 @@
-"""What every store checks and promises in the same words: paths, tables, keys, columns, schemas, rows wanted."""
+"""Checks and promises that all stores share: paths, tables, keys, columns, schemas, rows wanted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEY_TYPES = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
 def checked_path(path: Iterable[str]) -> RecordPath:
-    """The path as a tuple.
+    """Return the path as a tuple.
 
     Raises:
         DatabaseError: it is not one or more non-empty strings.
@@ -38,7 +38,7 @@ def checked_path(path: Iterable[str]) -> RecordPath:
 
 
 def checked_ids(ids: Iterable[Key]) -> list[Key]:
-    """The keys, each once.
+    """Return the keys, each once.
 
     Raises:
         DatabaseError: these are no strings or bytes, or one string where a sequence of them is wanted.
@@ -46,13 +46,13 @@ def checked_ids(ids: Iterable[Key]) -> list[Key]:
     wanted = [] if isinstance(ids, str | bytes) else list(dict.fromkeys(ids))
     strange = {type(key) for key in wanted if not isinstance(key, str | bytes)}
     if strange or isinstance(ids, str | bytes):
-        found = ", ".join(sorted(kind.__name__ for kind in strange)) or f"the single key {ids!r}"
+        found = ", ".join(sorted(cls.__name__ for cls in strange)) or f"the single key {ids!r}"
         raise DatabaseError(f"expected a sequence of keys, each str or bytes, found {found}")
     return wanted
 
 
 def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
-    """The table with its bare columns: metadata and nullability of fields are not kept by stores.
+    """Return the table with its bare columns: metadata and nullability of fields are not stored.
 
     Raises:
         RecordSchemaError: no columns, two of one name, or a first column that cannot be a key.
@@ -81,46 +81,46 @@ def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) ->
 
 
 def duplicate_key(path: RecordPath, key: Key) -> DuplicateKeyError:
-    """The error for a key that is already there."""
+    """Return the error for a key that is already there."""
     return DuplicateKeyError(
         f"{_shown(path)}: expected new keys only, found {key!r}, which is there already or twice in the table; "
         "on_conflict='skip' keeps the first"
     )
 
 
-def merged_schema(path: RecordPath, kept: pa.Schema | None, found: pa.Schema) -> pa.Schema:
-    """The kept schema, and after it the columns that are new.
+def merged_schema(path: RecordPath, stored: pa.Schema | None, schema: pa.Schema) -> pa.Schema:
+    """Return the stored schema, and after it the columns that are new.
 
     Raises:
         RecordSchemaError: the key has another name, or a column another type.
     """
-    if kept is None:
-        return found
-    if kept.names[0] != found.names[0]:
+    if stored is None:
+        return schema
+    if stored.names[0] != schema.names[0]:
         raise RecordSchemaError(
-            f"{_shown(path)}: expected the key {kept.names[0]!r} as the first column, found {found.names[0]!r}",
-            column=kept.names[0],
-            expected=kept.names[0],
-            found=found.names[0],
+            f"{_shown(path)}: expected the key {stored.names[0]!r} as the first column, found {schema.names[0]!r}",
+            column=stored.names[0],
+            expected=stored.names[0],
+            found=schema.names[0],
         )
     fresh = []
-    for field in found:
-        at = kept.get_field_index(field.name)
-        if at < 0:
+    for field in schema:
+        index = stored.get_field_index(field.name)
+        if index < 0:
             fresh.append(field)
-        elif kept.field(at).type != field.type:
+        elif stored.field(index).type != field.type:
             raise RecordSchemaError(
-                f"{_shown(path)}: expected column {field.name!r} of {kept.field(at).type}, as in the records there, "
-                f"found {field.type}; cast it, or use another path",
+                f"{_shown(path)}: expected column {field.name!r} of {stored.field(index).type}, as in the records "
+                f"there, found {field.type}; cast it, or use another path",
                 column=field.name,
-                expected=str(kept.field(at).type),
+                expected=str(stored.field(index).type),
                 found=str(field.type),
             )
-    return pa.schema([*kept, *fresh]) if fresh else kept
+    return pa.schema([*stored, *fresh]) if fresh else stored
 
 
 def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of ``schema``, null where it has none."""
+    """Return the table with the columns of ``schema``, null where it has none."""
     if table.schema.equals(schema):
         return table
     there = set(table.column_names)
@@ -131,15 +131,15 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def chosen_columns(path: RecordPath, schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
-    """The columns to give back: the key, then those asked for.
+    """Return the columns of an answer: the key, then those asked for.
 
     Raises:
         RecordSchemaError: there is no such column.
     """
     if columns is None:
         return list(schema.names)
-    known = set(schema.names)
-    unknown = [name for name in columns if name not in known]
+    names = set(schema.names)
+    unknown = [name for name in columns if name not in names]
     if unknown or isinstance(columns, str):
         raise RecordSchemaError(
             f"{_shown(path)}: expected columns that are there ({', '.join(schema.names)}), "
@@ -149,7 +149,7 @@ def chosen_columns(path: RecordPath, schema: pa.Schema, columns: Sequence[str] |
 
 
 def named_columns(path: RecordPath, schema: pa.Schema, where: Expression) -> list[str]:
-    """The columns that a condition names: those without which it cannot be evaluated.
+    """Return the columns that a condition names: those without which it cannot be evaluated.
 
     Raises:
         RecordSchemaError: it cannot be evaluated with all of them either.
@@ -171,7 +171,7 @@ def named_columns(path: RecordPath, schema: pa.Schema, where: Expression) -> lis
 
 
 def filtered(table: pa.Table, where: Expression) -> pa.Table:
-    """The rows for which the condition holds, in order."""
+    """Return the rows for which the condition holds, in order."""
     from pyarrow import acero  # noqa: PLC0415  # a large library that only conditions need
 
     plan = [

@@ -43,50 +43,50 @@ class MemoryDatabase(DatabaseView["_Memory"]):
         return cls()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
-        """Add the rows whose keys are not there yet; give back how many were added."""
+        """Add the rows whose keys are not there yet; return how many were added."""
         path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         keys: list[Any] = table.column(0).to_pylist()
-        with self._shared.opened() as shelves:
-            shelf = shelves.get(path, _NO_RECORDS)
-            schema = merged_schema(path, shelf.schema, table.schema)
+        with self._shared.opened() as stored:
+            records = stored.get(path, _NO_RECORDS)
+            schema = merged_schema(path, records.schema, table.schema)
             if not keys:
                 return 0
             fresh: dict[Key, int] = {}
             for row, key in enumerate(keys):
-                if key not in shelf.rows and key not in fresh:
+                if key not in records.rows and key not in fresh:
                     fresh[key] = row
                 elif on_conflict == "raise":
                     raise duplicate_key(path, key)
             if len(fresh) < len(keys):
                 table = table.take(pa.array(list(fresh.values()), pa.int64()))
-            if shelf is _NO_RECORDS:
-                shelf = shelves[path] = _Shelf()
-            shelf.append(conformed(table, schema), fresh)
+            if records is _NO_RECORDS:
+                records = stored[path] = _Records()
+            records.append(conformed(table, schema), fresh)
             return len(fresh)
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
-        with self._shared.opened() as shelves:
-            shelf = shelves.get(path)
-            if shelf is None or shelf.schema is None:
+        with self._shared.opened() as stored:
+            records = stored.get(path)
+            if records is None or records.schema is None:
                 return pa.table({})
-            names = chosen_columns(path, shelf.schema, columns)
-            return shelf.take([shelf.rows[key] for key in wanted if key in shelf.rows], names)
+            names = chosen_columns(path, records.schema, columns)
+            return records.take([records.rows[key] for key in wanted if key in records.rows], names)
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
-        with self._shared.opened() as shelves:
-            shelf = shelves.get(path)
-            if shelf is None or shelf.schema is None:
+        with self._shared.opened() as stored:
+            records = stored.get(path)
+            if records is None or records.schema is None:
                 return pa.table({})
-            table = shelf.whole()
+            table = records.whole()
         names = chosen_columns(path, table.schema, columns)
         if where is None:
             return table.select(names)
@@ -94,22 +94,22 @@ class MemoryDatabase(DatabaseView["_Memory"]):
         return filtered(table.select(list(dict.fromkeys([*names, *needed]))), where).select(names)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
-        with self._shared.opened() as shelves:
-            return self._relative(path for path, shelf in shelves.items() if shelf.rows)
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
+        with self._shared.opened() as stored:
+            return self._relative(path for path, records in stored.items() if records.rows)
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
-        """Remove the records of these keys; give back how many were there."""
+        """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
-        with self._shared.opened() as shelves:
-            shelf = shelves.get(path, _NO_RECORDS)
-            gone = [key for key in unwanted if key in shelf.rows]
+        with self._shared.opened() as stored:
+            records = stored.get(path, _NO_RECORDS)
+            gone = [key for key in unwanted if key in records.rows]
             if gone:
-                shelf.remove(gone)
+                records.remove(gone)
             return len(gone)
 
     def flush(self) -> None:
-        """Nothing: what is in memory survives nothing."""
+        """Do nothing but check: what is in memory survives nothing."""
         with self._shared.opened():
             pass
 
@@ -118,12 +118,12 @@ class MemoryDatabase(DatabaseView["_Memory"]):
         self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
-        """What it takes to open an empty store of this kind."""
+        """Return what it takes to open an empty store."""
         return {"type": "memory", "prefix": list(self._prefix)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A new, empty store."""
+        """Return a new, empty store."""
         return cls().at(*config.get("prefix", ()))
 
     def __reduce__(self) -> NoReturn:
@@ -131,26 +131,26 @@ class MemoryDatabase(DatabaseView["_Memory"]):
 
 
 class _Memory:
-    """What the views of one store share."""
+    """State that the views of one store share: the records by path."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._shelves: dict[RecordPath, _Shelf] | None = {}
+        self._stored: dict[RecordPath, _Records] | None = {}
 
     @contextmanager
-    def opened(self) -> Iterator[dict[RecordPath, _Shelf]]:
-        """The shelves, for one thread at a time."""
+    def opened(self) -> Iterator[dict[RecordPath, _Records]]:
+        """Have the records by path, for one thread at a time."""
         with self._lock:
-            if self._shelves is None:
+            if self._stored is None:
                 raise closed_store("this MemoryDatabase")
-            yield self._shelves
+            yield self._stored
 
     def close(self) -> None:
         with self._lock:
-            self._shelves = None
+            self._stored = None
 
 
-class _Shelf:
+class _Records:
     """The records of one path: tables in the order added, and where each key is.
 
     Tables grow by merging with the one before when that is not much larger, so that there are few of
@@ -163,7 +163,7 @@ class _Shelf:
         self._tables: list[pa.Table] = []
 
     def append(self, table: pa.Table, keys: Mapping[Key, int]) -> None:
-        """Add a table of new keys, whose schema is that of the shelf or an extension of it."""
+        """Add a table of new keys, whose schema is theirs or an extension of it."""
         if table.schema != self.schema:
             self.schema = table.schema
             self._tables = [conformed(earlier, table.schema) for earlier in self._tables]
@@ -174,31 +174,31 @@ class _Shelf:
             self._tables[-2:] = [pa.concat_tables(self._tables[-2:]).combine_chunks()]
 
     def whole(self) -> pa.Table:
-        """All records in order."""
+        """Return all records in order."""
         assert self.schema is not None
         return pa.concat_tables(self._tables) if self._tables else self.schema.empty_table()
 
     def take(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
-        """The records at these places, by table."""
+        """Return the records at these indices, by table."""
         assert self.schema is not None
         ends = list(accumulate(table.num_rows for table in self._tables))
-        places: list[list[int]] = [[] for _ in self._tables]
+        by_table: list[list[int]] = [[] for _ in self._tables]
         for row in rows:
-            places[bisect_right(ends, row)].append(row)
+            by_table[bisect_right(ends, row)].append(row)
         parts = [self.schema.empty_table().select(names)]
-        for table, end, found in zip(self._tables, ends, places, strict=True):
-            if found:
+        for table, end, members in zip(self._tables, ends, by_table, strict=True):
+            if members:
                 start = end - table.num_rows
-                parts.append(table.select(names).take(pa.array([row - start for row in found], pa.int64())))
+                parts.append(table.select(names).take(pa.array([row - start for row in members], pa.int64())))
         return pa.concat_tables(parts)
 
     def remove(self, keys: Sequence[Key]) -> None:
         """Drop the records of keys that are there."""
         gone = {self.rows.pop(key) for key in keys}
         table = self.whole()
-        kept = [row for row in range(table.num_rows) if row not in gone]
-        self._tables = [table.take(pa.array(kept, pa.int64())).combine_chunks()] if kept else []
-        self.rows = dict(zip(self.rows, range(len(kept)), strict=True))
+        left = [row for row in range(table.num_rows) if row not in gone]
+        self._tables = [table.take(pa.array(left, pa.int64())).combine_chunks()] if left else []
+        self.rows = dict(zip(self.rows, range(len(left)), strict=True))
 
 
-_NO_RECORDS = _Shelf()
+_NO_RECORDS = _Records()

@@ -1,4 +1,4 @@
-"""``NoOpDatabase``: keeps nothing and answers that it has nothing."""
+"""``NoOpDatabase``: a store of nothing."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ __all__ = ["NoOpDatabase"]
 
 
 class NoOpDatabase:
-    """Where records go that nobody wants: everything is accepted, nothing is ever there."""
+    """Store of nothing: everything is accepted, nothing is ever there."""
 
     __slots__ = ()
 
     @property
     def max_record_bytes(self) -> None:
-        """No limit: nothing is kept."""
+        """No limit: nothing is stored."""
 
     def at(self, *prefix: str) -> Self:
-        """Itself: all views of nothing are equal."""
+        """Return itself: all views of nothing are equal."""
         return self
 
     def check_writable(self) -> None:
-        """Everything is accepted."""
+        """Raise nothing: everything is accepted."""
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
-        """Nothing is added."""
+        """Add nothing."""
         return 0
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """A table of no columns."""
+        """Return a table of no columns."""
         return pa.table({})
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """A table of no columns."""
+        """Return a table of no columns."""
         return pa.table({})
 
     def list_paths(self) -> list[RecordPath]:
-        """None."""
+        """Return no path."""
         return []
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
-        """Nothing was there."""
+        """Delete nothing."""
         return 0
 
     def flush(self) -> None:
-        """Nothing is lost."""
+        """Do nothing: there is nothing to lose."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing open."""
 
     def to_config(self) -> Mapping[str, object]:
-        """Its type is all there is to know."""
+        """Return its type, which is all there is to know."""
         return {"type": "noop"}
 
     @classmethod
@@ -73,7 +73,7 @@ class NoOpDatabase:
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> Self:  # noqa: ARG003  # the protocol's signature
-        """One is like another."""
+        """Return one: all are alike."""
         return cls()
 
     def __enter__(self) -> Self:

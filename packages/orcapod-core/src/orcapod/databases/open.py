@@ -24,14 +24,14 @@ _REGISTRY = Registry(
 )
 
 
-def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Database:
-    """The store at a URL, in an SQLite file, or of a configuration.
+def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
+    """Return the store at a URL, in an SQLite file, or of a configuration.
 
     The scheme of a URL, or the ``type`` of a configuration, is the name under which a package registers a
     class in the entry point group ``orcapod.databases``; the class is a ``Database``.
 
     Args:
-        place: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
+        location: a URL (``sqlite:///lab.db``, ``memory://``, ``delta:///...``), the path of an SQLite file, or
             what ``to_config`` of a store gave.
 
     Raises:
@@ -39,21 +39,23 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
         ConfigError: it is nothing of that kind.
         DatabaseError: the store cannot be opened.
     """
-    if isinstance(place, Mapping):
-        if not isinstance(name := place.get("type"), str):
-            raise DatabaseError(f"expected a configuration with a type, as to_config() gives it, found {dict(place)!r}")
-        return _class(name).from_config(place)
-    if not isinstance(place, str | os.PathLike):
-        kind = type(place).__qualname__
+    if isinstance(location, Mapping):
+        if not isinstance(name := location.get("type"), str):
+            raise DatabaseError(
+                f"expected a configuration with a type, as to_config() gives it, found {dict(location)!r}"
+            )
+        return _class(name).from_config(location)
+    if not isinstance(location, str | os.PathLike):
+        cls = type(location).__qualname__
         raise ConfigError(
-            f"found {place!r:.80} of type {kind}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
+            f"found {location!r:.80} of type {cls}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
             "file, or what to_config() of a store gave",
             expected="URL or path",
-            found=kind,
+            found=cls,
         )
-    text = os.fspath(place)
+    text = os.fspath(location)
     scheme, separator, rest = text.partition("://")
-    if not separator or not isinstance(place, str):
+    if not separator or not isinstance(location, str):
         if text.startswith("sqlite:"):
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {text}")
         if not text:
@@ -63,5 +65,5 @@ def open_database(place: str | os.PathLike[str] | Mapping[str, object]) -> Datab
 
 
 def _class(name: str) -> type[Database]:
-    found: type[Database] = _REGISTRY.load(name)
-    return found
+    database_class: type[Database] = _REGISTRY.load(name)
+    return database_class

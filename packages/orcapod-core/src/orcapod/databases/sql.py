@@ -1,7 +1,7 @@
-"""What SQL stores share: how Arrow columns become SQL values and come back, and what things are called there.
+"""Pieces of SQL stores: Arrow columns as SQL values and back, and names of tables and columns.
 
-A column is kept as integers, reals, text or bytes where that is exact, and otherwise as the canonical
-bytes of ``orcapod.types.codec``. Its Arrow type is kept beside the table and decides how it is read.
+A column is stored as integers, reals, text or bytes where that is exact, and otherwise as the canonical
+bytes of ``orcapod.types.codec``. Its Arrow type is stored beside the table and decides how it is read.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ from orcapod.compute import pc
 from orcapod.errors import RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
 from orcapod.types.codec import decode, encode
-from orcapod.types.codec_reader import dressed, plain_type, reader_of
+from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
 
 __all__ = ["Layout", "SQLColumn", "free_identifier", "path_text", "rows_of", "sql_column", "table_of"]
 
-SQLKind = Literal["boolean", "integer", "real", "text", "bytes"]
+SQLType = Literal["boolean", "integer", "real", "text", "bytes"]
 
 _NAN = "NaN"  # SQLite has no NaN: it would come back as NULL
 
 
 @dataclass(frozen=True, slots=True)
 class SQLColumn:
-    """How the values of one Arrow type are kept in SQL.
+    """Conversion of values of one Arrow type to SQL and back.
 
     Attributes:
-        kind: what they are there; ``boolean`` and ``integer`` are integers to the driver.
+        type: the SQL type; ``boolean`` and ``integer`` are integers to the driver.
         to_sql: an array as a list of SQL values, None for null.
         from_sql: SQL values as an array of the type.
     """
 
-    kind: SQLKind
+    type: SQLType
     to_sql: Callable[[pa.Array[Any]], list[Any]]
     from_sql: Callable[[Sequence[Any]], pa.Array[Any]]
 
 
 @lru_cache(maxsize=512)
 def sql_column(type_: pa.DataType) -> SQLColumn:
-    """How values of this type are kept.
+    """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be kept (unions).
+        SchemaError: they cannot be stored (unions).
     """
-    if (plain := plain_type(type_)) is not None:
-        inner = sql_column(plain)
+    if (unwrapped := unwrapped_type(type_)) is not None:
+        inner = sql_column(unwrapped)
         return SQLColumn(
-            inner.kind,
-            lambda array: _undressed_to_sql(array, inner),
-            lambda values: dressed(inner.from_sql(values), type_),
+            inner.type,
+            lambda array: _unwrapped_to_sql(array, inner),
+            lambda values: wrapped(inner.from_sql(values), type_),
         )
     if pa.types.is_null(type_):
         return SQLColumn("bytes", lambda array: [None] * len(array), lambda values: pa.nulls(len(values)))
@@ -76,11 +76,11 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
         return SQLColumn("text", pa.Array.to_pylist, lambda values: pa.array(values, type_))
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         return SQLColumn("bytes", pa.Array.to_pylist, lambda values: pa.array(values, type_))
-    reader_of(type_)  # refuses what cannot be kept
+    reader_of(type_)  # refuses what cannot be stored
     return SQLColumn("bytes", _payloads, lambda values: decode(values, type_))
 
 
-def _undressed_to_sql(array: pa.Array[Any], inner: SQLColumn) -> list[Any]:
+def _unwrapped_to_sql(array: pa.Array[Any], inner: SQLColumn) -> list[Any]:
     if isinstance(array, pa.DictionaryArray):  # each distinct value becomes one Python object, however often it occurs
         values = [*inner.to_sql(array.dictionary), None]
         return [values[-1 if index is None else index] for index in array.indices.to_pylist()]
@@ -109,10 +109,10 @@ def _reals_from_sql(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
 
 
 def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
-    """The rows of a table as tuples of SQL values.
+    """Return the rows of a table as tuples of SQL values.
 
     Raises:
-        RecordSchemaError: a column is of a type that cannot be kept.
+        RecordSchemaError: a column is of a type that cannot be stored.
     """
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -125,7 +125,7 @@ def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]]) -> pa.Table:
-    """Batches of rows of SQL values as a table."""
+    """Return batches of rows of SQL values as a table."""
     columns = [sql_column(field.type) for field in schema]
     arrays = [
         [column.from_sql(values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)]
@@ -137,42 +137,42 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]]) -> p
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the table of one path is called, which columns it has, and what they are called there."""
+    """Layout of the table of one path: its name, its columns, and their names in SQL."""
 
     table: str
     schema: pa.Schema
     columns: tuple[str, ...]
 
     def named(self, names: Iterable[str]) -> list[str]:
-        """What these columns are called in SQL."""
+        """Return the names of these columns in SQL."""
         called = dict(zip(self.schema.names, self.columns, strict=True))
         return [called[name] for name in names]
 
     def extended(self, schema: pa.Schema, *, taken: Collection[str], max_bytes: int | None = None) -> Layout:
-        """This layout with the columns that ``schema`` has after those here; ``taken`` names are not used."""
+        """Return this layout with the further columns of ``schema``; ``taken`` names are not used."""
         columns = list(self.columns)
         for name in schema.names[len(columns) :]:
             columns.append(free_identifier(name, {*taken, *columns}, max_bytes=max_bytes))
         return Layout(self.table, schema, tuple(columns))
 
     def to_catalog(self) -> tuple[str, bytes, str]:
-        """The three values by which a catalog keeps it."""
+        """Return the three values by which a catalog stores it."""
         return self.table, self.schema.serialize().to_pybytes(), json.dumps(self.columns)
 
     @staticmethod
     @lru_cache(maxsize=1024)
     def from_catalog(table: str, schema: bytes, columns: str) -> Layout:
-        """What ``to_catalog`` gave."""
+        """Return the layout of which ``to_catalog`` returned these."""
         return Layout(table, pa.ipc.read_schema(pa.py_buffer(schema)), tuple(json.loads(columns)))
 
 
 def path_text(path: RecordPath) -> str:
-    """A path as one text, different for different paths."""
+    """Return a path as one text, different for different paths."""
     return json.dumps(path)
 
 
 def free_identifier(name: str, taken: Collection[str], *, max_bytes: int | None = None) -> str:
-    """``name``, or something like it, as an SQL identifier that is not taken.
+    """Return ``name``, or something like it, as an SQL identifier that is not taken.
 
     Identifiers which differ by case only are one to SQL, NUL cannot be written, and some databases
     have a longest one: beyond it a name ends in a hash of the whole.
@@ -182,8 +182,8 @@ def free_identifier(name: str, taken: Collection[str], *, max_bytes: int | None 
         digest = sha256(wanted.encode()).hexdigest()[:12]
         wanted = wanted.encode()[: max_bytes - 17].decode("utf-8", "ignore") + "~" + digest
     folded = {other.casefold() for other in taken}
-    found, number = wanted, 1
-    while found.casefold() in folded:
+    identifier, number = wanted, 1
+    while identifier.casefold() in folded:
         number += 1
-        found = f"{wanted}~{number}"
-    return found
+        identifier = f"{wanted}~{number}"
+    return identifier

@@ -26,7 +26,7 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
-from orcapod.databases.sql import Layout, SQLKind, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.view import DatabaseView
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
@@ -41,7 +41,7 @@ _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
 _NUMBER_BYTES = 9
 _NAMED = "an SQLite store"
-_DECLARED: dict[SQLKind, str] = {
+_DECLARED: dict[SQLType, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
     "real": "",  # declared REAL, SQLite would keep -0.0 as the integer 0
@@ -72,7 +72,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
+        """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
         scheme, _, path = url.partition(":///")
         if scheme != "sqlite" or not path:
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {url}")
@@ -94,7 +94,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         self._shared.check_writable()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
-        """Add the rows whose keys are not there yet, in one transaction; give back how many were added."""
+        """Add the rows whose keys are not there yet, in one transaction; return how many were added."""
         path = self._absolute(path)
         table = checked_table(path, table, on_conflict)
         _check_values(path, table, self.max_record_bytes)
@@ -124,15 +124,15 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
                     raise
                 raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
             except (sqlite3.DataError, OverflowError):  # the latter for values that no int of C counts
-                given = [name for name in table.column_names if name not in literals]
-                _check_sizes(path, given, rows, self._shared.max_record_bytes)
+                names = [name for name in table.column_names if name not in literals]
+                _check_sizes(path, names, rows, self._shared.max_record_bytes)
                 raise
             return connection.total_changes - before
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there; an unknown path gives a table of no columns."""
+        """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
@@ -148,7 +148,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives a table of no columns."""
+        """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
         with self._shared.transaction(write=False) as connection:
             layout = _layout(connection, path)
@@ -165,7 +165,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         return table if where is None else filtered(table, where).select(names)
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         with self._shared.transaction(write=False) as connection:
             rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
             return self._relative(
@@ -176,7 +176,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             )
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
-        """Remove the records of these keys; give back how many were there."""
+        """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=True) as connection:
             layout = _layout(connection, path)
@@ -186,7 +186,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             return sum(connection.execute(delete + _marks(some), some).rowcount for some in _chunks(unwanted))
 
     def flush(self) -> None:
-        """Nothing is left to do: every ``add_records`` is a transaction of its own."""
+        """Do nothing but check: every ``add_records`` is a transaction of its own."""
         with self._shared.transaction(write=False):
             pass
 
@@ -195,12 +195,12 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:
-        """Where the file is, and the prefix of this view."""
+        """Return where the file is, and the prefix of this view."""
         return {"type": "sqlite", "path": str(self._shared.path), "prefix": list(self._prefix)}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """The view that ``to_config`` described."""
+        """Return the view that ``to_config`` described."""
         return cls(config["path"]).at(*config.get("prefix", ()))
 
     def _arguments(self) -> tuple[str, ...]:
@@ -208,21 +208,21 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:
-    """What stands in a column of many rows, as SQL, if it is everywhere the same and can be written so; else None.
+    """Return what stands in all rows of a column, as SQL, if it is the same and short; else None.
 
     Binding a value takes longer than all the rest of storing it, and half of the columns of logs are of this kind.
     """
-    kind = column.type
-    if len(column) < _MANY_ROWS or isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType | pa.BaseExtensionType):
+    type_ = column.type
+    if len(column) < _MANY_ROWS or isinstance(type_, pa.DictionaryType | pa.RunEndEncodedType | pa.BaseExtensionType):
         return None
-    if sql_column(kind).kind not in ("text", "integer", "boolean"):
+    if sql_column(type_).type not in ("text", "integer", "boolean"):
         return None
     if column.null_count:
         return "NULL" if column.null_count == len(column) else None
     first, last = column[0], column[-1]
     if first != last or any(not pc.all(pc.equal(chunk, first), min_count=0).as_py() for chunk in column.chunks):
         return None
-    (value,) = sql_column(kind).to_sql(next(chunk for chunk in column.chunks if len(chunk)).slice(0, 1))
+    (value,) = sql_column(type_).to_sql(next(chunk for chunk in column.chunks if len(chunk)).slice(0, 1))
     if isinstance(value, str):
         return None if "\0" in value or len(value) > _LONGEST_LITERAL else "'" + value.replace("'", "''") + "'"
     return str(int(value))
@@ -274,7 +274,7 @@ def _path(text: str) -> RecordPath:
 
 
 def _chunks(ids: list[Key]) -> Iterator[list[Key]]:
-    """As many keys as one statement takes, sorted, which SQLite finds faster."""
+    """Return the keys in lists for one statement each, sorted, which SQLite finds faster."""
     ordered: list[Key] = [
         *sorted(key for key in ids if isinstance(key, str)),
         *sorted(key for key in ids if isinstance(key, bytes)),
@@ -291,7 +291,7 @@ def _select(layout: Layout, names: Sequence[str]) -> str:
 
 
 def _layout(connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
-    """How the records of a path are kept, None if there are none."""
+    """Return the layout of the table of a path, None if there is none."""
     query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
     row = connection.execute(query, (path_text(path),)).fetchone()
     return None if row is None else Layout.from_catalog(*row)
@@ -333,4 +333,4 @@ def _check_width(connection: sqlite3.Connection, path: RecordPath, layout: Layou
 
 
 def _definition(name: str, field: pa.Field[Any]) -> str:
-    return f"{_quoted(name)} {_DECLARED[sql_column(field.type).kind]}".rstrip()
+    return f"{_quoted(name)} {_DECLARED[sql_column(field.type).type]}".rstrip()

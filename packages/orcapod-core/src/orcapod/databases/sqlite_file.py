@@ -19,11 +19,11 @@ __all__ = ["SQLiteFile", "open_file"]
 
 _FORMAT = 1
 _BUSY_SECONDS = 30.0
-_LOGS = ("-wal", "-journal")  # what SQLite keeps beside a file, until it is in the file
+_LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
 
 def open_file(path: Path) -> SQLiteFile:
-    """Open a file, which is made if it is not there; for reading only where it may not be written to.
+    """Open a file, created if it is not there; for reading only where it may not be written to.
 
     Raises:
         StoreVersionError: a newer version of orcapod wrote the file.
@@ -78,7 +78,7 @@ class SQLiteFile(ABC):
 
     @property
     def max_record_bytes(self) -> int:
-        """What SQLite was built with, or told to keep to."""
+        """The limit SQLite was built with, or told to hold."""
         with suppress(sqlite3.ProgrammingError):  # it may be closed by now, and by another thread
             if self._connection is not None:
                 self._max_record_bytes = self._connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
@@ -86,7 +86,7 @@ class SQLiteFile(ABC):
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """The connection within a transaction that ends with the block, undone if the block raises."""
+        """Have the connection in a transaction that ends with the block, undone if that raises."""
         check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
             connection = self._opened()
@@ -95,7 +95,7 @@ class SQLiteFile(ABC):
                 yield connection
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                raise self._known(error) or DatabaseError(
+                raise self._translated(error) or DatabaseError(
                     f"{self.path}: {error}; nothing of this call was written"
                 ) from error
             finally:
@@ -126,9 +126,9 @@ class SQLiteFile(ABC):
     def _set_up(self) -> None:
         """Make a store of a file that has nothing of ours in it."""
 
-    def _open(self, place: str, *, uri: bool) -> sqlite3.Connection:
+    def _open(self, database: str, *, uri: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            place, uri=uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            database, uri=uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._connection = connection
         self._closer = weakref.finalize(self, _close, connection, self._process)
@@ -145,7 +145,7 @@ class SQLiteFile(ABC):
             raise closed_store(self.path)
         return self._connection
 
-    def _known(self, error: sqlite3.Error) -> DatabaseError | None:
+    def _translated(self, error: sqlite3.Error) -> DatabaseError | None:
         """Return what an error of SQLite means for whoever uses the store, if it says less than that itself."""
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -166,7 +166,7 @@ class SQLiteFile(ABC):
         )
 
     def _version(self, connection: sqlite3.Connection) -> int | None:
-        """The format of the file, None if nothing of ours is in it yet."""
+        """Return the format of the file, None if nothing of ours is in it yet."""
         ours = {
             name: [column[1] for column in connection.execute(f"PRAGMA table_info({name})")]
             for name in ("_orcapod_format", "_orcapod_paths")
@@ -192,7 +192,7 @@ class WritableFile(SQLiteFile):
             self._prepare(connection)
             return connection
         except sqlite3.Error as error:
-            raise self._known(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
+            raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
     def _set_up(self) -> None:
         with self.transaction(write=True) as connection:
@@ -207,13 +207,13 @@ class WritableFile(SQLiteFile):
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
-        patience = monotonic() + _BUSY_SECONDS
+        deadline = monotonic() + _BUSY_SECONDS
         while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             try:  # a change of journal does not wait for other processes by itself
                 connection.execute("PRAGMA journal_mode = WAL")
                 return
             except sqlite3.OperationalError:
-                if monotonic() > patience:
+                if monotonic() > deadline:
                     raise
                 sleep(0.01)
 
@@ -235,12 +235,12 @@ class ReadOnlyFile(SQLiteFile):
 
     @contextmanager
     def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """The connection within a transaction, as long as nothing is to be written."""
+        """Have the connection within a transaction, as long as nothing is to be written."""
         if write:
             self.check_writable()
         with super().transaction(write=False) as connection:
             yield connection
-            if self._as_it_is and self._found != self._files():
+            if self._as_it_is and self._opened_files != self._files():
                 raise DatabaseError(f"{self.path} was changed by another program while it was read; read it again")
 
     def check_writable(self) -> None:
@@ -249,14 +249,14 @@ class ReadOnlyFile(SQLiteFile):
 
     def _opened(self) -> sqlite3.Connection:
         connection = super()._opened()
-        if self._as_it_is and self._found != self._files():
+        if self._as_it_is and self._opened_files != self._files():
             if self._closer is not None:
                 self._closer()
             connection = self._connect()
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        self._found = self._files()
+        self._opened_files = self._files()
         logs = [log for ending in _LOGS if _size(log := Path(f"{self.path}{ending}"))]
         self._as_it_is = not logs
         try:
@@ -264,22 +264,22 @@ class ReadOnlyFile(SQLiteFile):
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
         except sqlite3.Error as error:
-            self._found, self._as_it_is = (), True  # whoever asks again tries again
+            self._opened_files, self._as_it_is = (), True  # whoever asks again tries again
             if logs and isinstance(error, sqlite3.OperationalError):
                 raise DatabaseError(
                     f"cannot read {self.path}: records that were written last are still in {logs[0].name}, and SQLite "
                     f"cannot read them here ({error}), as {self._why}; open it once where it may be written to, or "
                     "copy both files to a folder of your own"
                 ) from error
-            raise self._known(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
+            raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
     def _set_up(self) -> None:
         raise DatabaseError(f"{self.path} holds no records of orcapod, and may only be read: {self._why}")
 
     def _files(self) -> tuple[object, ...]:
         """Return what changes whenever somebody writes to the file."""
-        found = self.path.stat()
-        return found.st_ino, found.st_size, found.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
+        status = self.path.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
 
 
 def _size(path: Path) -> int:
@@ -288,9 +288,9 @@ def _size(path: Path) -> int:
 
 def _why_unwritable(path: Path) -> str | None:
     """Return what keeps a file from being written to, None if nothing does."""
-    for place, what in ((path, "it"), (path.parent, "its folder")):
-        if place.exists() and not os.access(place, os.W_OK):
-            if hasattr(os, "ST_RDONLY") and os.statvfs(place).f_flag & os.ST_RDONLY:
+    for each, what in ((path, "it"), (path.parent, "its folder")):
+        if each.exists() and not os.access(each, os.W_OK):
+            if hasattr(os, "ST_RDONLY") and os.statvfs(each).f_flag & os.ST_RDONLY:
                 return "it is on a file system that is mounted for reading only"
             return f"this user may not write to {what}"
     return None

@@ -1,4 +1,4 @@
-"""``DatabaseView``: views of one store, each below a prefix of its own. What is the same for every kind of store."""
+"""``DatabaseView``: views of one store, each below a prefix of its own. What all stores share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shared = TypeVar("Shared")
 class DatabaseView(ABC, Generic[Shared]):
     """A view of a store, in which every path starts with a prefix.
 
-    A kind of store derives from it: it reads and writes at ``self._absolute(path)`` of what its views share,
+    A store derives from it: it reads and writes at ``self._absolute(path)`` of what its views share,
     and lists ``self._relative(paths)``.
 
     Args:
@@ -43,7 +43,7 @@ class DatabaseView(ABC, Generic[Shared]):
         return None
 
     def check_writable(self) -> None:
-        """Nothing to check: who can open a store of this kind can write to it."""
+        """Check nothing: who can open such a store can write to it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -85,12 +85,12 @@ class DatabaseView(ABC, Generic[Shared]):
         return sorted(path[len(self._prefix) :] for path in paths if self._is_below(path))
 
 
-def check_process(opener: int, place: object, database: str) -> None:
+def check_process(opener: int, location: object, database: str) -> None:
     """Check that a store is used by the process that opened it: connections and locks survive no fork.
 
     Args:
         opener: the id of that process.
-        place: which store it is.
+        location: which store it is.
         database: its class, for the advice.
 
     Raises:
@@ -98,11 +98,11 @@ def check_process(opener: int, place: object, database: str) -> None:
     """
     if os.getpid() != opener:
         raise DatabaseError(
-            f"{place} was opened by the process that this one was forked from; "
+            f"{location} was opened by the process that this one was forked from; "
             f"open it here again: {database}.from_config(database.to_config())"
         )
 
 
-def closed_store(place: object) -> DatabaseError:
+def closed_store(location: object) -> DatabaseError:
     """Return the error for the use of a store that was closed."""
-    return DatabaseError(f"{place} was closed, by this view of it or another; open it again")
+    return DatabaseError(f"{location} was closed, by this view of it or another; open it again")

@@ -1,27 +1,24 @@
 """Rows: chunks of them, and one of them at a time."""
 
 from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup
-from orcapod.datagrams.columns import (
+from orcapod.datagrams.column_names import (
     RECORD_TAG,
     SEPARATOR,
-    SOURCE_INFO,
     SOURCE_TAG,
     ColumnConfig,
     Columns,
     source_info_name,
 )
-from orcapod.datagrams.datagram import Datagram, LazyPacket, Packet, Tag, row_of
+from orcapod.datagrams.datagram import Datagram, Packet, Tag, row_of
 
 __all__ = [
     "RECORD_TAG",
     "SEPARATOR",
-    "SOURCE_INFO",
     "SOURCE_TAG",
     "Chunk",
     "ColumnConfig",
     "Columns",
     "Datagram",
-    "LazyPacket",
     "Origin",
     "Packet",
     "StreamSchema",

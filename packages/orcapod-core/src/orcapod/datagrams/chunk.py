@@ -1,10 +1,10 @@
 """``Chunk``: some rows of a stream, the unit in which everything moves.
 
 A chunk is one Arrow record batch in which every column has a role. Tags, system tags and packet
-columns bear their own names. Provenance moves as *slots*: a column that names, for every row, the
-record that made some of its packet columns (``students::row_3``). All columns of one source row, or
-of one computed record, share a slot, so provenance costs one column per maker and not one per
-value; the text ``students::row_3::score`` is made only when someone looks.
+columns bear their own names. Provenance moves in *provenance columns*: each names, for every row, the
+producing record of some of its packet columns (``students::row_3``). All columns of one
+source row, or of one computed record, share one, so provenance costs a column per record and not
+one per value; the text ``students::row_3::score`` is put together only when someone looks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams.columns import SEPARATOR, ColumnConfig, Columns, source_info_name
+from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, source_info_name
 from orcapod.hashing import hash_rows
 from orcapod.types import STR, Schema
 
 __all__ = ["Chunk", "Origin", "StreamSchema", "regroup"]
 
-_SLOT = "__slot:"
+_PROVENANCE = "__provenance:"
 _NOTHING = pa.scalar("", pa.large_string())
 
 
@@ -35,8 +35,8 @@ class StreamSchema:
     Attributes:
         tags: the keys of a row.
         packets: the data of a row.
-        system_tags: the ids of the source rows that it was made of; ``str``, or ``list[str]`` once
-            rows were collected.
+        system_tags: the ids of the source rows that it comes from; ``str``, or ``list[str]`` once
+            rows were nested.
         sources: the type of every packet column's source info; likewise ``str`` or ``list[str]``.
     """
 
@@ -46,12 +46,12 @@ class StreamSchema:
     sources: Schema
 
     @classmethod
-    def plain(cls, tags: Schema, packets: Schema, system_tags: Schema) -> StreamSchema:
-        """The schema of rows in which every value was made by one record."""
+    def from_record(cls, tags: Schema, packets: Schema, system_tags: Schema) -> StreamSchema:
+        """Return the schema of rows in which one record has produced every value."""
         return cls(tags, packets, system_tags, Schema(dict.fromkeys(packets, STR)))
 
     def shown(self, columns: Columns = None) -> tuple[Schema, Schema]:
-        """The tag and the packet schema with the columns asked for."""
+        """Return the tag and the packet schema with the columns asked for."""
         config = ColumnConfig.of(columns)
         tags, packets = self.tags, self.packets
         if config.system_tags:
@@ -62,20 +62,20 @@ class StreamSchema:
 
     @property
     def structure(self) -> tuple[object, object]:
-        """What enters a pipeline hash: the user's columns by role."""
+        """The part that enters a pipeline hash: the user's columns by role."""
         return self.tags.structure, self.packets.structure
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the values of one packet column come from.
+    """Provenance of the values of one packet column.
 
     Attributes:
-        slot: the batch column that names the record which made each value.
-        column: what that record calls the column; None when the slot's text is complete.
+        provenance: the batch column that names the producing record of each value.
+        column: what that record calls the column; None where the provenance is full already.
     """
 
-    slot: str
+    provenance: str
     column: str | None
 
 
@@ -94,13 +94,13 @@ class Chunk:
     origins: Mapping[str, Origin]
 
     @classmethod
-    def made_by(
-        cls, schema: StreamSchema, columns: Mapping[str, pa.Array[Any]], maker: pa.Array[Any], names: Iterable[str]
+    def from_record(
+        cls, schema: StreamSchema, columns: Mapping[str, pa.Array[Any]], record: pa.Array[Any], names: Iterable[str]
     ) -> Chunk:
-        """A chunk whose packet columns ``names`` were all made by the records that ``maker`` names."""
-        slot = _SLOT + "0"
-        batch = pa.RecordBatch.from_pydict({**columns, slot: maker})
-        return cls(batch, schema, {name: Origin(slot, name) for name in names})
+        """Return a chunk whose packet columns ``names`` were produced by the records of ``record``."""
+        provenance = _PROVENANCE + "0"
+        batch = pa.RecordBatch.from_pydict({**columns, provenance: record})
+        return cls(batch, schema, {name: Origin(provenance, name) for name in names})
 
     @property
     def num_rows(self) -> int:
@@ -119,42 +119,43 @@ class Chunk:
         return Chunk(self.batch.take(indices), self.schema, self.origins)
 
     def slice(self, start: int, length: int) -> Chunk:
-        """Consecutive rows, without a copy."""
+        """Return consecutive rows, without a copy."""
         return Chunk(self.batch.slice(start, length), self.schema, self.origins)
 
     def with_batch(self, batch: pa.RecordBatch) -> Chunk:
-        """Other rows in the same roles."""
+        """Return other rows in the same roles."""
         return Chunk(batch, self.schema, self.origins)
 
     def renamed(self, names: Mapping[str, str], schema: StreamSchema) -> Chunk:
-        """The same rows with some columns renamed; a value keeps its provenance under the new name."""
+        """Return the rows with some columns renamed; a value keeps its provenance under the new name."""
         batch = self.batch.rename_columns([names.get(name, name) for name in self.batch.schema.names])
         origins = {
-            names.get(name, name): Origin(names.get(origin.slot, origin.slot), origin.column)
+            names.get(name, name): Origin(names.get(origin.provenance, origin.provenance), origin.column)
             for name, origin in self.origins.items()
         }
         return Chunk(batch, schema, origins)
 
     def selected(self, schema: StreamSchema) -> Chunk:
-        """The columns of this schema alone, and the slots that they need."""
+        """Return the columns of this schema alone, and the provenance columns that they need."""
         origins = {name: self.origins[name] for name in schema.packets}
-        slots = dict.fromkeys(origin.slot for origin in origins.values())
-        return Chunk(self.batch.select([*schema.tags, *schema.system_tags, *schema.packets, *slots]), schema, origins)
+        provenance = dict.fromkeys(origin.provenance for origin in origins.values())
+        names = [*schema.tags, *schema.system_tags, *schema.packets, *provenance]
+        return Chunk(self.batch.select(names), schema, origins)
 
-    def slots(self) -> list[str]:
-        """The names of the columns that carry provenance."""
-        return list(dict.fromkeys(origin.slot for origin in self.origins.values()))
+    def provenance_columns(self) -> list[str]:
+        """Return the names of the columns that carry provenance."""
+        return list(dict.fromkeys(origin.provenance for origin in self.origins.values()))
 
     def source_info(self, name: str) -> pa.Array[Any]:
-        """Who made the values of a packet column: ``{source}::{record}::{column}`` for every row."""
+        """Return the source info of a packet column: ``{source}::{record}::{column}`` for every row."""
         origin = self.origins[name]
-        made = self.batch.column(origin.slot)
+        records = self.batch.column(origin.provenance)
         if origin.column is None:
-            return made
-        return _ended(made, pa.scalar(SEPARATOR + origin.column, pa.large_string()))
+            return records
+        return _ended(records, pa.scalar(SEPARATOR + origin.column, pa.large_string()))
 
     def table(self, columns: Columns = None) -> pa.Table:
-        """The rows as an Arrow table of tags, then packet columns, with the columns asked for."""
+        """Return the rows as a table of tags, then packet columns, with the columns asked for."""
         tags, packets = self.schema.shown(columns)
         arrays = [self.batch.column(name) for name in tags]
         arrays += [self.batch.column(name) for name in self.schema.packets]
@@ -167,40 +168,40 @@ class Chunk:
         """The row hash of every packet."""
         return hash_rows(self.batch, self.schema.packets)
 
-    def spelled_out(self) -> Chunk:
-        """The same rows, every packet column with a slot of its own and the complete text in it."""
-        slots = {name: _SLOT + name for name in self.schema.packets}  # the same, whatever the order of columns
-        kept = [*self.schema.tags, *self.schema.system_tags, *self.schema.packets]
-        columns = {name: self.batch.column(name) for name in kept}
-        columns |= {slot: self.source_info(name) for name, slot in slots.items()}
-        origins = {name: Origin(slot, None) for name, slot in slots.items()}
+    def with_full_provenance(self) -> Chunk:
+        """Return the same rows, every packet column with a provenance column of full texts."""
+        full = {name: _PROVENANCE + name for name in self.schema.packets}  # the same, whatever the order of columns
+        names = [*self.schema.tags, *self.schema.system_tags, *self.schema.packets]
+        columns = {name: self.batch.column(name) for name in names}
+        columns |= {column: self.source_info(name) for name, column in full.items()}
+        origins = {name: Origin(column, None) for name, column in full.items()}
         return Chunk(pa.RecordBatch.from_pydict(columns), self.schema, origins)
 
     @staticmethod
     def concat(chunks: Sequence[Chunk]) -> Chunk:
-        """The rows of several chunks of one stream, at least one, in this order."""
+        """Return the rows of several chunks of one stream, at least one, in this order."""
         first = chunks[0]
         if len(chunks) == 1:
             return first
         if any(chunk.origins != first.origins for chunk in chunks):
-            chunks = [chunk.spelled_out() for chunk in chunks]
+            chunks = [chunk.with_full_provenance() for chunk in chunks]
             first = chunks[0]
         names = first.batch.schema.names
         batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
 
 
-def _ended(made: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
-    """Every text of a slot with the ending, at any depth of lists."""
-    if isinstance(made, pa.LargeListArray):
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(made.value_lengths())])
-        return pa.LargeListArray.from_arrays(ends, _ended(made.flatten(), ending))
-    joined: pa.Array[Any] = pc.binary_join_element_wise(made, ending, _NOTHING)
+def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
+    """Return every text with the ending, at any depth of lists."""
+    if isinstance(texts, pa.LargeListArray):
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(texts.value_lengths())])
+        return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending))
+    joined: pa.Array[Any] = pc.binary_join_element_wise(texts, ending, _NOTHING)
     return joined
 
 
 def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]:
-    """The same rows in chunks of ``rows`` rows, or fewer that have about ``size`` bytes, at least one row each.
+    """Yield the same rows in chunks of ``rows`` rows, or fewer of about ``size`` bytes, at least one.
 
     Where rows are so small that ``size`` does not matter, how they were chunked before does not, either.
     """

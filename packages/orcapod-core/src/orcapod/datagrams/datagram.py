@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.datagrams.chunk import Chunk
-from orcapod.datagrams.columns import Columns
+from orcapod.datagrams.column_names import Columns
 from orcapod.hashing import ROW_METHOD, ContentHash
 from orcapod.types import Schema
 
@@ -44,7 +44,7 @@ class Datagram(Mapping[str, Any]):
         return len(self.schema)
 
     def as_dict(self) -> dict[str, Any]:
-        """The values by name."""
+        """Return the values by name."""
         return dict(self)
 
     def __eq__(self, other: object) -> bool:
@@ -66,7 +66,7 @@ class Tag(Datagram):
         return self.chunk.schema.tags
 
     def system_tags(self) -> dict[str, Any]:
-        """The ids of the source rows that this row was made of."""
+        """Return the ids of the source rows that this row was comes from."""
         types = self.chunk.schema.system_tags.types
         return {name: types[name].to_python(self.chunk.column(name).slice(self.row, 1))[0] for name in types}
 
@@ -81,40 +81,40 @@ class Packet(Datagram):
         return self.chunk.schema.packets
 
     def source_info(self) -> dict[str, Any]:
-        """Who made each value: ``{source}::{record}::{column}``."""
+        """Return the source info of each value: ``{source}::{record}::{column}``."""
         row = self.chunk.slice(self.row, 1)
         return {name: row.source_info(name)[0].as_py() for name in self.schema}
 
     def content_hash(self) -> ContentHash:
-        """What makes this packet the same as another: its columns and values, nothing else."""
+        """Return what makes packets the same: its columns and values, nothing else."""
         return ContentHash(ROW_METHOD, self.chunk.packet_hashes[self.row])
 
     def as_table(self, columns: Columns = None) -> pa.Table:
-        """The packet's columns as a table of one row."""
+        """Return the packet's columns as a table of one row."""
         _, packets = self.chunk.schema.shown(columns)
         return self.chunk.slice(self.row, 1).table(columns).select(list(packets))
 
 
 class LazyPacket(Packet):
-    """A packet whose chunk is made when someone looks: most results are never looked at one by one."""
+    """A packet whose chunk is created when someone looks: most results nobody ever looks at."""
 
-    __slots__ = ("_make",)
+    __slots__ = ("_create",)
 
-    def __init__(self, make: Callable[[], Chunk]) -> None:
-        self._make = make
+    def __init__(self, create: Callable[[], Chunk]) -> None:
+        self._create = create
         self.row = 0
 
     @property
-    def chunk(self) -> Chunk:  # type: ignore[override]  # takes the place of the slot
-        return self._make()
+    def chunk(self) -> Chunk:  # type: ignore[override]  # in place of the attribute
+        return self._create()
 
 
 def row_of(tag: Tag, packet: Packet) -> Chunk:
-    """The row that a tag and a packet make together, as a chunk of one row."""
+    """Return the row that a tag and a packet create together, as a chunk of one row."""
     if tag.chunk is packet.chunk and tag.row == packet.row:
         return tag.chunk.slice(tag.row, 1)
     left, right = tag.chunk.slice(tag.row, 1), packet.chunk.slice(packet.row, 1)
     schema = replace(right.schema, tags=left.schema.tags, system_tags=left.schema.system_tags)
     columns = {name: left.column(name) for name in [*schema.tags, *schema.system_tags]}
-    columns |= {name: right.column(name) for name in [*schema.packets, *right.slots()]}
+    columns |= {name: right.column(name) for name in [*schema.packets, *right.provenance_columns()]}
     return Chunk(pa.RecordBatch.from_pydict(columns), schema, right.origins)

@@ -1,7 +1,7 @@
-"""How a packet function is run: looked up, called, stored, given on."""
+"""Execution of a packet function: looked up, called, stored, given on."""
 
 from orcapod.execution.channel import Channel
-from orcapod.execution.channels import ChannelStatistics, InputChannels, OrderedInputChannels, checked_buffer_size
+from orcapod.execution.channels import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.execution.concurrent import ConcurrentDriver
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
@@ -15,7 +15,6 @@ from orcapod.execution.step import FirstFailure, Step
 __all__ = [
     "Cache",
     "Channel",
-    "ChannelStatistics",
     "ConcurrentDriver",
     "FirstFailure",
     "FunctionSpec",

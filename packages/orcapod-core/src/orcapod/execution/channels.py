@@ -32,7 +32,7 @@ def checked_buffer_size(buffer_size: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """What a channel holds, and has carried.
+    """Statistics of a channel: what it holds, and has carried.
 
     Attributes:
         chunks: how many chunks wait in it.

@@ -13,15 +13,15 @@ from orcapod.functions import PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.records import Result, SizeLimit
 
-__all__ = ["Cache", "Entries", "FunctionSpec"]
+__all__ = ["Cache", "FunctionSpec", "Records"]
 
 
 class Cache(Protocol):
-    """Where results are looked up and stored."""
+    """Cache of results: where they are looked up and stored."""
 
     @property
     def size_limit(self) -> SizeLimit | None:
-        """How large a result may be; None for any size."""
+        """Bytes that a result may have, and who says so; None for any size."""
         ...
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...
@@ -29,29 +29,29 @@ class Cache(Protocol):
     def store(self, results: Sequence[Result]) -> pa.Table: ...
 
 
-class Entries(Protocol):
-    """Where it is stored which rows the results stand for."""
+class Records(Protocol):
+    """Pipeline records: which rows the results stand for."""
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None: ...
 
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """What is the same for all chunks that go through a packet function.
+    """Specification of a step: what is the same for all chunks that go through it.
 
     Attributes:
         function: what is computed.
         fingerprint: of its code, as it is now.
         schema: of the rows that it gives.
         cache: where results are looked up and stored.
-        entries: where it is stored which rows they stand for.
+        records: where it is stored which rows they stand for.
     """
 
     function: PythonPacketFunction
     fingerprint: ContentHash
     schema: StreamSchema
     cache: Cache
-    entries: Entries
+    records: Records
 
     def taken(self, chunk: Chunk) -> Chunk:
         """Return a chunk without the packet columns that the function does not take: there may be thousands."""

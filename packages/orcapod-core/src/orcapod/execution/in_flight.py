@@ -18,7 +18,7 @@ __all__ = ["Completed", "InFlight", "OnSettled", "Promoted"]
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a row was waiting for is there: the result, as it is stored."""
+    """Event for a row that waits: its result is there, as it is stored."""
 
     pending: PendingChunk
     result: pa.Table
@@ -26,7 +26,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """What a row was waiting for has failed: now it is this row that computes it."""
+    """Event for a row that waits: what it waited for has failed, and it computes itself now."""
 
     pending: PendingChunk
     row: int

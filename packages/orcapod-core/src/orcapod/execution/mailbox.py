@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Signal(Enum):
-    """What there is to take when there is no event."""
+    """Signal that is taken when there is no event."""
 
     OVER = "all inputs have ended"
     NOTHING = "nothing came in time"

@@ -78,16 +78,16 @@ class PacketErrors(tuple[PacketError, ...]):
         """Return a row for each: node, the tags as text, error, message, file, line and function."""
         names = list(dict.fromkeys(name for error in self for name in error.tag))
         tags = [{name: str(value) for name, value in error.tag.items() if value is not None} for error in self]
-        places = [error.location or (None, None, None) for error in self]
+        locations = [error.location or (None, None, None) for error in self]
         text = pa.large_string()
         columns: dict[str, pa.Array[Any]] = {"node": pa.array([error.node_label for error in self], text)}
         columns |= {name: pa.array([each.get(name) for each in tags], text) for name in names}
         columns |= {
             "error": pa.array([type(error.exception).__qualname__ for error in self], text),
             "message": pa.array([error.message for error in self], text),
-            "file": pa.array([place[0] for place in places], text),
-            "line": pa.array([place[1] for place in places], pa.int64()),
-            "function": pa.array([place[2] for place in places], text),
+            "file": pa.array([location[0] for location in locations], text),
+            "line": pa.array([location[1] for location in locations], pa.int64()),
+            "function": pa.array([location[2] for location in locations], text),
         }
         return pa.table(columns)
 
@@ -125,7 +125,7 @@ def _frames(error: BaseException) -> Iterator[Location]:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Where the standard library and installed packages lie, and orcapod itself."""
+    """Return where the standard library and installed packages lie, and orcapod itself."""
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return (*(f"{folder}/" for folder in folders), f"{Path(__file__).parent.parent}/", "<frozen ")

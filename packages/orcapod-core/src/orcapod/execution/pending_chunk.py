@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk
 from orcapod.execution.function_spec import FunctionSpec
-from orcapod.records import RECORD_ID, Result, maker_names, record_ids, tabulated
+from orcapod.records import RECORD_ID, Result, record_ids, record_names, results_table
 
 __all__ = ["PendingChunk", "RowState"]
 
@@ -25,7 +25,7 @@ OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
 
 
 class RowState(Enum):
-    """Where one row of a pending chunk stands."""
+    """State of one row of a pending chunk."""
 
     OPEN = auto()
     """It was not computed; a result may be there all the same: an equal row's, or one that was looked up."""
@@ -74,13 +74,13 @@ class PendingChunk:
 
     def look_up(self) -> None:
         """Find the results that are there, and tell ``on_stored`` of them."""
-        found = self._spec.cache.lookup(self._distinct_ids)
-        if not found.num_rows:
+        results = self._spec.cache.lookup(self._distinct_ids)
+        if not results.num_rows:
             return
         self._is_new = False
-        self.adopt(found)
+        self.adopt(results)
         if self.on_stored is not None:
-            self.on_stored(found)
+            self.on_stored(results)
 
     def missing(self) -> list[int]:
         """Return the rows that have no result."""
@@ -115,7 +115,7 @@ class PendingChunk:
 
     @property
     def is_done(self) -> bool:
-        """Whether every row was given on, or has failed."""
+        """True once every row was given on, or has failed."""
         return self._first_open == len(self._states)
 
     def store(self) -> None:
@@ -141,13 +141,13 @@ class PendingChunk:
         rows = self._ready(in_order=in_order)
         if rows:
             taken, ids = self._taken.take(rows), [self.record_ids[row] for row in rows]
-            self._spec.entries.add(taken, ids, fresh=self._is_new)
+            self._spec.records.add(taken, ids, fresh=self._is_new)
             results = self._results_of(taken, ids)
             self._emit(rows, results)
             yield results
         self._skip_settled()
 
-    def known(self) -> list[int]:
+    def rows_with_results(self) -> list[int]:
         """Return the rows that have a stored result."""
         return [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
 
@@ -157,7 +157,7 @@ class PendingChunk:
 
     def unstored_result(self, row: int, result: Result) -> Chunk:
         """Return the result of one row, whether it is stored or not."""
-        table = tabulated([result], self._spec.function.signature.outputs)
+        table = results_table([result], self._spec.function.signature.outputs)
         return self._result_chunk(self._taken.take([row]), table, [result.record_id])
 
     def _results_of(self, inputs: Chunk, ids: Sequence[bytes]) -> Chunk:
@@ -196,8 +196,8 @@ class PendingChunk:
         schema = self._spec.schema
         columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
         columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
-        maker = pa.array(maker_names(self._spec.function.uri, ids), pa.large_string())
-        return Chunk.made_by(schema, columns, maker, schema.packets)
+        producing = pa.array(record_names(self._spec.function.uri, ids), pa.large_string())
+        return Chunk.from_record(schema, columns, producing, schema.packets)
 
 
 class _StoredResults:
@@ -205,11 +205,11 @@ class _StoredResults:
 
     def __init__(self) -> None:
         self._tables: list[pa.Table] = []
-        self._positions: dict[bytes, int] = {}
+        self._input_order: dict[bytes, int] = {}
         self._count = 0
 
     def __contains__(self, record_id: bytes) -> bool:
-        return record_id in self._positions
+        return record_id in self._input_order
 
     def __bool__(self) -> bool:
         return bool(self._tables)
@@ -220,13 +220,13 @@ class _StoredResults:
         if len(self._tables) > _MANY_TABLES:
             self._tables = [pa.concat_tables(self._tables).combine_chunks()]
         keys: list[Any] = results.column(RECORD_ID).to_pylist()
-        self._positions |= {key: position for position, key in enumerate(keys, self._count)}
+        self._input_order |= {key: position for position, key in enumerate(keys, self._count)}
         self._count += results.num_rows
 
     def take(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records, which are there, in this order."""
         table = pa.concat_tables(self._tables)
-        positions = [self._positions[record_id] for record_id in ids]
+        positions = [self._input_order[record_id] for record_id in ids]
         first, count = positions[0], len(positions)
         if positions == list(range(first, first + count)):
             return table.slice(first, count)

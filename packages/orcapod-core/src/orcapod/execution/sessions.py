@@ -166,7 +166,7 @@ class _CallThread:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call is being made."""
+        """True while a call is being made."""
         return self._call is not None
 
     def abandon(self) -> None:

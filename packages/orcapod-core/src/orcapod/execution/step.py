@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from orcapod.datagrams import Chunk, LazyPacket, Packet, Tag, regroup
+from orcapod.datagrams import Chunk, Packet, Tag, regroup
+from orcapod.datagrams.datagram import LazyPacket
 from orcapod.errors import PacketAbandonedError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
@@ -132,12 +133,12 @@ class Step:
                 self._refuse(Tag(chunk, row), Packet(chunk, row), error)
             yield PendingChunk(self.spec, _without(chunk, refused), self._cached)
 
-    def known(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    def stored_results(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the results that are there already; nothing is computed or told."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
             pending = PendingChunk(self.spec, _without(chunk, self.spec.function.refused(chunk)), self._cached)
             pending.look_up()
-            if rows := pending.known():
+            if rows := pending.rows_with_results():
                 yield pending.results(rows)
 
     def begin(self, attempt: Attempt) -> None:

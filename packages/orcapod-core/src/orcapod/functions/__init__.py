@@ -1,4 +1,4 @@
-"""What a packet function is: a typed Python function that makes a packet from a packet."""
+"""Packet functions: a packet function is a typed Python function that makes a packet from a packet."""
 
 from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""``CaptureBuffer``: what an executor captured, until it is known what became of the packet."""
+"""``CaptureBuffer``: what an executor captured, until the fate of the packet is clear."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["CaptureBuffer"]
 
 
 class CaptureBuffer:
-    """Logger that holds what an executor captured until it is known whether the outputs are accepted.
+    """Logger that holds what an executor captured until outputs are accepted or refused.
 
     Attributes:
         fields: what it was told; None if it was told nothing.
@@ -24,5 +24,5 @@ class CaptureBuffer:
 
     @property
     def output(self) -> CapturedOutput | None:
-        """What it was told, as a value."""
+        """The fields it was told, as a value."""
         return None if self.fields is None else CapturedOutput.of_fields(self.fields)

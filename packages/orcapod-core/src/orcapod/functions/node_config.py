@@ -21,7 +21,7 @@ ErrorPolicy = Literal["continue", "fail_fast"]
 
 
 def checked_policy(policy: str) -> ErrorPolicy:
-    """The error policy of that name.
+    """Return the error policy of that name.
 
     Raises:
         ConfigError: there is none.
@@ -48,7 +48,7 @@ def checked_flush_interval(seconds: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """How the packets of a function are run.
+    """Configuration of a node: how the packets of its function are run.
 
     Attributes:
         max_concurrency: how many packets may be computed at once; None for what suits the function and its
@@ -75,7 +75,7 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class PipelineConfig:
-    """What holds for a pipeline where nobody says otherwise.
+    """Configuration of a pipeline, for what nobody says otherwise.
 
     Attributes:
         node: how packets are run, in nodes without a configuration of their own.

@@ -30,7 +30,7 @@ _UNCAPTURED = "A logger was passed but no executor is set — capture will not o
 
 
 class PythonPacketFunction:
-    """A Python function as a maker of packets: takes columns as arguments, gives columns as results.
+    """A Python function from packets to packets: takes columns as arguments, gives columns as results.
 
     Args:
         function: annotated; sync or async. A parameter is filled from the column of its name; one with a
@@ -97,7 +97,7 @@ class PythonPacketFunction:
         return self.name, hash_structure(self.signature.outputs.structure).short, self._major, self.type_id
 
     def fingerprint(self) -> ContentHash:
-        """What the function's code says now, or, with ``identity="version"``, which version it is.
+        """Return what the code says now, or, with ``identity="version"``, which version it is.
 
         It is taken anew each time: in a notebook, a helper may be another one from one run to the next.
         """
@@ -114,7 +114,7 @@ class PythonPacketFunction:
         return found.hash
 
     def output_schema(self, inputs: StreamSchema) -> StreamSchema:
-        """The schema of what it makes of a stream.
+        """Return the schema of what it makes of a stream.
 
         Raises:
             SchemaError: a column is missing or of another type, or an output has the name of a tag.
@@ -144,29 +144,29 @@ class PythonPacketFunction:
         if taken := [name for name in self.signature.outputs if name in inputs.tags]:
             why = f"output {taken[0]!r} has the name of a tag column; rename one of them"
             raise SchemaError(f"{self.name}: {why}", node=self.name, column=taken[0])
-        return StreamSchema.plain(inputs.tags, self.signature.outputs, inputs.system_tags)
+        return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
-        """The columns that the function takes of a chunk, in the types that it declares."""
+        """Return the columns that the function takes of a chunk, in the types that it declares."""
         schema = self.signature.inputs.select(name for name in self.signature.inputs if name in chunk.schema.packets)
         columns = {}
-        for name, kind in schema.types.items():
+        for name, dtype in schema.types.items():
             column = chunk.column(name)
-            columns[name] = column if column.type == kind.arrow else column.cast(kind.arrow)
+            columns[name] = column if column.type == dtype.arrow else column.cast(dtype.arrow)
         if not columns:
             return chunk.batch.select([]), schema
         return pa.RecordBatch.from_pydict(columns), schema
 
     def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
-        """The rows that hold an int where the function takes a float, and no float is exactly that int."""
+        """Return the rows with an int for a parameter of type float that no float exactly is."""
         widened = [
-            (name, kind)
-            for name, kind in self.signature.inputs.types.items()
-            if name in chunk.schema.packets and chunk.column(name).type != kind.arrow
+            (name, dtype)
+            for name, dtype in self.signature.inputs.types.items()
+            if name in chunk.schema.packets and chunk.column(name).type != dtype.arrow
         ]
         try:
-            for name, kind in widened:
-                chunk.column(name).cast(kind.arrow)
+            for name, dtype in widened:
+                chunk.column(name).cast(dtype.arrow)
         except pa.ArrowInvalid:
             return dict(self._inexact(chunk, widened))
         return {}
@@ -175,25 +175,25 @@ class PythonPacketFunction:
         self, chunk: Chunk, widened: Sequence[tuple[str, LogicalType]]
     ) -> Iterator[tuple[int, ValueTypeError]]:
         for row in range(chunk.num_rows):
-            for name, kind in widened:
+            for name, dtype in widened:
                 try:
-                    chunk.column(name).slice(row, 1).cast(kind.arrow)
+                    chunk.column(name).slice(row, 1).cast(dtype.arrow)
                 except pa.ArrowInvalid as error:
-                    why = f"{self.name}: parameter {name!r}: expected {kind.name}: {error}"
-                    yield row, ValueTypeError(why, node=self.name, column=name, expected=kind.name)
+                    why = f"{self.name}: parameter {name!r}: expected {dtype.name}: {error}"
+                    yield row, ValueTypeError(why, node=self.name, column=name, expected=dtype.name)
                     break
 
     def packet_hashes(self, chunk: Chunk) -> list[bytes]:
-        """For every row, the hash of what the function takes of it."""
+        """Return for every row, the hash of what the function takes of it."""
         return hash_rows(*self.inputs(chunk))
 
     def arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
-        """For every row, the arguments of a call: fresh values, nobody else's."""
+        """Return for every row, the arguments of a call: fresh values, nobody else's."""
         batch, schema = self.inputs(chunk)
         names = list(schema)
         if not names:
             return [{} for _ in range(chunk.num_rows)]
-        columns = [kind.to_python(batch.column(name)) for name, kind in schema.types.items()]
+        columns = [dtype.to_python(batch.column(name)) for name, dtype in schema.types.items()]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     @runs_user_code
@@ -224,9 +224,9 @@ class PythonPacketFunction:
         if executor is None:
             if logger is not None:
                 warnings.warn(_UNCAPTURED, stacklevel=2)
-            return self.accept(self.direct_call(kwargs), size_limit=size_limit)
+            return self.to_storage(self.direct_call(kwargs), size_limit=size_limit)
         if logger is None:
-            return self.accept(executor.execute_callable(self.function, kwargs), size_limit=size_limit)
+            return self.to_storage(executor.execute_callable(self.function, kwargs), size_limit=size_limit)
         buffer = CaptureBuffer()
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
@@ -234,7 +234,7 @@ class PythonPacketFunction:
             if buffer.fields is not None:
                 logger.record(**buffer.fields)
             raise
-        return self._accept_logged(returned, buffer.fields, logger, size_limit)
+        return self._to_storage_logged(returned, buffer.fields, logger, size_limit)
 
     def conclude(
         self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, size_limit: SizeLimit | None = None
@@ -254,9 +254,9 @@ class PythonPacketFunction:
                 logger.record(**outcome.captured.fields())
             raise outcome.error
         fields = None if outcome.captured is None else outcome.captured.fields()
-        return self._accept_logged(outcome.value, fields, logger, size_limit)
+        return self._to_storage_logged(outcome.value, fields, logger, size_limit)
 
-    def _accept_logged(
+    def _to_storage_logged(
         self,
         returned: Any,
         fields: Mapping[str, object] | None,
@@ -264,7 +264,7 @@ class PythonPacketFunction:
         size_limit: SizeLimit | None,
     ) -> tuple[Any, ...]:
         try:
-            return self.accept(returned, size_limit=size_limit)
+            return self.to_storage(returned, size_limit=size_limit)
         except BaseException as error:
             if fields is not None:  # it returned, but what it returned is refused
                 fields = CapturedOutput.of_fields(fields).refused(error).fields()
@@ -276,10 +276,10 @@ class PythonPacketFunction:
     @runs_user_code
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:
         """Return the function's own result, from this thread, with nothing captured."""
-        made = self.function(**kwargs)
-        return run_to_end(made) if self.is_async else made
+        result = self.function(**kwargs)
+        return run_to_end(result) if self.is_async else result
 
-    def accept(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
+    def to_storage(self, returned: Any, *, size_limit: SizeLimit | None = None) -> tuple[Any, ...]:
         """Return the outputs in the form that Arrow stores.
 
         Raises:
@@ -297,9 +297,9 @@ class PythonPacketFunction:
             why = f"{self.name}: expected {expected}, found {found}"
             raise ValueTypeError(why, node=self.name, expected=expected, found=found)
         stored = []
-        for (name, kind), value in zip(self._outputs, values, strict=False):  # as many, see above
+        for (name, dtype), value in zip(self._outputs, values, strict=False):  # as many, see above
             try:
-                stored.append(kind.accept(value))
+                stored.append(dtype.to_storage(value))
             except ValueTypeError as error:
                 about = error.about(node=self.name, column=name)
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}", **about) from None

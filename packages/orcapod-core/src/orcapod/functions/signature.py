@@ -16,7 +16,7 @@ __all__ = ["Signature"]
 
 @dataclass(frozen=True)
 class Signature:
-    """What a function takes and gives.
+    """Signature of a function: what it takes and returns.
 
     Attributes:
         inputs: its parameters and their types.
@@ -38,7 +38,7 @@ class Signature:
         input_schema: Mapping[str, Any] | None,
         output_schema: Mapping[str, Any] | None,
     ) -> Signature:
-        """The signature that a function declares.
+        """Return the signature that a function declares.
 
         Args:
             function: annotated, with named parameters only.
@@ -108,12 +108,12 @@ def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]
 
 
 def _schema(columns: Mapping[str, Any], named: str) -> Schema:
-    made = Schema()
+    schema = Schema()
     for name, annotation in columns.items():
         if not name or name.startswith("_"):
             raise SchemaError(f"{named}: a column may not be called {name!r}; names starting with '_' are the system's")
         try:
-            made = made | Schema({name: annotation})
+            schema = schema | Schema({name: annotation})
         except SchemaError as error:
             raise SchemaError(f"{named}: {name!r}: {error}") from None
-    return made
+    return schema

@@ -1,14 +1,13 @@
-"""What makes two things the same."""
+"""Identity: the hashes by which two things are the same."""
 
 from orcapod.hashing.canonical import STRUCTURE_METHOD, hash_structure
 from orcapod.hashing.code import Fingerprint, fingerprint_function
 from orcapod.hashing.code.ownership import is_own
-from orcapod.hashing.content_hash import SHORT_DIGITS, ContentHash
+from orcapod.hashing.content_hash import ContentHash
 from orcapod.hashing.rows import ROW_METHOD, hash_rows
 
 __all__ = [
     "ROW_METHOD",
-    "SHORT_DIGITS",
     "STRUCTURE_METHOD",
     "ContentHash",
     "Fingerprint",

@@ -1,6 +1,6 @@
 """Canonical bytes of Python structures: what gives operators, functions and sources their identity.
 
-The encoding is prefix-free and keeps every kind apart: ``[1]``, ``(1,)``, ``{1}`` and ``{1: None}``,
+The encoding is prefix-free and keeps every type apart: ``[1]``, ``(1,)``, ``{1}`` and ``{1: None}``,
 and ``1``, ``True``, ``1.0`` and ``"1"``, are six and four different things. It does not depend on the
 process, on ``PYTHONHASHSEED``, or on the order in which a set or a dict was filled.
 """
@@ -25,7 +25,7 @@ STRUCTURE_METHOD = "structure-v1"
 
 
 def hash_structure(value: object) -> ContentHash:
-    """The identity of a Python structure.
+    """Return the identity of a Python structure.
 
     Raises:
         IdentityError: a part of it is of a type without canonical bytes.
@@ -34,7 +34,7 @@ def hash_structure(value: object) -> ContentHash:
 
 
 def canonical_bytes(value: object) -> bytes:
-    """Canonical, prefix-free bytes of a structure of plain values and containers.
+    """Return canonical, prefix-free bytes of a structure of plain values and containers.
 
     Raises:
         IdentityError: a part of it is of a type without canonical bytes.
@@ -43,8 +43,8 @@ def canonical_bytes(value: object) -> bytes:
         case None:
             return b"N"
         case Enum():
-            kind = type(value)
-            return _framed(b"E", *map(canonical_bytes, (kind.__module__, kind.__qualname__, value.name)))
+            cls = type(value)
+            return _framed(b"E", *map(canonical_bytes, (cls.__module__, cls.__qualname__, value.name)))
         case bool():
             return b"T" if value else b"F"
         case int():
@@ -85,6 +85,6 @@ def canonical_bytes(value: object) -> bytes:
             )
 
 
-def _framed(kind: bytes, *parts: bytes) -> bytes:
-    head = kind + struct.pack("<Q", len(parts))
+def _framed(tag: bytes, *parts: bytes) -> bytes:
+    head = tag + struct.pack("<Q", len(parts))
     return head + b"".join(struct.pack("<Q", len(part)) + part for part in parts)

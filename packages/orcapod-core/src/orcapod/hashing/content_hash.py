@@ -37,7 +37,7 @@ class ContentHash:
 
     @classmethod
     def parse(cls, text: str) -> ContentHash:
-        """The hash that was printed as ``method:hex``.
+        """Return the hash that was printed as ``method:hex``.
 
         Raises:
             ValueError: the text is not of that form.

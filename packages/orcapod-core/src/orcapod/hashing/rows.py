@@ -26,7 +26,7 @@ _NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 def hash_rows(batch: pa.RecordBatch, schema: Schema | None = None) -> list[bytes]:
-    """The SHA-256 digest of every row.
+    """Return the SHA-256 digest of every row.
 
     Neither the order of columns, nor chunking, nor nullability enters; names, types and values do.
 

@@ -26,7 +26,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import EntryLog, FunctionUri, ResultCache, node_path, result_path
+from orcapod.records import FunctionUri, PipelineRecords, ResultCache, node_path, result_path
 
 __all__ = ["FunctionNode"]
 
@@ -181,12 +181,12 @@ class FunctionNode(Node):
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
-        return self._step("", None, NoOpObserver()).known(chunks)
+        return self._step("", None, NoOpObserver()).stored_results(chunks)
 
     def _step(self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver) -> Step:
         function, fingerprint = self._function, self._function.fingerprint()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        entries = EntryLog(self._records, self.path, list(function.signature.inputs))
-        spec = FunctionSpec(function, fingerprint, self.schema, cache, entries)
+        records = PipelineRecords(self._records, self.path, list(function.signature.inputs))
+        spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

@@ -34,7 +34,7 @@ class OperatorNode(Node):
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         events = inputs.events()
-        return self.stream.driven(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
+        return self.stream.run(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         return self.stream.made_of(inputs)

@@ -10,7 +10,7 @@ from typing import Self
 import pyarrow as pa
 
 from orcapod.datagrams import Packet, Tag
-from orcapod.observers.journal import Journal, Place
+from orcapod.observers.buffered_table_writer import BufferedTableWriter, RowContext
 from orcapod.protocols import Database, NoOpObserver, RecordPath
 
 __all__ = ["LoggingObserver"]
@@ -39,32 +39,32 @@ class LoggingObserver(NoOpObserver):
     """
 
     def __init__(self, database: Database) -> None:
-        self._journal = Journal(database, room="_log", key="__log_id", fields=_FIELDS)
+        self._writer = BufferedTableWriter(database, room="_log", key="__log_id", fields=_FIELDS)
         self._node = _NOBODY
-        self._at: tuple[RecordPath, Place | None] = ((), None)
+        self._at: tuple[RecordPath, RowContext | None] = ((), None)
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
         view._node = (node_label, node_hash)
-        view._at = (node_path, self._journal.place(node_label, node_hash, node_path))
+        view._at = (node_path, self._writer.context(node_label, node_hash, node_path))
         return view
 
     def on_run_start(self, run_id: str) -> None:
-        self._journal.start_run(run_id)
+        self._writer.start_run(run_id)
 
     def on_run_end(self, run_id: str) -> None:
-        self._journal.end_run(run_id)
+        self._writer.end_run(run_id)
 
     def create_packet_logger(self, tag: Tag, packet: Packet, *, pipeline_path: RecordPath = ()) -> PacketLogger:
-        path, place = self._at
-        if place is None or (pipeline_path and pipeline_path != path):
-            place = self._journal.place(*self._node, pipeline_path)
+        path, context = self._at
+        if context is None or (pipeline_path and pipeline_path != path):
+            context = self._writer.context(*self._node, pipeline_path)
             if self._node != _NOBODY:
-                self._at = (pipeline_path, place)  # in one piece: other threads may be here too
-        return PacketLogger(self._journal, place, tag)
+                self._at = (pipeline_path, context)  # in one piece: other threads may be here too
+        return PacketLogger(self._writer, context, tag)
 
     def flush(self) -> None:
-        self._journal.flush()
+        self._writer.flush()
 
     def get_logs(self, run_id: str | None = None, node_label: str | None = None) -> pa.Table:
         """The logs of all nodes, in the order of time, those of earlier processes included.
@@ -73,18 +73,18 @@ class LoggingObserver(NoOpObserver):
             run_id: only of this run.
             node_label: only of nodes of this label.
         """
-        return self._journal.read(run_id=run_id, node_label=node_label)
+        return self._writer.read(run_id=run_id, node_label=node_label)
 
 
 class PacketLogger:
     """Keeps what an executor captured while it computed one packet."""
 
-    __slots__ = ("_journal", "_place", "_tag")
+    __slots__ = ("_context", "_tag", "_writer")
 
-    def __init__(self, journal: Journal, place: Place, tag: Tag) -> None:
-        self._journal = journal
-        self._place = place
+    def __init__(self, writer: BufferedTableWriter, context: RowContext, tag: Tag) -> None:
+        self._writer = writer
+        self._context = context
         self._tag = tag
 
     def record(self, **kwargs: object) -> None:
-        self._journal.write(self._place, self._tag, time.time_ns(), kwargs)
+        self._writer.write(self._context, self._tag, time.time_ns(), kwargs)

@@ -11,7 +11,7 @@ from typing import Self
 import pyarrow as pa
 
 from orcapod.datagrams import Packet, Tag
-from orcapod.observers.journal import Journal, Place
+from orcapod.observers.buffered_table_writer import BufferedTableWriter, RowContext
 from orcapod.protocols import Database, NoOpObserver, RecordPath
 
 __all__ = ["StatusObserver"]
@@ -35,29 +35,29 @@ class StatusObserver(NoOpObserver):
     """
 
     def __init__(self, database: Database) -> None:
-        self._journal = Journal(database, room="_status", key="__status_id", fields=_FIELDS)
-        self._started: dict[tuple[Place | str, int, int], tuple[Place, Tag, int]] = {}
-        self._place: Place | None = None
+        self._writer = BufferedTableWriter(database, room="_status", key="__status_id", fields=_FIELDS)
+        self._started: dict[tuple[RowContext | str, int, int], tuple[RowContext, Tag, int]] = {}
+        self._context: RowContext | None = None
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
-        view._place = self._journal.place(node_label, node_hash, node_path)
+        view._context = self._writer.context(node_label, node_hash, node_path)
         return view
 
     def on_run_start(self, run_id: str) -> None:
-        self._journal.start_run(run_id)
+        self._writer.start_run(run_id)
 
     def on_run_end(self, run_id: str) -> None:
         self._note_running()
-        self._journal.end_run(run_id)
+        self._writer.end_run(run_id)
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:
-        place = self._place or self._bare(node_label)
-        self._started[self._place or node_label, id(tag.chunk), tag.row] = (place, tag, time.time_ns())
+        context = self._context or self._bare(node_label)
+        self._started[self._context or node_label, id(tag.chunk), tag.row] = (context, tag, time.time_ns())
 
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
         if cached:
-            self._journal.write(self._place or self._bare(node_label), tag, time.time_ns(), _CACHED)
+            self._writer.write(self._context or self._bare(node_label), tag, time.time_ns(), _CACHED)
         else:
             self._ended(node_label, tag, _SUCCESS)
 
@@ -67,7 +67,7 @@ class StatusObserver(NoOpObserver):
 
     def flush(self) -> None:
         self._note_running()
-        self._journal.flush()
+        self._writer.flush()
 
     def get_status(self, run_id: str | None = None, node_label: str | None = None) -> pa.Table:
         """The events of all nodes, in the order of time, those of earlier processes included.
@@ -77,19 +77,19 @@ class StatusObserver(NoOpObserver):
             node_label: only of nodes of this label.
         """
         self._note_running()
-        return self._journal.read(run_id=run_id, node_label=node_label)
+        return self._writer.read(run_id=run_id, node_label=node_label)
 
-    def _bare(self, node_label: str) -> Place:
+    def _bare(self, node_label: str) -> RowContext:
         """Where events go that were told without a node."""
-        return self._journal.place(node_label, None, ())
+        return self._writer.context(node_label, None, ())
 
     def _ended(self, node_label: str, tag: Tag, fields: Mapping[str, str]) -> None:
-        self._started.pop((self._place or node_label, id(tag.chunk), tag.row), None)
-        self._journal.write(self._place or self._bare(node_label), tag, time.time_ns(), fields)
+        self._started.pop((self._context or node_label, id(tag.chunk), tag.row), None)
+        self._writer.write(self._context or self._bare(node_label), tag, time.time_ns(), fields)
 
     def _note_running(self) -> None:
         for key in list(self._started):
             # Whoever takes an entry out, this or the packet's end, is alone with it.
             if started := self._started.pop(key, None):
-                place, tag, at = started
-                self._journal.write(place, tag, at, _RUNNING)
+                context, tag, at = started
+                self._writer.write(context, tag, at, _RUNNING)

@@ -1,7 +1,23 @@
-"""What rearranges rows and never makes a value."""
+"""Operators: they rearrange rows and never make a value."""
 
 from orcapod.operators.batch import Batch
-from orcapod.operators.columns import (
+from orcapod.operators.concat import Concat
+from orcapod.operators.explode import Explode
+from orcapod.operators.filter import DropNulls, Filter
+from orcapod.operators.group_by import GroupBy
+from orcapod.operators.join import Join
+from orcapod.operators.merge_join import MergeJoin
+from orcapod.operators.operator import (
+    InputEvent,
+    Operator,
+    OperatorStream,
+    PushOperator,
+    RowwiseOperator,
+    in_turn,
+    ordered,
+    run_operator,
+)
+from orcapod.operators.projection import (
     DropPacketColumns,
     DropTagColumns,
     MapPackets,
@@ -9,22 +25,6 @@ from orcapod.operators.columns import (
     SelectPacketColumns,
     SelectTagColumns,
 )
-from orcapod.operators.concat import Concat
-from orcapod.operators.explode import Explode
-from orcapod.operators.group_by import GroupBy
-from orcapod.operators.join import Join
-from orcapod.operators.merge_join import MergeJoin
-from orcapod.operators.operator import (
-    InputEvent,
-    Machine,
-    Operator,
-    OperatorStream,
-    RowwiseOperator,
-    drive,
-    in_turn,
-    ordered,
-)
-from orcapod.operators.rows import DropNulls, Filter
 from orcapod.operators.semi_join import SemiJoin
 
 __all__ = [
@@ -38,17 +38,17 @@ __all__ = [
     "GroupBy",
     "InputEvent",
     "Join",
-    "Machine",
     "MapPackets",
     "MapTags",
     "MergeJoin",
     "Operator",
     "OperatorStream",
+    "PushOperator",
     "RowwiseOperator",
     "SelectPacketColumns",
     "SelectTagColumns",
     "SemiJoin",
-    "drive",
     "in_turn",
     "ordered",
+    "run_operator",
 ]

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import ConfigError
-from orcapod.operators.collected import collected_rows, collected_schema
-from orcapod.operators.operator import Machine, Operator
+from orcapod.operators.nested import nest, nested_schema
+from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
 __all__ = ["Batch"]
 
 
 class Batch(Operator):
-    """Makes one row of every ``size`` rows: each column becomes a list, and so do ids and provenance.
+    """Nesting of every ``size`` rows into one: columns become lists, and so do ids and provenance.
 
     No rows make no batch.
 
@@ -40,13 +40,13 @@ class Batch(Operator):
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
-        return collected_schema(stream.schema, stream.pipeline_hash().short)
+        return nested_schema(stream.schema, stream.pipeline_hash().short)
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _BatchMachine(self, self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushBatch(self, self.output_schema(inputs))
 
 
-class _BatchMachine(Machine):
+class _PushBatch(PushOperator):
     def __init__(self, operator: Batch, schema: StreamSchema) -> None:
         self._size = operator.size
         self._drop_partial = operator.drop_partial
@@ -72,4 +72,4 @@ class _BatchMachine(Machine):
 
     def _batched(self, rows: Chunk, size: int) -> Chunk:
         ends = pc.multiply(counted(0, rows.num_rows // size + 1), size)
-        return collected_rows(rows, ends, self._schema, single={})
+        return nest(rows, ends, self._schema, single={})

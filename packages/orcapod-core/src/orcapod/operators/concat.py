@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.operator import Machine, Operator
-from orcapod.operators.united import united
+from orcapod.operators.common_type import common_type
+from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import LogicalType, OptionalType, Schema
 
@@ -39,20 +39,20 @@ class Concat(Operator):
             self._all([schema.sources for schema in schemas], "the provenance of packet column {!r}".format),
         )
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _ConcatMachine(self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushConcat(self.output_schema(inputs))
 
     def _all(self, columns: Sequence[Schema], called: Callable[[str], str]) -> Schema:
         types: dict[str, LogicalType] = {}
         for name in dict.fromkeys(name for each in columns for name in each):
-            found = [each.types[name] for each in columns if name in each]
-            kind = united(self.name, called(name), found)
-            missing = len(found) < len(columns) and not isinstance(kind, OptionalType)
-            types[name] = OptionalType(kind) if missing else kind
+            dtypes = [each.types[name] for each in columns if name in each]
+            dtype = common_type(self.name, called(name), dtypes)
+            missing = len(dtypes) < len(columns) and not isinstance(dtype, OptionalType)
+            types[name] = OptionalType(dtype) if missing else dtype
         return Schema(types)
 
 
-class _ConcatMachine(Machine):
+class _PushConcat(PushOperator):
     def __init__(self, schema: StreamSchema) -> None:
         self._schema = schema
         self._system_tags = schema.system_tags.arrow

@@ -10,7 +10,7 @@ import pyarrow as pa
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Origin, StreamSchema, Tag
 from orcapod.errors import InputValidationError, SchemaError
-from orcapod.operators.collected import collecting_of, item_of
+from orcapod.operators.nested import item_of, nesting_of
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.streams import Stream
 from orcapod.types import INT, Schema
@@ -19,11 +19,11 @@ __all__ = ["Explode"]
 
 
 class Explode(RowwiseOperator):
-    """Makes a row of every member of the lists in these columns; all other columns are repeated.
+    """Unnesting: a row for every member of the lists in these columns, other columns repeated.
 
-    Lists of one row must be of one length; an empty list, or null, makes no row. What was collected by Batch,
-    GroupBy or MergeJoin knows the provenance of each member; the members of any other list have that of
-    the list. Once nothing is left of what was collected together, the ids of the rows are taken apart, too, so
+    Lists of one row must be of one length; an empty list, or null, makes no row. Lists nested by Batch,
+    GroupBy or MergeJoin know the provenance of each member; the members of any other list have that of
+    the list. Once nothing is left of what was nested together, the ids of the rows are unnested, too, so
     that ``Explode`` of all columns after ``Batch`` gives the rows as they were.
 
     Args:
@@ -46,40 +46,40 @@ class Explode(RowwiseOperator):
         (schema,) = (stream.schema for stream in inputs)
         self._check(schema)
         followers = _followers(schema, self.columns)
-        tags = _items(schema.tags, self.columns)
+        tags = _unnested(schema.tags, self.columns)
         if self.index_tag is not None:
             tags |= Schema({self.index_tag: INT})
         return StreamSchema(
             tags,
-            _items(schema.packets, self.columns),
-            _items(schema.system_tags, followers),
-            _items(schema.sources, self.columns),
+            _unnested(schema.packets, self.columns),
+            _unnested(schema.system_tags, followers),
+            _unnested(schema.sources, self.columns),
         )
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         before, chunk = chunk.schema, self._with_lists(chunk)
         apart = {*self.columns, *_differing(before.system_tags, schema.system_tags)}
-        known_by_member = _differing(before.sources, schema.sources)
-        slots = {name: (origin.slot, name in known_by_member) for name, origin in chunk.origins.items()}
+        by_member = _differing(before.sources, schema.sources)
+        provenance = {name: (origin.provenance, name in by_member) for name, origin in chunk.origins.items()}
         names = [*before.tags, *before.system_tags, *before.packets]
         repeated = [name for name in names if name not in apart]
-        repeated += dict.fromkeys(slot for slot, each in slots.values() if not each)
+        repeated += dict.fromkeys(column for column, each in provenance.values() if not each)
         parents = pc.list_parent_indices(chunk.column(self.columns[0]))
         taken = chunk.batch.select(repeated).take(parents)
         columns: dict[str, Any] = dict(zip(repeated, taken.columns, strict=True))
         columns |= {name: pc.list_flatten(chunk.column(name)) for name in apart}
-        fresh = _fresh_names([slot for slot, each in slots.values() if each], chunk.batch.schema.names)
-        columns |= {new: pc.list_flatten(chunk.column(slot)) for slot, new in fresh.items()}
+        fresh = _fresh_names([column for column, each in provenance.values() if each], chunk.batch.schema.names)
+        columns |= {new: pc.list_flatten(chunk.column(column)) for column, new in fresh.items()}
         if self.index_tag is not None:
             columns[self.index_tag] = _numbers(chunk.column(self.columns[0]), parents)
         origins = {
-            name: Origin(fresh[slot] if each else slot, chunk.origins[name].column)
-            for name, (slot, each) in slots.items()
+            name: Origin(fresh[column] if each else column, chunk.origins[name].column)
+            for name, (column, each) in provenance.items()
         }
         return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
 
     def _with_lists(self, chunk: Chunk) -> Chunk:
-        """The rows whose lists have members.
+        """Return the rows whose lists have members.
 
         Raises:
             InputValidationError: lists of one row differ in length.
@@ -123,37 +123,37 @@ class Explode(RowwiseOperator):
 
 
 def _followers(schema: StreamSchema, columns: Iterable[str]) -> set[str]:
-    """The system tags that are taken apart with these columns: nothing else that was collected with them stays."""
-    marks = {name: collecting_of(kind) for name, kind in {**schema.tags.types, **schema.sources.types}.items()}
+    """Return the system tags unnested with these columns: nothing nested with them stays."""
+    marks = {name: nesting_of(dtype) for name, dtype in {**schema.tags.types, **schema.sources.types}.items()}
     taken = {marks[name] for name in columns} - {None}
     left = {mark for name, mark in marks.items() if name not in columns}
-    return {name for name, kind in schema.system_tags.types.items() if collecting_of(kind) in taken - left}
+    return {name for name, dtype in schema.system_tags.types.items() if nesting_of(dtype) in taken - left}
 
 
-def _items(schema: Schema, columns: Iterable[str]) -> Schema:
-    """The schema with the items of lists in place of the lists of these columns; of what is no list, itself."""
+def _unnested(schema: Schema, columns: Iterable[str]) -> Schema:
+    """Return the schema with items in place of the lists of these columns."""
     apart = frozenset(columns)
-    return Schema({name: (item_of(kind) or kind) if name in apart else kind for name, kind in schema.types.items()})
+    return Schema({name: (item_of(dtype) or dtype) if name in apart else dtype for name, dtype in schema.types.items()})
 
 
 def _differing(before: Schema, after: Schema) -> set[str]:
-    return {name for name, kind in after.types.items() if kind != before.types[name]}
+    return {name for name, dtype in after.types.items() if dtype != before.types[name]}
 
 
-def _fresh_names(slots: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
-    """Names for the members of slots, which may be kept whole for other columns."""
+def _fresh_names(columns: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Return names for the members of provenance columns; others may need them whole."""
     used = set(taken)
     names: dict[str, str] = {}
-    for slot in dict.fromkeys(slots):
-        name = f"{slot}/each"
+    for column in dict.fromkeys(columns):
+        name = f"{column}/each"
         while name in used:
             name += "+"
-        names[slot] = name
+        names[column] = name
     return names
 
 
 def _numbers(lists: pa.Array[Any], parents: pa.Array[Any]) -> pa.Array[Any]:
-    """The place of every member in its list, from 0."""
+    """Return the position of every member in its list, from 0."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
     starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
     numbers: pa.Array[Any] = pc.subtract(counted(0, len(parents)), starts.take(parents))

@@ -10,16 +10,16 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.collected import collected_rows, collected_schema
 from orcapod.operators.keys import comparable
-from orcapod.operators.operator import Machine, Operator
+from orcapod.operators.nested import nest, nested_schema
+from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
 __all__ = ["GroupBy"]
 
 
 class GroupBy(Operator):
-    """Makes one row of all rows that agree in these tags, groups in the order in which they first appear.
+    """Nesting of rows that agree in these tags into one, groups in the order of their first rows.
 
     The tags named keep their one value; every other column becomes a list in row order, and so do ids
     and provenance. Null is a value like any other here, and so is NaN.
@@ -34,7 +34,7 @@ class GroupBy(Operator):
     order_matters = True
 
     def __init__(self, *tags: str | Sequence[str]) -> None:
-        self.tags = tuple(name for given in tags for name in ((given,) if isinstance(given, str) else given))
+        self.tags = tuple(name for each in tags for name in ((each,) if isinstance(each, str) else each))
         if not self.tags:
             raise SchemaError("GroupBy: found no tag to group by, expected one or more; use Batch() for one group")
         if len(set(self.tags)) != len(self.tags):
@@ -58,13 +58,13 @@ class GroupBy(Operator):
                     column=name,
                     found=str(list(stream.schema.tags)),
                 )
-        return collected_schema(stream.schema, stream.pipeline_hash().short, single=self.tags)
+        return nested_schema(stream.schema, stream.pipeline_hash().short, single=self.tags)
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _GroupMachine(self.tags, self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushGroupBy(self.tags, self.output_schema(inputs))
 
 
-class _GroupMachine(Machine):
+class _PushGroupBy(PushOperator):
     def __init__(self, tags: Sequence[str], schema: StreamSchema) -> None:
         self._tags = tags
         self._schema = schema
@@ -86,11 +86,11 @@ class _GroupMachine(Machine):
         ordered = rows.take(order)
         firsts = ends.slice(0, len(ends) - 1)
         single = {name: ordered.column(name).take(firsts) for name in self._tags}
-        return [collected_rows(ordered, ends, self._schema, single=single)]
+        return [nest(ordered, ends, self._schema, single=single)]
 
 
 def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
-    """For every row the number of its group, counted in the order in which they first appear."""
+    """Return the number of every row's group, in the order in which groups first appear."""
     numbers, *others = (_numbered(comparable(column)) for column in columns)
     for other in others:
         width = pc.add(pc.max(other), 1)
@@ -99,7 +99,7 @@ def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
 
 
 def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
-    """For every value its number among the different ones, in order of appearance; null is one of them."""
+    """Return every value's number among the different ones, null being one, as they appear."""
     codes: Any = values.dictionary_encode(null_encoding="encode")
     numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
     return numbers

@@ -1,6 +1,6 @@
 """``Join``: the rows of several streams that agree in the tags they share.
 
-The machine is a symmetric hash join. Whatever side a chunk comes from, it is matched at once against
+It is a symmetric hash join. Whatever side a chunk comes from, it is matched at once against
 all rows that came from the other, so it gives every pair exactly once, in whatever order chunks come.
 More than two inputs are a cascade of two-sided joins. The matching itself is Arrow's, on the keys
 alone; rows are then taken by position, so provenance is moved like any other column.
@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.types as kind
+import pyarrow.types as pat
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable, shared, without_nulls
-from orcapod.operators.operator import Machine, Operator
-from orcapod.operators.positions import Positions
+from orcapod.operators.input_order import InputOrder
+from orcapod.operators.keys import comparable, join_key_type, without_nulls
+from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import LogicalType, Schema
 
-__all__ = ["Join", "JoinMachine", "joined_tags"]
+__all__ = ["Join", "PushJoin", "joined_tags"]
 
 
 class Join(Operator):
@@ -40,21 +40,21 @@ class Join(Operator):
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         packets: dict[str, LogicalType] = {}
-        positions = Positions(inputs)
-        schemas = positions.placed()
+        order = InputOrder(inputs)
+        schemas = order.schemas()
         for schema in schemas:
             _check_distinct(schema, packets)
             packets.update(schema.packets.types)
         tags = joined_tags(self.name, schemas)
-        sources = {name: made for schema in schemas for name, made in schema.sources.types.items()}
-        return StreamSchema(tags, Schema(packets), positions.schema(), Schema(sources))
+        sources = {name: dtype for schema in schemas for name, dtype in schema.sources.types.items()}
+        return StreamSchema(tags, Schema(packets), order.system_tags(), Schema(sources))
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return JoinMachine(inputs, self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return PushJoin(inputs, self.output_schema(inputs))
 
 
 def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
-    """The tags of rows that agree in the tags they share.
+    """Return the tags of rows that agree in the tags they share.
 
     Raises:
         SchemaError: a tag is of several types, or a tag here and data there.
@@ -62,23 +62,23 @@ def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
     tags: dict[str, LogicalType] = {}
     packets = {name for schema in schemas for name in schema.packets}
     for schema in schemas:
-        for name, found in schema.tags.types.items():
+        for name, dtype in schema.tags.types.items():
             if name in packets:
                 raise SchemaError(
                     f"{operator}: column {name!r} is a tag in one stream and data in another, expected one of the two; "
                     "rename one of them",
                     column=name,
                 )
-            tags[name] = shared(operator, name, tags[name], found) if name in tags else found
+            tags[name] = join_key_type(operator, name, tags[name], dtype) if name in tags else dtype
     return Schema(tags)
 
 
-class JoinMachine(Machine):
-    """A cascade: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``.
+class PushJoin(PushOperator):
+    """Cascade of hash joins: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``.
 
     Args:
         inputs: the streams.
-        schema: what is made of them.
+        schema: of their join.
         names: for every input, columns that are renamed on the way in.
     """
 
@@ -86,9 +86,9 @@ class JoinMachine(Machine):
         self, inputs: Sequence[Stream], schema: StreamSchema, names: Sequence[Mapping[str, str]] | None = None
     ) -> None:
         self._schema = schema
-        self._positions = Positions(inputs)
+        self._input_order = InputOrder(inputs)
         extra = names or [{}] * len(inputs)
-        self._names = [{**self._positions.names(index), **extra[index]} for index in range(len(inputs))]
+        self._names = [{**self._input_order.names(index), **extra[index]} for index in range(len(inputs))]
         self._stages: list[_Pair] = []
         tags = set(inputs[0].schema.tags)
         for stream in inputs[1:]:
@@ -96,11 +96,11 @@ class JoinMachine(Machine):
             tags |= set(stream.schema.tags)
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        slots = {slot: f"{slot}/{index}" for slot in chunk.slots()}  # names that no other input has
-        entering = chunk.renamed({**self._names[index], **slots}, chunk.schema)
+        provenance = {name: f"{name}/{index}" for name in chunk.provenance_columns()}  # as no other input
+        entering = chunk.renamed({**self._names[index], **provenance}, chunk.schema)
         flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
         for stage in self._stages[index:]:
-            flow = [made for part in flow for made in stage.push("left", part)]
+            flow = [rows for part in flow for rows in stage.push("left", part)]
         return [self._finished(part) for part in flow]
 
     def close(self, index: int) -> Iterable[Chunk]:
@@ -114,7 +114,7 @@ class JoinMachine(Machine):
         return []
 
     def _finished(self, chunk: Chunk) -> Chunk:
-        ordered = self._positions.ordered(chunk.batch)
+        ordered = self._input_order.ordered(chunk.batch)
         return Chunk(ordered, self._schema, chunk.origins).selected(self._schema)
 
 
@@ -123,7 +123,7 @@ class _Pair:
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = keys
-        self._kept: dict[str, list[Chunk]] = {"left": [], "right": []}
+        self._rows: dict[str, list[Chunk]] = {"left": [], "right": []}
         self._open = {"left", "right"}
 
     @property
@@ -136,24 +136,24 @@ class _Pair:
         if not chunk.num_rows:
             return []
         if other in self._open:
-            self._kept[side].append(chunk)
-        if not self._kept[other]:
+            self._rows[side].append(chunk)
+        if not self._rows[other]:
             return []
-        if len(self._kept[other]) > 1:
-            self._kept[other] = [Chunk.concat(self._kept[other])]
-        (against,) = self._kept[other]
+        if len(self._rows[other]) > 1:
+            self._rows[other] = [Chunk.concat(self._rows[other])]
+        (against,) = self._rows[other]
         left, right = (chunk, against) if side == "left" else (against, chunk)
-        made = _matched(left, right, self._keys)
-        return [made] if made.num_rows else []
+        rows = _matched(left, right, self._keys)
+        return [rows] if rows.num_rows else []
 
     def close(self, side: str) -> None:
         self._open.discard(side)
         other = "right" if side == "left" else "left"
-        self._kept[other].clear()
+        self._rows[other].clear()
 
 
 def _matched(left: Chunk, right: Chunk, keys: Sequence[str]) -> Chunk:
-    """One row for every pair that agrees in the keys, in the order of the left rows, then the right."""
+    """Return a row for every pair that agrees in the keys, in the order of the left, then the right."""
     pairs = _numbered(left, keys, "l").join(_numbered(right, keys, "r"), _names(keys), join_type="inner")
     pairs = pairs.select(["l", "r"]).combine_chunks().sort_by([("l", "ascending"), ("r", "ascending")])
     lefts = left.batch.take(pairs.column("l").combine_chunks())
@@ -176,10 +176,10 @@ def _names(keys: Sequence[str]) -> list[str]:
 
 
 def _with_comparable_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
-    """The rows without null in a key. Of equal keys, 0.0 and -0.0, one form goes on, whichever side it came from."""
+    """Return the rows without null in a key; keys of -0.0 become 0.0, whichever side they came from."""
     batch = without_nulls(chunk.batch, keys)
     for key in keys:
-        if kind.is_floating(batch.schema.field(key).type):
+        if pat.is_floating(batch.schema.field(key).type):
             batch = batch.set_column(batch.schema.get_field_index(key), key, pc.add(batch.column(key), 0.0))
     return chunk.with_batch(batch)
 

@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as kind
+import pyarrow.types as pat
 
 from orcapod.compute import pc
 from orcapod.errors import SchemaError
-from orcapod.operators.collected import CollectedType
+from orcapod.operators.nested import NestedType
 from orcapod.types import ListType, LogicalType, OptionalType, encode
 
-__all__ = ["comparable", "shared", "without_nulls"]
+__all__ = ["comparable", "join_key_type", "without_nulls"]
 
 
 def comparable(column: pa.Array[Any]) -> pa.Array[Any]:
-    """A column that Arrow can join and group by, equal where the values are; null stays null.
+    """Return a column that Arrow can join and group by, equal where values are; null stays null.
 
     One NaN equals another, and 0.0 equals -0.0.
     """
-    if kind.is_floating(column.type):
+    if pat.is_floating(column.type):
         column = pc.add(column, 0.0)
-    elif not kind.is_nested(column.type):
+    elif not pat.is_nested(column.type):
         return column
     encoded: pa.Array[Any] = encode(column)
     if column.null_count:
@@ -32,20 +32,20 @@ def comparable(column: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def without_nulls(batch: pa.RecordBatch, keys: Sequence[str]) -> pa.RecordBatch:
-    """The rows that have a value in every key."""
+    """Return the rows that have a value in every key."""
     for key in keys:
         if batch.column(key).null_count:
             batch = batch.filter(batch.column(key).is_valid())
     return batch
 
 
-def shared(operator: str, name: str, first: LogicalType, second: LogicalType) -> LogicalType:
-    """The type of a tag in rows that agree in it: never null.
+def join_key_type(operator: str, name: str, first: LogicalType, second: LogicalType) -> LogicalType:
+    """Return the type of a tag in rows that agree in it: never null.
 
     Raises:
         SchemaError: the types of the two streams are not the same.
     """
-    one, two = (found.inner if isinstance(found, OptionalType) else found for found in (first, second))
+    one, two = (dtype.inner if isinstance(dtype, OptionalType) else dtype for dtype in (first, second))
     if one.hash_name != two.hash_name:
         raise SchemaError(
             f"{operator}: tag column {name!r} is {one.name} in one stream and {two.name} in another, expected one "
@@ -54,5 +54,5 @@ def shared(operator: str, name: str, first: LogicalType, second: LogicalType) ->
             expected=one.name,
             found=two.name,
         )
-    found = min(one, two, key=lambda found: (len(found.name), found.name))  # equal values are of both types
-    return ListType(found.item) if isinstance(found, CollectedType) else found
+    dtype = min(one, two, key=lambda each: (len(each.name), each.name))  # equal values are of both types
+    return ListType(dtype.item) if isinstance(dtype, NestedType) else dtype

@@ -1,4 +1,4 @@
-"""``Operator``: rearranges streams, and never makes a value."""
+"""``Operator``: a rearrangement of streams, which never makes a value."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from orcapod.datagrams import Chunk, StreamSchema, regroup
 from orcapod.errors import SchemaError
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
-__all__ = ["InputEvent", "Machine", "Operator", "OperatorStream", "RowwiseOperator", "drive", "in_turn", "ordered"]
+__all__ = ["InputEvent", "Operator", "OperatorStream", "RowwiseOperator", "in_turn", "ordered", "run_operator"]
 
 _PUSH_ROWS = 65_536
 _PUSH_BYTES = 256 * 2**20
 
 
-class Machine(ABC):
-    """An operator at work: takes chunks as they come and gives chunks, without waiting for anything.
+class PushOperator(ABC):
+    """Operator at work: takes chunks as they are pushed and returns chunks; it waits for nothing.
 
-    Inputs are pushed in any order and any chunking; the rows given in all are the same.
+    Inputs are pushed in any order and any chunking; the rows returned in all are the same.
     """
 
     @abstractmethod
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        """Take a chunk of input ``index``; give what can be said now."""
+        """Take a chunk of input ``index``; return what can be said now."""
 
     @abstractmethod
     def close(self, index: int) -> Iterable[Chunk]:
-        """Take the end of input ``index``, once; give what can be said now."""
+        """Take the end of input ``index``, once; return what can be said now."""
 
 
 class Operator(Producer):
-    """Rearranges one or more streams into one.
+    """Rearrangement of one or more streams into one.
 
-    Called with streams, it gives the stream it makes of them, checked and with its schema known, without
+    Called with streams, it returns the stream it makes of them, checked and with its schema known, without
     looking at a row.
     """
 
@@ -45,7 +45,7 @@ class Operator(Producer):
     """Whether what it makes depends on the order in which the rows of an input come."""
 
     def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
-        """The stream that this operator makes of ``streams``.
+        """Return the stream that this operator makes of ``streams``.
 
         Raises:
             SchemaError: it cannot be applied to them; says which column, and why.
@@ -59,7 +59,7 @@ class Operator(Producer):
 
     @property
     def name(self) -> str:
-        """What it is called in messages and hashes."""
+        """The name in messages and hashes."""
         return type(self).__name__
 
     @property
@@ -67,12 +67,12 @@ class Operator(Producer):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
 
     @abstractmethod
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        """A fresh machine for these inputs."""
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        """Return a fresh push operator for these inputs."""
 
     @abstractmethod
     def arguments(self) -> object:
-        """What, beside its kind, makes this operator differ from another."""
+        """Return what, beside its class, tells this operator from another."""
 
     def content_structure(self) -> object:
         return "operator", self.name, self.arguments()
@@ -82,16 +82,16 @@ class Operator(Producer):
 
 
 class OperatorStream(DerivedStream):
-    """What an operator makes of other streams, row by row as someone asks."""
+    """Stream that an operator makes of other streams, row by row as someone asks."""
 
     producer: Operator
 
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return self.driven(in_turn(inputs))
+        return self.run(in_turn(inputs))
 
-    def driven(self, events: Iterable[InputEvent]) -> Iterator[Chunk]:
-        """Its rows, given those of its inputs in whatever order they come."""
-        return drive(self.producer.machine(self.inputs), events)
+    def run(self, events: Iterable[InputEvent]) -> Iterator[Chunk]:
+        """Return its rows, given those of its inputs in whatever order they come."""
+        return run_operator(self.producer.push_operator(self.inputs), events)
 
 
 class RowwiseOperator(Operator):
@@ -99,20 +99,20 @@ class RowwiseOperator(Operator):
 
     @abstractmethod
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
-        """The rows that it makes of a chunk, in its output schema."""
+        """Return the rows that it makes of a chunk, in its output schema."""
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _Rowwise(self, self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushRowwise(self, self.output_schema(inputs))
 
 
-class _Rowwise(Machine):
+class _PushRowwise(PushOperator):
     def __init__(self, operator: RowwiseOperator, schema: StreamSchema) -> None:
         self._operator = operator
         self._schema = schema
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        made = self._operator.apply(chunk, self._schema)
-        return [made] if made.num_rows else []
+        rows = self._operator.apply(chunk, self._schema)
+        return [rows] if rows.num_rows else []
 
     def close(self, index: int) -> Iterable[Chunk]:
         return []
@@ -123,7 +123,7 @@ InputEvent = tuple[int, Chunk | None]
 
 
 def in_turn(inputs: Sequence[Iterable[Chunk]]) -> Iterator[InputEvent]:
-    """Whole inputs, one after the other, in large chunks."""
+    """Yield whole inputs, one after the other, in large chunks."""
     for index, chunks in enumerate(inputs):
         for chunk in regroup(chunks, rows=_PUSH_ROWS, size=_PUSH_BYTES):
             yield index, chunk
@@ -131,7 +131,7 @@ def in_turn(inputs: Sequence[Iterable[Chunk]]) -> Iterator[InputEvent]:
 
 
 def ordered(events: Iterable[InputEvent], count: int) -> Iterator[InputEvent]:
-    """The events of ``count`` inputs that end one after the other, in the portions in which whole inputs come."""
+    """Return the events of ``count`` inputs that come in turn, in the portions of whole inputs."""
     coming = iter(events)
 
     def rows() -> Iterator[Chunk]:
@@ -143,7 +143,7 @@ def ordered(events: Iterable[InputEvent], count: int) -> Iterator[InputEvent]:
     return in_turn([rows() for _ in range(count)])
 
 
-def drive(machine: Machine, events: Iterable[InputEvent]) -> Iterator[Chunk]:
-    """What a machine gives for what comes."""
+def run_operator(operator: PushOperator, events: Iterable[InputEvent]) -> Iterator[Chunk]:
+    """Yield what an operator returns for what comes."""
     for index, chunk in events:
-        yield from machine.close(index) if chunk is None else machine.push(index, chunk)
+        yield from operator.close(index) if chunk is None else operator.push(index, chunk)

@@ -1,4 +1,4 @@
-"""``PolarsPredicate``: a polars expression that says of every row whether it is kept.
+"""``PolarsPredicate``: a polars expression that says of every row whether it is selected.
 
 Polars is met through the expression that someone hands over, and never imported to look for it.
 """
@@ -92,11 +92,11 @@ class PolarsPredicate:
 
     @staticmethod
     def is_polars(value: object) -> bool:
-        """Whether a value is a polars expression."""
+        """Say whether a value is a polars expression."""
         return type(value).__module__.partition(".")[0] == "polars" and hasattr(value, "meta")
 
     def check(self, columns: Schema) -> None:
-        """Look whether it applies to these columns.
+        """Check that it applies to these columns.
 
         Raises:
             SchemaError: it names one that is not there, does not fit its type, or says neither yes nor no.
@@ -104,18 +104,18 @@ class PolarsPredicate:
         if missing := [name for name in self._columns if name not in columns]:
             raise SchemaError(f"Filter: there is no column {missing[0]!r}; found {list(columns)}, name some of these")
         try:
-            found = self._evaluated(columns.arrow.empty_table())
+            result = self._evaluated(columns.arrow.empty_table())
         except self._error as error:
             raise SchemaError(f"Filter: {self._expression} does not apply to {columns}: {error}") from None
-        if not pa.types.is_boolean(found.type):
+        if not pa.types.is_boolean(result.type):
             raise SchemaError(
-                f"Filter: {self._expression} gives {found.type}, expected bool; compare it with something"
+                f"Filter: {self._expression} gives {result.type}, expected bool; compare it with something"
             )
 
     def mask(self, batch: pa.RecordBatch) -> pa.Array[Any]:
-        """For every row, whether it is kept; null is not."""
-        kept: pa.Array[Any] = pc.fill_null(self._evaluated(pa.Table.from_batches([batch])), False)
-        return kept
+        """Say of every row whether it is selected; null is not."""
+        mask: pa.Array[Any] = pc.fill_null(self._evaluated(pa.Table.from_batches([batch])), False)
+        return mask
 
     def __str__(self) -> str:
         return str(self._expression)
@@ -131,25 +131,25 @@ class PolarsPredicate:
 
 
 def _foreign(node: Any) -> Iterator[str]:
-    """The parts of a serialized expression that may look at more than one row."""
+    """Yield the parts of a serialized expression that may look at more than one row."""
     if isinstance(node, str):  # a node without parts, such as the number of rows
         yield repr(node)
         return
-    for kind, parts in node.items():
-        function = _name(parts["function"]) if kind == "Function" else kind
-        if kind not in _NODES:
-            yield repr(kind)
-        elif kind == "Function" and function not in _FUNCTIONS and function not in _BOOLEAN:
+    for node_type, parts in node.items():
+        function = _name(parts["function"]) if node_type == "Function" else node_type
+        if node_type not in _NODES:
+            yield repr(node_type)
+        elif node_type == "Function" and function not in _FUNCTIONS and function not in _BOOLEAN:
             yield repr(function)
-        elif kind == "Literal":
+        elif node_type == "Literal":
             if "Series" in parts:
                 yield "a series"
-        elif kind != "Column":
-            yield from (found for part in _parts(kind, parts) for found in _foreign(part))
+        elif node_type != "Column":
+            yield from (found for part in _parts(node_type, parts) for found in _foreign(part))
 
 
-def _parts(kind: str, parts: Any) -> list[Any]:
-    match kind:
+def _parts(node_type: str, parts: Any) -> list[Any]:
+    match node_type:
         case "Function":
             return list(parts["input"])
         case "BinaryExpr":
@@ -163,8 +163,8 @@ def _parts(kind: str, parts: Any) -> list[Any]:
 
 
 def _name(function: Any) -> str:
-    """What a function is called; of a boolean one, the name of the test."""
+    """Return what a function is called; of a boolean one, the name of the test."""
     if isinstance(function, str):
         return function
-    (name, kind), *_ = function.items()
-    return _name(kind) if name == "Boolean" else str(name)
+    (name, inner), *_ = function.items()
+    return _name(inner) if name == "Boolean" else str(name)

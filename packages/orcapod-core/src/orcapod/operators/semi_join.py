@@ -1,4 +1,4 @@
-"""``SemiJoin``: the rows of one stream that another knows."""
+"""``SemiJoin``: the rows of one stream that have a match in another."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable, shared, without_nulls
-from orcapod.operators.operator import Machine, Operator
+from orcapod.operators.keys import comparable, join_key_type, without_nulls
+from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 
@@ -47,15 +47,15 @@ class SemiJoin(Operator):
                         column=name,
                     )
         for name in keys:
-            shared(self.name, name, left.tags.types[name], right.tags.types[name])
+            join_key_type(self.name, name, left.tags.types[name], right.tags.types[name])
         tags = {
-            name: kind.inner if name in keys and isinstance(kind, OptionalType) else kind
-            for name, kind in left.tags.types.items()
+            name: dtype.inner if name in keys and isinstance(dtype, OptionalType) else dtype
+            for name, dtype in left.tags.types.items()
         }
         return replace(left, tags=Schema(tags))
 
-    def machine(self, inputs: Sequence[Stream]) -> Machine:
-        return _SemiMachine(_keys(inputs), self.output_schema(inputs))
+    def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
+        return _PushSemiJoin(_keys(inputs), self.output_schema(inputs))
 
 
 def _keys(inputs: Sequence[Stream]) -> list[str]:
@@ -63,19 +63,19 @@ def _keys(inputs: Sequence[Stream]) -> list[str]:
     return [name for name in left.schema.tags if name in right.schema.tags]
 
 
-class _SemiMachine(Machine):
-    """Holds the first stream until the second has ended."""
+class _PushSemiJoin(PushOperator):
+    """Hash semi join that holds the first stream until the second has ended."""
 
     def __init__(self, keys: Sequence[str], schema: StreamSchema) -> None:
         self._keys = keys
         self._schema = schema
         self._held: list[Chunk] = []
-        self._known: list[pa.Table] = []
+        self._right: list[pa.Table] = []
         self._complete = False
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         if index == 1:
-            self._known.append(self._comparable(chunk.batch))
+            self._right.append(self._comparable(chunk.batch))
             return []
         if not self._complete:
             self._held.append(chunk)
@@ -86,26 +86,26 @@ class _SemiMachine(Machine):
         if index == 0:
             return []
         self._complete = True
-        if self._known:
-            self._known = [_each_once(pa.concat_tables(self._known))]
+        if self._right:
+            self._right = [_each_once(pa.concat_tables(self._right))]
         held, self._held = self._held, []
         return self._matching(held)
 
     def _matching(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        if not self._known or not chunks:
+        if not self._right or not chunks:
             return []
-        (known,) = self._known
+        (right,) = self._right
         rows = Chunk.concat(chunks)
         rows = rows.with_batch(without_nulls(rows.batch, self._keys))
         table = self._comparable(rows.batch)
         names = table.column_names
         if len(names) == 1:
-            found = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=known.column(0)))
+            batch = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=right.column(0)))
         else:
             numbered = table.append_column("row", counted(0, rows.num_rows))
-            kept: Any = numbered.join(known, names, join_type="left semi").column("row").combine_chunks()
-            found = rows.batch.take(kept.take(pc.sort_indices(kept)))
-        return [Chunk(found, self._schema, rows.origins)] if found.num_rows else []
+            matches: Any = numbered.join(right, names, join_type="left semi").column("row").combine_chunks()
+            batch = rows.batch.take(matches.take(pc.sort_indices(matches)))
+        return [Chunk(batch, self._schema, rows.origins)] if batch.num_rows else []
 
     def _comparable(self, batch: pa.RecordBatch) -> pa.Table:
         present = without_nulls(batch, self._keys)

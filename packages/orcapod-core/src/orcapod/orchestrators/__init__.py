@@ -1,4 +1,4 @@
-"""What walks the nodes of a pipeline."""
+"""Orchestrators: they run the nodes of a pipeline."""
 
 from orcapod.execution import Channel
 from orcapod.orchestrators.asynchronous import AsyncPipelineOrchestrator

@@ -20,7 +20,7 @@ _STOPPING_SECONDS = 0.8
 
 
 class AsyncPipelineOrchestrator:
-    """Runs all nodes at the same time; every result goes on to the next node as soon as it is there.
+    """Orchestrator that runs all nodes at once; results go on to the next node as they come.
 
     Each node has a thread that does all but the calls of functions: async functions run as tasks of one
     event loop, others in threads of their own or where their executor says. What is between two nodes is

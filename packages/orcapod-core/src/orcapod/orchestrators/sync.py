@@ -16,7 +16,7 @@ __all__ = ["SyncPipelineOrchestrator"]
 
 
 class SyncPipelineOrchestrator:
-    """Runs every node to its end before the next, in an order in which inputs come first.
+    """Orchestrator that runs every node to its end before the next, inputs first.
 
     Args:
         error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
@@ -39,16 +39,16 @@ class SyncPipelineOrchestrator:
         self.observer = None if observer is None else checked_observer(observer)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
-        """Execute the nodes; what is between them is kept as long as a node still reads it."""
+        """Execute the nodes; what is between them is held as long as a node still reads it."""
         readers = Counter(part for node in nodes for part in node.inputs)
         rows: dict[Node, list[Chunk]] = {}
         for node in nodes:
-            made = node.run(WholeInputs([rows[part] for part in node.inputs]), run)
+            chunks = node.run(WholeInputs([rows[part] for part in node.inputs]), run)
             interrupts.check()
             if readers[node]:
-                rows[node] = list(made)
+                rows[node] = list(chunks)
             else:
-                deque(made, maxlen=0)
+                deque(chunks, maxlen=0)
             for part in node.inputs:
                 readers[part] -= 1
                 if not readers[part]:

@@ -55,8 +55,8 @@ def function_pod(
         SchemaError: types are missing, or are such that no column can have them.
         ConfigError: a number makes no sense.
     """
-    given = {"max_concurrency": max_concurrency, "retries": retries, "timeout": timeout}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    declared = {"max_concurrency": max_concurrency, "retries": retries, "timeout": timeout}
+    options: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}
     config = replace(node_config or NodeConfig(), **options) if options else node_config
 
     def give(function: Callable[P, R_co]) -> PodFunction[P, R_co]:

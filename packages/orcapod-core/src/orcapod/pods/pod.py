@@ -22,7 +22,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import Forgetful, NoEntries, ResultCache, result_path
+from orcapod.records import NoOpCache, NoOpRecords, ResultCache, result_path
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
@@ -60,7 +60,7 @@ class FunctionPod(Producer):
         return self.own_label or self.default_label
 
     def __call__(self, *streams: Stream, label: str | None = None) -> PodStream:
-        """The stream that the function makes of a stream; several streams are joined first.
+        """Return the stream that the function makes of a stream; several streams are joined first.
 
         Raises:
             SchemaError: a column that the function takes is missing, or of another type.
@@ -74,7 +74,7 @@ class FunctionPod(Producer):
     def process_packet(
         self, tag: Tag, packet: Packet, logger: PacketExecutionLoggerProtocol | None = None
     ) -> tuple[Tag, Packet]:
-        """The row that the function makes of one row.
+        """Return the row that the function makes of one row.
 
         Raises:
             SchemaError: a column that the function takes is missing, or of another type.
@@ -83,16 +83,16 @@ class FunctionPod(Producer):
         row = row_of(tag, packet)
         schema = self.packet_function.output_schema(row.schema)
         try:
-            (made,) = _driver(self, schema, self.cache(), _OneLogger(logger)).run([row])
+            (row,) = _driver(self, schema, self.cache(), _OneLogger(logger)).run([row])
         except FirstFailure as first:
             failure = first.error
         else:
-            return Tag(made, 0), Packet(made, 0)
+            return Tag(row, 0), Packet(row, 0)
         raise failure
 
     def cache(self) -> Cache:
-        """Where its results are looked up and kept outside a pipeline."""
-        return Forgetful(self.packet_function.signature.outputs)
+        """Return where its results are looked up and stored outside a pipeline."""
+        return NoOpCache(self.packet_function.signature.outputs)
 
     def content_structure(self) -> object:
         return "function", self.packet_function.uri, self.packet_function.fingerprint()
@@ -118,11 +118,11 @@ class FunctionPod(Producer):
 
 
 class CachedFunctionPod(FunctionPod):
-    """A function pod that keeps its results in a database, also outside a pipeline.
+    """A function pod that stores its results in a database, also outside a pipeline.
 
     Args:
         pod: what is computed.
-        database: where results are looked up and kept.
+        database: where results are looked up and stored.
     """
 
     def __init__(self, pod: FunctionPod, database: Database) -> None:
@@ -137,7 +137,7 @@ class CachedFunctionPod(FunctionPod):
 
 
 class PodStream(DerivedStream):
-    """What a function pod makes of a stream.
+    """Stream that a function pod makes of a stream.
 
     Outside a pipeline, packets are computed when someone asks for them, once, and an exception of the
     function ends the iteration.
@@ -147,37 +147,37 @@ class PodStream(DerivedStream):
 
     def __init__(self, producer: FunctionPod, inputs: Sequence[Stream], *, label: str | None) -> None:
         super().__init__(producer, inputs, label=label)
-        self._made: _Made | None = None
+        self._shared: _SharedChunks | None = None
         self._lock = threading.Lock()
 
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         with self._lock:
-            if self._made is None or self._made.failure is not None:  # whoever asks again tries again
+            if self._shared is None or self._shared.failure is not None:  # whoever asks again tries again
                 driver = _driver(self.producer, self.schema, self.producer.cache(), NoOpObserver())
-                self._made = _Made(driver.run(inputs[0]))
-        return self._made.chunks()
+                self._shared = _SharedChunks(driver.run(inputs[0]))
+        return self._shared.chunks()
 
 
-class _Made:
+class _SharedChunks:
     """Chunks that are made once, as the first of any number of readers asks for them."""
 
-    def __init__(self, making: Iterator[Chunk]) -> None:
-        self._making = making
+    def __init__(self, source: Iterator[Chunk]) -> None:
+        self._source = source
         self._chunks: list[Chunk] = []
         self._lock = threading.Lock()
         self.failure: BaseException | None = None
 
     def chunks(self) -> Iterator[Chunk]:
-        given = 0
-        while (chunk := self._chunk(given)) is not None:
+        index = 0
+        while (chunk := self._chunk(index)) is not None:
             yield chunk
-            given += 1
+            index += 1
 
     def _chunk(self, index: int) -> Chunk | None:
         with self._lock:
             while self.failure is None and len(self._chunks) <= index:
                 try:
-                    self._chunks.append(next(self._making))
+                    self._chunks.append(next(self._source))
                 except StopIteration:
                     return None
                 except FirstFailure as first:
@@ -192,7 +192,7 @@ class _Made:
 
 
 class _OneLogger(NoOpObserver):
-    """Gives every packet the same logger."""
+    """Observer that gives every packet the same logger."""
 
     def __init__(self, logger: PacketExecutionLoggerProtocol | None) -> None:
         self._logger = logger
@@ -207,7 +207,7 @@ def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: Exec
     function = pod.packet_function
     return SequentialDriver(
         Step(
-            FunctionSpec(function, function.fingerprint(), schema, cache, NoEntries()),
+            FunctionSpec(function, function.fingerprint(), schema, cache, NoOpRecords()),
             executor=pod.executor,
             observer=observer,
             label=pod.label,

@@ -98,7 +98,7 @@ class Database(Protocol):
         ...
 
     def list_paths(self) -> list[RecordPath]:
-        """Every path that holds records, below this view's prefix and relative to it, sorted."""
+        """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         ...
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:

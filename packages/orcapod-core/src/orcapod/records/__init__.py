@@ -1,36 +1,36 @@
-"""What is written, and how it is found again."""
+"""Records: what is written, and how it is found again."""
 
 from orcapod.records.address import (
     ENVIRONMENTS,
     RUNS,
     FunctionUri,
-    maker_names,
     node_path,
     record_ids,
+    record_names,
     result_path,
 )
-from orcapod.records.entries import EntryLog, NoEntries
 from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
-from orcapod.records.result_cache import RECORD_ID, Forgetful, Result, ResultCache, SizeLimit, tabulated
+from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
+from orcapod.records.result_cache import RECORD_ID, NoOpCache, Result, ResultCache, SizeLimit, results_table
 
 __all__ = [
     "ENVIRONMENTS",
     "RECORD_ID",
     "RUNS",
-    "EntryLog",
     "Environment",
-    "Forgetful",
     "FunctionUri",
-    "NoEntries",
+    "NoOpCache",
+    "NoOpRecords",
+    "PipelineRecords",
     "Result",
     "ResultCache",
     "RunLedger",
     "RunRecord",
     "SizeLimit",
-    "maker_names",
     "node_path",
     "record_ids",
+    "record_names",
     "result_path",
-    "tabulated",
+    "results_table",
 ]

@@ -1,4 +1,4 @@
-"""Where records are kept, and what they are called."""
+"""Addresses of records: their paths, ids and names."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ __all__ = [
     "ENVIRONMENTS",
     "RUNS",
     "FunctionUri",
-    "maker_names",
     "node_path",
     "record_ids",
+    "record_names",
     "result_path",
 ]
 
 FunctionUri = tuple[str, ...]
-"""``(name, output schema hash, v{major}, type id)``: what a packet function is called."""
+"""``(name, output schema hash, v{major}, type id)``: the name of a packet function."""
 
 RUNS: RecordPath = ("_runs",)
 ENVIRONMENTS: RecordPath = ("_environments",)
 
 
 def result_path(uri: FunctionUri) -> RecordPath:
-    """Where the results of a function are kept."""
+    """Return the path of the results of a function."""
     return "_result", *uri
 
 
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:
-    """Where the rows of a function node are kept, and its logs and statuses below ``_log`` and ``_status``."""
+    """Return the path of a node's rows; its logs and statuses are below ``_log`` and ``_status``."""
     return *uri, f"schema:{pipeline_hash.short}"
 
 
 def record_ids(uri: FunctionUri, fingerprint: ContentHash, packet_hashes: Iterable[bytes]) -> list[bytes]:
-    """The ids of computed records: the same computation has the same id on every machine."""
+    """Return the ids of computed records: the same computation has the same id everywhere."""
     prefix = hash_structure(("record", uri, fingerprint)).digest
     return [sha256(prefix + packet).digest() for packet in packet_hashes]
 
 
-def maker_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
-    """Return what provenance calls computed records: ``{uri}::{record id}``."""
+def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
+    """Return the names of computed records in provenance: ``{uri}::{record id}``."""
     prefix = f"{':'.join(uri)}{SEPARATOR}"
     return [prefix + record_id.hex() for record_id in record_ids]

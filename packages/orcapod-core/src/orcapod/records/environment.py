@@ -1,4 +1,4 @@
-"""What a run ran on: Python, packages, machine, and the state of the code under version control."""
+"""``Environment``: Python, packages, machine, and the state of the code under version control."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Environment"]
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What a run ran on.
+    """Environment of a run.
 
     Attributes:
         python: version and implementation, as in ``CPython 3.12.1``.
@@ -35,7 +35,7 @@ class Environment:
 
     @classmethod
     def here(cls) -> Environment:
-        """The environment of this process."""
+        """Return the environment of this process."""
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         folder = str(Path(main).absolute().parent) if main else "."
         commit, changed = _git(folder)
@@ -48,19 +48,19 @@ class Environment:
         )
 
     def content_hash(self) -> ContentHash:
-        """What tells it from another environment."""
+        """Return the hash of all of it."""
         return _content_hash(self)
 
 
 @lru_cache(maxsize=8)
 def _content_hash(environment: Environment) -> ContentHash:
-    """Kept, since there are hundreds of packages, and they stay while runs come and go."""
+    """Return the hash, cached: there are hundreds of packages, which stay from run to run."""
     return hash_structure(("environment", astuple(environment)))
 
 
 def _packages() -> tuple[tuple[str, str], ...]:
-    """Names and versions from the folders that installers leave, without opening one of them."""
-    found: dict[str, str] = {}
+    """Read names and versions from the folders that installers leave, opening none of them."""
+    versions: dict[str, str] = {}
     for folder in sys.path:
         try:
             entries = os.listdir(folder or ".")  # noqa: PTH208  # of some thousand entries, only the names are wanted
@@ -70,12 +70,12 @@ def _packages() -> tuple[tuple[str, str], ...]:
             stem, dot, ending = entry.rpartition(".")
             if dot and ending in ("dist-info", "egg-info"):
                 name, _, version = stem.partition("-")
-                found.setdefault(name.replace("_", "-").lower(), version)
-    return tuple(sorted(found.items()))
+                versions.setdefault(name.replace("_", "-").lower(), version)
+    return tuple(sorted(versions.items()))
 
 
 def _git(folder: str) -> tuple[str | None, bool | None]:
-    """The commit that is checked out in a folder, and whether tracked files differ from it."""
+    """Return the commit checked out in a folder, and whether tracked files differ from it."""
     command = ["git", "-C", folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)

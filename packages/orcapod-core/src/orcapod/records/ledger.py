@@ -19,7 +19,7 @@ __all__ = ["RunLedger", "RunRecord"]
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is kept of a run.
+    """Record of a run.
 
     Attributes:
         run_id: its name.
@@ -28,7 +28,7 @@ class RunRecord:
         ended: when, with time zone.
         outcome: ``SUCCESS``, ``FAILED`` (a packet or the run itself) or ``INTERRUPTED``.
         counts: for every function node, how many packets were computed, cached and failed.
-        orchestrator: the class that drove it.
+        orchestrator: the class that ran it.
         executors: for every function node, where it ran.
     """
 
@@ -43,15 +43,15 @@ class RunRecord:
 
 
 class RunLedger:
-    """Keeps runs and environments; what is the same for all packets of a run is kept once."""
+    """Tables of runs and of environments: what is the same for all packets is stored once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, run: RunRecord, environment: Environment) -> None:
-        """Keep a run that has ended, and its environment if it is new."""
+        """Store a run that has ended, and its environment if it is new."""
         environment_id = str(environment.content_hash())
-        self._keep(
+        self._store(
             ENVIRONMENTS,
             {
                 "__environment_id": environment_id,
@@ -62,7 +62,7 @@ class RunLedger:
                 "__git_dirty": environment.git_dirty,
             },
         )
-        self._keep(
+        self._store(
             RUNS,
             {
                 "__run_id": run.run_id,
@@ -89,13 +89,15 @@ class RunLedger:
                 return run["__run_id"], counts
         return None
 
-    def _keep(self, path: tuple[str, ...], record: Mapping[str, Any]) -> None:
-        kinds: dict[type, pa.DataType] = {
+    def _store(self, path: tuple[str, ...], record: Mapping[str, Any]) -> None:
+        arrow_types: dict[type, pa.DataType] = {
             str: pa.large_string(),
             bool: pa.bool_(),
             int: pa.int64(),
             datetime: pa.timestamp("us", "UTC"),
         }
         optional = {"__git_commit": pa.large_string(), "__git_dirty": pa.bool_()}
-        columns = {name: pa.array([value], optional.get(name) or kinds[type(value)]) for name, value in record.items()}
+        columns = {
+            name: pa.array([value], optional.get(name) or arrow_types[type(value)]) for name, value in record.items()
+        }
         self._database.add_records(path, pa.table(columns))

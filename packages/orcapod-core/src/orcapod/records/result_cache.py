@@ -1,4 +1,4 @@
-"""``ResultCache``: what a function gave, found by what it was given."""
+"""``ResultCache``: results of a function, found by the packets they were computed from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import Schema
 
-__all__ = ["RECORD_ID", "Forgetful", "Result", "ResultCache", "SizeLimit", "tabulated"]
+__all__ = ["RECORD_ID", "NoOpCache", "Result", "ResultCache", "SizeLimit", "results_table"]
 
 RECORD_ID = "__record_id"
 
@@ -20,14 +20,14 @@ _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
 
 
 class SizeLimit(NamedTuple):
-    """How many bytes a record may have, and which store says so."""
+    """Bytes that a record may have, and the store that says so."""
 
     size: int
     store: str
 
 
 class Result(NamedTuple):
-    """One packet that was computed.
+    """Result of computing one packet.
 
     Attributes:
         record_id: what it is found by.
@@ -46,9 +46,9 @@ class ResultCache:
     """The results of one packet function, in a database.
 
     Args:
-        database: where they are kept.
+        database: where they are stored.
         path: under which path.
-        outputs: the columns that the function gives.
+        outputs: the columns that the function returns.
         code: the fingerprint of the code that computes what is stored from now on.
         run_id: the run that computes it.
     """
@@ -62,21 +62,21 @@ class ResultCache:
 
     @property
     def size_limit(self) -> SizeLimit | None:
-        """How large a result may be, less what is stored beside it; None for any size."""
+        """Bytes that a result may have, less what is stored beside it; None for any size."""
         most: int | None = getattr(self._database, "max_record_bytes", None)  # a store that does not say has no limit
         if most is None:
             return None
         return SizeLimit(most - _BESIDE_BYTES, f"the {type(self._database).__name__.removesuffix('Database')} store")
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
-        """The results of these records that are there: ``__record_id``, then the outputs."""
+        """Return the results of these records that are there: ``__record_id``, then the outputs."""
         columns = [RECORD_ID, *self._outputs]
-        found = self._database.get_records_by_ids(self._path, ids, columns)
-        return found.select(columns) if found.num_rows else _empty(self._outputs)
+        results = self._database.get_records_by_ids(self._path, ids, columns)
+        return results.select(columns) if results.num_rows else _empty(self._outputs)
 
     def store(self, results: Sequence[Result]) -> pa.Table:
-        """Keep new results; give back what is kept, which is another writer's where that one was first."""
-        table = tabulated(results, self._outputs)
+        """Store new results; return what is stored: another writer's where that was first."""
+        table = results_table(results, self._outputs)
         length = len(results)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
         record = {
@@ -96,8 +96,8 @@ class ResultCache:
         return pa.concat_tables([first, table.filter(mine)])
 
 
-class Forgetful:
-    """The cache of a function that is used without a database: it knows nothing and keeps nothing."""
+class NoOpCache:
+    """Cache of a function that is used without a database: always empty."""
 
     size_limit: SizeLimit | None = None
 
@@ -108,18 +108,18 @@ class Forgetful:
         return _empty(self._outputs)
 
     def store(self, results: Sequence[Result]) -> pa.Table:
-        return tabulated(results, self._outputs)
+        return results_table(results, self._outputs)
 
 
-def tabulated(results: Sequence[Result], outputs: Schema) -> pa.Table:
-    """Results as a table: ``__record_id``, then the outputs."""
+def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:
+    """Return results as a table: ``__record_id``, then the outputs."""
     columns: dict[str, Any] = {RECORD_ID: pa.array([result.record_id for result in results], pa.large_binary())}
-    for index, (name, kind) in enumerate(outputs.types.items()):
-        columns[name] = kind.from_python([result.stored[index] for result in results])
+    for index, (name, dtype) in enumerate(outputs.types.items()):
+        columns[name] = dtype.from_python([result.stored[index] for result in results])
     return pa.table(columns)
 
 
 def _empty(outputs: Schema) -> pa.Table:
     columns: dict[str, pa.DataType] = {RECORD_ID: pa.large_binary()}
-    columns |= {name: kind.arrow for name, kind in outputs.types.items()}
+    columns |= {name: dtype.arrow for name, dtype in outputs.types.items()}
     return pa.schema(columns).empty_table()

@@ -1,14 +1,14 @@
-"""Where rows come from."""
+"""Sources: where rows come from."""
 
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.cached import CachedSource
 from orcapod.sources.csv import CSVSource
 from orcapod.sources.dicts import DictSource
 from orcapod.sources.frames import DataFrameSource
-from orcapod.sources.kept import KeptSource
 from orcapod.sources.lists import ListSource
 from orcapod.sources.live import LiveSource
 from orcapod.sources.root import Source
+from orcapod.sources.stored import StoredSource
 from orcapod.sources.table import TableSource
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "CachedSource",
     "DataFrameSource",
     "DictSource",
-    "KeptSource",
     "ListSource",
     "LiveSource",
     "Source",
+    "StoredSource",
     "TableSource",
 ]

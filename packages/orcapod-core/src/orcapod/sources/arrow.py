@@ -51,5 +51,5 @@ class ArrowTableSource(TableSource):
             record_id_column=record_id_column,
             data_schema=data_schema,
             label=label,
-            kind=type(self).__name__,
+            type_name=type(self).__name__,
         )

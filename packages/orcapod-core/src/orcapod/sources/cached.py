@@ -11,9 +11,9 @@ import pyarrow as pa
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.hashing import ContentHash, hash_rows
 from orcapod.protocols import Database
-from orcapod.sources.catalog import Catalog, Entry, place_of, widest
-from orcapod.sources.kept import CONTENT, RECORD, KeptSource
+from orcapod.sources.catalog import Catalog, Entry, schema_key, widest
 from orcapod.sources.root import root_schema
+from orcapod.sources.stored import CONTENT, RECORD, StoredSource
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 
@@ -22,16 +22,16 @@ __all__ = ["CachedSource"]
 _NAME_DIGITS = 16
 
 
-class CachedSource(KeptSource):
+class CachedSource(StoredSource):
     """The cumulative record of a source: every row that it ever gave, once per content.
 
     A row is called by its record id column, where the source has one, else after its content
     (``content=1f2e...``): the name stays when rows are inserted, removed or put in another order. A column in
-    which there ever was a None is ``T | None``. What the source gives is kept when the rows are first asked for.
+    which there ever was a None is ``T | None``. What the source gives is stored when the rows are first asked for.
 
     Args:
         origin: the source as it is today; it does not change.
-        database: where the rows are kept.
+        database: where the rows are stored.
         source_id: what the source is called in provenance.
         is_named: whether the source has a column that names its records.
     """
@@ -53,20 +53,20 @@ class CachedSource(KeptSource):
         return super().content_hash()
 
     def _record(self) -> None:
-        """Keep what the source gives today."""
+        """Store the rows that the source has today."""
         with self._lock:
             if not self._recorded:
                 Catalog(self._database).add(self.source_id, Entry.of(self.origin.schema))
                 for chunk in self.origin.chunks():
-                    self._keep(chunk)
+                    self._store(chunk)
                 self._recorded = True
 
-    def _keep(self, chunk: Chunk) -> None:
+    def _store(self, chunk: Chunk) -> None:
         columns = self.schema.tags | self.schema.packets
         _, record_tag = self.schema.system_tags
         keys = hash_rows(chunk.batch, columns)
-        found = self._database.get_records_by_ids(self._path, keys, [CONTENT])
-        if found.num_rows == len(set(keys)):
+        there = self._database.get_records_by_ids(self._path, keys, [CONTENT])
+        if there.num_rows == len(set(keys)):
             return  # a store that may only be read is read
         names = chunk.column(record_tag)
         if not self._is_named:
@@ -77,15 +77,15 @@ class CachedSource(KeptSource):
 
 
 def _with_nulls(schema: StreamSchema, catalog: Catalog, source_id: str) -> StreamSchema:
-    """The schema of what a source gives and what is kept of it."""
-    kept = [entry for entry in catalog.entries(source_id) if entry.place == place_of(schema)]
-    called = widest([Entry.of(schema), *kept])
+    """Return the schema of what a source gives and of what is stored of it."""
+    stored = [entry for entry in catalog.entries(source_id) if entry.schema_key == schema_key(schema)]
+    called = widest([Entry.of(schema), *stored])
 
     def widened(columns: Schema) -> Schema:
         return Schema(
             {
-                name: OptionalType(kind) if called[name] == f"{kind.name} | None" else kind
-                for name, kind in columns.types.items()
+                name: OptionalType(dtype) if called[name] == f"{dtype.name} | None" else dtype
+                for name, dtype in columns.types.items()
             }
         )
 

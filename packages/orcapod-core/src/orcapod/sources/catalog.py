@@ -1,4 +1,4 @@
-"""``Catalog``: of which sources rows are kept, and what their columns are."""
+"""``Catalog``: the sources of which rows are stored, and their columns."""
 
 from __future__ import annotations
 
@@ -14,82 +14,82 @@ from orcapod.datagrams import StreamSchema
 from orcapod.hashing import hash_structure
 from orcapod.protocols import Database, RecordPath
 
-__all__ = ["Catalog", "Entry", "place_of", "widest"]
+__all__ = ["Catalog", "Entry", "schema_key", "widest"]
 
 _SOURCES: RecordPath = ("_sources",)
 _OPTIONAL = " | None"
 
 
-def place_of(schema: StreamSchema) -> str:
-    """What rows of a schema are kept under; the same whether a column may hold None or not."""
+def schema_key(schema: StreamSchema) -> str:
+    """Return the key of a schema's rows; the same whether a column may hold None or not."""
     return hash_structure(("source record", schema.structure)).short
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Columns under which rows of a source were kept.
+    """Entry for a source: the columns under which rows of it were stored.
 
     Attributes:
-        place: the hash of the schema, nullability left out.
+        schema_key: the hash of the schema, nullability left out.
         tags: the tag columns.
         types: of all columns, by name, in their order.
     """
 
-    place: str
+    schema_key: str
     tags: tuple[str, ...]
     types: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, schema: StreamSchema) -> Entry:
-        """The entry of rows of a schema."""
+        """Return the entry of rows of a schema."""
         types = (schema.tags | schema.packets).types
-        return cls(place_of(schema), tuple(schema.tags), tuple((name, kind.name) for name, kind in types.items()))
+        return cls(schema_key(schema), tuple(schema.tags), tuple((name, dtype.name) for name, dtype in types.items()))
 
 
 class Catalog:
-    """The table ``_sources``: one row for every source and schema of which rows are kept."""
+    """The table ``_sources``: one row for every source and schema of which rows are stored."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, source_id: str, entry: Entry) -> None:
         """Write down an entry, if it is not there yet."""
-        key = hash_structure((source_id, entry.place, entry.tags, entry.types)).digest
+        key = hash_structure((source_id, entry.schema_key, entry.tags, entry.types)).digest
         if self._database.get_records_by_ids(_SOURCES, [key]).num_rows:
             return
         columns: dict[str, pa.Array[Any]] = {
             "__entry_id": pa.array([key], pa.large_binary()),
             "__source_id": pa.array([source_id], pa.large_string()),
-            "__place": pa.array([entry.place], pa.large_string()),
+            "__place": pa.array([entry.schema_key], pa.large_string()),
             "__tags": pa.array([json.dumps(entry.tags)], pa.large_string()),
             "__types": pa.array([json.dumps(entry.types)], pa.large_string()),
         }
         self._database.add_records(_SOURCES, pa.table(columns))
 
     def entries(self, source_id: str) -> list[Entry]:
-        """All entries of a source."""
+        """Return all entries of a source."""
         rows: list[Any] = self._database.get_records(_SOURCES).to_pylist()
         return [
             Entry(
                 row["__place"],
                 tuple(json.loads(row["__tags"])),
-                tuple((name, kind) for name, kind in json.loads(row["__types"])),
+                tuple((name, called) for name, called in json.loads(row["__types"])),
             )
             for row in rows
             if row["__source_id"] == source_id
         ]
 
     def source_ids(self) -> list[str]:
-        """The sources of which rows are kept, sorted."""
+        """Return the sources of which rows are stored, sorted."""
         rows = self._database.get_records(_SOURCES)
         names: list[Any] = pc.unique(rows.column("__source_id")).to_pylist() if rows.num_rows else []
         return sorted(names)
 
 
 def widest(entries: Iterable[Entry]) -> dict[str, str]:
-    """The type of every column, ``T | None`` if it is that in one of the entries."""
+    """Return the type of every column, ``T | None`` if it is that in one of the entries."""
     types: dict[str, str] = {}
-    for name, kind in (each for entry in entries for each in entry.types):
-        if types.get(name) != f"{kind}{_OPTIONAL}":
-            types[name] = kind
+    for name, called in (each for entry in entries for each in entry.types):
+        if types.get(name) != f"{called}{_OPTIONAL}":
+            types[name] = called
     return types

@@ -68,7 +68,7 @@ class CSVSource(ArrowTableSource):
 
 
 class _File:
-    """A CSV file that is being read."""
+    """CSV file that is being read."""
 
     def __init__(self, path: Path, delimiter: str, encoding: str, named: str) -> None:
         self._path = path
@@ -77,9 +77,9 @@ class _File:
         self._named = named
 
     def table(self, data_schema: Mapping[str, Any]) -> pa.Table:
-        """All rows, columns in the types that are declared, or else follow from the values."""
+        """Read all rows, columns in the types declared, or else those that follow from the values."""
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
-        read = self._read({name: kind.arrow for name, kind in declared.items()})
+        read = self._read({name: dtype.arrow for name, dtype in declared.items()})
         if absent := [name for name in declared if name not in read.column_names]:
             why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
             raise self._invalid(why, column=absent[0], found=str(read.column_names))
@@ -128,9 +128,9 @@ class _File:
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:
-    """An empty field is null where a text column may hold None."""
-    for name, kind in declared.items():
-        if isinstance(kind, OptionalType) and pa.types.is_large_string(kind.arrow):
+    """Return a table in which empty fields of optional text columns are null."""
+    for name, dtype in declared.items():
+        if isinstance(dtype, OptionalType) and pa.types.is_large_string(dtype.arrow):
             column = table.column(name)
             empty = pc.equal(column, pa.scalar("", column.type))
             column = pc.if_else(empty, pa.scalar(None, column.type), column)

@@ -37,13 +37,13 @@ class DictSource(TableSource):
         label: str | None = None,
     ) -> None:
         named = named_source(type(self), source_id)
-        given = list(rows)
-        names = _names(named, given, data_schema)
+        listed = list(rows)
+        names = _names(named, listed, data_schema)
         declared = declared_types(named, dict.fromkeys(names), data_schema)
         types: dict[str, LogicalType] = {}
         columns: dict[str, pa.ChunkedArray[Any]] = {}
         for name in names:
-            values = [row[name] for row in given]
+            values = [row[name] for row in listed]
             try:
                 types[name] = declared[name] if name in declared else type_of_values(values)
                 columns[name] = pa.chunked_array([column_of(values, types[name])])
@@ -59,7 +59,7 @@ class DictSource(TableSource):
             record_id_column=record_id_column,
             data_schema=types,
             label=label,
-            kind=type(self).__name__,
+            type_name=type(self).__name__,
         )
 
 
@@ -70,12 +70,12 @@ def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[s
         return list(data_schema)
     for row, found in enumerate(rows):
         if not isinstance(found, Mapping):
-            kind = type(found).__qualname__
+            cls = type(found).__qualname__
             raise InputValidationError(
-                f"{named}: row {row} is of type {kind}, expected a dict of column names to values",
+                f"{named}: row {row} is of type {cls}, expected a dict of column names to values",
                 row=row,
                 expected="dict",
-                found=kind,
+                found=cls,
             )
         if found.keys() != rows[0].keys():
             missing, extra = (

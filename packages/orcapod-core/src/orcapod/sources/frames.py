@@ -47,13 +47,13 @@ class DataFrameSource(ArrowTableSource):
 
 
 def _table(frame: Any, named: str) -> pa.Table:
-    kind = type(frame)
-    library, name = kind.__module__.partition(".")[0], kind.__name__
+    cls = type(frame)
+    library, name = cls.__module__.partition(".")[0], cls.__name__
     if library == "polars" and name == "LazyFrame":
         raise InputValidationError(f"{named}: found a polars LazyFrame, expected rows; call .collect() on it")
     if name != "DataFrame" or library not in ("pandas", "polars"):
         raise InputValidationError(
-            f"{named}: found {kind.__module__}.{kind.__qualname__}, expected a DataFrame of pandas or polars; use "
+            f"{named}: found {cls.__module__}.{cls.__qualname__}, expected a DataFrame of pandas or polars; use "
             "ArrowTableSource for other tables, DictSource for rows"
         )
     return _of_pandas(frame, named) if library == "pandas" else pa.table(frame)
@@ -84,7 +84,7 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
 
 
 def _was_never_set(index: Any) -> bool:
-    """Whether an index only counts the rows."""
+    """Say whether an index only counts the rows."""
     return type(index).__name__ == "RangeIndex" and (index.name, index.start, index.step) == (None, 0, 1)
 
 

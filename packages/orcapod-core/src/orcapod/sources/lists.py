@@ -23,8 +23,8 @@ class ListSource(DictSource):
     Args:
         name: what the packet column is called.
         elements: its values.
-        tag_function: given an element and its place from 0 on, gives its tags by name, the same names for
-            every element; ``{"element_index": place}`` if None.
+        tag_function: given an element and its index from 0 on, gives its tags by name, the same names for
+            every element; ``{"element_index": index}`` if None.
         source_id: see ``TableSource``, and so are the others.
         record_id_column: see ``TableSource``.
         data_schema: see ``TableSource``; where there is no element, it also says which tags there are.
@@ -48,9 +48,9 @@ class ListSource(DictSource):
         named = named_source(type(self), source_id)
         declared = dict(data_schema or {})
         if tag_function is None:
-            tag_function = _place
+            tag_function = _index_tag
             declared.setdefault(INDEX_TAG, int)
-        rows = [_row(named, name, element, at, tag_function) for at, element in enumerate(elements)]
+        rows = [_row(named, name, element, index, tag_function) for index, element in enumerate(elements)]
         if not rows and name not in declared:
             raise InputValidationError(
                 f"{named}: found no element, so the type of {name!r} is unknown; declare it in data_schema, "
@@ -66,7 +66,7 @@ class ListSource(DictSource):
         )
 
 
-def _place(element: Any, index: int) -> Mapping[str, Any]:  # noqa: ARG001  # only where it stands counts
+def _index_tag(element: Any, index: int) -> Mapping[str, Any]:  # noqa: ARG001  # only where it stands counts
     return {INDEX_TAG: index}
 
 

@@ -78,6 +78,6 @@ class LiveSource(Source):
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, chunk.num_rows)
             columns[record_tag] = records
-            made_by: Any = pc.binary_join_element_wise(named, records, _SEPARATOR)
-            yield Chunk.made_by(self.schema, columns, made_by, self.schema.packets)
+            producing: Any = pc.binary_join_element_wise(named, records, _SEPARATOR)
+            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
             start += chunk.num_rows

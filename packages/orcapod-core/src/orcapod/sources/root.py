@@ -28,7 +28,7 @@ def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
     """Return the schema of a stream from outside: one source id and one record id for every row."""
     digits = hash_structure((tags.structure, packets.structure)).short
     ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
-    return StreamSchema.plain(tags, packets, ids)
+    return StreamSchema.from_record(tags, packets, ids)
 
 
 def root_hash(schema: StreamSchema) -> ContentHash:

@@ -30,7 +30,7 @@ class TableSource(Source):
     """A source over a table that is there, whole.
 
     Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
-    that identifies it; that name and ``source_id`` stay with every value that is made of it.
+    that identifies it; that name and ``source_id`` stay with every value derived from it.
 
     Args:
         columns: the columns of the table, all of one length.
@@ -39,7 +39,7 @@ class TableSource(Source):
         record_id_column: the column whose values name the records: never null, never twice.
         data_schema: declared types of columns, ``{"x": int | None}``; the others are taken from the data.
         label: what the source is called in a pipeline; ``source_id`` if None.
-        kind: what it is called in messages.
+        type_name: what it is called in messages.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column and row, and why.
@@ -54,17 +54,17 @@ class TableSource(Source):
         record_id_column: str | None,
         data_schema: Mapping[str, Any] | None,
         label: str | None,
-        kind: str,
+        type_name: str,
     ) -> None:
-        self._named = f"{kind} {source_id!r}" if source_id else kind
-        self._given_id = source_id
+        self._named = f"{type_name} {source_id!r}" if source_id else type_name
+        self._declared_id = source_id
         if source_id is not None:
             checked_source_id(source_id, self._named)
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
         self._check_names(columns, tags, record_id_column)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
         self._table = pa.table(
-            {name: self._conformed(columns[name], name, kind) for name, kind in schema.types.items()}
+            {name: self._conformed(columns[name], name, dtype) for name, dtype in schema.types.items()}
         )
         self.record_id_column = record_id_column
         if record_id_column is not None:
@@ -81,8 +81,8 @@ class TableSource(Source):
 
     @cached_property
     def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
-        """What the source is called in provenance."""
-        return self._given_id or f"source-{self._data_digest.hex()[:12]}"
+        """The source's name in provenance."""
+        return self._declared_id or f"source-{self._data_digest.hex()[:12]}"
 
     @property
     def label(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
@@ -93,15 +93,15 @@ class TableSource(Source):
             part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
             columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
             records = self._record_ids(columns, start, part.num_rows)
-            maker = pc.binary_join_element_wise(
+            producing = pc.binary_join_element_wise(
                 pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
             )
             columns[self._source_tag] = pa.repeat(pa.scalar(self.source_id, pa.large_string()), part.num_rows)
             columns[self._record_tag] = records
-            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def cached(self, database: Database) -> CachedSource:
-        """The cumulative record of this source in a database: every row that it ever gave."""
+        """Return the cumulative record of this source in a database: every row that it ever had."""
         return CachedSource(
             self, checked_database(database), source_id=self.source_id, is_named=self.record_id_column is not None
         )
@@ -145,11 +145,11 @@ class TableSource(Source):
 
     def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
         name = self.record_id_column or ""
-        kind = (self.schema.tags | self.schema.packets).types[name]
-        return pa.array([str(value) for value in kind.to_python(column)], pa.large_string())
+        dtype = (self.schema.tags | self.schema.packets).types[name]
+        return pa.array([str(value) for value in dtype.to_python(column)], pa.large_string())
 
     def _invalid(self, why: str, **about: Any) -> InputValidationError:
-        return InputValidationError(f"{self._named}: {why}", **{"source_id": self._given_id, **about})
+        return InputValidationError(f"{self._named}: {why}", **{"source_id": self._declared_id, **about})
 
     def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
         names = list(columns)
@@ -185,9 +185,9 @@ class TableSource(Source):
                 raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
         return Schema(types)
 
-    def _conformed(self, column: pa.ChunkedArray[Any], name: str, kind: LogicalType) -> pa.ChunkedArray[Any]:
+    def _conformed(self, column: pa.ChunkedArray[Any], name: str, dtype: LogicalType) -> pa.ChunkedArray[Any]:
         try:
-            return conform(column, kind)
+            return conform(column, dtype)
         except (SchemaError, ValueTypeError) as error:
             raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
 
@@ -213,15 +213,15 @@ class TableSource(Source):
             start += batch.num_rows
 
 
-def named_source(kind: type[TableSource], source_id: str | None) -> str:
-    """What a source is called in messages."""
-    return f"{kind.__name__} {source_id!r}" if source_id else kind.__name__
+def named_source(cls: type[TableSource], source_id: str | None) -> str:
+    """Return the name of a source in messages."""
+    return f"{cls.__name__} {source_id!r}" if source_id else cls.__name__
 
 
 def declared_types(
     named: str, columns: Mapping[str, object], data_schema: Mapping[str, Any] | None
 ) -> dict[str, LogicalType]:
-    """The logical types of a ``data_schema`` argument.
+    """Return the logical types of a ``data_schema`` argument.
 
     Raises:
         InputValidationError: it names a column that is not there, or a type that is not known.

@@ -1,4 +1,4 @@
-"""``DerivedStream``: what an operator or a function pod makes of other streams, and who writes it down."""
+"""``DerivedStream``: what an operator or a function pod makes of other streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DerivedStream", "Producer", "inputs_of", "recording"]
 
 
 class Producer(ABC):
-    """What makes streams of streams: a function pod or an operator.
+    """Function pod or operator: makes streams of streams.
 
     Attributes:
         symmetric: whether the order of its inputs means nothing.
@@ -27,15 +27,15 @@ class Producer(ABC):
 
     @abstractmethod
     def content_structure(self) -> object:
-        """What identifies it, the code of a function included."""
+        """Return what identifies it, the code of a function included."""
 
     @abstractmethod
     def pipeline_structure(self) -> object:
-        """What identifies its place and schema, without the code of a function."""
+        """Return what identifies its topology and schema, without the code of a function."""
 
     @abstractmethod
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
-        """The schema of what it makes of these streams.
+        """Return the schema of what it makes of these streams.
 
         Raises:
             SchemaError: it cannot be applied to them.
@@ -66,14 +66,14 @@ class DerivedStream(Stream):
 
     @abstractmethod
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        """Its rows, given those of its inputs."""
+        """Return its rows, given those of its inputs."""
 
     def chunks(self) -> Iterator[Chunk]:
         this: Stream = self
         return evaluated(this, inputs_of, _rows)
 
     def content_hash(self) -> ContentHash:
-        """The identity of the stream; taken anew each time, since the code of a function may change in a notebook."""
+        """Return the identity of the stream, taken anew each time: in a notebook, code may change."""
         this: Stream = self
         hashes: dict[int, ContentHash] = {}
         for part in inputs_first([this], inputs_of):
@@ -92,7 +92,7 @@ class DerivedStream(Stream):
 
 
 def inputs_of(stream: Stream) -> Sequence[Stream]:
-    """What a stream is made of; nothing, if it comes from outside."""
+    """Return what a stream is made of; nothing, if it comes from outside."""
     return stream.inputs if isinstance(stream, DerivedStream) else ()
 
 

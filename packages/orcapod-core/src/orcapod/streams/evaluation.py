@@ -1,4 +1,4 @@
-"""How the rows of a plan are read: every part of it once, however many others are made of it."""
+"""Evaluation of a plan: every part of it once, however many others are made of it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _NESTED = 50
 
 
 def inputs_first(targets: Iterable[T], inputs: Callable[[T], Sequence[T]]) -> list[T]:
-    """The targets and all that they are made of, each once (by identity) and behind its inputs."""
-    found: dict[int, T] = {}
+    """Return the targets and what they are made of, each once (by identity), behind its inputs."""
+    ordered: dict[int, T] = {}
     for target in targets:
         pending = [target]
         while pending:
-            ahead = [part for part in inputs(pending[-1]) if id(part) not in found]
+            ahead = [part for part in inputs(pending[-1]) if id(part) not in ordered]
             if ahead:
                 pending.extend(reversed(ahead))
             else:
                 part = pending.pop()
-                found.setdefault(id(part), part)
-    return list(found.values())
+                ordered.setdefault(id(part), part)
+    return list(ordered.values())
 
 
 def evaluated(
@@ -36,9 +36,9 @@ def evaluated(
     inputs: Callable[[T], Sequence[T]],
     rows: Callable[[T, list[Iterable[Chunk]]], Iterable[Chunk]],
 ) -> Iterator[Chunk]:
-    """The rows of a part of a plan, as they are asked for.
+    """Yield the rows of a part of a plan, as they are asked for.
 
-    What several parts are made of is read once and kept meanwhile; all else goes through chunk by chunk.
+    What several parts are made of is read once and held meanwhile; all else goes through chunk by chunk.
 
     Args:
         target: the part wanted.
@@ -47,14 +47,14 @@ def evaluated(
     """
     order = inputs_first([target], inputs)
     readers = Counter(id(part) for whole in order for part in inputs(whole))
-    made: dict[int, Iterable[Chunk]] = {}
+    evaluations: dict[int, Iterable[Chunk]] = {}
     depth: dict[int, int] = {}
     for part in order:
-        chunks = rows(part, [made[id(each)] for each in inputs(part)])
+        chunks = rows(part, [evaluations[id(each)] for each in inputs(part)])
         depth[id(part)] = 1 + max((depth[id(each)] for each in inputs(part)), default=0)
         if readers[id(part)] > 1 or depth[id(part)] > _NESTED:
             chunks, depth[id(part)] = list(chunks), 0
-        made[id(part)] = chunks
-    result = made.pop(id(target))
-    made.clear()
+        evaluations[id(part)] = chunks
+    result = evaluations.pop(id(target))
+    evaluations.clear()
     yield from result

@@ -36,18 +36,18 @@ class Stream(Verbs, NoOperand):
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
-        """The rows, chunk by chunk; every call starts from the first."""
+        """Return the rows, chunk by chunk; every call starts from the first."""
 
     @abstractmethod
     def content_hash(self) -> ContentHash:
-        """The identity of the stream, its data included; equal in every process."""
+        """Return the identity of the stream, its data included; equal in every process."""
 
     @abstractmethod
     def pipeline_hash(self) -> ContentHash:
-        """The identity of schema and topology; equal for other data in the same columns."""
+        """Return the identity of schema and topology; equal for other data in the same columns."""
 
     def output_schema(self, columns: Columns = None) -> tuple[Schema, Schema]:
-        """The tag and the packet schema, with the system columns asked for.
+        """Return the tag and the packet schema, with the system columns asked for.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -55,12 +55,12 @@ class Stream(Verbs, NoOperand):
         return self.schema.shown(columns)
 
     def keys(self, columns: Columns = None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of tag and packet columns, with the system columns asked for."""
+        """Return the names of tag and packet columns, with the system columns asked for."""
         tags, packets = self.schema.shown(columns)
         return tuple(tags), tuple(packets)
 
     def iter_packets(self) -> Iterator[tuple[Tag, Packet]]:
-        """The rows one by one; every call starts from the first."""
+        """Yield the rows one by one; every call starts from the first."""
         for chunk in self.chunks():
             for row in range(chunk.num_rows):
                 yield Tag(chunk, row), Packet(chunk, row)
@@ -69,7 +69,7 @@ class Stream(Verbs, NoOperand):
         return self.iter_packets()
 
     def as_table(self, columns: Columns = None) -> pa.Table:
-        """All rows as one Arrow table, tags first.
+        """Return all rows as one Arrow table, tags first.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -83,14 +83,14 @@ class Stream(Verbs, NoOperand):
         return (tags | packets).arrow.__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """The rows for any library that reads Arrow: ``pl.DataFrame(stream)``, ``pa.table(stream)``."""
+        """Return the rows for libraries that read Arrow: ``pl.DataFrame(stream)``, ``pa.table(stream)``."""
         tags, packets = self.schema.shown()
         batches = (batch for chunk in self.chunks() for batch in chunk.table().to_batches())
         reader: Any = pa.RecordBatchReader.from_batches((tags | packets).arrow, batches)
         return reader.__arrow_c_stream__(requested_schema)
 
     def to_pandas(self, columns: Columns = None) -> Any:
-        """All rows as a ``pandas.DataFrame``.
+        """Return all rows as a ``pandas.DataFrame``.
 
         A column of ``int | None`` or ``bool | None`` gets a nullable dtype of pandas, so that no None turns the
         others into floats or objects; all other columns get what Arrow gives for them.
@@ -106,13 +106,13 @@ class Stream(Verbs, NoOperand):
         tags, packets = self.schema.shown(columns)
         table = self.as_table(columns)
         frame = {}
-        for name, kind in (tags | packets).types.items():
-            mapper = nullable.get if isinstance(kind, OptionalType) else None
+        for name, dtype in (tags | packets).types.items():
+            mapper = nullable.get if isinstance(dtype, OptionalType) else None
             frame[name] = table.column(name).to_pandas(types_mapper=mapper)
         return pandas.DataFrame(frame, index=pandas.RangeIndex(table.num_rows))
 
     def to_polars(self, columns: Columns = None) -> Any:
-        """All rows as a ``polars.DataFrame``.
+        """Return all rows as a ``polars.DataFrame``.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -124,12 +124,12 @@ class Stream(Verbs, NoOperand):
 
     def _repr_html_(self) -> str:
         roles = [("tag", self.schema.tags), ("packet", self.schema.packets)]
-        rows = [(name, role, kind.name) for role, columns in roles for name, kind in columns.types.items()]
+        rows = [(name, role, dtype.name) for role, columns in roles for name, dtype in columns.types.items()]
         return html_table(f"{type(self).__name__} {self.label!r}", ["column", "role", "type"], rows)
 
     def __repr__(self) -> str:
-        tags = ", ".join(f"{name}: {kind.name}" for name, kind in self.schema.tags.types.items())
-        packets = ", ".join(f"{name}: {kind.name}" for name, kind in self.schema.packets.types.items())
+        tags = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.tags.types.items())
+        packets = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.packets.types.items())
         return f"<{type(self).__name__} {self.label!r} ({tags}) -> ({packets})>"
 
 

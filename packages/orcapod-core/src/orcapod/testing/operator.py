@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import SchemaError
-from orcapod.operators import Operator, OperatorStream, drive
+from orcapod.operators import Operator, OperatorStream, run_operator
 from orcapod.sources import Source
 from orcapod.streams import Stream
 from orcapod.testing.origins import is_known, known_values, named_ids, named_values, unlike_its_origin
@@ -224,7 +224,7 @@ def _pushed(data: st.DataObject, made: OperatorStream) -> Iterable[Chunk]:
     while any(pending):
         index = data.draw(st.sampled_from([i for i, left in enumerate(pending) if left]))
         events.append((index, pending[index].pop(0)))
-    return drive(made.producer.machine(made.inputs), events)
+    return run_operator(made.producer.push_operator(made.inputs), events)
 
 
 def _rows_named(stream: Stream) -> list[list[str]]:

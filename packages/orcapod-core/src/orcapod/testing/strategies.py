@@ -192,10 +192,10 @@ def scattered(draw: st.DrawFn, stream: Stream) -> list[Chunk]:
     if not isinstance(stream, OperatorStream):
         return [part for chunk in stream.chunks() for part in split(chunk, draw(chunkings(chunk.num_rows)))]
     waiting = [draw(scattered(each)) for each in stream.inputs]
-    machine = stream.producer.machine(stream.inputs)
+    operator = stream.producer.push_operator(stream.inputs)
     made: list[Chunk] = []
     for index in draw(st.permutations([i for i, parts in enumerate(waiting) for _ in range(len(parts) + 1)])):
-        made += machine.push(index, waiting[index].pop(0)) if waiting[index] else machine.close(index)
+        made += operator.push(index, waiting[index].pop(0)) if waiting[index] else operator.close(index)
     return made
 
 

@@ -1,12 +1,12 @@
-"""What a value may be: Python types, their Arrow types, and the conversions between them."""
+"""Types of values: Python types, their Arrow types, and the conversions between them."""
 
 from orcapod.types.choices import EnumType, LiteralType
 from orcapod.types.codec import decode, encode
-from orcapod.types.columns import column_of
 from orcapod.types.containers import ListType
 from orcapod.types.convert import conform, type_of_column
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
+from orcapod.types.python_columns import column_of
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
 from orcapod.types.size import may_be_large, value_size

@@ -1,4 +1,4 @@
-"""Kinds of values that are one of a few: members of an ``Enum``, and ``Literal``."""
+"""Types of values that are one of a few: members of an ``Enum``, and ``Literal``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAIN = (int, str, float, bytes, type(None))
 
 
 class EnumType(LogicalType):
-    """The members of an ``Enum``, kept by name.
+    """The members of an ``Enum``, stored by name.
 
     What makes two enums the same type is the name of the class, and the names and values of its members; the
     module is no part of it, so that a class may move from a notebook into one.
@@ -29,8 +29,8 @@ class EnumType(LogicalType):
         SchemaError: it is a ``Flag``, has no members, or has values that cannot be written down.
     """
 
-    plain = False
-    is_whole = False
+    is_identity = False
+    is_total = False
 
     def __init__(self, python: type[Enum]) -> None:
         if issubclass(python, Flag):
@@ -49,16 +49,16 @@ class EnumType(LogicalType):
         self.annotation = python
         self.arrow = pa.large_string()
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if isinstance(value, self.python) or self._was_defined_again(type(value)):
             return str(value.name)
         raise mismatch(self.name, value)
 
     def _was_defined_again(self, python: type) -> bool:
-        """Whether a class is this enum all the same: a cell of a notebook was run again, or a process loaded it."""
+        """Say whether a class is this enum, defined again by a cell of a notebook or in a process."""
         return issubclass(python, Enum) and python.__name__ == self.python.__name__ and registry.resolve(python) == self
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         try:
             return self.python[stored]
         except KeyError:
@@ -73,7 +73,7 @@ class LiteralType(LogicalType):
         inner: their type.
     """
 
-    is_whole = False
+    is_total = False
 
     def __init__(self, members: tuple[Any, ...], inner: LogicalType) -> None:
         self.members = frozenset(members)
@@ -93,7 +93,7 @@ class LiteralType(LogicalType):
     def takes(self, other: LogicalType) -> bool:
         return isinstance(other, LiteralType) and self.inner == other.inner and other.members <= self.members
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)
         if type(standard) is self.inner.annotation and standard in self.members:
             return standard
@@ -109,17 +109,17 @@ def _is_plain(value: object) -> bool:
 def _literal(annotation: Any) -> LogicalType:
     members = get_args(annotation)
     values = tuple(member for member in members if member is not None)
-    kinds = set(map(type, values))
-    if len(kinds) != 1 or not kinds <= {bool, int, str, bytes}:
+    classes = set(map(type, values))
+    if len(classes) != 1 or not classes <= {bool, int, str, bytes}:
         raise SchemaError(f"found {annotation}; expected values of one type, all bool, int, str or bytes, and None")
-    inner = SCALARS[kinds.pop()]
+    inner = SCALARS[classes.pop()]
     for value in values:
         try:
-            inner.accept(value)
+            inner.to_storage(value)
         except ValueTypeError as error:
             raise SchemaError(f"{annotation} has a member that no column can hold: {error}") from None
-    made = LiteralType(values, inner)
-    return OptionalType(made) if len(values) < len(members) else made
+    literal = LiteralType(values, inner)
+    return OptionalType(literal) if len(values) < len(members) else literal
 
 
 registry.register(Enum, EnumType)

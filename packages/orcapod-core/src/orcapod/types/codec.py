@@ -1,4 +1,4 @@
-"""Canonical bytes of Arrow columns, and back: what rows are hashed by and how SQL stores keep nested values.
+"""Canonical bytes of Arrow columns, and back: what rows are hashed by and how SQL stores hold nested values.
 
 The format is frozen: bytes written by any version are read, and hashed, the same by all later ones.
 The *payload* of a value depends on its type and on nothing else (not on slicing, chunking, or what
@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
-from orcapod.types.codec_reader import byte_width, dressed, is_bytes_like, is_list_like, plain_type, reader_of
+from orcapod.types.codec_reader import byte_width, is_bytes_like, is_list_like, reader_of, unwrapped_type, wrapped
 
 __all__ = ["decode", "encode"]
 
@@ -46,12 +46,12 @@ _CACHED_STEPS = 1 << 16
 
 
 def encode(array: pa.Array[Any]) -> pa.Array[Any]:
-    """The payload of every value of a column; of a null ``b""``, never null.
+    """Return the payload of every value of a column; of a null ``b""``, never null.
 
     Raises:
         SchemaError: the type has no canonical bytes (unions).
     """
-    array = _plain(array)
+    array = _unwrapped(array)
     type_: Any = array.type
     if pa.types.is_null(type_):
         return _empties(len(array))
@@ -69,7 +69,7 @@ def encode(array: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def decode(values: Sequence[bytes | None] | pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
-    """The column of ``type_`` whose payloads these are; None, or a null, is null. Undoes ``encode``.
+    """Return the column of ``type_`` with these payloads; None, or a null, is null. Undoes ``encode``.
 
     Raises:
         ValueTypeError: these bytes are not payloads of that type.
@@ -77,9 +77,9 @@ def decode(values: Sequence[bytes | None] | pa.Array[Any], type_: pa.DataType) -
     column = values.cast(pa.large_binary()) if isinstance(values, pa.Array) else pa.array(values, pa.large_binary())
     if column.offset:
         column = pa.concat_arrays([column, column[:0]])
-    plain = plain_type(type_)
-    if plain is not None:
-        return dressed(decode(column, plain), type_)
+    inner = unwrapped_type(type_)
+    if inner is not None:
+        return wrapped(decode(column, inner), type_)
     if pa.types.is_null(type_):
         return pa.nulls(len(column))
     if (width := byte_width(type_)) is not None:
@@ -99,8 +99,8 @@ def decode(values: Sequence[bytes | None] | pa.Array[Any], type_: pa.DataType) -
     return reader.finish()
 
 
-def _plain(array: pa.Array[Any]) -> pa.Array[Any]:
-    """The same values without the dress of extension, dictionary and run-end encoding."""
+def _unwrapped(array: pa.Array[Any]) -> pa.Array[Any]:
+    """Return the same values without the layers of extension, dictionary and run-end encoding."""
     while True:
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
@@ -143,24 +143,24 @@ _cached_progression = lru_cache(maxsize=8)(_progression)
 
 
 def _steps(length: int, step: int) -> pa.Buffer:
-    """The offsets 0, step, 2 * step, ... of ``length`` values."""
+    """Return the offsets 0, step, 2 * step, ... of ``length`` values."""
     if length <= _CACHED_STEPS:
         return _cached_progression(_CACHED_STEPS, step).slice(0, 8 * (length + 1))
     return _progression(length, step)
 
 
 def _sums(counts: pa.Array[Any]) -> pa.Array[Any]:
-    """Running sums of int64 counts, from 0."""
+    """Return running sums of int64 counts, from 0."""
     return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(counts)])
 
 
 def _words(numbers: pa.Array[Any]) -> pa.Array[Any]:
-    """Every int64 as its eight bytes."""
+    """Return every int64 as its eight bytes."""
     return _binary(len(numbers), _steps(len(numbers), 8), _values_buffer(numbers, 8))
 
 
 def _fixed_bytes(array: pa.Array[Any], width: int) -> pa.Buffer:
-    """``width`` bytes for every value, zeros for a null; no copy where there is nothing to change."""
+    """Return ``width`` bytes for every value, zeros for a null; copied only where something changes."""
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.uint8())
     buffers, floating = array.buffers(), pa.types.is_floating(array.type)
@@ -184,14 +184,14 @@ def _encode_bytes(array: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def _tagged(array: pa.Array[Any]) -> list[pa.Array[Any] | pa.Scalar[Any]]:
-    """00 for a null, 01 and the payload for the rest, as columns to be joined."""
+    """Return 00 for a null, 01 and the payload for the rest, as columns to be joined."""
     if array.null_count == 0:
         return [_PRESENT, encode(array)]
     return [pc.if_else(array.is_valid(), _PRESENT, _ABSENT), encode(array)]
 
 
 def _encode_fields(array: Any) -> pa.Array[Any]:
-    parts = [part for field in array.flatten() for part in _tagged(_plain(field))]
+    parts = [part for field in array.flatten() for part in _tagged(_unwrapped(field))]
     return _joined(*parts) if parts else _empties(len(array))
 
 
@@ -204,12 +204,12 @@ def _encode_maps(array: Any) -> pa.Array[Any]:
     lists: Any = pa.Array.from_buffers(pa.list_(entry), len(array), buffers, -1, array.offset, [entries])
     counts = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
     keys, items = lists.flatten().flatten()
-    blocks = _blocks(_joined(encode(keys), *_tagged(_plain(items))), _sums(counts))
+    blocks = _blocks(_joined(encode(keys), *_tagged(_unwrapped(items))), _sums(counts))
     return _joined(_words(counts), blocks)
 
 
 def _blocks(payloads: pa.Array[Any], offsets: pa.Array[Any]) -> pa.Array[Any]:
-    """The payloads between each two offsets as one value; nothing is copied."""
+    """Return the payloads between each two offsets as one value; nothing is copied."""
     _, starts, data = payloads.buffers()
     ends = pa.Array.from_buffers(pa.int64(), len(payloads) + 1, [None, starts], 0, payloads.offset)
     return _binary(len(offsets) - 1, _values_buffer(ends.take(offsets), 8), data)
@@ -220,7 +220,7 @@ def _fixed_blocks(data: pa.Buffer, width: int, offsets: pa.Array[Any]) -> pa.Arr
 
 
 def _encode_lists(array: Any) -> pa.Array[Any]:
-    items = _plain(array.flatten())
+    items = _unwrapped(array.flatten())
     counts = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = _sums(counts)
     width = byte_width(items.type)
@@ -244,7 +244,7 @@ def _all(truths: pa.BooleanArray) -> bool:
 
 
 def _contents(column: pa.Array[Any]) -> pa.Buffer:
-    """The bytes of all values one after the other."""
+    """Return the bytes of all values one after the other."""
     _, offsets, data = column.buffers()
     if data is None or len(column) == 0:
         return _NOTHING
@@ -266,7 +266,7 @@ def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.A
 
 
 def _numbers(column: pa.Array[Any]) -> pa.Array[Any]:
-    """The first eight bytes of every value as int64, 0 for a null."""
+    """Return the first eight bytes of every value as int64, 0 for a null."""
     heads = pc.fill_null(pc.binary_slice(column, 0, 8), bytes(8))
     return _decode_fixed(heads, pa.int64(), 8)
 
@@ -280,7 +280,7 @@ def _decode_bytes(column: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
 
 
 def _decode_plain_lists(column: pa.Array[Any], type_: Any) -> pa.Array[Any] | None:
-    """Lists of fixed-width values without nulls, column-wise; None if these are not such."""
+    """Decode lists of fixed-width values without nulls, column-wise; None if these are no such."""
     item = type_.value_type
     width = byte_width(item)
     flags = pc.binary_slice(column, 8, 9)

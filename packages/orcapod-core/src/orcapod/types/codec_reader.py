@@ -1,7 +1,7 @@
-"""Reads payloads of ``types.codec`` one after the other, for types of which no column-wise way is known.
+"""Readers of payloads of ``types.codec`` one after the other, for types without a column-wise way.
 
 A reader gathers the values of one type and gives back a column at the end; the readers of nested types
-hold those of their children. What a type needs to be known for, both ways, is at the top.
+hold those of their children. What is asked of a type, both ways, is at the top.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 
-__all__ = ["Reader", "byte_width", "dressed", "is_bytes_like", "is_list_like", "plain_type", "reader_of"]
+__all__ = ["Reader", "byte_width", "is_bytes_like", "is_list_like", "reader_of", "unwrapped_type", "wrapped"]
 
 _U64 = Struct("<Q")
 
 
 def byte_width(type_: pa.DataType) -> int | None:
-    """How many bytes each value has, if that is the same for all."""
+    """Return how many bytes each value has, if that is the same for all."""
     if pa.types.is_boolean(type_):
         return 1
     if pa.types.is_primitive(type_) or pa.types.is_decimal(type_):
@@ -32,7 +32,7 @@ def byte_width(type_: pa.DataType) -> int | None:
 
 
 def is_bytes_like(type_: pa.DataType) -> bool:
-    """Whether values are text or bytes of any length, or bytes of a fixed length."""
+    """Say whether values are text or bytes of any length, or bytes of a fixed length."""
     return any(
         test(type_)
         for test in (
@@ -48,7 +48,7 @@ def is_bytes_like(type_: pa.DataType) -> bool:
 
 
 def is_list_like(type_: pa.DataType) -> bool:
-    """Whether values are lists, of any length or of a fixed one; maps are not."""
+    """Say whether values are lists, of any length or of a fixed one; maps are not."""
     return any(
         test(type_)
         for test in (
@@ -61,18 +61,18 @@ def is_list_like(type_: pa.DataType) -> bool:
     )
 
 
-def plain_type(type_: Any) -> pa.DataType | None:
-    """The type below one layer of extension, dictionary or run-end encoding; None if there is no such layer."""
-    plain: pa.DataType | None = None
+def unwrapped_type(type_: Any) -> pa.DataType | None:
+    """Return the type inside a layer of extension, dictionary or run-end encoding; None without one."""
+    inner: pa.DataType | None = None
     if isinstance(type_, pa.BaseExtensionType):
-        plain = type_.storage_type
+        inner = type_.storage_type
     elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
-        plain = type_.value_type
-    return plain
+        inner = type_.value_type
+    return inner
 
 
-def dressed(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
-    """An array of ``plain_type(type_)`` as one of ``type_``."""
+def wrapped(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
+    """Return an array of ``unwrapped_type(type_)`` as one of ``type_``."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, array)
     if pa.types.is_run_end_encoded(type_):
@@ -94,14 +94,14 @@ def dressed(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
 
 
 def reader_of(type_: Any) -> Reader:
-    """An empty reader of that type.
+    """Return an empty reader of that type.
 
     Raises:
         SchemaError: the type has no canonical bytes (unions).
     """
-    plain = plain_type(type_)
-    if plain is not None:
-        return _DressedReader(type_, reader_of(plain))
+    inner = unwrapped_type(type_)
+    if inner is not None:
+        return _WrappedReader(type_, reader_of(inner))
     if pa.types.is_null(type_):
         return _NullReader(type_)
     if (width := byte_width(type_)) is not None:
@@ -118,7 +118,7 @@ def reader_of(type_: Any) -> Reader:
 
 
 class Reader(ABC):
-    """Gathers payloads of one type."""
+    """Builder of a column of one type from payloads."""
 
     def __init__(self, type_: pa.DataType) -> None:
         self._type: Any = type_
@@ -143,7 +143,7 @@ class Reader(ABC):
 
     @abstractmethod
     def finish(self) -> pa.Array[Any]:
-        """All that was taken, as one column."""
+        """Return all that was taken, as one column."""
 
     def _validity(self) -> pa.Buffer | None:
         if 0 not in self._valid:
@@ -155,19 +155,19 @@ class Reader(ABC):
         return pa.Array.from_buffers(self._type, len(self._valid), [self._validity(), *buffers], children=children)
 
 
-class _DressedReader(Reader):
-    def __init__(self, type_: pa.DataType, plain: Reader) -> None:
+class _WrappedReader(Reader):
+    def __init__(self, type_: pa.DataType, inner: Reader) -> None:
         super().__init__(type_)
-        self._plain = plain
-        self.read = plain.read  # type: ignore[method-assign]
-        self.null = plain.null  # type: ignore[method-assign]
-        self.run = plain.run  # type: ignore[method-assign]
+        self._inner = inner
+        self.read = inner.read  # type: ignore[method-assign]
+        self.null = inner.null  # type: ignore[method-assign]
+        self.run = inner.run  # type: ignore[method-assign]
 
     def read(self, blob: bytes, at: int) -> int:
-        return self._plain.read(blob, at)
+        return self._inner.read(blob, at)
 
     def finish(self) -> pa.Array[Any]:
-        return dressed(self._plain.finish(), self._type)
+        return wrapped(self._inner.finish(), self._type)
 
 
 class _NullReader(Reader):
@@ -315,8 +315,8 @@ class _MapReader(Reader):
 
 
 def _is_empty_struct(type_: pa.DataType) -> bool:
-    plain = plain_type(type_)
-    return _is_empty_struct(plain) if plain is not None else pa.types.is_struct(type_) and not type_.num_fields
+    inner = unwrapped_type(type_)
+    return _is_empty_struct(inner) if inner is not None else pa.types.is_struct(type_) and not type_.num_fields
 
 
 def _number(blob: bytes, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Kinds of values that hold others: lists, tuples, sets, dicts and records, nested to any depth."""
+"""Types of values that hold others: lists, tuples, sets, dicts and records, nested to any depth."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ListType(LogicalType):
         self.name = f"list[{item.name}]"
         self.annotation = GenericAlias(list, (item.annotation,))
         self.arrow = pa.large_list(item.arrow)
-        self.plain = item.plain
-        self.is_whole = item.is_whole
+        self.is_identity = item.is_identity
+        self.is_total = item.is_total
 
     @property
     def hash_name(self) -> str:
@@ -47,24 +47,24 @@ class ListType(LogicalType):
     def takes(self, other: LogicalType) -> bool:
         return isinstance(other, ListType) and self.item.takes(other.item)
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)
         if not isinstance(standard, list):
             raise mismatch(self.name, value)
         return _members(self.name, standard, self.item)
 
-    def restore(self, stored: Any) -> Any:
-        return stored if self.plain else _restored(stored, self.item)
+    def from_storage(self, stored: Any) -> Any:
+        return stored if self.is_identity else _from_storage(stored, self.item)
 
 
 class VariadicTupleType(LogicalType):
     """``tuple[T, ...]``."""
 
-    plain = False
+    is_identity = False
 
     def __init__(self, item: LogicalType) -> None:
         self.item = item
-        self.is_whole = item.is_whole
+        self.is_total = item.is_total
         self.is_hashable = item.is_hashable
         self.name = f"tuple[{item.name}, ...]"
         self.annotation = GenericAlias(tuple, (item.annotation, ...))
@@ -77,23 +77,23 @@ class VariadicTupleType(LogicalType):
     def takes(self, other: LogicalType) -> bool:
         return isinstance(other, VariadicTupleType) and self.item.takes(other.item)
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if not isinstance(value, tuple):
             raise mismatch(self.name, value)
         return _members(self.name, value, self.item)
 
-    def restore(self, stored: Any) -> Any:
-        return tuple(_restored(stored, self.item))
+    def from_storage(self, stored: Any) -> Any:
+        return tuple(_from_storage(stored, self.item))
 
 
 class TupleType(LogicalType):
     """``tuple[A, B]``: a fixed number of members, each of its own type."""
 
-    plain = False
+    is_identity = False
 
     def __init__(self, items: tuple[LogicalType, ...]) -> None:
         self.items = items
-        self.is_whole = all(item.is_whole for item in items)
+        self.is_total = all(item.is_total for item in items)
         self.is_hashable = all(item.is_hashable for item in items)
         self.name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
         self.annotation = GenericAlias(tuple, tuple(item.annotation for item in items))
@@ -110,7 +110,7 @@ class TupleType(LogicalType):
             and all(mine.takes(theirs) for mine, theirs in zip(self.items, other.items, strict=True))
         )
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if not isinstance(value, tuple):
             raise mismatch(self.name, value)
         if len(value) != len(self.items):
@@ -120,18 +120,18 @@ class TupleType(LogicalType):
             for i, (item, member) in enumerate(zip(self.items, value, strict=True))
         }
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         return tuple(
-            None if member is None else item.restore(member)
+            None if member is None else item.from_storage(member)
             for item, member in zip(self.items, stored.values(), strict=True)
         )
 
 
 class SetType(LogicalType):
-    """``set[T]`` or ``frozenset[T]``: a list in a canonical order, so that equal sets are kept and hashed the same."""
+    """``set[T]`` or ``frozenset[T]``: a list in a canonical order; equal sets are stored the same."""
 
-    plain = False
-    is_whole = False
+    is_identity = False
+    is_total = False
 
     def __init__(self, item: LogicalType, python: type) -> None:
         self.item = item
@@ -154,7 +154,7 @@ class SetType(LogicalType):
             and self.item.arrow == other.item.arrow  # converted items would be in the order of what they were
         )
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if not isinstance(value, Set):
             raise mismatch(self.name, value)
         inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
@@ -165,9 +165,9 @@ class SetType(LogicalType):
         order = sorted(range(len(items)), key=lambda at: (items[at] is not None, payloads[at]))
         return [items[at] for at in order]
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         try:
-            restored = self.python(_restored(stored, self.item))
+            restored = self.python(_from_storage(stored, self.item))
         except TypeError as error:  # a signalling NaN among Decimals
             raise mismatch(self.name, stored, str(error)) from None
         if len(restored) != len(stored):
@@ -178,7 +178,7 @@ class SetType(LogicalType):
 class DictType(LogicalType):
     """``dict[K, V]``: any keys, in the order they were put in."""
 
-    plain = False
+    is_identity = False
     is_hashable = False
 
     def __init__(self, key: LogicalType, item: LogicalType) -> None:
@@ -187,7 +187,7 @@ class DictType(LogicalType):
         _check_hashable(key, f"dict[{key.name}, {item.name}]", "its keys")
         self.key = key
         self.item = item
-        self.is_whole = key.is_whole and item.is_whole
+        self.is_total = key.is_total and item.is_total
         self.name = f"dict[{key.name}, {item.name}]"
         self.annotation = GenericAlias(dict, (key.annotation, item.annotation))
         self.arrow = pa.map_(key.arrow, item.arrow)
@@ -199,7 +199,7 @@ class DictType(LogicalType):
     def takes(self, other: LogicalType) -> bool:
         return isinstance(other, DictType) and self.key.takes(other.key) and self.item.takes(other.item)
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise mismatch(self.name, value)
         return [
@@ -207,23 +207,25 @@ class DictType(LogicalType):
             for key, item in value.items()
         ]
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         items = stored.items() if isinstance(stored, dict) else stored
-        made = {self.key.restore(key): None if item is None else self.item.restore(item) for key, item in items}
-        if len(made) != len(items):
+        restored = {
+            self.key.from_storage(key): None if item is None else self.item.from_storage(item) for key, item in items
+        }
+        if len(restored) != len(items):
             raise mismatch(self.name, stored, "it has a key twice; keep one, or declare a list of pairs")
-        return made
+        return restored
 
 
 class RecordType(LogicalType):
     """A ``TypedDict``: named members, each of its own type. Two of equal members are the same type."""
 
-    plain = False
+    is_identity = False
     is_hashable = False
 
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
-        self.is_whole = all(item.is_whole for item in members.values())
+        self.is_total = all(item.is_total for item in members.values())
         self.name = f"{{{', '.join(f'{quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])
@@ -239,7 +241,7 @@ class RecordType(LogicalType):
             and all(mine.takes(other.members[name]) for name, mine in self.members.items())
         )
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise mismatch(self.name, value)
         if value.keys() != self.members.keys():
@@ -247,36 +249,37 @@ class RecordType(LogicalType):
             raise mismatch(self.name, value, f"missing {sorted(missing)}, extra {sorted(extra, key=repr)}")
         return {name: _member(self.name, name, item, value[name]) for name, item in self.members.items()}
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         return {
-            name: None if stored[name] is None else item.restore(stored[name]) for name, item in self.members.items()
+            name: None if stored[name] is None else item.from_storage(stored[name])
+            for name, item in self.members.items()
         }
 
 
 def record_type(members: Mapping[str, LogicalType]) -> RecordType:
-    """The record type of these members, with a ``TypedDict`` made for it."""
-    made = TypedDict("Record", {name: item.annotation for name, item in members.items()})  # type: ignore[misc]
-    return RecordType(members, made)
+    """Return the record type of these members, with a ``TypedDict`` made for it."""
+    annotation = TypedDict("Record", {name: item.annotation for name, item in members.items()})  # type: ignore[misc]
+    return RecordType(members, annotation)
 
 
-def _check_hashable(kind: LogicalType, whole: str, what: str) -> None:
-    if not kind.is_hashable:
-        raise SchemaError(f"found {whole}; {what} are {kind.name}, expected values that can be hashed: take a tuple")
+def _check_hashable(dtype: LogicalType, whole: str, what: str) -> None:
+    if not dtype.is_hashable:
+        raise SchemaError(f"found {whole}; {what} are {dtype.name}, expected values that can be hashed: take a tuple")
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:
     return [_member(name, f"item {i}", item, value) for i, value in enumerate(values)]
 
 
-def _member(name: str, place: str, item: LogicalType, value: Any) -> Any:
+def _member(name: str, location: str, item: LogicalType, value: Any) -> Any:
     try:
-        return item.accept(value)
+        return item.to_storage(value)
     except ValueTypeError as error:
-        raise ValueTypeError(f"{place} of {name}: {error}", **error.about()) from None
+        raise ValueTypeError(f"{location} of {name}: {error}", **error.about()) from None
 
 
-def _restored(stored: Any, item: LogicalType) -> list[Any]:
-    return [None if value is None else item.restore(value) for value in stored]
+def _from_storage(stored: Any, item: LogicalType) -> list[Any]:
+    return [None if value is None else item.from_storage(value) for value in stored]
 
 
 def _list(annotation: Any) -> LogicalType:

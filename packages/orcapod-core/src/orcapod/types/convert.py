@@ -8,12 +8,11 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as kind
+import pyarrow.types as pat
 
 from orcapod.compute import counted, pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec import encode
-from orcapod.types.columns import column_of
 from orcapod.types.containers import (
     DictType,
     ListType,
@@ -24,6 +23,7 @@ from orcapod.types.containers import (
     record_type,
 )
 from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.python_columns import column_of
 from orcapod.types.scalars import (
     AWARE_DATETIME,
     BOOL,
@@ -42,17 +42,17 @@ from orcapod.types.texts import DECIMAL, UUID_TEXT
 __all__ = ["conform", "type_of_column"]
 
 _SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
-    (kind.is_boolean, BOOL),
-    (kind.is_integer, INT),
-    (kind.is_floating, FLOAT),
-    *((test, STR) for test in (kind.is_string, kind.is_large_string, kind.is_string_view)),
-    *((test, BYTES) for test in (kind.is_binary, kind.is_large_binary, kind.is_binary_view, kind.is_fixed_size_binary)),
-    (kind.is_date, DATE),
-    (lambda arrow: kind.is_timestamp(arrow) and arrow.tz is None, DATETIME),
-    (kind.is_timestamp, AWARE_DATETIME),
-    (kind.is_time, TIME),
-    (kind.is_duration, TIMEDELTA),
-    (kind.is_decimal, DECIMAL),
+    (pat.is_boolean, BOOL),
+    (pat.is_integer, INT),
+    (pat.is_floating, FLOAT),
+    *((test, STR) for test in (pat.is_string, pat.is_large_string, pat.is_string_view)),
+    *((test, BYTES) for test in (pat.is_binary, pat.is_large_binary, pat.is_binary_view, pat.is_fixed_size_binary)),
+    (pat.is_date, DATE),
+    (lambda arrow: pat.is_timestamp(arrow) and arrow.tz is None, DATETIME),
+    (pat.is_timestamp, AWARE_DATETIME),
+    (pat.is_time, TIME),
+    (pat.is_duration, TIMEDELTA),
+    (pat.is_decimal, DECIMAL),
     (lambda arrow: arrow == pa.uuid(), UUID_TEXT),
 ]
 
@@ -68,49 +68,49 @@ _REACH: dict[LogicalType, str] = {TIME: "the day", TIMEDELTA: "106,751,991 days"
 
 
 def type_of_column(column: pa.ChunkedArray[Any] | pa.Array[Any]) -> LogicalType:
-    """The logical type of a column, from its Arrow type and, for nullability, from its values.
+    """Return the logical type of a column: its Arrow type's, and optional if it holds a null.
 
     A column that holds no null is ``T``, whatever Arrow's flag says.
 
     Raises:
         SchemaError: no logical type stands for the Arrow type; a column of nothing but nulls among them.
     """
-    column = _plain(column)
-    if kind.is_null(column.type):
+    column = _unwrapped(column)
+    if pat.is_null(column.type):
         raise SchemaError("the column holds nothing but nulls; declare its type in data_schema")
-    made = _type_of_values(column)
-    return OptionalType(made) if column.null_count else made
+    dtype = _type_of_values(column)
+    return OptionalType(dtype) if column.null_count else dtype
 
 
-def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
-    """The column in the Arrow type of a logical type, every value exactly as it was.
+def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:
+    """Return the column in the Arrow type of a logical type, every value exactly as it was.
 
     Raises:
         ValueTypeError: a value has no exact conversion, or is null where the type allows none.
         SchemaError: columns of this Arrow type are no columns of the logical type.
     """
-    chunked: pa.ChunkedArray[Any] = _plain(
+    chunked: pa.ChunkedArray[Any] = _unwrapped(
         column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     )
-    if chunked.type == pa.uuid() and logical.arrow == UUID_TEXT.arrow:  # Arrow itself cannot write one
+    if chunked.type == pa.uuid() and dtype.arrow == UUID_TEXT.arrow:  # Arrow itself cannot write one
         texts = [None if value is None else str(value) for value in chunked.to_pylist()]
         chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
-    if chunked.type != logical.arrow:
-        if not _widens(_canonical(chunked.type), logical.arrow):
+    if chunked.type != dtype.arrow:
+        if not _widens(_canonical(chunked.type), dtype.arrow):
             raise SchemaError(
-                f"expected a column of {logical.name}, found Arrow type {chunked.type}",
-                expected=logical.name,
+                f"expected a column of {dtype.name}, found Arrow type {chunked.type}",
+                expected=dtype.name,
                 found=str(chunked.type),
             )
-        chunked = _cast(chunked, logical)
-    if fault := _fault(chunked, logical):
-        row = _first_row(chunked, lambda part: _fault(part, logical) is not None)
-        raise ValueTypeError(f"row {row}: {fault}", row=row, expected=logical.name)
-    return chunked if logical.is_whole else _checked(chunked, logical)
+        chunked = _cast(chunked, dtype)
+    if fault := _fault(chunked, dtype):
+        row = _first_row(chunked, lambda part: _fault(part, dtype) is not None)
+        raise ValueTypeError(f"row {row}: {fault}", row=row, expected=dtype.name)
+    return chunked if dtype.is_total else _checked(chunked, dtype)
 
 
-def _checked(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
-    """The column as values of the type are kept, where its Arrow type alone does not tell what is one.
+def _checked(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:
+    """Return the column as its values are stored, where its Arrow type alone does not tell.
 
     Raises:
         ValueTypeError: a value is none of the type.
@@ -118,66 +118,66 @@ def _checked(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedAr
     values = []
     for row, stored in enumerate(column.to_pylist()):
         try:
-            values.append(None if stored is None else logical.restore(stored))
+            values.append(None if stored is None else dtype.from_storage(stored))
         except ValueTypeError as error:
             raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
-    return pa.chunked_array([column_of(values, logical)])
+    return pa.chunked_array([column_of(values, dtype)])
 
 
-def _plain(column: Any) -> Any:
-    """The same values without the dress of dictionary and run-end encoding."""
-    if kind.is_dictionary(column.type):
+def _unwrapped(column: Any) -> Any:
+    """Return the same values without the layers of dictionary and run-end encoding."""
+    if pat.is_dictionary(column.type):
         if isinstance(column, pa.ChunkedArray):
-            parts = [_decoded(part) for part in column.chunks]
-            return _plain(pa.chunked_array(parts, None if parts else column.type.value_type))
-        return _plain(_decoded(column))
-    return _plain(pc.run_end_decode(column)) if kind.is_run_end_encoded(column.type) else column
+            parts = [_dictionary_decoded(part) for part in column.chunks]
+            return _unwrapped(pa.chunked_array(parts, None if parts else column.type.value_type))
+        return _unwrapped(_dictionary_decoded(column))
+    return _unwrapped(pc.run_end_decode(column)) if pat.is_run_end_encoded(column.type) else column
 
 
-def _decoded(column: Any) -> Any:
-    """The values that a dictionary-encoded array stands for; Arrow's own cast does not know all of their types."""
+def _dictionary_decoded(column: Any) -> Any:
+    """Return what a dictionary-encoded array stands for; Arrow's cast does not know all types."""
     values = column.dictionary
-    if kind.is_string_view(values.type) or kind.is_binary_view(values.type):
-        values = values.cast(pa.large_string() if kind.is_string_view(values.type) else pa.large_binary())
+    if pat.is_string_view(values.type) or pat.is_binary_view(values.type):
+        values = values.cast(pa.large_string() if pat.is_string_view(values.type) else pa.large_binary())
     return values.take(column.indices)
 
 
 def _type_of_values(column: Any) -> LogicalType:
     arrow = column.type
-    for test, logical in _SCALARS:
+    for test, dtype in _SCALARS:
         if test(arrow):
-            return logical
-    if kind.is_map(arrow):
+            return dtype
+    if pat.is_map(arrow):
         return DictType(*map(type_of_column, _entries(column)))
     if _is_list(arrow):
         return ListType(type_of_column(pc.list_flatten(column)))
-    if kind.is_struct(arrow):
+    if pat.is_struct(arrow):
         members = column.drop_null().flatten()
         return record_type({name: type_of_column(member) for name, member in zip(_names(arrow), members, strict=True)})
     raise _unknown(arrow)
 
 
 def _canonical(arrow: Any) -> pa.DataType:
-    """The Arrow type of the logical type that stands for an Arrow type; null stays null."""
-    if kind.is_null(arrow):
+    """Return the Arrow type of the logical type that stands for an Arrow type; null stays null."""
+    if pat.is_null(arrow):
         return arrow
-    if kind.is_dictionary(arrow):
+    if pat.is_dictionary(arrow):
         return _canonical(arrow.value_type)
-    for test, logical in _SCALARS:
+    for test, dtype in _SCALARS:
         if test(arrow):
-            return logical.arrow
-    if kind.is_map(arrow):
+            return dtype.arrow
+    if pat.is_map(arrow):
         return pa.map_(_canonical(arrow.key_type), _canonical(arrow.item_type))
     if _is_list(arrow):
         return pa.large_list(_canonical(arrow.value_type))
-    if kind.is_struct(arrow):
+    if pat.is_struct(arrow):
         return pa.struct([(name, _canonical(arrow.field(i).type)) for i, name in enumerate(_names(arrow))])
     raise _unknown(arrow)
 
 
 def _is_list(arrow: pa.DataType) -> bool:
     # Not list views: Arrow casts a slice of one to other values.
-    return kind.is_list(arrow) or kind.is_large_list(arrow) or kind.is_fixed_size_list(arrow)
+    return pat.is_list(arrow) or pat.is_large_list(arrow) or pat.is_fixed_size_list(arrow)
 
 
 def _names(arrow: Any) -> list[str]:
@@ -192,7 +192,7 @@ def _unknown(arrow: pa.DataType) -> SchemaError:
 
 
 def _entries(column: Any) -> list[Any]:
-    """The keys and the items of all maps of a column, and of no map that was sliced away."""
+    """Return the keys and the items of all maps of a column, and of no map that was sliced away."""
     return pc.list_flatten(_as_lists(column)).flatten()  # type: ignore[no-any-return]
 
 
@@ -209,18 +209,18 @@ def _has_a_key_twice(maps: Any) -> bool:
     return keys.group_by(["map", "key"]).aggregate([]).num_rows < keys.num_rows
 
 
-def _widens(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether two canonical Arrow types differ at most by ints that become floats, and nulls that become values."""
-    if found == wanted or kind.is_null(found) or (kind.is_int64(found) and kind.is_float64(wanted)):
+def _widens(source: pa.DataType, target: pa.DataType) -> bool:
+    """Say whether canonical types differ at most by ints that become floats, and nulls values."""
+    if source == target or pat.is_null(source) or (pat.is_int64(source) and pat.is_float64(target)):
         return True
-    if kind.is_map(found) and kind.is_map(wanted):
-        return _widens(found.key_type, wanted.key_type) and _widens(found.item_type, wanted.item_type)
-    if kind.is_large_list(found) and kind.is_large_list(wanted):
-        return _widens(found.value_type, wanted.value_type)
-    if kind.is_struct(found) and kind.is_struct(wanted):
-        inner = {field.name: field.type for field in found}
-        return len(found) == len(wanted) and all(
-            field.name in inner and _widens(inner[field.name], field.type) for field in wanted
+    if pat.is_map(source) and pat.is_map(target):
+        return _widens(source.key_type, target.key_type) and _widens(source.item_type, target.item_type)
+    if pat.is_large_list(source) and pat.is_large_list(target):
+        return _widens(source.value_type, target.value_type)
+    if pat.is_struct(source) and pat.is_struct(target):
+        inner = {field.name: field.type for field in source}
+        return len(source) == len(target) and all(
+            field.name in inner and _widens(inner[field.name], field.type) for field in target
         )
     return False
 
@@ -229,72 +229,72 @@ def _holds_uuids(arrow: Any) -> bool:
     return arrow == pa.uuid() or any(_holds_uuids(arrow.field(i).type) for i in range(arrow.num_fields))
 
 
-def _cast(column: pa.ChunkedArray[Any], logical: LogicalType) -> pa.ChunkedArray[Any]:
+def _cast(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:
     def fails(part: pa.ChunkedArray[Any]) -> bool:
         try:
-            part.cast(logical.arrow)
+            part.cast(dtype.arrow)
         except pa.ArrowInvalid:
             return True
         return False
 
     if _holds_uuids(column.type):
         raise SchemaError(
-            f"expected a column of {logical.name}, found Arrow type {column.type}, and Arrow casts no UUID that is "
+            f"expected a column of {dtype.name}, found Arrow type {column.type}, and Arrow casts no UUID that is "
             "inside of something else; make them text before"
         )
     try:
-        return column.cast(logical.arrow)
+        return column.cast(dtype.arrow)
     except pa.ArrowInvalid as error:
         row = _first_row(column, fails)
         if row == len(column):
-            return column.take(counted(0, row)).cast(logical.arrow)
+            return column.take(counted(0, row)).cast(dtype.arrow)
         raise ValueTypeError(
-            f"row {row}: expected {logical.name}, found a value without exact conversion: {error}",
+            f"row {row}: expected {dtype.name}, found a value without exact conversion: {error}",
             row=row,
-            expected=logical.name,
+            expected=dtype.name,
         ) from None
     except pa.ArrowException as error:  # there are columns that Arrow itself cannot cast
         raise SchemaError(
-            f"expected a column of {logical.name}, found Arrow type {column.type}, which Arrow cannot cast: {error}; "
+            f"expected a column of {dtype.name}, found Arrow type {column.type}, which Arrow cannot cast: {error}; "
             "cast the column before"
         ) from None
 
 
-def _fault(column: Any, logical: LogicalType) -> str | None:
-    """What is wrong with a column of the right Arrow type: nulls, times and keys that its type does not have."""
+def _fault(column: Any, dtype: LogicalType) -> str | None:
+    """Return what is wrong with a column of the right Arrow type: nulls, times and keys."""
     if not len(column):
         return None  # and some versions of Arrow end the process when asked for the items of no list of maps
-    inner = logical
-    if isinstance(logical, OptionalType):
-        inner = logical.inner
+    inner = dtype
+    if isinstance(dtype, OptionalType):
+        inner = dtype.inner
     elif column.null_count:
-        return f"expected {logical.name}, found null; declare '{logical.name} | None' if there may be none"
+        return f"expected {dtype.name}, found null; declare '{dtype.name} | None' if there may be none"
     if ends := _ENDS.get(inner):
         least, most = (pa.scalar(end, inner.arrow) for end in ends)
         if pc.any(pc.or_(pc.less(column, least), pc.greater(column, most))).as_py():
             return f"expected {inner.name}, found one outside {_REACH.get(inner, 'the years 1 to 9999')}"
     if isinstance(inner, DictType) and _has_a_key_twice(column):
         return f"expected {inner.name}, found a key twice; keep one, or make it a list of pairs"
-    faults = (_fault(member, kind) for member, kind in _members(column, inner))
+    faults = (_fault(member, dtype) for member, dtype in _members(column, inner))
     return next((f"in {inner.name}: {fault}" for fault in faults if fault), None)
 
 
-def _members(column: Any, logical: LogicalType) -> list[tuple[Any, LogicalType]]:
-    """What the values of a column are made of: columns, and their types."""
-    match logical:
+def _members(column: Any, dtype: LogicalType) -> list[tuple[Any, LogicalType]]:
+    """Return what the values of a column are made of: columns, and their types."""
+    match dtype:
         case ListType() | VariadicTupleType() | SetType():
-            return [(pc.list_flatten(column), logical.item)]
+            return [(pc.list_flatten(column), dtype.item)]
         case DictType():
-            return list(zip(_entries(column), (logical.key, logical.item), strict=True))
+            return list(zip(_entries(column), (dtype.key, dtype.item), strict=True))
         case TupleType():
-            return list(zip(column.drop_null().flatten(), logical.items, strict=True))
+            return list(zip(column.drop_null().flatten(), dtype.items, strict=True))
         case RecordType():
-            return list(zip(column.drop_null().flatten(), logical.members.values(), strict=True))
+            return list(zip(column.drop_null().flatten(), dtype.members.values(), strict=True))
         case _:
             return []
 
 
 def _first_row(column: pa.ChunkedArray[Any], fails: Callable[[pa.ChunkedArray[Any]], bool]) -> int:
-    """The first row of which ``fails`` is true, for what is true of a column as soon as it is of one row."""
+    """Return the first row that fails, where a column fails as soon as one of its rows does."""
     # Taken, not sliced: Arrow casts the items of lists that were sliced away, too.
     return bisect_left(range(len(column)), True, key=lambda row: fails(column.take(counted(0, row + 1))))

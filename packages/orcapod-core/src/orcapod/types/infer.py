@@ -19,22 +19,22 @@ __all__ = ["misfit", "type_of_values"]
 
 
 def type_of_values(values: Sequence[Any]) -> LogicalType:
-    """The one logical type that all values are of; ints among floats are floats.
+    """Return the one logical type that all values are of; ints among floats are floats.
 
     Raises:
         SchemaError: they are of several types, of none that is known, or there is none to look at.
     """
-    kinds = set(map(_scalar_of, set(map(type, values))))
-    if NoneType in kinds:
-        return OptionalType(_single(kinds - {NoneType}, [value for value in values if value is not None]))
-    return _single(kinds, values)
+    classes = set(map(_scalar_of, set(map(type, values))))
+    if NoneType in classes:
+        return OptionalType(_single(classes - {NoneType}, [value for value in values if value is not None]))
+    return _single(classes, values)
 
 
-def _scalar_of(kind: type) -> type:
-    """The scalar type of which a kind of value is a subclass, or the kind itself; an ``Enum`` is its own."""
-    if issubclass(kind, Enum):
-        return kind
-    return next((base for base in kind.__mro__ if base in SCALARS or base is datetime), kind)
+def _scalar_of(cls: type) -> type:
+    """Return the scalar type that a class is derived from; an ``Enum``, or another, is its own."""
+    if issubclass(cls, Enum):
+        return cls
+    return next((base for base in cls.__mro__ if base in SCALARS or base is datetime), cls)
 
 
 class _NoValueError(SchemaError):
@@ -42,7 +42,7 @@ class _NoValueError(SchemaError):
 
 
 def misfit(values: Sequence[Any]) -> int | None:
-    """The first row that cannot be of one type with the rows before it; None if there is no such row."""
+    """Return the first row that cannot be of one type with those before it; None without such."""
 
     def fits(rows: int) -> bool:
         try:
@@ -56,37 +56,37 @@ def misfit(values: Sequence[Any]) -> int | None:
     return bisect_left(range(len(values)), True, key=lambda row: not fits(row + 1))
 
 
-def _single(kinds: set[type], values: Sequence[Any]) -> LogicalType:
-    if len(kinds) == 1:
-        (kind,) = kinds
-        if scalar := SCALARS.get(kind):
+def _single(classes: set[type], values: Sequence[Any]) -> LogicalType:
+    if len(classes) == 1:
+        (cls,) = classes
+        if scalar := SCALARS.get(cls):
             return scalar
-    if kinds == {int, float}:
+    if classes == {int, float}:
         return FLOAT
-    if any(hasattr(kind, "dtype") for kind in kinds):
+    if any(hasattr(cls, "dtype") for cls in classes):
         standard = [as_standard(value) for value in values]
-        if set(map(type, standard)) != kinds:
+        if set(map(type, standard)) != classes:
             return type_of_values(standard)
-    if not kinds:
+    if not classes:
         raise _NoValueError("there is no value to take the type from; declare it in data_schema")
-    if all(issubclass(kind, datetime) for kind in kinds):
+    if all(issubclass(cls, datetime) for cls in classes):
         aware = {value.utcoffset() is not None for value in values}
         if len(aware) == 2:
             raise SchemaError("datetimes with and without a time zone are mixed; use one kind")
         return AWARE_DATETIME if aware == {True} else DATETIME
-    if all(issubclass(kind, list) for kind in kinds):
+    if all(issubclass(cls, list) for cls in classes):
         return ListType(type_of_values(list(chain.from_iterable(values))))
-    if all(issubclass(kind, tuple) for kind in kinds):
+    if all(issubclass(cls, tuple) for cls in classes):
         return _tuple(values)
     for python in (set, frozenset):
-        if all(issubclass(kind, python) for kind in kinds):
+        if all(issubclass(cls, python) for cls in classes):
             return SetType(type_of_values(list(chain.from_iterable(values))), python)
-    if all(issubclass(kind, Mapping) for kind in kinds):
+    if all(issubclass(cls, Mapping) for cls in classes):
         return _mapping(values)
-    if len(kinds) > 1:
-        names = ", ".join(sorted(kind.__qualname__ for kind in kinds))
+    if len(classes) > 1:
+        names = ", ".join(sorted(cls.__qualname__ for cls in classes))
         raise SchemaError(f"values of several types are mixed: {names}; convert them to one")
-    return registry.resolve(kinds.pop())
+    return registry.resolve(classes.pop())
 
 
 def _tuple(values: Sequence[tuple[Any, ...]]) -> LogicalType:

@@ -1,4 +1,4 @@
-"""``LogicalType``: one kind of value, as Python and as Arrow, with exact conversions between the two."""
+"""``LogicalType``: a type of values, as Python and as Arrow, with exact conversions between the two."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ __all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", 
 
 
 class LogicalType(ABC):
-    """One kind of value.
+    """A type of values, as Python and as Arrow.
 
     Every logical type has exactly one Arrow type, so that a column of it looks the same wherever it
-    came from, and one name, which is what hashes are made of.
+    came from, and one name, which is what enters hashes.
 
     Attributes:
         name: canonical name, as one would annotate it: ``list[int]``.
         annotation: the Python annotation that stands for it.
         arrow: the Arrow type of its columns.
-        plain: whether Arrow's own Python values are the values themselves.
-        is_whole: whether every value of the Arrow type is one of this type, in the form in which it is kept.
+        is_identity: whether ``from_storage`` gives back what it is given: Arrow's own Python values
+            are the values themselves.
+        is_total: whether every value of the Arrow type is one of this type, as it is stored.
         is_hashable: whether the values can be keys of a dict.
     """
 
     name: str
     annotation: Any
     arrow: pa.DataType
-    plain: bool = True
-    is_whole: bool = True
+    is_identity: bool = True
+    is_total: bool = True
     is_hashable: bool = True
 
     @property
@@ -48,31 +49,31 @@ class LogicalType(ABC):
         return self
 
     @abstractmethod
-    def accept(self, value: Any) -> Any:
-        """The form of a value that Arrow stores.
+    def to_storage(self, value: Any) -> Any:
+        """Return a value in the form that Arrow stores.
 
         Raises:
             ValueTypeError: the value is not of this type and has no exact conversion to it.
         """
 
-    def restore(self, stored: Any) -> Any:
-        """The value that was stored; never called with None."""
+    def from_storage(self, stored: Any) -> Any:
+        """Return the value that was stored; never called with None."""
         return stored
 
     def takes(self, other: LogicalType) -> bool:
-        """Whether every column of the other type is, or converts exactly to, one of this type."""
+        """Say whether all columns of the other type are, or convert exactly to, such of this."""
         return self.name in (other.name, other.general.name)
 
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
-        """A column of values that ``accept`` gave."""
+        """Return a column of values that ``to_storage`` gave."""
         return pa.array(values, type=self.arrow)
 
     def to_python(self, column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
-        """The values of a column, every one a fresh object."""
+        """Return the values of a column, every one a fresh object."""
         values = column.to_pylist()
-        if self.plain:
+        if self.is_identity:
             return values
-        return [None if value is None else self.restore(value) for value in values]
+        return [None if value is None else self.from_storage(value) for value in values]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LogicalType) and self.name == other.name
@@ -92,48 +93,48 @@ class OptionalType(LogicalType):
         self.name = f"{inner.name} | None"
         self.annotation = inner.annotation | None if inner.annotation is not None else None
         self.arrow = inner.arrow
-        self.plain = inner.plain
-        self.is_whole = inner.is_whole
+        self.is_identity = inner.is_identity
+        self.is_total = inner.is_total
         self.is_hashable = inner.is_hashable
 
     @property
     def hash_name(self) -> str:
         return self.inner.hash_name
 
-    def accept(self, value: Any) -> Any:
-        return None if value is None else self.inner.accept(value)
+    def to_storage(self, value: Any) -> Any:
+        return None if value is None else self.inner.to_storage(value)
 
-    def restore(self, stored: Any) -> Any:
-        return self.inner.restore(stored)
+    def from_storage(self, stored: Any) -> Any:
+        return self.inner.from_storage(stored)
 
     def takes(self, other: LogicalType) -> bool:
         return self.inner.takes(other.inner if isinstance(other, OptionalType) else other)
 
 
 class TypeRegistry:
-    """Finds the logical type of an annotation; further types join with ``register``."""
+    """The logical types of annotations; further types join with ``register``."""
 
     def __init__(self) -> None:
-        self._makers: dict[type, Callable[[Any], LogicalType]] = {}
+        self._factories: dict[type, Callable[[Any], LogicalType]] = {}
         self._forms: dict[Any, Callable[[Any], LogicalType]] = {}
-        self._made: dict[Any, LogicalType] = {}
+        self._resolved: dict[Any, LogicalType] = {}
 
-    def register(self, python: type, maker: Callable[[Any], LogicalType]) -> None:
-        """Let annotations of ``python``, of its subclasses, and of its generic forms be made by ``maker``.
+    def register(self, python: type, factory: Callable[[Any], LogicalType]) -> None:
+        """Let ``factory`` resolve annotations of ``python``, its subclasses and its generic forms.
 
         Args:
             python: the class, as in ``list`` for ``list[int]``.
-            maker: given the whole annotation, gives its logical type or raises ``SchemaError``.
+            factory: given the whole annotation, returns its logical type or raises ``SchemaError``.
         """
-        self._makers[python] = maker
-        self._made.clear()
+        self._factories[python] = factory
+        self._resolved.clear()
 
-    def register_form(self, form: Any, maker: Callable[[Any], LogicalType]) -> None:
-        """Let annotations of a special form, such as ``Literal[...]``, be made by ``maker``."""
-        self._forms[form] = maker
+    def register_form(self, form: Any, factory: Callable[[Any], LogicalType]) -> None:
+        """Let ``factory`` resolve annotations of a special form, such as ``Literal[...]``."""
+        self._forms[form] = factory
 
     def resolve(self, annotation: Any) -> LogicalType:
-        """The logical type of an annotation; a logical type is its own.
+        """Return the logical type of an annotation; a logical type is its own.
 
         Raises:
             SchemaError: no registered type stands for it.
@@ -141,15 +142,15 @@ class TypeRegistry:
         if isinstance(annotation, LogicalType):
             return annotation
         try:
-            return self._made[annotation]
+            return self._resolved[annotation]
         except (KeyError, TypeError):
-            made = self._make(annotation)
+            dtype = self._create(annotation)
         # Equal annotations are not always the same: tuple[()] and Literal[1], Literal[True].
         if isinstance(annotation, type):
-            self._made[annotation] = made
-        return made
+            self._resolved[annotation] = dtype
+        return dtype
 
-    def _make(self, annotation: Any) -> LogicalType:
+    def _create(self, annotation: Any) -> LogicalType:
         origin = get_origin(annotation)
         if origin in (Union, UnionType):
             members = [member for member in get_args(annotation) if member is not NoneType]
@@ -161,17 +162,17 @@ class TypeRegistry:
                 if isinstance(mark, LogicalType):
                     return mark
             return self.resolve(get_args(annotation)[0])
-        if maker := self._forms.get(origin):
-            return maker(annotation)
-        kind = origin if origin is not None else annotation
-        if isinstance(kind, type):
+        if factory := self._forms.get(origin):
+            return factory(annotation)
+        python = origin if origin is not None else annotation
+        if isinstance(python, type):
             # What an IntEnum is, first of all, is an Enum.
-            for ancestor in sorted(kind.__mro__, key=lambda base: not issubclass(base, Enum)):
-                if maker := self._makers.get(ancestor):
-                    return maker(annotation)
-            if hasattr(kind, "__required_keys__"):  # a TypedDict keeps no base class
-                return self._makers[dict](annotation)
-        known = ", ".join(sorted(python.__name__ for python in self._makers))
+            for ancestor in sorted(python.__mro__, key=lambda base: not issubclass(base, Enum)):
+                if factory := self._factories.get(ancestor):
+                    return factory(annotation)
+            if hasattr(python, "__required_keys__"):  # a TypedDict keeps no base class
+                return self._factories[dict](annotation)
+        known = ", ".join(sorted(each.__name__ for each in self._factories))
         raise SchemaError(
             f"no Arrow type is known for {_shown(annotation)}; expected one of {known}, their generic forms, "
             "or 'T | None' of them; register others with orcapod.types.registry.register"
@@ -183,7 +184,7 @@ registry = TypeRegistry()
 
 
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
-    """The error for a value that is not of its declared type."""
+    """Return the error for a value that is not of its declared type."""
     if value is None and not why:
         return ValueTypeError(
             f"expected {expected}, found None; declare '{expected} | None' if there may be none",
@@ -193,16 +194,16 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    kind = type(value).__qualname__
+    cls = type(value).__qualname__
     return ValueTypeError(
-        f"expected {expected}, found {shown} of type {kind}" + (f": {why}" if why else ""),
+        f"expected {expected}, found {shown} of type {cls}" + (f": {why}" if why else ""),
         expected=expected,
-        found=f"{shown} of type {kind}",
+        found=f"{shown} of type {cls}",
     )
 
 
 def quoted(name: str) -> str:
-    """A member's name as it can be told from the rest of a type's name."""
+    """Return a member's name as it can be told from the rest of a type's name."""
     return name if name.isidentifier() else repr(name)
 
 

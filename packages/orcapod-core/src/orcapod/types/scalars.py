@@ -1,4 +1,4 @@
-"""Kinds of single values that Arrow knows as Python does: numbers, text, bytes, and points and spans of time."""
+"""Types of single values that Arrow knows as Python does: numbers, text, bytes, and points and spans of time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def as_standard(value: Any) -> Any:
-    """A numpy scalar as the Python value that it is, a numpy array as lists; anything else as it is."""
+    """Return a numpy scalar as a Python value, an array as lists; anything else as it is."""
     if not hasattr(value, "dtype") or not hasattr(value, "tolist"):
         return value
     standard = value.tolist()
@@ -50,7 +50,7 @@ class _Scalar(LogicalType):
         self.annotation = python
         self.arrow = arrow
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         if type(value) is self.python:
             return value
         standard = as_standard(value)
@@ -59,19 +59,19 @@ class _Scalar(LogicalType):
         return self.convert(standard, value)
 
     def narrow(self, value: Any) -> Any:
-        """The plain value of a subclass's instance."""
+        """Return the plain value of a subclass's instance."""
         return self.python(value)
 
     def convert(self, standard: Any, value: Any) -> Any:
-        """The exact conversion of another type's value, if there is one."""
+        """Return the exact conversion of another type's value, if there is one."""
         raise mismatch(self.name, value)
 
 
 class _Int(_Scalar):
-    def accept(self, value: Any) -> Any:
-        plain = value if type(value) is int else super().accept(value)
-        if -(2**63) <= plain < 2**63:
-            return plain
+    def to_storage(self, value: Any) -> Any:
+        standard = value if type(value) is int else super().to_storage(value)
+        if -(2**63) <= standard < 2**63:
+            return standard
         raise mismatch("int", value, "it does not fit in 64 bits; pass it as str, or as float if that is exact enough")
 
     def narrow(self, value: Any) -> Any:
@@ -104,14 +104,14 @@ class _Bytes(_Scalar):
 
 
 class _Str(_Scalar):
-    def accept(self, value: Any) -> Any:
-        plain = value if type(value) is str else super().accept(value)
-        if not plain.isascii():
+    def to_storage(self, value: Any) -> Any:
+        standard = value if type(value) is str else super().to_storage(value)
+        if not standard.isascii():
             try:
-                plain.encode()
+                standard.encode()
             except UnicodeEncodeError as error:
                 raise mismatch("str", value, f"it is not valid Unicode: {error.reason}") from None
-        return plain
+        return standard
 
     def narrow(self, value: Any) -> Any:
         return str.__str__(value)
@@ -127,11 +127,11 @@ class _Date(_Scalar):
 class _Time(_Scalar):
     """A time of day in microseconds, without a zone."""
 
-    def accept(self, value: Any) -> Any:
-        plain = super().accept(value)
-        if plain.tzinfo is not None:
+    def to_storage(self, value: Any) -> Any:
+        standard = super().to_storage(value)
+        if standard.tzinfo is not None:
             raise mismatch("time", value, "it has a time zone, which means nothing without a date; drop it")
-        return plain
+        return standard
 
     def narrow(self, value: Any) -> Any:
         return time(value.hour, value.minute, value.second, value.microsecond, value.tzinfo)
@@ -140,10 +140,10 @@ class _Time(_Scalar):
 class _Timedelta(_Scalar):
     """A span of time in microseconds."""
 
-    def accept(self, value: Any) -> Any:
-        plain = super().accept(value)
-        if -LONGEST_SPAN <= plain <= LONGEST_SPAN:
-            return plain
+    def to_storage(self, value: Any) -> Any:
+        standard = super().to_storage(value)
+        if -LONGEST_SPAN <= standard <= LONGEST_SPAN:
+            return standard
         raise mismatch("timedelta", value, "its microseconds do not fit in 64 bits; pass a number of days")
 
     def narrow(self, value: Any) -> Any:
@@ -160,7 +160,7 @@ class _Datetime(LogicalType):
         self.zone = zone
         self.arrow = pa.timestamp("us", zone)
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)
         if not isinstance(standard, datetime):
             raise mismatch(self.name, value)
@@ -176,16 +176,20 @@ class _Datetime(LogicalType):
         except OverflowError:
             raise mismatch(self.name, value, "in UTC it is outside the years 1 to 9999") from None
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         return stored if self.zone is None else stored.replace(tzinfo=UTC)
 
     @property
-    def plain(self) -> bool:  # type: ignore[override]  # Arrow's zone object is not datetime.UTC
+    def is_identity(self) -> bool:  # type: ignore[override]  # Arrow's zone object is not datetime.UTC
         return self.zone is None
 
 
 def _check_no_nanoseconds(name: str, value: Any, attribute: str) -> None:
-    """Values of pandas are subclasses of the standard library's and hold more."""
+    """Check that a value holds no more than microseconds, as subclasses of pandas may.
+
+    Raises:
+        ValueTypeError: it does.
+    """
     if found := getattr(value, attribute, 0):
         raise mismatch(name, value, f"it has {found} nanoseconds, and microseconds are kept; round it")
 
@@ -204,12 +208,12 @@ TIMEDELTA = _Timedelta(timedelta, pa.duration("us"))
 DATETIME = _Datetime("datetime", datetime, None)
 AWARE_DATETIME = _Datetime("datetime[UTC]", None, "UTC")
 AwareDatetime = Annotated[datetime, AWARE_DATETIME]
-"""An instant: a datetime with a time zone. It is kept, and comes back, in UTC."""
+"""An instant: a datetime with a time zone. It is stored, and comes back, in UTC."""
 AWARE_DATETIME.annotation = AwareDatetime
 
-SCALARS = {kind.python: kind for kind in (BOOL, INT, FLOAT, STR, BYTES, DATE, TIME, TIMEDELTA)}
-"""The kinds whose Python type is theirs alone."""
+SCALARS = {dtype.python: dtype for dtype in (BOOL, INT, FLOAT, STR, BYTES, DATE, TIME, TIMEDELTA)}
+"""The types whose Python type is theirs alone."""
 
-for _python, _kind in SCALARS.items():
-    registry.register(_python, lambda annotation, kind=_kind: kind)  # type: ignore[misc]  # the default binds it
+for _python, _dtype in SCALARS.items():
+    registry.register(_python, lambda annotation, dtype=_dtype: dtype)  # type: ignore[misc]  # the default binds it
 registry.register(datetime, lambda annotation: DATETIME)

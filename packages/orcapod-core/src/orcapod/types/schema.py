@@ -29,7 +29,7 @@ class Schema(Mapping[str, Any]):
     __slots__ = ("_types",)
 
     def __init__(self, columns: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self._types: dict[str, LogicalType] = {name: registry.resolve(kind) for name, kind in dict(columns).items()}
+        self._types: dict[str, LogicalType] = {name: registry.resolve(given) for name, given in dict(columns).items()}
 
     @property
     def types(self) -> Mapping[str, LogicalType]:
@@ -40,26 +40,26 @@ class Schema(Mapping[str, Any]):
     def arrow(self) -> pa.Schema:
         """The Arrow schema of tables of these columns."""
         return pa.schema(
-            [pa.field(name, kind.arrow, isinstance(kind, OptionalType)) for name, kind in self._types.items()]
+            [pa.field(name, dtype.arrow, isinstance(dtype, OptionalType)) for name, dtype in self._types.items()]
         )
 
     @property
     def structure(self) -> tuple[tuple[str, str], ...]:
-        """What enters hashes: names and types, sorted, without nullability."""
-        return tuple(sorted((name, kind.hash_name) for name, kind in self._types.items()))
+        """The part that enters hashes: names and types, sorted, without nullability."""
+        return tuple(sorted((name, dtype.hash_name) for name, dtype in self._types.items()))
 
     def select(self, names: Iterable[str]) -> Schema:
-        """The schema of these columns alone, in this order."""
+        """Return the schema of these columns alone, in this order."""
         return Schema({name: self._types[name] for name in names})
 
     def drop(self, names: Iterable[str]) -> Schema:
-        """The schema without these columns."""
+        """Return the schema without these columns."""
         gone = frozenset(names)
-        return Schema({name: kind for name, kind in self._types.items() if name not in gone})
+        return Schema({name: dtype for name, dtype in self._types.items() if name not in gone})
 
     def rename(self, names: Mapping[str, str]) -> Schema:
-        """The schema with some columns renamed, ``{old: new}``."""
-        return Schema({names.get(name, name): kind for name, kind in self._types.items()})
+        """Return the schema with some columns renamed, ``{old: new}``."""
+        return Schema({names.get(name, name): dtype for name, dtype in self._types.items()})
 
     def __or__(self, other: Schema) -> Schema:
         return Schema({**self._types, **other._types})
@@ -82,7 +82,7 @@ class Schema(Mapping[str, Any]):
         return hash(frozenset(self._types.items()))
 
     def _repr_html_(self) -> str:
-        return html_table("Schema", ["column", "type"], [(name, kind.name) for name, kind in self._types.items()])
+        return html_table("Schema", ["column", "type"], [(name, dtype.name) for name, dtype in self._types.items()])
 
     def __repr__(self) -> str:
-        return f"Schema({', '.join(f'{name}: {kind.name}' for name, kind in self._types.items())})"
+        return f"Schema({', '.join(f'{name}: {dtype.name}' for name, dtype in self._types.items())})"

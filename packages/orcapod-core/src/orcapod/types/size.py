@@ -19,7 +19,7 @@ def may_be_large(type_: pa.DataType) -> bool:
 
 
 def value_size(value: Any) -> int:
-    """Return how many bytes a value takes where it is stored, or a little more; given in the form that Arrow stores."""
+    """Return how many bytes a value takes where it is stored, at least; it is as Arrow stores it."""
     match value:
         case str():
             return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""Kinds of values that are kept as the text that Python writes them as: exact, and legible to every tool."""
+"""Types of values that are stored as the text that Python writes them as: exact, and legible to every tool."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TextType(LogicalType):
         also: classes whose every value it reads exactly, too.
     """
 
-    plain = False
-    is_whole = False
+    is_identity = False
+    is_total = False
 
     def __init__(
         self, python: type, show: Callable[[Any], str], parse: Callable[[str], Any], also: tuple[type, ...] = ()
@@ -42,7 +42,7 @@ class TextType(LogicalType):
     def takes(self, other: LogicalType) -> bool:
         return super().takes(other) or other.general.annotation in self.also
 
-    def accept(self, value: Any) -> Any:
+    def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)
         if isinstance(standard, self.python):
             return self.show(standard)
@@ -50,7 +50,7 @@ class TextType(LogicalType):
             return self.show(self.python(standard))
         raise mismatch(self.name, value)
 
-    def restore(self, stored: Any) -> Any:
+    def from_storage(self, stored: Any) -> Any:
         try:
             return self.parse(stored)
         except (ValueError, InvalidOperation):

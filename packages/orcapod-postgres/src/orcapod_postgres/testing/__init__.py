@@ -1,16 +1,16 @@
 """A PostgreSQL server for tests and benchmarks: one that is there, or one of our own that leaves nothing behind."""
 
 from orcapod_postgres.testing.binaries import Account, Binaries, ServerUnavailableError, find_binaries
-from orcapod_postgres.testing.place import Place, found_place, given_place
+from orcapod_postgres.testing.reachable_server import ReachableServer, configured_server, find_server
 from orcapod_postgres.testing.server import Server
 
 __all__ = [
     "Account",
     "Binaries",
-    "Place",
+    "ReachableServer",
     "Server",
     "ServerUnavailableError",
+    "configured_server",
     "find_binaries",
-    "found_place",
-    "given_place",
+    "find_server",
 ]

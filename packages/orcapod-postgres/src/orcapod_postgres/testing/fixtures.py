@@ -1,6 +1,6 @@
 """Fixtures for tests that need a server.
 
-A ``conftest.py`` imports them: ``from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_place``.
+A ``conftest.py`` imports them: ``from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Iterator
 import pytest
 
 from orcapod_postgres.testing.binaries import ServerUnavailableError
-from orcapod_postgres.testing.place import Place, found_place
+from orcapod_postgres.testing.reachable_server import ReachableServer, find_server
 
-__all__ = ["postgres_conninfo", "postgres_place"]
+__all__ = ["postgres_conninfo", "postgres_server"]
 
 
 @pytest.fixture(scope="session")
-def postgres_place() -> Iterator[Place]:
-    """The server of this session; tests are skipped where there is none, and fail where ``CI`` is set."""
+def postgres_server() -> Iterator[ReachableServer]:
+    """Yield the server of this session; without one tests are skipped, and fail with ``CI`` set."""
     try:
-        place = found_place()
-        found = place.__enter__()
+        server = find_server()
+        found = server.__enter__()
     except ServerUnavailableError as error:
         if os.environ.get("CI"):
             raise
@@ -29,11 +29,11 @@ def postgres_place() -> Iterator[Place]:
     try:
         yield found
     finally:
-        place.__exit__(None, None, None)
+        server.__exit__(None, None, None)
 
 
 @pytest.fixture
-def postgres_conninfo(postgres_place: Place) -> Iterator[str]:
-    """How to connect to an empty database of this test's own."""
-    with postgres_place.database() as conninfo:
+def postgres_conninfo(postgres_server: ReachableServer) -> Iterator[str]:
+    """Yield how to connect to an empty database of this test's own."""
+    with postgres_server.database() as conninfo:
         yield conninfo

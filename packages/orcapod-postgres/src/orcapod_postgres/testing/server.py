@@ -81,11 +81,11 @@ class Server:
         return self._process.pid
 
     def conninfo(self, dbname: str = "postgres") -> str:
-        """How to connect."""
+        """Return how to connect."""
         return f"host={self.folder} port=5432 user=postgres dbname={dbname}"
 
     def create_database(self) -> str:
-        """The name of a new, empty database."""
+        """Return the name of a new, empty database."""
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -109,9 +109,9 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        patience = time.monotonic() + _STARTING
+        deadline = time.monotonic() + _STARTING
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > patience:
+            if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ServerUnavailableError(f"PostgreSQL does not start: {self._last_words()}")
             time.sleep(0.02)
 
@@ -160,7 +160,7 @@ class Server:
 
 
 def _short_folder() -> Path:
-    """A new folder whose path leaves room for the name of a socket in it."""
+    """Return a new folder whose path leaves room for the name of a socket in it."""
     for parent in (tempfile.gettempdir(), "/tmp"):
         folder = Path(tempfile.mkdtemp(prefix="orcapod-pg-", dir=parent))
         if len(os.fsencode(folder)) <= _LONGEST_SOCKET:

@@ -13,7 +13,7 @@ __all__ = ["codes_in", "read_code"]
 
 
 def codes_in(code: CodeType) -> Iterator[CodeType]:
-    """The code objects inside of one."""
+    """Yield the code objects inside of one."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
@@ -21,7 +21,7 @@ def codes_in(code: CodeType) -> Iterator[CodeType]:
 
 
 def read_code(code: CodeType) -> Syntax:
-    """What a code object says; only the plainest changes can be seen in it."""
+    """Return what a code object says; only the plainest changes can be seen in it."""
     everything = (code, *codes_in(code))
     local = {name for each in everything for name in each.co_cellvars}
     paths = [path for each in everything for path in _paths(each) if path[0] not in local]

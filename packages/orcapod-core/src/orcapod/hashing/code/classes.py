@@ -40,7 +40,7 @@ _seen: dict[int, tuple[type, Syntax | None]] = {}
 
 
 def functions_in(value: object) -> list[FunctionType]:
-    """The plain functions in what a class holds under a name."""
+    """Return the plain functions in what a class holds under a name."""
     match value:
         case FunctionType():
             return [value]
@@ -56,23 +56,23 @@ def functions_in(value: object) -> list[FunctionType]:
 
 
 def functions_of(cls: type) -> list[FunctionType]:
-    """All plain functions that a class itself holds."""
+    """Return all plain functions that a class itself holds."""
     return [found for value in vars(cls).values() for found in functions_in(value)]
 
 
 def holder_of(cls: type, name: str) -> type | None:
-    """The class of the line of inheritance that holds an attribute."""
+    """Return the class of the line of inheritance that holds an attribute."""
     return next((base for base in cls.__mro__ if name in vars(base)), None)
 
 
 def raw(cls: type, name: str) -> object:
-    """What the class or a base of it holds under a name, as it is stored; ``None`` if nothing."""
+    """Return what a class or a base of it holds under a name, unbound; ``None`` if nothing."""
     holder = holder_of(cls, name)
     return vars(holder)[name] if holder else None
 
 
 def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
-    """What a class holds that its author wrote, or put there later; sorted by name."""
+    """Yield what a class holds that its author wrote, or put there later; sorted by name."""
     members = cls.__members__ if issubclass(cls, Enum) else {}
     named_tuple = issubclass(cls, tuple) and "_fields" in vars(cls)
     for name, value in sorted(vars(cls).items()):
@@ -91,23 +91,23 @@ def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:
-    """What a dataclass knows about itself."""
+    """Yield what a dataclass knows about itself."""
     for name, each in _fields(cls).items():
-        held = [(option, getattr(each, option)) for option in ("default", "kw_only", *_OPTIONS)]
-        yield (name, *(item for item in held if item[1] is not MISSING))
+        values = [(option, getattr(each, option)) for option in ("default", "kw_only", *_OPTIONS)]
+        yield (name, *(item for item in values if item[1] is not MISSING))
     if parameters := vars(cls).get("__dataclass_params__"):
         yield tuple(getattr(parameters, name) for name in _PARAMETERS)
 
 
 def class_syntax(cls: type) -> Syntax | None:
-    """What a class says in its source; ``None`` if there is none that is known to be what runs."""
+    """Return what a class says in its source; ``None`` if none is sure to be what runs."""
     if id(cls) not in _seen:  # a class seen once keeps what was seen, as functions do
         _seen[id(cls)] = cls, _read(cls)
     return _seen[id(cls)][1]
 
 
 def _read(cls: type) -> Syntax | None:
-    """The body of a class is gone once it has run: that its file was not edited shows in what is left of it."""
+    """Read the source of a class, if what is left of its body shows that it is what runs."""
     module = sys.modules.get(cls.__module__)
     codes = [item.__code__ for item in functions_of(cls)]
     own = [code for code in codes if code.co_qualname.startswith(f"{cls.__qualname__}.")]
@@ -127,7 +127,7 @@ def _read(cls: type) -> Syntax | None:
 
 
 def _declares(node: ast.ClassDef, cls: type) -> bool:
-    """Whether this is where the annotations and the dataclass options of the class were written."""
+    """Say whether annotations and dataclass options of the class were written here."""
     declared = {
         item.target.id: item.value
         for item in node.body

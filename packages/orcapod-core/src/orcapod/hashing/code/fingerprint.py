@@ -20,7 +20,7 @@ from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.constants import Constants
-from orcapod.hashing.code.names import Names, Odd, Place, cells_of, content, names_of
+from orcapod.hashing.code.names import Location, Names, Sentinel, cells_of, content, names_of
 from orcapod.hashing.code.ownership import is_own, module_of
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
@@ -52,7 +52,7 @@ def fingerprint_function(
     depends_on: Sequence[object] = (),
     packages: Literal["name", "version"] = "name",
 ) -> Fingerprint:
-    """The fingerprint of a function and of all that it refers to in the user's own code.
+    """Return the fingerprint of a function and of all that it refers to in the user's own code.
 
     Ask once the module of the function has been executed to its end: names are followed as they are bound now.
 
@@ -64,15 +64,15 @@ def fingerprint_function(
     Raises:
         Exception: a module of the user's own that the function imports when called fails to be imported.
     """
-    changed: dict[Place, object] = {}
+    changed: dict[Location, object] = {}
     while True:  # what is found to change in one walk is state in the next; rarely more than two
         changes = Changes(changed.keys())
         constants = Constants(changes, packages)
         digest = _Walk(changes, constants).digest([function, *depends_on])
-        if changes.found.keys() <= changed.keys():
+        if changes.locations.keys() <= changed.keys():
             listed = tuple(sorted(constants.opaque)), tuple(sorted(constants.state))
             return Fingerprint(ContentHash(CODE_METHOD, digest), *listed)
-        changed = changed | changes.found
+        changed = changed | changes.locations
 
 
 class _Walk:
@@ -85,11 +85,11 @@ class _Walk:
     def digest(self, roots: Sequence[object]) -> bytes:
         names = ["function", *(f"depends_on[{index}]" for index in range(len(roots) - 1))]
         parts = [self._constants.value(root, name) for root, name in zip(roots, names, strict=True)]
-        units = []
-        for unit in self._constants.units:  # grows while it is walked
+        descriptions = []
+        for unit in self._constants.work_list:  # grows while it is walked
             described = self._class(unit) if isinstance(unit, type) else self._function(unit)
-            units.append(canonical_bytes(described))
-        return sha256(canonical_bytes((CODE_METHOD, tuple(parts), tuple(units)))).digest()
+            descriptions.append(canonical_bytes(described))
+        return sha256(canonical_bytes((CODE_METHOD, tuple(parts), tuple(descriptions)))).digest()
 
     def _function(self, function: FunctionType) -> tuple[object, ...]:
         self._constants.here = f"module {module_of(function)}"
@@ -107,7 +107,7 @@ class _Walk:
         return ("function", syntax.digest, positional, keyword, references, own_class, wrapped)
 
     def _wrapper(self, function: FunctionType) -> tuple[object, ...]:
-        """A function that an installed package made around what it was given."""
+        """Return a function that an installed package made around what it was given."""
         top, name = module_of(function).partition(".")[0], function.__code__.co_qualname
         if name.startswith("singledispatch."):
             return ("wrapper", name, *self._constants.items(vars(function)["registry"].items(), function.__name__))
@@ -131,8 +131,8 @@ class _Walk:
         parts: list[object] = [syntax.digest if syntax else b""]
         if syntax:
             parts += [self._reference(path, names) for path in syntax.references]
-            hints = [(path, names.follow(path, self._changes.known).value) for path in syntax.hints]
-            parts += [self._reference(path, names) for path, value in hints if value is not Odd.MISSING]
+            hints = [(path, names.follow(path, self._changes.earlier).value) for path in syntax.hints]
+            parts += [self._reference(path, names) for path, value in hints if value is not Sentinel.MISSING]
         for name, value in written_in(cls, syntax):
             for function in functions_in(value):
                 self._changes.notice(function, cls)
@@ -145,12 +145,12 @@ class _Walk:
         return ("class", self._constants.values(cls.__bases__, f"{cls.__qualname__}: base"), *parts)
 
     def _reference(self, path: NamePath, names: Names) -> bytes:
-        target = names.follow(path, self._changes.known)
+        target = names.follow(path, self._changes.earlier)
         root, *attributes = path
         if isinstance(root, Imported):
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))
         name = ".".join((root, *attributes[: len(attributes) - len(target.rest)]))  # as far as it could be followed
-        if target.value is Odd.CHANGED:
+        if target.value is Sentinel.CHANGED:
             return self._constants.changed(name, "")
         self._changes.notice_call(target)
         return self._constants.value(target.value, name)

@@ -15,9 +15,9 @@ from orcapod.hashing.code.ownership import is_own, is_own_file, is_own_type, pro
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.syntax import Syntax
 
-__all__ = ["Installed", "Names", "Odd", "Place", "Target", "cells_of", "content", "names_of"]
+__all__ = ["Installed", "Location", "Names", "Sentinel", "Target", "cells_of", "content", "names_of"]
 
-Place = tuple[int, str]
+Location = tuple[int, str]
 """Something that may change: the contents of an object, ``(id, "")``, or a name in one, ``(id, name)``."""
 
 _ABOUT = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__"})
@@ -25,13 +25,13 @@ _ABOUT = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__"
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Something that an installed package provides, by the name it was taken by."""
+    """Object that an installed package provides, by the name it was taken by."""
 
     name: str
 
 
-class Odd(Enum):
-    """What a name may lead to that is no value."""
+class Sentinel(Enum):
+    """Sentinel that a name may lead to in place of a value."""
 
     MISSING = "no such name"
     CHANGED = "changed by the code itself"
@@ -40,7 +40,7 @@ class Odd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a path leads: ``name`` in ``owner`` is ``value``; ``rest`` is what could not be followed."""
+    """Target of a path: ``name`` in ``owner`` is ``value``; ``rest`` is what could not be followed."""
 
     owner: object
     name: str
@@ -50,21 +50,21 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What names mean inside a function: its parameters as far as known, its closure, its module."""
+    """Scope of a function: its arguments as far as known, its closure, its module."""
 
     globals: Mapping[str, object]
     cells: Mapping[str, CellType]
     imports: Mapping[str, Imported]
-    known: Mapping[str, object] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
-    def follow(self, path: NamePath, state: Set[Place]) -> Target:
-        """Follows a path through modules, classes and instances until it ends, or is installed, or is state."""
+    def follow(self, path: NamePath, state: Set[Location]) -> Target:
+        """Follow a path through modules, classes and instances to its end, or what ends it."""
         root, *rest = path
         name = root if isinstance(root, str) else root.attribute or ""
         owner, value = self._root(root)
         while True:
             if (id(owner), name) in state:
-                return Target(owner, name, Odd.CHANGED, tuple(rest))
+                return Target(owner, name, Sentinel.CHANGED, tuple(rest))
             if not rest:
                 return Target(owner, name, value, ())
             match value:
@@ -83,12 +83,12 @@ class Names:
     def _root(self, root: str | Imported) -> tuple[object, object]:
         if isinstance(root, Imported):
             return self._imported(root)
-        if root in self.known:
-            return self.known, self.known[root]
+        if root in self.arguments:
+            return self.arguments, self.arguments[root]
         if root in self.cells:
             return self.cells[root], content(self.cells[root])
         if root in _ABOUT:
-            return self.globals, Odd.ABOUT
+            return self.globals, Sentinel.ABOUT
         if root in self.globals:
             value, source = self.globals[root], self.imports.get(root)
             if source and not is_own(source.module) and provides(source.module, str(source.attribute), value):
@@ -97,10 +97,10 @@ class Names:
             return self.globals, value
         if hasattr(builtins, root):
             return builtins, Installed(f"builtins.{root}")
-        return self.globals, Odd.MISSING
+        return self.globals, Sentinel.MISSING
 
     def _imported(self, source: Imported) -> tuple[object, object]:
-        """What an import inside a function will bind; modules of installed packages are not imported for that."""
+        """Return what an import inside a function will bind; installed modules are not imported."""
         module = source.module
         if source.level:
             package = str(self.globals.get("__package__") or self.globals.get("__name__", ""))
@@ -113,30 +113,30 @@ class Names:
         return vars(loaded), _member(loaded, source.attribute)
 
 
-def names_of(function: FunctionType, syntax: Syntax, known: Mapping[str, object] | None = None) -> Names:
-    """What names mean inside a function."""
-    return Names(function.__globals__, cells_of(function), syntax.imports, known or {})
+def names_of(function: FunctionType, syntax: Syntax, arguments: Mapping[str, object] | None = None) -> Names:
+    """Return what names mean inside a function."""
+    return Names(function.__globals__, cells_of(function), syntax.imports, arguments or {})
 
 
 def cells_of(function: FunctionType) -> dict[str, CellType]:
-    """The closure of a function, by name."""
+    """Return the closure of a function, by name."""
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
 def content(cell: CellType) -> object:
-    """What a closure holds under a name."""
+    """Return what a closure holds under a name."""
     try:
         return cell.cell_contents
     except ValueError:
-        return Odd.MISSING
+        return Sentinel.MISSING
 
 
 def _attribute(value: object, name: str) -> tuple[object, object] | None:
-    """The holder and the value of an attribute that is plain data; ``None`` if getting it might run code."""
+    """Return holder and value of an attribute that is plain data; ``None`` if code might run."""
     if isinstance(value, FunctionType):
         return (value, vars(value)[name]) if name in vars(value) else None
     cls = value if isinstance(value, type) else type(value)
-    if not is_own_type(cls) or isinstance(value, Odd) or holder_of(cls, "__getattribute__") is not object:
+    if not is_own_type(cls) or isinstance(value, Sentinel) or holder_of(cls, "__getattribute__") is not object:
         return None
     holder = holder_of(cls, name)
     held = vars(holder)[name] if holder else None
@@ -149,11 +149,11 @@ def _attribute(value: object, name: str) -> tuple[object, object] | None:
 
 def _member(module: ModuleType, name: str) -> object:
     if name in _ABOUT:
-        return Odd.ABOUT
+        return Sentinel.ABOUT
     if name == "__dict__":
         return module  # as a whole
-    value = getattr(module, name, Odd.MISSING)
-    if value is Odd.MISSING and hasattr(module, "__path__"):
+    value = getattr(module, name, Sentinel.MISSING)
+    if value is Sentinel.MISSING and hasattr(module, "__path__"):
         return _import(f"{module.__name__}.{name}")
     return value
 
@@ -161,12 +161,12 @@ def _member(module: ModuleType, name: str) -> object:
 def _will_be_own(top: str) -> bool:
     if top in sys.modules or (spec := importlib.util.find_spec(top)) is None:
         return is_own(top)
-    places = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-    return any(is_own_file(place) for place in places if place)
+    origins = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
+    return any(is_own_file(origin) for origin in origins if origin)
 
 
 def _import(module: str) -> object:
     try:
         return importlib.import_module(module)
     except ImportError:
-        return Odd.MISSING
+        return Sentinel.MISSING

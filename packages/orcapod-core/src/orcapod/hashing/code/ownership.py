@@ -20,7 +20,7 @@ __all__ = [
 
 
 def is_own(module: str) -> bool:
-    """Whether a module is the user's own code."""
+    """Say whether a module is the user's own code."""
     top = module.partition(".")[0]
     if top in ("__main__", "__mp_main__", "orcapod"):
         return top != "orcapod"
@@ -31,7 +31,7 @@ def is_own(module: str) -> bool:
 
 @functools.cache
 def is_own_file(path: str) -> bool:
-    """Whether a file is neither installed nor of the standard library."""
+    """Say whether a file is neither installed nor of the standard library."""
     real = Path(path).resolve()
     return {"site-packages", "dist-packages"}.isdisjoint(real.parts) and not real.is_relative_to(_standard_library())
 
@@ -42,24 +42,24 @@ def _standard_library() -> Path:
 
 
 def is_own_type(cls: type) -> bool:
-    """Whether a class is the user's own."""
+    """Say whether a class is the user's own."""
     if cls.__module__ == "builtins":  # also the module of a class made where there is no module
         return is_heap_type(cls) and not hasattr(builtins, cls.__qualname__)
     return is_own(cls.__module__)
 
 
 def is_heap_type(cls: type) -> bool:
-    """Whether a class was made by running code, not compiled into Python."""
+    """Say whether a class was made by running code, not compiled into Python."""
     return bool(cls.__flags__ & (1 << 9))
 
 
 def module_of(function: FunctionType) -> str:
-    """The module in which a function was written; a wrapper's ``__module__`` is that of what it wraps."""
+    """Return the module of a function's code; a wrapper's ``__module__`` is that of what it wraps."""
     return str(function.__globals__.get("__name__", "__main__"))
 
 
 def public_name(item: object) -> str | None:
-    """The name by which an installed module provides this very object."""
+    """Return the name by which an installed module provides this very object."""
     if not callable(item):
         return None
     name = getattr(item, "__name__", None)
@@ -71,13 +71,13 @@ def public_name(item: object) -> str | None:
 
 
 def provides(module: str, name: str, item: object) -> bool:
-    """Whether a name taken from a module is this very object."""
+    """Say whether a name taken from a module is this very object."""
     return item is not None and getattr(sys.modules.get(module), name, None) is item
 
 
 @functools.cache
 def version_of(top: str) -> str | None:
-    """The version of the distribution that a top-level module was installed from."""
+    """Return the version of the distribution that a top-level module was installed from."""
     from importlib import metadata  # noqa: PLC0415 - 30 ms, and most never ask for a version
 
     names = ["orcapod-core"] if top == "orcapod" else [top, *metadata.packages_distributions().get(top, ())]

@@ -11,7 +11,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import statement binds a name to: a module, or an attribute of it."""
+    """Target of an import statement: a module, or an attribute of it."""
 
     module: str
     attribute: str | None
@@ -23,7 +23,7 @@ NamePath = tuple[str | Imported, *tuple[str, ...]]
 
 
 def written(node: ast.AST) -> tuple[str, ...]:
-    """The names of a path as they are written; none if the node is something else."""
+    """Return the names of a path as they are written; none if the node is something else."""
     match node:
         case ast.Name():
             return (node.id,)
@@ -33,7 +33,7 @@ def written(node: ast.AST) -> tuple[str, ...]:
 
 
 def statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes without docstrings, ``pass`` and what is for type checkers only."""
+    """Yield the nodes without docstrings, ``pass`` and what is for type checkers only."""
     for node in nodes:
         match node:
             case ast.Pass() | ast.Expr(value=ast.Constant()):
@@ -46,7 +46,7 @@ def statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 @dataclass(slots=True)
 class Scope:
-    """What the names mean that a function, a class or a comprehension binds."""
+    """Names that a function, a class or a comprehension binds, and their meaning."""
 
     is_class: bool = False
     bound: set[str] = field(default_factory=set)
@@ -56,7 +56,7 @@ class Scope:
     parameters: set[str] = field(default_factory=set)
 
     def bind(self, nodes: Iterable[ast.AST]) -> None:
-        """Adds the names that these nodes bind, without those of the scopes inside of them."""
+        """Add the names that these nodes bind, without those of the scopes inside of them."""
         for node in statements(nodes):
             match node:
                 case ast.Name():

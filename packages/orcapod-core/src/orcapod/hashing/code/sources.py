@@ -25,7 +25,7 @@ _sources: dict[str, "Source"] = {}
 
 
 def function_syntax(code: CodeType) -> Syntax:
-    """What the function of that code says: by its source if that is what runs, else by the code itself."""
+    """Return what a function says: by its source if that is what runs, else by its code."""
     key = (code.co_filename, code)
     if key not in _seen:
         source = source_of(code.co_filename, code.co_flags & _FUTURE)
@@ -35,7 +35,7 @@ def function_syntax(code: CodeType) -> Syntax:
 
 
 def source_of(file: str, flags: int | None = None) -> "Source | None":
-    """A file as it is now; ``None`` if there is none, or if someone is in the middle of editing it.
+    """Return a file as it is now; ``None`` if there is none, or if it is being edited.
 
     Args:
         file: its name, which for a cell of a notebook is one that only ``linecache`` knows.
@@ -80,7 +80,7 @@ class Source:
         }
 
     def function(self, code: CodeType) -> Function | None:
-        """The function that compiles to this code."""
+        """Return the function that compiles to this code."""
         if code not in self._codes.get((code.co_firstlineno, code.co_name), ()):
             return None
         nearby = [
@@ -91,7 +91,7 @@ class Source:
         return _around(code, nearby) if len(nearby) > 1 else next(iter(nearby), None)
 
     def class_definition(self, qualname: str, lines: Sequence[int]) -> ast.ClassDef | None:
-        """The definition of a class that has these lines; without any that is known to have them, the last."""
+        """Return the definition of a class that has these lines; without any such, the last."""
         scopes: list[Sequence[ast.AST]] = [self._module.body]
         for name in qualname.replace(".<locals>", "").split("."):
             found = [node for scope in scopes for node in _definitions(scope) if node.name == name]
@@ -114,7 +114,7 @@ def _definitions(nodes: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.Asy
 
 
 def _around(code: CodeType, nodes: Sequence[Function]) -> Function | None:
-    """The innermost of several lambdas on a line whose body is around the code."""
+    """Return the innermost of several lambdas on a line whose body is around the code."""
     spots = [spot for spot in code.co_positions() if None not in spot and spot[2:] != (0, 0)]
     start = min(((line, column) for line, _, column, _ in spots), default=(0, 0))
     end = max(((line, column) for _, line, _, column in spots), default=(0, 0))

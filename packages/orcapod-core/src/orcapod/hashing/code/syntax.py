@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """What is written in a function or a class.
+    """Syntax of a function or a class.
 
     Attributes:
         digest: of the normalised tree, or of the code object where there is no source.
@@ -55,14 +55,14 @@ class Syntax:
 
 
 def read_function(node: Function, imports: Mapping[str, Imported]) -> Syntax:
-    """What a function says; its name, decorators and defaults are met as objects."""
+    """Return what a function says; its name, decorators and defaults are met as objects."""
     reader = _Reader()
     reader.write_inside(node)
     return reader.syntax(imports)
 
 
 def read_class(node: ast.ClassDef, imports: Mapping[str, Imported]) -> Syntax:
-    """What a class says; its bases, methods and inner classes are met as objects."""
+    """Return what a class says; its bases, methods and inner classes are met as objects."""
     reader = _Reader()
     reader.write([node.decorator_list, node.keywords])
     scope = reader.enter(node.body, is_class=True)
@@ -71,7 +71,7 @@ def read_class(node: ast.ClassDef, imports: Mapping[str, Imported]) -> Syntax:
 
 
 class _Reader:
-    """Writes a tree down as text, and notes what it refers to and what it changes."""
+    """Serializer of a tree as text, which notes what it refers to and what it changes."""
 
     def __init__(self) -> None:
         self._text: list[str] = []
@@ -99,8 +99,8 @@ class _Reader:
         names = {item.arg for item in (*arguments, node.args.vararg, node.args.kwarg) if item}
         scope.parameters = names - scope.bound
         scope.bound |= names | {item.name for item in getattr(node, "type_params", ())}
-        kind = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-        self._text.append(f"{kind}{'def' if isinstance(node.body, list) else 'lambda'} ")
+        keyword = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+        self._text.append(f"{keyword}{'def' if isinstance(node.body, list) else 'lambda'} ")
         self.write([node.args, body])
         self._scopes.pop()
 
@@ -165,9 +165,9 @@ class _Reader:
                 continue
             self._text.append(f" {name}=")
             if name == "annotation":
-                kept, self._references = self._references, self._hints
+                outer, self._references = self._references, self._hints
                 self.write(_unquoted(value))
-                self._references = kept
+                self._references = outer
             else:
                 self.write(value)
         self._text.append(")")
@@ -232,7 +232,7 @@ class _Reader:
 
 
 def _joined(node: ast.JoinedStr) -> ast.JoinedStr | ast.Constant:
-    """An f-string as if it were written without breaks; a plain string if nothing is formatted in it."""
+    """Return an f-string as if written without breaks; a string if it formats nothing."""
     values: list[ast.expr] = []
     for value in node.values:
         match value, values[-1:]:

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from functools import reduce
 
 from orcapod.errors import SchemaError
-from orcapod.operators.collected import CollectedType
+from orcapod.operators.nested import NestedType
 from orcapod.types import ListType, LogicalType, OptionalType
 
-__all__ = ["united"]
+__all__ = ["common_type"]
 
 
-def united(operator: str, column: str, kinds: Sequence[LogicalType]) -> LogicalType:
-    """The type of all values of some columns: ``T | None`` if one of them is, whether at the top or inside.
+def common_type(operator: str, column: str, dtypes: Sequence[LogicalType]) -> LogicalType:
+    """Return the type of all values of some columns: ``T | None`` if one is, at the top or inside.
 
     Raises:
         SchemaError: they differ in more than that.
     """
 
     def pair(one: LogicalType, other: LogicalType) -> LogicalType:
-        inner = _united(_present(one), _present(other))
+        inner = _common(_present(one), _present(other))
         if inner is None:
             raise SchemaError(
                 f"{operator}: {column} is {one.name} in one stream and {other.name} in another, expected one type; "
@@ -31,21 +31,21 @@ def united(operator: str, column: str, kinds: Sequence[LogicalType]) -> LogicalT
         optional = isinstance(one, OptionalType) or isinstance(other, OptionalType)
         return OptionalType(inner) if optional else inner
 
-    return reduce(pair, kinds)
+    return reduce(pair, dtypes)
 
 
-def _present(kind: LogicalType) -> LogicalType:
-    return kind.inner if isinstance(kind, OptionalType) else kind
+def _present(dtype: LogicalType) -> LogicalType:
+    return dtype.inner if isinstance(dtype, OptionalType) else dtype
 
 
-def _united(one: LogicalType, other: LogicalType) -> LogicalType | None:
+def _common(one: LogicalType, other: LogicalType) -> LogicalType | None:
     if one.hash_name != other.hash_name:
         return None
     wider = one if one.takes(other) else other if other.takes(one) else None
-    if isinstance(wider, CollectedType) and not _same_collecting(one, other):
+    if isinstance(wider, NestedType) and not _same_nesting(one, other):
         return ListType(wider.item)
     return wider
 
 
-def _same_collecting(one: LogicalType, other: LogicalType) -> bool:
-    return isinstance(one, CollectedType) and isinstance(other, CollectedType) and one.by == other.by
+def _same_nesting(one: LogicalType, other: LogicalType) -> bool:
+    return isinstance(one, NestedType) and isinstance(other, NestedType) and one.nesting == other.nesting

@@ -1,4 +1,4 @@
-"""Where tests find PostgreSQL: the server of the connection variables, else one that is started."""
+"""``ReachableServer``: the server of the connection variables, else one that is started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from orcapod_postgres.testing.server import Server
 
-__all__ = ["Place", "found_place", "given_place"]
+__all__ = ["ReachableServer", "configured_server", "find_server"]
 
 _DEFAULTS = {
     "PGHOST": "localhost",
@@ -26,7 +26,7 @@ _DEFAULTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReachableServer:
     """A server that databases can be created on.
 
     Attributes:
@@ -38,7 +38,7 @@ class Place:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """How to connect to a new, empty database, which is removed at the end."""
+        """Have the connection string of a new, empty database, which is removed at the end."""
         name = f"orcapod_test_{os.getpid()}_{next(self._numbers)}"
         self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name)))
         try:
@@ -51,8 +51,8 @@ class Place:
             connection.execute(statement)
 
 
-def given_place() -> Place | None:
-    """The server that the connection variables name, None if none of them is set.
+def configured_server() -> ReachableServer | None:
+    """Return the server that the connection variables name, None if none of them is set.
 
     Variables that are not set while others are get the defaults ``localhost``, ``5432``, ``testdb``, ``postgres``
     and ``postgres``, in the environment too, so that child processes find the same.
@@ -62,18 +62,18 @@ def given_place() -> Place | None:
     for name, default in _DEFAULTS.items():
         os.environ.setdefault(name, default)
     host, port, dbname, user = (os.environ[name] for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGUSER"))
-    return Place(make_conninfo("", host=host, port=port, dbname=dbname, user=user))
+    return ReachableServer(make_conninfo("", host=host, port=port, dbname=dbname, user=user))
 
 
 @contextmanager
-def found_place() -> Iterator[Place]:
-    """The server that the connection variables name, else one of our own while the context lasts.
+def find_server() -> Iterator[ReachableServer]:
+    """Have the server that the connection variables name, else one of our own for the context.
 
     Raises:
         ServerUnavailableError: there is none, and none can be started; says why.
     """
-    if (place := given_place()) is not None:
-        yield place
+    if (server := configured_server()) is not None:
+        yield server
     else:
-        with Server() as server:
-            yield Place(server.conninfo())
+        with Server() as started:
+            yield ReachableServer(started.conninfo())

@@ -24,17 +24,17 @@ SOURCE_INFO = "_source_"
 
 
 def source_info_name(column: str) -> str:
-    """The column that says where a packet column's values come from."""
+    """Return the column that says where a packet column's values come from."""
     return SOURCE_INFO + column
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnConfig:
-    """Which columns beside the user's own are shown.
+    """Choice of the columns that are shown beside the user's own.
 
     Attributes:
-        system_tags: the ids of the source rows that a row was made of.
-        source: for every packet column, who made its value.
+        system_tags: the ids of the source rows that a row comes from.
+        source: for every packet column, the record that produced its value.
     """
 
     system_tags: bool = False
@@ -42,16 +42,16 @@ class ColumnConfig:
 
     @classmethod
     def of(cls, columns: Columns) -> ColumnConfig:
-        """The configuration that a ``columns`` argument stands for.
+        """Return the configuration that a ``columns`` argument stands for.
 
         Raises:
-            SchemaError: it names a kind of column that does not exist.
+            SchemaError: it names a column group that does not exist.
         """
         if isinstance(columns, ColumnConfig):
             return columns
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(columns or ()) - set(known)):
-            raise SchemaError(f"columns={{...}} found {unknown}, expected some of {known}")
+        names = [field.name for field in fields(cls)]
+        if unknown := sorted(set(columns or ()) - set(names)):
+            raise SchemaError(f"columns={{...}} found {unknown}, expected some of {names}")
         return cls(**(columns or {}))
 
 

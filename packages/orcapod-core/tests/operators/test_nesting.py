@@ -1,4 +1,4 @@
-"""MergeJoin, Batch, GroupBy and Explode: what is collected, in which order, and what can be taken apart again."""
+"""MergeJoin, Batch, GroupBy and Explode: what is nested, in which order, and what can be unnested again."""
 
 import math
 
@@ -38,7 +38,7 @@ def everything(stream):
 @FEW
 @given(stream=streams(), size=st.integers(0, 4), again=st.integers(0, 3))
 def test_explode_after_batch_restores_the_rows(stream, size, again):
-    """Values, ids and provenance, also of batches of batches; and the ids collected are the members' (promise 16)."""
+    """Values, ids and provenance, also of batches of batches; and the ids nested are the members' (promise 16)."""
     columns = [*stream.schema.tags, *stream.schema.packets]
     batched = stream.batch(size)
     assert everything(batched.explode(columns)) == everything(stream)
@@ -46,8 +46,8 @@ def test_explode_after_batch_restores_the_rows(stream, size, again):
     assert batched.explode(columns).schema == stream.schema
     members = [tag.system_tags() for tag, _ in stream.iter_packets()]
     for name in stream.schema.system_tags:
-        collected = [each for tag, _ in batched.iter_packets() for each in tag.system_tags()[name]]
-        assert collected == [each[name] for each in members]
+        nested = [each for tag, _ in batched.iter_packets() for each in tag.system_tags()[name]]
+        assert nested == [each[name] for each in members]
 
 
 @FEW
@@ -115,7 +115,7 @@ def test_members_that_have_the_same_ids_stand_in_the_order_of_their_values():
 
 
 def test_a_merge_of_groups_is_exploded_into_groups():
-    """What was merged is not what was collected: the ids stay together as long as the values do."""
+    """What was merged is not what was nested: the ids stay together as long as the values do."""
     one = rows((1, 1), (1, 2), (1, 3), source_id="one", k=int, x=int).group_by("k")
     other = rows((1, 8), (1, 9), source_id="other", k=int, x=int).map_packets({"x": "x"}).group_by("k")
     apart = one.merge_join(other).explode("x")

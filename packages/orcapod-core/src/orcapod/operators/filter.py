@@ -1,4 +1,4 @@
-"""Operators that keep some of the rows: Filter, DropNulls."""
+"""Operators that select rows: ``Filter``, ``DropNulls``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["DropNulls", "Filter"]
 
 
 class Filter(RowwiseOperator):
-    """Keeps the rows for which a predicate and all equality constraints hold; null does not hold.
+    """Selection of rows for which a predicate and all constraints hold; null does not hold.
 
     Args:
         predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
@@ -56,7 +56,7 @@ class Filter(RowwiseOperator):
                 raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
-                    columns.types[name].accept(value)
+                    columns.types[name].to_storage(value)
                 except ValueTypeError as error:
                     raise SchemaError(
                         f"Filter: {name}={value!r} never holds: {error}; give a value of that type",
@@ -78,22 +78,22 @@ class Filter(RowwiseOperator):
         columns = schema.tags | schema.packets
         table = pa.Table.from_batches([chunk.batch.select(list(columns))])
         numbered = table.append_column("", counted(0, chunk.num_rows))
-        kept = numbered.filter(self._expression(columns)).column("").combine_chunks()
-        return chunk if len(kept) == chunk.num_rows else chunk.take(kept)
+        selected = numbered.filter(self._expression(columns)).column("").combine_chunks()
+        return chunk if len(selected) == chunk.num_rows else chunk.take(selected)
 
     def _expression(self, columns: Schema) -> Expression:
         tests: list[Expression] = [] if self.predicate is None else [self.predicate]
         for name, value in self.constraints.items():
-            kind = columns.types[name]
+            dtype = columns.types[name]
             if value is None:
                 tests.append(pc.field(name).is_null())
             else:
-                tests.append(pc.field(name) == pa.scalar(kind.accept(value), kind.arrow))
+                tests.append(pc.field(name) == pa.scalar(dtype.to_storage(value), dtype.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
 
 
 class DropNulls(RowwiseOperator):
-    """Keeps the rows that have a value in each of these columns, which are then no longer optional.
+    """Selection of rows with a value in each of these columns, then no longer optional.
 
     Args:
         columns: tag or packet columns; all if None.
@@ -116,14 +116,14 @@ class DropNulls(RowwiseOperator):
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         names = self.columns if self.columns is not None else [*schema.tags, *schema.packets]
         present = [chunk.column(name).is_valid() for name in names if chunk.column(name).null_count]
-        kept = chunk.batch.filter(reduce(pc.and_, present)) if present else chunk.batch
-        return Chunk(kept, schema, chunk.origins)
+        batch = chunk.batch.filter(reduce(pc.and_, present)) if present else chunk.batch
+        return Chunk(batch, schema, chunk.origins)
 
     def _present(self, schema: Schema) -> Schema:
         return Schema(
             {
-                name: kind.inner if isinstance(kind, OptionalType) and self._names(name) else kind
-                for name, kind in schema.types.items()
+                name: dtype.inner if isinstance(dtype, OptionalType) and self._names(name) else dtype
+                for name, dtype in schema.types.items()
             }
         )
 
@@ -132,7 +132,7 @@ class DropNulls(RowwiseOperator):
 
 
 def _expression_structure(expression: Expression) -> object:
-    """What an expression says: its text, and its literals, whose types the text leaves out and whose ends it cuts."""
+    """Return what tells an expression from others: its text, which cuts literals short, and these."""
     reduced: Any = expression.__reduce__()
     ((serialized,),) = reduced[1:]  # a file of one row, with a column for every literal
     literals = pa.ipc.open_file(serialized).get_batch(0).columns

@@ -1,4 +1,4 @@
-"""``Housekeeping``: a table stays fast and small, however often it is committed to and however writers end."""
+"""``Maintenance``: keeps a table fast and small, however many commits it gets."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from deltalake.exceptions import CommitFailedError
 
 from orcapod_delta.snapshot import WRITER, Snapshot
 
-__all__ = ["KEPT", "Housekeeping"]
+__all__ = ["RETENTION", "Maintenance"]
 
-KEPT = timedelta(days=1)
-"""How long files that no longer belong to a table are kept: others may be reading them, or still writing."""
+RETENTION = timedelta(days=1)
+"""Age at which files that no longer belong to a table go: others may still read or write them."""
 
 _SMALL = 32 << 20
 _TARGET = 64 << 20
 _MANY = 100
 
 
-class Housekeeping:
-    """What keeps one Delta table in order; its log gets its checkpoints from deltalake, every 50 commits.
+class Maintenance:
+    """Maintenance of one Delta table; deltalake itself writes a checkpoint of its log every 50 commits.
 
     Args:
         snapshot: the table.
@@ -32,16 +32,16 @@ class Housekeeping:
         self._swept = False
 
     def after_commit(self) -> None:
-        """What normal use does: compact when there are many small files, then or at first remove orphans."""
+        """Do what normal use does: compact many small files, and then, or at first, remove orphans."""
         small = sum(each.file.size < _SMALL for each in self._snapshot.files)
         if small >= _MANY:
             self.compact()
         if small >= _MANY or not self._swept:
             self._swept = True
-            self.vacuum(KEPT)
+            self.vacuum(RETENTION)
 
     def compact(self) -> int:
-        """Put small files together; give back how many fewer there are."""
+        """Put small files together; return how many fewer there are."""
         table = self._snapshot.table
         assert table is not None
         with suppress(CommitFailedError):  # somebody else did it, or deleted rows: the next one will find it again
@@ -57,7 +57,7 @@ class Housekeeping:
         return 0
 
     def vacuum(self, older_than: timedelta) -> int:
-        """Remove files which the table does not need, once older than this; give back how many.
+        """Remove files which the table does not need, once older than this; return how many.
 
         They come from compaction, from deleting, and from writers that were killed before their commit.
         """
@@ -71,7 +71,7 @@ class Housekeeping:
 
     def _remove_staged(self, older_than: timedelta) -> int:
         """Remove what was being written to a local disk, and never got its name, when its writer was killed."""
-        folder = self._snapshot.place.folder
+        folder = self._snapshot.location.folder
         if folder is None:
             return 0
         removed = 0

@@ -1,4 +1,4 @@
-"""``Place``: where a store is, what opens it, and in which folder of it each path is."""
+"""``Location``: where a store is, what opens it, and the folder of each path in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deltalake.fs import DeltaStorageHandler
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 
-__all__ = ["FORMAT_TABLE", "Place", "folder_of", "paths_below"]
+__all__ = ["FORMAT_TABLE", "Location", "folder_of", "paths_below"]
 
 _EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
 _SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
@@ -31,8 +31,8 @@ _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a store, or one Delta table, is.
+class Location:
+    """Location of a store, or of one Delta table.
 
     Attributes:
         uri: an absolute path, or ``s3://bucket/prefix``.
@@ -43,37 +43,37 @@ class Place:
     options: Mapping[str, str]
 
     @classmethod
-    def of(cls, place: str | os.PathLike[str], options: Mapping[str, str] | None) -> Place:
-        """The place of a path or URL.
+    def of(cls, location: str | os.PathLike[str], options: Mapping[str, str] | None) -> Location:
+        """Return the location of a path or URL.
 
         Raises:
             DatabaseError: it is neither, or there is a secret in it.
         """
-        given = dict(options or {})
-        secret = sorted(name for name, value in given.items() if _SECRET.search(name) or "@" in str(value))
+        declared = dict(options or {})
+        secret = sorted(name for name, value in declared.items() if _SECRET.search(name) or "@" in str(value))
         if secret:
             raise DatabaseError(
                 f"found {', '.join(secret)} in storage_options, expected no credentials there; "
                 "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        text = os.fspath(place)
+        text = os.fspath(location)
         if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
             raise DatabaseError(
                 f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for "
                 "something else; rename the folder, or choose another"
             )
         scheme, separator, rest = text.partition("://")
-        if not separator or not isinstance(place, str):
+        if not separator or not isinstance(location, str):
             if not text:
                 raise DatabaseError(f"{_EXPECTED}, found ''")
-            return cls(str(Path(text).expanduser().absolute()), given)
+            return cls(str(Path(text).expanduser().absolute()), declared)
         if scheme in ("s3", "s3a", "delta+s3"):
             bucket, _, prefix = rest.partition("/")
             if not bucket or "@" in bucket or "?" in rest or "#" in rest:
                 raise DatabaseError(f"{_EXPECTED}, without credentials or options, found {_without_user(text)}")
-            return cls("/".join(["s3:/", bucket, *filter(None, prefix.split("/"))]), given)
+            return cls("/".join(["s3:/", bucket, *filter(None, prefix.split("/"))]), declared)
         if scheme == "delta" and rest.startswith("/") and rest.strip("/") and "?" not in rest:
-            return cls(str(Path(rest[1:]).expanduser().absolute()), given)
+            return cls(str(Path(rest[1:]).expanduser().absolute()), declared)
         raise DatabaseError(f"{_EXPECTED}, found {_without_user(text)}")
 
     @property
@@ -83,7 +83,7 @@ class Place:
 
     @property
     def table_uri(self) -> str:
-        """What deltalake opens it by."""
+        """The URL by which deltalake opens it."""
         return self.uri if self.folder is None else self.folder.as_uri()
 
     def check_writable(self) -> None:
@@ -98,29 +98,29 @@ class Place:
                 f"found {self.uri}; rename the folder, or choose another"
             )
 
-    def below(self, folder: str) -> Place:
-        """A place below this one."""
-        return Place(f"{self.uri}/{folder}", self.options)
+    def below(self, folder: str) -> Location:
+        """Return a location below this one."""
+        return Location(f"{self.uri}/{folder}", self.options)
 
     def filesystem(self) -> pafs.FileSystem:
-        """The files below this place, by relative names."""
+        """Return the files below this location, by relative names."""
         if self.folder is not None:
             return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
         return pafs.PyFileSystem(DeltaStorageHandler(self.uri, dict(self.options)))
 
     def saved_options(self) -> dict[str, str]:
-        """The options that may be written down: known to hold no secret."""
-        known = {name: name.lower().removeprefix("aws_") for name in self.options}
-        return {name: value for name, value in self.options.items() if known[name] in _SAVED}
+        """Return the options that may be written down: known to hold no secret."""
+        plain = {name: name.lower().removeprefix("aws_") for name in self.options}
+        return {name: value for name, value in self.options.items() if plain[name] in _SAVED}
 
 
 def folder_of(path: RecordPath) -> str:
-    """In which folder of the store the table of a path is: different for different paths, never within another."""
+    """Return the folder of a path's table in a store: one for each, never within another."""
     return "/".join(piece for part in path for piece in _pieces(part)) + _TABLE
 
 
 def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[RecordPath]:
-    """The paths of all tables."""
+    """Yield the paths of all tables."""
     for info in filesystem.get_file_info(pafs.FileSelector(folder)):
         if info.type != pafs.FileType.Directory:
             continue
@@ -131,7 +131,7 @@ def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[Recor
 
 
 def _pieces(part: str) -> list[str]:
-    """A part of a path as names of folders: small letters, digits, _ and -; other bytes as ~ and two digits.
+    """Return a part of a path as names of folders: a to z, digits, _ and -; other bytes as ~ and hex.
 
     So no file system takes two of them for one. A name that is too long goes on in the next, after a ~.
     """

@@ -1,4 +1,4 @@
-"""``Records``: what one path holds, rows that wait for the next commit included."""
+"""``BufferedTable``: the table of one path, and rows that wait for its next commit."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from orcapod.databases import (
 )
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
-from orcapod_delta.claims import Claim
+from orcapod_delta.advisory_lock import AdvisoryLock
 from orcapod_delta.faults import is_fault, raised_as
-from orcapod_delta.housekeeping import Housekeeping
 from orcapod_delta.layout import Layout
 from orcapod_delta.limits import check_sizes
-from orcapod_delta.places import Place, folder_of
+from orcapod_delta.locations import Location, folder_of
+from orcapod_delta.maintenance import Maintenance
 from orcapod_delta.snapshot import OvertakenError, Snapshot
 
-__all__ = ["Records"]
+__all__ = ["BufferedTable"]
 
 _ATTEMPTS = 60
 _PAUSE = 0.02
 
 
-class Records:
-    """What one path holds: committed rows, and behind them those that the next commit will add.
+class BufferedTable:
+    """Delta table of one path: committed rows, and buffered ones that the next commit will add.
 
     A row that waits is dropped as soon as somebody else's row of its key is committed. Every method may be
     called from any thread.
@@ -49,14 +49,14 @@ class Records:
         buffer_bytes: rows are committed when more bytes than this wait.
     """
 
-    def __init__(self, path: RecordPath, store: Place, buffer_bytes: int) -> None:
-        place = store.below(folder_of(path))
+    def __init__(self, path: RecordPath, store: Location, buffer_bytes: int) -> None:
+        location = store.below(folder_of(path))
         self._path = path
-        self._place = place
+        self._location = location
         self._lock = RLock()
-        self._snapshot = Snapshot(place)
-        self._claim = Claim(place.folder)
-        self._housekeeping = Housekeeping(self._snapshot)
+        self._snapshot = Snapshot(location)
+        self._advisory_lock = AdvisoryLock(location.folder)
+        self._maintenance = Maintenance(self._snapshot)
         self._buffer_bytes = buffer_bytes
         self._waiting = MemoryDatabase()
         self._wanted: pa.Schema | None = None  # the columns after the next commit; None if there is nothing to commit
@@ -64,19 +64,19 @@ class Records:
         self._checked_version: int | None = None  # with which the rows that wait were compared
 
     def add(self, table: pa.Table, on_conflict: OnConflict) -> int:
-        """Take the rows whose keys are not there yet; give back how many were taken."""
+        """Take the rows whose keys are not there yet; return how many were taken."""
         check_sizes(self._path, table)
         with self._lock:
             if table.num_rows:
-                self._claim.take()
+                self._advisory_lock.acquire()
             try:
                 return self._add(table, on_conflict)
             finally:
                 if self._wanted is None:
-                    self._claim.release()
+                    self._advisory_lock.release()
 
     def get(self, columns: Sequence[str] | None, where: Expression | None) -> pa.Table:
-        """All rows in order, or those for which ``where`` holds."""
+        """Return all rows in order, or those for which ``where`` holds."""
         with self._looking() as layout:
             schema = self._schema(layout)
             if schema is None:
@@ -91,7 +91,7 @@ class Records:
         return table if where is None else filtered(table, where).select(names)
 
     def get_by_ids(self, ids: Sequence[Key], columns: Sequence[str] | None) -> pa.Table:
-        """The rows of these keys that are there."""
+        """Return the rows of these keys that are there."""
         with self._looking() as layout:
             schema = self._schema(layout)
             if schema is None:
@@ -99,23 +99,23 @@ class Records:
             names = chosen_columns(self._path, schema, columns)
             parts = [self._waiting.get_records_by_ids(self._path, ids)]
             if layout is not None:
-                known = [name for name in names if name in set(layout.schema.names)]
-                parts.insert(0, self._snapshot.rows_by_keys(layout.stored_keys(ids), known))
+                present = [name for name in names if name in set(layout.schema.names)]
+                parts.insert(0, self._snapshot.rows_by_keys(layout.stored_keys(ids), present))
             return _joined(parts, schema, names)
 
     def any(self) -> bool:
-        """Whether there are rows."""
+        """Say whether there are rows."""
         with self._looking():
             return self._snapshot.num_rows > 0 or bool(self._waiting.list_paths())
 
     def delete(self, ids: Sequence[Key]) -> int:
-        """Remove the rows of these keys, at once; give back how many were there."""
+        """Remove the rows of these keys, at once; return how many were there."""
         with self._looking() as layout:
             waiting = self._waiting.delete_records(self._path, ids)
             committed = 0
             if layout is not None and ids:
                 for _ in self._attempts():
-                    keys = self._snapshot.known(layout.stored_keys(ids))
+                    keys = self._snapshot.existing(layout.stored_keys(ids))
                     committed = len(pc.unique(keys))
                     if not committed or self._remove(keys):
                         break
@@ -134,13 +134,13 @@ class Records:
                         break
                     layout = self._look()
                 self._look()
-                self._claim.release()
-                self._housekeeping.after_commit()
+                self._advisory_lock.release()
+                self._maintenance.after_commit()
 
-    def keep_house(self, work: Callable[[Housekeeping], int]) -> int:
-        """Have something done to the table, if it is there; give back what that gives."""
+    def maintain(self, work: Callable[[Maintenance], int]) -> int:
+        """Have something done to the table, if it is there; return what that returns."""
         with self._looking() as layout:
-            return 0 if layout is None else work(self._housekeeping)
+            return 0 if layout is None else work(self._maintenance)
 
     def _add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         with self._looking() as layout:
@@ -148,7 +148,7 @@ class Records:
             Layout.check(self._path, table.schema)
             if table.num_rows == 0:
                 return 0
-            new = table if layout is None else self._unknown(layout, table, on_conflict)
+            new = table if layout is None else self._without_existing(layout, table, on_conflict)
             added = self._waiting.add_records(self._path, new, on_conflict=on_conflict)
             if added or schema != self._schema(layout):
                 self._wanted = schema
@@ -158,7 +158,7 @@ class Records:
             return added
 
     def _append(self, layout: Layout | None, wanted: pa.Schema) -> bool:
-        """Commit the rows that wait; tells whether that is done, or somebody else was first."""
+        """Commit the rows that wait; say whether that is done, or somebody else was first."""
         committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
         grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
         try:
@@ -177,7 +177,7 @@ class Records:
         return True
 
     def _remove(self, keys: pa.Array[Any]) -> bool:
-        """Commit that rows are gone; tells whether that is done, or somebody else was first."""
+        """Commit that rows are gone; say whether that is done, or somebody else was first."""
         try:
             self._snapshot.remove(keys)
         except OvertakenError:
@@ -186,22 +186,22 @@ class Records:
             if not is_fault(error):
                 raise
             self._look()  # what was raised may have come after the commit
-            if len(self._snapshot.known(keys)):
+            if len(self._snapshot.existing(keys)):
                 raise
         return True
 
-    def _unknown(self, layout: Layout, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
-        """The rows whose keys are not committed."""
+    def _without_existing(self, layout: Layout, table: pa.Table, on_conflict: OnConflict) -> pa.Table:
+        """Return the rows whose keys are not committed."""
         keys: list[Any] = table.column(0).to_pylist()
-        known = set(self._snapshot.known(layout.stored_keys(keys)).to_pylist())
-        if not known:
+        existing = set(self._snapshot.existing(layout.stored_keys(keys)).to_pylist())
+        if not existing:
             return table
         if on_conflict == "raise":
-            raise duplicate_key(self._path, next(key for key in keys if key in known))
-        return table.take(pa.array([row for row, key in enumerate(keys) if key not in known], pa.int64()))
+            raise duplicate_key(self._path, next(key for key in keys if key in existing))
+        return table.take(pa.array([row for row, key in enumerate(keys) if key not in existing], pa.int64()))
 
     def _schema(self, layout: Layout | None) -> pa.Schema | None:
-        """The columns of all rows, waiting ones included."""
+        """Return the columns of all rows, waiting ones included."""
         committed = None if layout is None else layout.schema
         return committed if self._wanted is None else merged_schema(self._path, committed, self._wanted)
 
@@ -213,8 +213,8 @@ class Records:
             return layout
         if self._waiting.list_paths():
             keys: list[Any] = self._waiting.get_records(self._path, []).column(0).to_pylist()
-            known: list[Any] = self._snapshot.known(layout.stored_keys(keys)).to_pylist()
-            self._waiting.delete_records(self._path, known)
+            existing: list[Any] = self._snapshot.existing(layout.stored_keys(keys)).to_pylist()
+            self._waiting.delete_records(self._path, existing)
         if not self._waiting.list_paths() and self._schema(layout) == layout.schema:
             self._forget_waiting()
         # Only now: nothing is committed before all of this was done.
@@ -225,7 +225,7 @@ class Records:
         self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
 
     def _attempts(self) -> Iterator[int]:
-        """One attempt after the other, for as long as others commit first."""
+        """Yield one attempt after the other, for as long as others commit first."""
         for attempt in range(_ATTEMPTS):
             yield attempt
             sleep(uniform(0, _PAUSE * min(attempt + 1, 20)))
@@ -236,12 +236,12 @@ class Records:
 
     @contextmanager
     def _looking(self) -> Iterator[Layout | None]:
-        """What is committed now, for one thread at a time."""
-        with self._lock, raised_as(DatabaseError, self._place.uri):
+        """Have what is committed now, for one thread at a time."""
+        with self._lock, raised_as(DatabaseError, self._location.uri):
             yield self._look()
 
 
 def _joined(parts: Sequence[pa.Table], schema: pa.Schema, names: Sequence[str]) -> pa.Table:
-    """Tables that have some of these columns as one that has all of them."""
+    """Return tables that have some of these columns as one that has all of them."""
     wanted = pa.schema([schema.field(name) for name in names])
     return pa.concat_tables([wanted.empty_table(), *(conformed(part, wanted) for part in parts)])

@@ -1,9 +1,9 @@
-"""How Arrow columns are kept in Delta, which knows fewer types, and come back as they went in.
+"""Conversion of Arrow columns to Delta, which knows fewer types, and back as they were.
 
-What Delta holds exactly is kept as itself, so that other tools read it; what it lacks as the nearest type
+What Delta holds exactly is stored as itself, so that other tools read it; what it lacks as the nearest type
 that holds every value, and the rest as the canonical bytes of ``orcapod.types``:
 
-    kept as itself      bool, int8-int64, float32, float64, text, bytes, date32, timestamps in microseconds
+    as itself           bool, int8-int64, float32, float64, text, bytes, date32, timestamps in microseconds
                         with a time zone, decimals of up to 38 digits; lists, structs and maps of these
     wider integers      uint8, uint16, uint32; uint64 as decimal(20,0)
     float32             float16
@@ -60,7 +60,7 @@ _MAX_DIGITS = 38
 
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """How the values of one Arrow type are kept.
+    """Conversion of values of one Arrow type to Delta and back.
 
     Attributes:
         type: the type that is written.
@@ -75,10 +75,10 @@ class StoredColumn:
 
 @lru_cache(maxsize=512)
 def stored_column(type_: pa.DataType) -> StoredColumn:
-    """How values of this type are kept.
+    """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be kept (unions).
+        SchemaError: they cannot be stored (unions).
     """
     if (flat := _flat(type_)) is not None:
         return flat
@@ -86,13 +86,13 @@ def stored_column(type_: pa.DataType) -> StoredColumn:
         return StoredColumn(
             nested, lambda array: _cast(_compact(array), nested), lambda array: _cast(_compact(array), type_)
         )
-    kind: Any = type_
-    encode(pa.nulls(0, kind))  # refuses what cannot be kept
+    any_type: Any = type_
+    encode(pa.nulls(0, any_type))  # refuses what cannot be stored
     return StoredColumn(pa.large_binary(), _payloads, lambda array: decode(array.cast(pa.large_binary()), type_))
 
 
 def _flat(type_: Any) -> StoredColumn | None:
-    """How a type is kept that is not nested and has no need of canonical bytes."""
+    """Return the conversion of a type that is not nested and needs no canonical bytes."""
     if type_ in _AS_ITSELF or (pa.types.is_decimal128(type_) and 0 <= type_.scale <= type_.precision):
         return _by_cast(type_, type_)
     if type_ in _WIDER:
@@ -107,7 +107,7 @@ def _flat(type_: Any) -> StoredColumn | None:
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         stored = _UTC if pa.types.is_timestamp(type_) and type_.unit == "us" and type_.tz else _ticks(type_)
         return StoredColumn(stored, lambda array: array.view(stored), lambda array: _cast(array, stored).view(type_))
-    return _undressed(type_)
+    return _unwrapped(type_)
 
 
 def _ticks(type_: Any) -> pa.DataType:
@@ -118,25 +118,25 @@ def _by_cast(type_: pa.DataType, stored: pa.DataType) -> StoredColumn:
     return StoredColumn(stored, lambda array: _cast(array, stored), lambda array: _cast(array, type_))
 
 
-def _undressed(type_: Any) -> StoredColumn | None:
-    """How extension, dictionary and run-end encoded types are kept: as what they stand for, if that is flat."""
-    undress: Callable[[Any], pa.Array[Any]]
-    dress: Callable[[pa.Array[Any]], pa.Array[Any]]
+def _unwrapped(type_: Any) -> StoredColumn | None:
+    """Return the conversion of extension, dictionary and run-end encoded types to flat ones."""
+    unwrap: Callable[[Any], pa.Array[Any]]
+    wrap: Callable[[pa.Array[Any]], pa.Array[Any]]
     if isinstance(type_, pa.BaseExtensionType):
-        inside, undress = _flat(type_.storage_type), lambda array: array.storage
-        dress = lambda array: pa.ExtensionArray.from_storage(type_, array)  # noqa: E731  # its neighbour's shape
+        inside, unwrap = _flat(type_.storage_type), lambda array: array.storage
+        wrap = lambda array: pa.ExtensionArray.from_storage(type_, array)  # noqa: E731  # its neighbour's shape
     elif pa.types.is_dictionary(type_):
-        inside, undress = _flat(type_.value_type), lambda array: array.dictionary_decode()
-        dress = lambda array: _as_dictionary(array, type_)  # noqa: E731
+        inside, unwrap = _flat(type_.value_type), lambda array: array.dictionary_decode()
+        wrap = lambda array: _as_dictionary(array, type_)  # noqa: E731
     elif pa.types.is_run_end_encoded(type_):
-        inside, undress = _flat(type_.value_type), pc.run_end_decode
-        dress = lambda array: pc.run_end_encode(array, run_end_type=type_.run_end_type)  # noqa: E731
+        inside, unwrap = _flat(type_.value_type), pc.run_end_decode
+        wrap = lambda array: pc.run_end_encode(array, run_end_type=type_.run_end_type)  # noqa: E731
     else:
         return None
     if inside is None:
         return None
     to_store, from_store = inside.to_store, inside.from_store
-    return StoredColumn(inside.type, lambda array: to_store(undress(array)), lambda array: dress(from_store(array)))
+    return StoredColumn(inside.type, lambda array: to_store(unwrap(array)), lambda array: wrap(from_store(array)))
 
 
 def _as_dictionary(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
@@ -147,7 +147,7 @@ def _as_dictionary(array: pa.Array[Any], type_: Any) -> pa.Array[Any]:
 
 
 def _nested(type_: Any) -> pa.DataType | None:
-    """The nested type that Delta holds and that a cast leads to and back from; None if there is none."""
+    """Return the nested type that Delta holds and a cast leads to and back from; None without such."""
     if pa.types.is_map(type_):
         key, item = _inside(pa.field("key", type_.key_type)), _inside(type_.item_field)
         return None if key is None or item is None or pa.types.is_nested(key) else pa.map_(key, item)
@@ -165,7 +165,7 @@ def _nested(type_: Any) -> pa.DataType | None:
 
 
 def _inside(field: Any) -> pa.DataType | None:
-    """What a nested field becomes; None if its values would need more than a cast."""
+    """Return what a nested field becomes; None if its values would need more than a cast."""
     type_ = field.type
     if not field.nullable:
         return None  # a cast does not lead back to it
@@ -184,7 +184,7 @@ def _cast(array: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
 
 
 def _compact(array: pa.Array[Any]) -> pa.Array[Any]:
-    """The same values without what lies before and behind a slice, which casts of nested values trip over."""
+    """Return the values without what lies around a slice, which casts of nested values trip over."""
     return array.take(pa.array(range(len(array)), pa.int64())) if array.offset else array
 
 

@@ -1,7 +1,7 @@
-"""``Positions``: how the system tags of several inputs stand side by side in one row.
+"""``InputOrder``: the canonical order of the inputs of a join, and their system tags in one row.
 
 The system tags of input ``i`` are called ``{name}::{P}:{i}``, P being the first digits of its pipeline
-hash and ``i`` its place among the inputs sorted by that hash, so that the order in which the inputs
+hash and ``i`` its position among the inputs sorted by that hash, so that the order in which the inputs
 were written means nothing. Inputs of equal hash cannot be told apart by their names; their ids are
 put in order by value, row by row, and what else belongs to the inputs goes with the ids.
 """
@@ -14,34 +14,34 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as kind
+import pyarrow.types as pat
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.collected import placed
+from orcapod.operators.nested import with_position
 from orcapod.streams import Stream
 from orcapod.types import Schema, encode
 
-__all__ = ["Positions"]
+__all__ = ["InputOrder"]
 
 _MOST = 512
 _BETWEEN = pa.scalar(b"\0", pa.large_binary())
 _NOTHING = pa.scalar(b"", pa.large_binary())
 
 
-class Positions:
-    """The places of the inputs' system tags in the rows that a join makes of them."""
+class InputOrder:
+    """Canonical order of the inputs of a join, and names of their system tags in its rows."""
 
     def __init__(self, inputs: Sequence[Stream]) -> None:
         hashes = [stream.pipeline_hash().hex for stream in inputs]
         order = sorted(range(len(inputs)), key=lambda index: hashes[index])
-        place = {index: position for position, index in enumerate(order)}
-        ending = [f"{SEPARATOR}{stream.pipeline_hash().short}:{place[i]}" for i, stream in enumerate(inputs)]
+        positions = {index: position for position, index in enumerate(order)}
+        ending = [f"{SEPARATOR}{stream.pipeline_hash().short}:{positions[i]}" for i, stream in enumerate(inputs)]
         self._names = [
             {name: name + ending[i] for name in stream.schema.system_tags} for i, stream in enumerate(inputs)
         ]
-        self._schemas = [placed(stream.schema, place[i]) for i, stream in enumerate(inputs)]
+        self._schemas = [with_position(stream.schema, positions[i]) for i, stream in enumerate(inputs)]
         self._order = order
         if (count := sum(map(len, self._names))) > _MOST:
             raise SchemaError(
@@ -52,18 +52,18 @@ class Positions:
         groups = (list(group) for _, group in groupby(order, key=lambda index: hashes[index]))
         self._alike = [group for group in groups if len(group) > 1]
 
-    def schema(self) -> Schema:
-        """The system tags of the rows, in canonical order."""
+    def system_tags(self) -> Schema:
+        """Return the system tags of the rows, in canonical order."""
         return Schema(
             {
-                self._names[index][name]: found
+                self._names[index][name]: dtype
                 for index in self._order
-                for name, found in self._schemas[index].system_tags.types.items()
+                for name, dtype in self._schemas[index].system_tags.types.items()
             }
         )
 
     def names(self, index: int) -> Mapping[str, str]:
-        """What the system tags of one input are called in the rows."""
+        """Return the names in the rows of the system tags of one input."""
         return self._names[index]
 
     @property
@@ -76,12 +76,12 @@ class Positions:
         """The inputs of equal hash, group by group."""
         return self._alike
 
-    def placed(self) -> Sequence[StreamSchema]:
-        """The schemas of the inputs, the collected lists of each told apart from those of the others."""
+    def schemas(self) -> Sequence[StreamSchema]:
+        """Return the schemas of the inputs, the lists of each told apart from those of the others."""
         return self._schemas
 
     def ordered(self, batch: pa.RecordBatch, beside: Sequence[Sequence[str]] | None = None) -> pa.RecordBatch:
-        """The rows with the ids of inputs of equal hash in order, by a sorting network of whole columns.
+        """Return the rows with the ids of inputs of equal hash in order: a sorting network of columns.
 
         Args:
             batch: the rows.
@@ -92,7 +92,7 @@ class Positions:
             for last in range(len(group) - 1, 0, -1):
                 for here in range(last):
                     pair = [
-                        _Owned(list(self._names[index].values()), beside[index] if beside else [])
+                        _InputColumns(list(self._names[index].values()), beside[index] if beside else [])
                         for index in (group[here], group[here + 1])
                     ]
                     batch = _exchanged(batch, *pair)
@@ -100,8 +100,8 @@ class Positions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Owned:
-    """The columns of an input: its ids, and what goes with them."""
+class _InputColumns:
+    """Columns of an input: its ids, and what goes with them."""
 
     ids: Sequence[str]
     beside: Sequence[str]
@@ -111,7 +111,7 @@ class _Owned:
         return [*self.ids, *self.beside]
 
 
-def _exchanged(batch: pa.RecordBatch, first: _Owned, second: _Owned) -> pa.RecordBatch:
+def _exchanged(batch: pa.RecordBatch, first: _InputColumns, second: _InputColumns) -> pa.RecordBatch:
     if not batch.num_rows or not first.all:
         return batch
     one, other = _text(batch, first.ids), _text(batch, second.ids)
@@ -133,9 +133,9 @@ def _exchanged(batch: pa.RecordBatch, first: _Owned, second: _Owned) -> pa.Recor
 
 
 def _text(batch: pa.RecordBatch, ids: Sequence[str]) -> pa.Array[Any]:
-    """The ids of every row, one after the other, as bytes in the order of the texts."""
+    """Return the ids of every row, one after the other, as bytes in the order of the texts."""
     columns = [
-        encode(column) if kind.is_nested(column.type) else pc.fill_null(column.cast(pa.large_binary()), b"")
+        encode(column) if pat.is_nested(column.type) else pc.fill_null(column.cast(pa.large_binary()), b"")
         for column in (batch.column(name) for name in ids)
     ]
     empty = pa.repeat(pa.scalar(b"", pa.large_binary()), batch.num_rows)
@@ -143,9 +143,9 @@ def _text(batch: pa.RecordBatch, ids: Sequence[str]) -> pa.Array[Any]:
     return joined
 
 
-def _bytes(batch: pa.RecordBatch, owned: _Owned) -> pa.Array[Any]:
-    """Bytes of all columns that are different wherever a value is."""
-    columns = [batch.column(name) for name in owned.all]
-    parts = [part for column in columns for part in (pc.if_else(column.is_valid(), b"1", b"0"), encode(column))]
+def _bytes(batch: pa.RecordBatch, columns: _InputColumns) -> pa.Array[Any]:
+    """Return bytes of all columns that are different wherever a value is."""
+    arrays = [batch.column(name) for name in columns.all]
+    parts = [part for column in arrays for part in (pc.if_else(column.is_valid(), b"1", b"0"), encode(column))]
     joined: pa.Array[Any] = pc.binary_join_element_wise(*(part.cast(pa.large_binary()) for part in parts), _NOTHING)
     return joined

@@ -1,4 +1,4 @@
-"""``Journal``: rows about packets, buffered and written by path. What logs and statuses share."""
+"""``BufferedTableWriter``: rows about packets, logs and statuses, buffered and written by path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orcapod.datagrams import Chunk, Tag
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import INT, STR
 
-__all__ = ["Journal", "Place"]
+__all__ = ["BufferedTableWriter", "RowContext"]
 
 _UNBOUND = "unbound"
 _TEXT = pa.large_string()
@@ -34,11 +34,11 @@ _run_id: ContextVar[str | None] = ContextVar("orcapod_run_id", default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Place:
-    """What all rows about the packets of a node in a run have in common; compared by identity.
+class RowContext:
+    """Context of rows: what all about a node in a run have in common; compared by identity.
 
     Attributes:
-        path: where they are kept.
+        path: where they are stored.
         run_id: which run; None outside of one.
         node_label: what the node is called.
         node_hash: which node.
@@ -51,7 +51,7 @@ class Place:
 
 
 class _Part:
-    """Rows about the packets of one chunk, in one place.
+    """Rows about the packets of one chunk, in one context.
 
     Attributes:
         cells: for each row, one after the other: its number among all rows, which packet of the chunk it is
@@ -59,10 +59,10 @@ class _Part:
             row each would be a burden to collect, and a list for each column could be left in disorder by an interrupt.
     """
 
-    __slots__ = ("cells", "chunk", "place")
+    __slots__ = ("cells", "chunk", "context")
 
-    def __init__(self, place: Place, chunk: Chunk) -> None:
-        self.place = place
+    def __init__(self, context: RowContext, chunk: Chunk) -> None:
+        self.context = context
         self.chunk = chunk
         self.cells: list[Any] = []
 
@@ -83,14 +83,14 @@ class _Part:
         return self.cells[3::4]
 
 
-class Journal:
-    """Rows about packets, in tables of one shape: key, context, fields, then the tags as text.
+class BufferedTableWriter:
+    """Writer of rows about packets, in tables of one shape: key, context, fields, tags as text.
 
     Any thread may write while another flushes. Rows leave the buffer when the database has them: after
     a failure they are written by the next flush, under the same keys, so that none is lost or doubled.
 
     Args:
-        database: where they are kept.
+        database: where they are stored.
         room: the first part of every path.
         key: the name of the key column.
         fields: the columns that every table has, and their types; others that are written are text.
@@ -103,7 +103,7 @@ class Journal:
         self._fields = fields
         self._runs: list[str] = []
         self._numbers = count()
-        self._parts: dict[tuple[Place, int], _Part] = {}
+        self._parts: dict[tuple[RowContext, int], _Part] = {}
         self._latest: _Part | None = None
         self._writing = threading.Lock()
         self._taken: list[_Part] = []
@@ -112,7 +112,7 @@ class Journal:
         self._flushing = threading.Lock()
 
     def start_run(self, run_id: str) -> None:
-        """Rows of places made from now on belong to this run."""
+        """Rows of contexts made from now on belong to this run."""
         self._runs.append(run_id)
         _run_id.set(run_id)
 
@@ -122,18 +122,18 @@ class Journal:
             self._runs.remove(run_id)
         self.flush()
 
-    def place(self, node_label: str | None, node_hash: str | None, path: RecordPath) -> Place:
+    def context(self, node_label: str | None, node_hash: str | None, path: RecordPath) -> RowContext:
         """Where rows about a node go, in the run of this thread or task, or else the last one begun."""
         here = _run_id.get()
         run_id = here if here in self._runs else self._runs[-1] if self._runs else None
         below = path or tuple(part for part in (node_label, node_hash) if part) or (_UNBOUND,)
-        return Place((self._room, *below), run_id, node_label, node_hash)
+        return RowContext((self._room, *below), run_id, node_label, node_hash)
 
-    def write(self, place: Place, tag: Tag, at: int, fields: Mapping[str, Any]) -> None:
+    def write(self, context: RowContext, tag: Tag, at: int, fields: Mapping[str, Any]) -> None:
         """Take a row.
 
         Args:
-            place: which node and run.
+            context: which node and run.
             tag: of the packet that it is about.
             at: when it happened, in nanoseconds since 1970.
             fields: its own columns, named without the leading ``__``; not to be changed afterwards.
@@ -141,8 +141,8 @@ class Journal:
         chunk = tag.chunk
         with self._writing:
             part = self._latest
-            if part is None or part.place is not place or part.chunk is not chunk:
-                self._latest = part = self._parts.setdefault((place, id(chunk)), _Part(place, chunk))
+            if part is None or part.context is not context or part.chunk is not chunk:
+                self._latest = part = self._parts.setdefault((context, id(chunk)), _Part(context, chunk))
             part.cells += (next(self._numbers), tag.row, at, fields)  # all at once, or not at all
 
     def flush(self) -> None:
@@ -168,7 +168,7 @@ class Journal:
             if value is not None:
                 found = pc.field(name) == pc.scalar(value)
                 where = found if where is None else where & found
-        fields = {f"__{name}": kind for name, kind in self._fields.items()}
+        fields = {f"__{name}": type_ for name, type_ in self._fields.items()}
         tables = [pa.schema({self._key: _TEXT, **_CONTEXT, **fields}).empty_table()]
         paths = [path for path in self._database.list_paths() if path[0] == self._room]
         tables += [self._database.get_records(path, where=where) for path in paths]
@@ -177,29 +177,29 @@ class Journal:
 
     def _tables(self, parts: Iterable[_Part]) -> list[tuple[RecordPath, pa.Table]]:
         """The rows as tables, one for every path, keys included."""
-        places: dict[tuple[Place, tuple[str, ...]], list[_Part]] = {}
+        contexts: dict[tuple[RowContext, tuple[str, ...]], list[_Part]] = {}
         for part in parts:
-            places.setdefault((part.place, tuple(part.chunk.schema.tags)), []).append(part)
+            contexts.setdefault((part.context, tuple(part.chunk.schema.tags)), []).append(part)
         # Keys begin with the time, so that a store's index grows at its end; chance tells processes apart.
         # Rows of one moment are read in the order in which they were written.
         stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
         tables: dict[RecordPath, list[pa.Table]] = {}
-        for (place, names), members in places.items():
+        for (context, names), members in contexts.items():
             keys = [f"{stem}{number:08x}" for part in members for number in part.numbers]
-            columns: dict[str, pa.Array[Any]] = {self._key: pa.array(keys, _TEXT), **self._columns(place, members)}
+            columns: dict[str, pa.Array[Any]] = {self._key: pa.array(keys, _TEXT), **self._columns(context, members)}
             for name in names:
                 columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in members])
-            tables.setdefault(place.path, []).append(pa.Table.from_pydict(columns))
+            tables.setdefault(context.path, []).append(pa.Table.from_pydict(columns))
         return [(path, pa.concat_tables(found, promote_options="default")) for path, found in tables.items()]
 
-    def _columns(self, place: Place, parts: Sequence[_Part]) -> dict[str, pa.Array[Any]]:
+    def _columns(self, context: RowContext, parts: Sequence[_Part]) -> dict[str, pa.Array[Any]]:
         """Context and fields."""
         times = pa.array(chain.from_iterable(part.times for part in parts), pa.int64())
         rows = [fields for part in parts for fields in part.fields]
         columns: dict[str, pa.Array[Any]] = {
-            "__run_id": pa.repeat(pa.scalar(place.run_id, _TEXT), len(rows)),
-            "__node_label": pa.repeat(pa.scalar(place.node_label, _TEXT), len(rows)),
-            "__node_hash": pa.repeat(pa.scalar(place.node_hash, _TEXT), len(rows)),
+            "__run_id": pa.repeat(pa.scalar(context.run_id, _TEXT), len(rows)),
+            "__node_label": pa.repeat(pa.scalar(context.node_label, _TEXT), len(rows)),
+            "__node_hash": pa.repeat(pa.scalar(context.node_hash, _TEXT), len(rows)),
             "__timestamp": pc.divide(times, 1000).cast(_TIME),
         }
         for name in dict.fromkeys(chain(self._fields, *rows)):
@@ -210,13 +210,13 @@ class Journal:
         return columns
 
 
-def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
     """Whatever an executor recorded as a column of this type; text if it is another."""
     try:
-        return pa.array(values, kind)
+        return pa.array(values, type_)
     except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError):
-        if kind != _TEXT:
-            return pa.array([None if value is None else bool(value) for value in values], kind)
+        if type_ != _TEXT:
+            return pa.array([None if value is None else bool(value) for value in values], type_)
         shown = [None if value is None else str(value).encode("utf-8", "backslashreplace") for value in values]
         return pa.array(shown, _TEXT)
 

@@ -1,4 +1,4 @@
-"""``Filter`` and ``DropNulls``: which rows they keep, and what is known of the rows they keep."""
+"""``Filter`` and ``DropNulls``: the rows they select, and what is known of these."""
 
 import math
 import os

@@ -1,7 +1,7 @@
-"""How Arrow columns become columns of PostgreSQL, and come back.
+"""Conversion of Arrow columns to columns of PostgreSQL and back.
 
 A column is native where that is exact: bigint, double precision, boolean, text, bytea, and date and timestamp
-of microseconds. All else is bytea, the canonical bytes of ``orcapod.types.encode``. The Arrow type is kept beside
+of microseconds. All else is bytea, the canonical bytes of ``orcapod.types.encode``. The Arrow type is stored beside
 the table and decides how it is read.
 
 Rows travel to the server column-wise: every column is one parameter, an array in PostgreSQL's binary format, whose
@@ -39,12 +39,12 @@ _ESCAPES = ((_MARK, _MARK + "1"), ("\0", _MARK + "0"))
 
 @dataclass(frozen=True, slots=True)
 class PGColumn:
-    """How the values of one Arrow type are kept.
+    """Conversion of values of one Arrow type to PostgreSQL and back.
 
     Attributes:
         declared: the type of the column.
         oid: the number of that type.
-        selected: how it is selected, ``{}`` standing for its name.
+        selected: the expression that selects it, ``{}`` standing for its name.
         payloads: an array as the bytes of every value in PostgreSQL's binary format, anything for a null.
         from_pg: what a binary cursor gives, None for null, as an array of the type.
     """
@@ -58,38 +58,38 @@ class PGColumn:
 
 @lru_cache(maxsize=512)
 def pg_column(type_: pa.DataType) -> PGColumn:
-    """How values of this type are kept.
+    """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be kept (unions).
+        SchemaError: they cannot be stored (unions).
     """
     if (native := _native_times(type_)) is not None:
         return native
-    plain = sql_column(type_)
-    match plain.kind:
+    sql = sql_column(type_)
+    match sql.type:
         case "boolean":
-            return PGColumn("boolean", 16, "{}::integer", encode, plain.from_sql)
+            return PGColumn("boolean", 16, "{}::integer", encode, sql.from_sql)
         case "integer":
-            return PGColumn("bigint", 20, "{}", lambda array: pc.binary_reverse(encode(_ticks(array))), plain.from_sql)
+            return PGColumn("bigint", 20, "{}", lambda array: pc.binary_reverse(encode(_ticks(array))), sql.from_sql)
         case "real":
             return PGColumn(
                 "double precision",
                 701,
                 "{}",
-                lambda array: pc.binary_reverse(encode(_undressed(array).cast(pa.float64()))),
-                plain.from_sql,
+                lambda array: pc.binary_reverse(encode(_unwrapped(array).cast(pa.float64()))),
+                sql.from_sql,
             )
         case "text":
-            return PGColumn("text", 25, "{}", _text_payloads, lambda values: plain.from_sql(_unescaped(values)))
+            return PGColumn("text", 25, "{}", _text_payloads, lambda values: sql.from_sql(_unescaped(values)))
         case "bytes":
-            return PGColumn("bytea", 17, "{}", _byte_payloads, plain.from_sql)
+            return PGColumn("bytea", 17, "{}", _byte_payloads, sql.from_sql)
 
 
 def pg_columns(path: Sequence[str], schema: pa.Schema) -> list[PGColumn]:
-    """How the columns of a schema are kept.
+    """Return the conversions of the columns of a schema.
 
     Raises:
-        RecordSchemaError: one is of a type that cannot be kept.
+        RecordSchemaError: one is of a type that cannot be stored.
     """
     columns = []
     for field in schema:
@@ -106,7 +106,7 @@ def pg_payloads(column: PGColumn, values: pa.ChunkedArray[Any]) -> pa.LargeBinar
     for chunk in values.chunks:
         payloads = column.payloads(chunk).cast(pa.large_binary())
         if chunk.null_count or pa.types.is_dictionary(chunk.type) or pa.types.is_null(chunk.type):
-            payloads = pc.if_else(pc.is_valid(_undressed(chunk)), payloads, _ABSENT)
+            payloads = pc.if_else(pc.is_valid(_unwrapped(chunk)), payloads, _ABSENT)
         parts.append(payloads)
     whole: pa.LargeBinaryArray = parts[0] if len(parts) == 1 else pa.concat_arrays([*parts, _NO_VALUES])
     return whole
@@ -126,8 +126,8 @@ def pg_array(column: PGColumn, payloads: pa.LargeBinaryArray) -> bytes:
     return header + (data.slice(0, size).to_pybytes() if data is not None else b"")
 
 
-def _undressed(array: Any) -> Any:
-    """The same values without the dress of extension, dictionary and run-end encoding."""
+def _unwrapped(array: Any) -> Any:
+    """Return the values without the layers of extension, dictionary and run-end encoding."""
     while True:
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
@@ -140,8 +140,8 @@ def _undressed(array: Any) -> Any:
 
 
 def _ticks(array: Any) -> pa.Array[Any]:
-    """Integers, and times as their count of units, as int64."""
-    array = _undressed(array)
+    """Return integers, and times as their count of units, as int64."""
+    array = _unwrapped(array)
     if pa.types.is_temporal(array.type):
         array = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
     wide: pa.Array[Any] = array.cast(pa.int64())
@@ -149,7 +149,7 @@ def _ticks(array: Any) -> pa.Array[Any]:
 
 
 def _text_payloads(array: Any) -> Any:
-    array = _undressed(array)
+    array = _unwrapped(array)
     for character, written in _ESCAPES:
         if pc.any(pc.match_substring(array, character)).as_py():
             array = pc.replace_substring(array, character, written)
@@ -168,7 +168,7 @@ def _unescaped(values: Sequence[Any]) -> Sequence[Any]:
 
 
 def _byte_payloads(array: Any) -> Any:
-    array = _undressed(array)
+    array = _unwrapped(array)
     type_ = array.type
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         return array
@@ -176,7 +176,7 @@ def _byte_payloads(array: Any) -> Any:
 
 
 def _native_times(type_: Any) -> PGColumn | None:
-    """Dates, and timestamps of microseconds: what PostgreSQL counts from 2000, Arrow counts from 1970."""
+    """Return the conversion of dates and timestamps: PostgreSQL counts from 2000, Arrow from 1970."""
     if pa.types.is_date32(type_):
         return _times("date", 1082, type_, pa.int32(), epoch=10_957, least=-2_440_588, most=2_145_042_905)
     if pa.types.is_timestamp(type_) and type_.unit == "us":

@@ -15,29 +15,29 @@ __all__ = ["column_of"]
 _AS_THEY_ARE = frozenset({"bool", "int", "float", "str", "bytes", "date"})
 
 
-def column_of(values: Sequence[Any], logical: LogicalType) -> pa.Array[Any]:
-    """The values as one Arrow column of a logical type.
+def column_of(values: Sequence[Any], dtype: LogicalType) -> pa.Array[Any]:
+    """Return the values as one Arrow column of a logical type.
 
     Raises:
         ValueTypeError: a value is not of the type; the message starts with its row.
     """
-    inner = logical.inner if isinstance(logical, OptionalType) else logical
-    if inner.name in _AS_THEY_ARE and _all_of(values, inner, optional=inner is not logical):
+    inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
+    if inner.name in _AS_THEY_ARE and _all_of(values, inner, optional=inner is not dtype):
         try:
-            return logical.from_python(values)
+            return dtype.from_python(values)
         except (OverflowError, UnicodeEncodeError):
             pass  # the loop below says which row it is
     stored = []
     for row, value in enumerate(values):
         try:
-            stored.append(logical.accept(value))
+            stored.append(dtype.to_storage(value))
         except ValueTypeError as error:
             raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
-    return logical.from_python(stored)
+    return dtype.from_python(stored)
 
 
 def _all_of(values: Sequence[Any], scalar: LogicalType, *, optional: bool) -> bool:
-    kinds = set(map(type, values))
+    classes = set(map(type, values))
     if optional:
-        kinds.discard(type(None))
-    return kinds <= {scalar.annotation}
+        classes.discard(type(None))
+    return classes <= {scalar.annotation}

@@ -1,4 +1,4 @@
-"""``Claim``: one process at a time has rows of a table that it did not commit yet."""
+"""``AdvisoryLock``: one process at a time has rows of a table that it has yet to commit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ try:
 except ImportError:  # no such locks on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Claim"]
+__all__ = ["AdvisoryLock"]
 
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 _PAUSE = 0.002
 
 
-class Claim:
-    """The right to add to a table, held from the first buffered row until the commit.
+class AdvisoryLock:
+    """Lock on adding to a table, held from the first buffered row until the commit.
 
     It is a courtesy: while processes wait for each other, each knows all keys when it says how many rows
     were new, and none computes what the other one had. Without it, as on object storage, or when another
@@ -32,9 +32,9 @@ class Claim:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder if fcntl is not None else None
         self._handle: int | None = None
-        self._patience = _PATIENCE
+        self._timeout = _TIMEOUT
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Wait until no other process holds it, though not for long."""
         if self._handle is not None or self._folder is None:
             return
@@ -43,17 +43,17 @@ class Claim:
             handle = os.open(self._folder, os.O_RDONLY)
         except OSError:
             return  # whoever cannot write here is told by the commit
-        end = monotonic() + self._patience
+        deadline = monotonic() + self._timeout
         while not _locked(handle):
-            if monotonic() > end:
+            if monotonic() > deadline:
                 os.close(handle)
-                self._patience = 0.0  # who waited in vain does not wait again until it was free once
+                self._timeout = 0.0  # who waited in vain does not wait again until it was free once
                 return
             sleep(_PAUSE)
-        self._handle, self._patience = handle, _PATIENCE
+        self._handle, self._timeout = handle, _TIMEOUT
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock, if it is held."""
         if self._handle is not None:
             with suppress(OSError):
                 fcntl.flock(self._handle, fcntl.LOCK_UN)  # closing is not enough: a forked child has a copy

@@ -1,7 +1,7 @@
-"""``Sessions``: the connections to one database, and calls that outlive them.
+"""``RetryingPool``: connections to one database, and calls that outlive them.
 
 A connection that breaks, a server that restarts, a deadlock: the call is made again, on another connection, for as
-long as patience lasts. A transaction of which nobody knows whether it was committed is looked up by its number
+long as the timeout allows. A transaction of which nobody knows whether it was committed is looked up by its number
 first, so that none is lost and none is done twice.
 """
 
@@ -25,11 +25,11 @@ from orcapod.errors import DatabaseError, ReadOnlyStoreError
 from orcapod_postgres.conninfo import shown
 from orcapod_postgres.statements import register_packed
 
-__all__ = ["WHO_MAY_WRITE", "Sessions"]
+__all__ = ["WHO_MAY_WRITE", "RetryingPool"]
 
 T = TypeVar("T")
 
-_PATIENCE = 30.0
+_RETRY_SECONDS = 30.0
 _POOL_SECONDS = 2.0
 _IDLE_AFTER = 300.0
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
@@ -39,8 +39,8 @@ _READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
 
 
-class Sessions:
-    """Up to ``pool_size`` connections that all views of a store share.
+class RetryingPool:
+    """Pool of up to ``pool_size`` connections, which makes calls again that a broken one ended.
 
     Args:
         parameters: how to connect.
@@ -55,12 +55,12 @@ class Sessions:
         self._timeout = statement_timeout
         self._process = os.getpid()
         self._parameters = {"connect_timeout": 10, "fallback_application_name": "orcapod", **parameters}
-        self.place = shown(parameters)
+        self.database = shown(parameters)
         with self._connected() as connection:
-            found = connection.info.parameter_status("server_encoding")
-            if found != "UTF8":
+            encoding = connection.info.parameter_status("server_encoding")
+            if encoding != "UTF8":
                 raise DatabaseError(
-                    f"{self.place}: expected a database in UTF8, found {found}; "
+                    f"{self.database}: expected a database in UTF8, found {encoding}; "
                     "create one: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'"
                 )
             info = connection.info
@@ -72,18 +72,18 @@ class Sessions:
             min_size=1,
             max_size=pool_size,
             max_idle=_IDLE_AFTER,
-            reconnect_timeout=1.0,  # then the next call tries; the pool's own pauses become longer than our patience
+            reconnect_timeout=1.0,  # then the next call tries; the pool's own pauses become longer than our timeout
             num_workers=1,
             open=True,
         )
         self._closer = weakref.finalize(self, _close, self._pool, self._process)
 
     def read(self, action: Callable[[Connection[Any]], T]) -> T:
-        """What the action reads, made again on another connection if one breaks."""
+        """Return what the action reads, made again on another connection if one breaks."""
         return self._tried(lambda connection, deadline: action(connection), "nothing was read")
 
     def write(self, action: Callable[[Connection[Any]], T]) -> T:
-        """What the action gives, within a transaction that is done exactly once, or not at all if this raises."""
+        """Return what the action returns, in a transaction done once, or not at all if this raises."""
         return self._tried(lambda connection, deadline: self._transaction(connection, action, deadline), _UNWRITTEN)
 
     def close(self) -> None:
@@ -91,13 +91,13 @@ class Sessions:
         self._closer()
 
     def check(self) -> None:
-        """Raise if the store was closed, or belongs to another process."""
-        check_process(self._process, self.place, "PostgresDatabase")
+        """Check that the store was not closed, and belongs to this process."""
+        check_process(self._process, self.database, "PostgresDatabase")
         if not self._closer.alive:
-            raise closed_store(self.place)
+            raise closed_store(self.database)
 
     def _tried(self, attempt: Callable[[Connection[Any], float], T], otherwise: str) -> T:
-        deadline, pause = time.monotonic() + _PATIENCE, 0.01
+        deadline, pause = time.monotonic() + _RETRY_SECONDS, 0.01
         while True:
             self.check()
             try:
@@ -108,14 +108,14 @@ class Sessions:
                         if not _passes(error, connection) or time.monotonic() + pause > deadline:
                             raise
             except PoolClosed:
-                raise closed_store(self.place) from None
+                raise closed_store(self.database) from None
             except PoolTimeout:
                 if time.monotonic() < deadline:
                     continue
-                raise DatabaseError(f"{self.place}: {self._why_not()}; {otherwise}") from None
+                raise DatabaseError(f"{self.database}: {self._why_not()}; {otherwise}") from None
             except errors.QueryCanceled as error:
                 limit = "the server allows" if self._timeout is None else f"statement_timeout={self._timeout} allows"
-                raise DatabaseError(f"{self.place}: a statement took longer than {limit}; {otherwise}") from error
+                raise DatabaseError(f"{self.database}: a statement took longer than {limit}; {otherwise}") from error
             except psycopg.Error as error:
                 raise self._failure(error, otherwise) from error
             time.sleep(pause * (1 + random.random()))  # two that met shall not meet again
@@ -142,7 +142,7 @@ class Sessions:
         return answer
 
     def _committed(self, number: str, deadline: float) -> bool:
-        """Whether a transaction was committed whose connection broke before it could tell.
+        """Say whether a transaction was committed whose connection broke before it could tell.
 
         Raises:
             DatabaseError: nobody can tell.
@@ -157,17 +157,17 @@ class Sessions:
                 pass  # not back yet
             time.sleep(0.1)
         raise DatabaseError(
-            f"{self.place}: the connection broke while a transaction was being committed, and the server did not come "
-            "back to tell whether it was; run again: what is there already is found"
+            f"{self.database}: the connection broke while a transaction was being committed, and the server did not "
+            "come back to tell whether it was; run again: what is there already is found"
         )
 
     @contextmanager
     def _connected(self) -> Iterator[Connection[Any]]:
-        """A connection beside the pool."""
+        """Have a connection beside the pool."""
         try:
             connection = psycopg.connect(make_conninfo("", **self._parameters), autocommit=True)
         except psycopg.Error as error:
-            raise DatabaseError(f"cannot connect to {self.place}: {str(error).strip()}") from error
+            raise DatabaseError(f"cannot connect to {self.database}: {str(error).strip()}") from error
         try:
             yield connection
         finally:
@@ -181,7 +181,7 @@ class Sessions:
             )
 
     def _failure(self, error: psycopg.Error, otherwise: str) -> DatabaseError:
-        said = f"{self.place}: {str(error).strip()}; {otherwise}"
+        said = f"{self.database}: {str(error).strip()}; {otherwise}"
         if otherwise is _UNWRITTEN and isinstance(error, _READ_ONLY):
             return ReadOnlyStoreError(f"{said}; {WHO_MAY_WRITE}")
         return DatabaseError(said)
@@ -191,13 +191,15 @@ class Sessions:
         try:
             self._pool.check()
         except PoolClosed:
-            raise closed_store(self.place) from None
+            raise closed_store(self.database) from None
 
     def _why_not(self) -> str:
-        """Why the pool has no connection to give."""
+        """Return why the pool has no connection to give."""
         try:
             with self._connected():
-                return f"no connection became free within {_PATIENCE:.0f} seconds; give the store a larger pool_size"
+                return (
+                    f"no connection became free within {_RETRY_SECONDS:.0f} seconds; give the store a larger pool_size"
+                )
         except DatabaseError as error:
             return str(error)
 
@@ -206,7 +208,7 @@ _UNWRITTEN = "nothing of this call was written"
 
 
 def _passes(error: psycopg.Error, connection: Connection[Any]) -> bool:
-    """Whether the same call can succeed when it is made again."""
+    """Say whether the same call can succeed when it is made again."""
     if isinstance(error, errors.QueryCanceled):
         return False
     return connection.broken or connection.closed or isinstance(error, (*_CONFLICTS, *_INTERRUPTED))

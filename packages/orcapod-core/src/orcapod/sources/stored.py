@@ -1,4 +1,4 @@
-"""``KeptSource``: everything that a source ever gave, as it is kept; the source itself may be gone."""
+"""``StoredSource``: everything that a source ever gave, as stored; the source may be gone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, hash_structure
 from orcapod.protocols import Database
-from orcapod.sources.catalog import Catalog, place_of, widest
+from orcapod.sources.catalog import Catalog, schema_key, widest
 from orcapod.sources.root import Source, root_schema
 from orcapod.types import OptionalType, Schema, registry, type_of_column
 
-__all__ = ["CONTENT", "RECORD", "KeptSource"]
+__all__ = ["CONTENT", "RECORD", "StoredSource"]
 
 CONTENT = "__content_hash"
 RECORD = "__record_id"
@@ -25,11 +25,11 @@ _CHUNK_ROWS = 65_536
 _OPTIONAL = " | None"
 
 
-class KeptSource(Source):
-    """All rows that ``source.cached(database)`` ever kept of a source, once per content.
+class StoredSource(Source):
+    """All rows that ``source.cached(database)`` ever stored of a source, once per content.
 
     Args:
-        database: where they are kept, under ``_source/{source id}/{schema hash}``.
+        database: where they are stored, under ``_source/{source id}/{schema hash}``.
         source_id: what the source is called in provenance.
         schema: of the rows.
         label: what the source is called in a pipeline; ``source_id`` if None.
@@ -40,7 +40,7 @@ class KeptSource(Source):
         self.schema = schema
         self.label = label or source_id
         self._database = database
-        self._path = ("_source", source_id, place_of(schema))
+        self._path = ("_source", source_id, schema_key(schema))
 
     @classmethod
     def open(
@@ -50,8 +50,8 @@ class KeptSource(Source):
         *,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
-    ) -> KeptSource:
-        """What is kept of a source that may be there no more.
+    ) -> StoredSource:
+        """Open what is stored of a source that may be there no more.
 
         Args:
             database: the one that was given to ``source.cached``.
@@ -60,26 +60,26 @@ class KeptSource(Source):
             label: what the source is called in a pipeline; ``source_id`` if None.
 
         Raises:
-            InputValidationError: nothing is kept of it, or under several schemas, or a type is to be declared.
+            InputValidationError: nothing is stored of it, or under several schemas, or a type is to be declared.
         """
         catalog = Catalog(database)
         entries = catalog.entries(source_id)
         if not entries:
-            known = catalog.source_ids()
+            names = catalog.source_ids()
             raise InputValidationError(
-                f"nothing is kept of a source called {source_id!r}; found {known}",
+                f"nothing is kept of a source called {source_id!r}; found {names}",
                 source_id=source_id,
-                found=str(known),
+                found=str(names),
             )
-        if len(places := sorted({entry.place for entry in entries})) > 1:
+        if len(keys := sorted({entry.schema_key for entry in entries})) > 1:
             raise InputValidationError(
                 f"found rows of {source_id!r} under several schemas, expected one; read their tables below "
-                f"'_source/{source_id}': {places}",
+                f"'_source/{source_id}': {keys}",
                 source_id=source_id,
-                found=str(places),
+                found=str(keys),
             )
-        declared = {name: registry.resolve(kind) for name, kind in (data_schema or {}).items()}
-        empty = database.get_records_by_ids(("_source", source_id, places[0]), [])
+        declared = {name: registry.resolve(dtype) for name, dtype in (data_schema or {}).items()}
+        empty = database.get_records_by_ids(("_source", source_id, keys[0]), [])
         types = {}
         for name, called in widest(entries).items():
             types[name] = declared[name] if name in declared else type_of_column(empty.column(name))
@@ -97,7 +97,7 @@ class KeptSource(Source):
         tags = entries[0].tags
         packets = [name for name in types if name not in tags]
         schema = root_schema(Schema(types).select(tags), Schema(types).select(packets))
-        return KeptSource(database, source_id=source_id, schema=schema, label=label)
+        return StoredSource(database, source_id=source_id, schema=schema, label=label)
 
     def chunks(self) -> Iterator[Chunk]:
         rows = self._database.get_records(self._path)
@@ -105,15 +105,15 @@ class KeptSource(Source):
         for start in range(0, rows.num_rows, _CHUNK_ROWS):
             part = rows.slice(start, _CHUNK_ROWS)
             types = (self.schema.tags | self.schema.packets).types
-            columns = {name: part.column(name).cast(kind.arrow).combine_chunks() for name, kind in types.items()}
+            columns = {name: part.column(name).cast(dtype.arrow).combine_chunks() for name, dtype in types.items()}
             records = part.column(RECORD).cast(pa.large_string()).combine_chunks()
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, part.num_rows)
             columns[record_tag] = records
-            maker: Any = pc.binary_join_element_wise(
+            producing: Any = pc.binary_join_element_wise(
                 columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
             )
-            yield Chunk.made_by(self.schema, columns, maker, self.schema.packets)
+            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def content_hash(self) -> ContentHash:
         digest = sha256()

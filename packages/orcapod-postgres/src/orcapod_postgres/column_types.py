@@ -1,4 +1,4 @@
-"""Which values the types of PostgreSQL are to a pipeline, and how they are asked for.
+"""``ColumnType``: the types of PostgreSQL as those of a pipeline.
 
 Nothing becomes less exact on its own: a numeric is an int or a float only where its declared precision fits, and
 a Decimal otherwise; ``data_schema`` decides otherwise. What has no counterpart is the text that PostgreSQL shows for
@@ -20,19 +20,19 @@ import pyarrow.compute as pc
 from psycopg import Connection
 
 from orcapod.types import AwareDatetime, OptionalType, registry
-from orcapod_postgres.columns import pg_column
+from orcapod_postgres.pg_columns import pg_column
 
-__all__ = ["Kind", "kinds_of"]
+__all__ = ["ColumnType", "column_types"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """How the values of one column are read.
+class ColumnType:
+    """Conversion of the values of one column of a table.
 
     Attributes:
         annotation: what they are to Python.
         arrow: the type of the Arrow column.
-        selected: how they are selected, ``{}`` standing for the column's name.
+        selected: the expression that selects them, ``{}`` standing for the column's name.
         from_pg: what a binary cursor gives, None for null, as an array.
     """
 
@@ -42,20 +42,20 @@ class Kind:
     from_pg: Callable[[Sequence[Any]], pa.Array[Any]]
 
     def annotated(self, column: pa.ChunkedArray[Any]) -> Any:
-        """What the values of a column are to Python, None among them if there is a null."""
-        found = self.annotation
-        if isinstance(found, GenericAlias) and pc.list_flatten(column).null_count:
-            found = GenericAlias(list, (found.__args__[0] | None,))
-        return found | None if column.null_count else found
+        """Return the annotation of a column, optional if there is a null in it."""
+        annotation = self.annotation
+        if isinstance(annotation, GenericAlias) and pc.list_flatten(column).null_count:
+            annotation = GenericAlias(list, (annotation.__args__[0] | None,))
+        return annotation | None if column.null_count else annotation
 
 
-def _simple(annotation: Any, arrow: pa.DataType, selected: str = "{}") -> Kind:
-    return Kind(annotation, arrow, selected, lambda values: pa.array(values, arrow))
+def _simple(annotation: Any, arrow: pa.DataType, selected: str = "{}") -> ColumnType:
+    return ColumnType(annotation, arrow, selected, lambda values: pa.array(values, arrow))
 
 
-def _time(annotation: Any, arrow: pa.DataType) -> Kind:
-    kept = pg_column(arrow)
-    return Kind(annotation, arrow, kept.selected, kept.from_pg)
+def _time(annotation: Any, arrow: pa.DataType) -> ColumnType:
+    column = pg_column(arrow)
+    return ColumnType(annotation, arrow, column.selected, column.from_pg)
 
 
 _TEXT = _simple(str, pa.large_string(), "{}::text")
@@ -81,18 +81,21 @@ _NAMED = {
 _IN_ARRAYS = {"time": "{}", "timestamp": "{}", "timestamptz": "{}", "date": "{}", "bool": "{}", "bytea": "{}"}
 
 
-def kinds_of(
+def column_types(
     connection: Connection[Any], columns: Sequence[tuple[int, int]], declared: Sequence[Any | None]
-) -> list[Kind]:
-    """How columns are read, given the number and the modifier of their types.
+) -> list[ColumnType]:
+    """Return how columns are read, by number and modifier of their types.
 
     Args:
         connection: where the types are described.
         columns: for every column, what the server says of its type.
         declared: for every column, the annotation that the user declared, None if there is none.
     """
-    known = _described(connection, {oid for oid, _ in columns})
-    return [_kind(known, oid, modifier, given) for (oid, modifier), given in zip(columns, declared, strict=True)]
+    described = _described(connection, {oid for oid, _ in columns})
+    return [
+        _column_type(described, oid, modifier, annotation)
+        for (oid, modifier), annotation in zip(columns, declared, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,33 +107,35 @@ class _Type:
 
 
 def _described(connection: Connection[Any], wanted: set[int]) -> Mapping[int, _Type]:
-    """These types, what domains stand for, and the items of arrays."""
+    """Describe these types, what domains stand for, and the items of arrays."""
     query = (
         "SELECT oid::bigint, typname, typbasetype::bigint, typtypmod, CASE WHEN typcategory = 'A' AND typlen = -1"
         " AND typtype <> 'd' THEN typelem::bigint ELSE 0 END FROM pg_type WHERE oid = ANY(%s::bigint[]::oid[])"
     )
-    known: dict[int, _Type] = {}
+    described: dict[int, _Type] = {}
     while wanted:
         rows = connection.execute(query, [sorted(wanted)]).fetchall()
-        known |= {oid: _Type(*rest) for oid, *rest in rows}
-        wanted = {next_ for type_ in known.values() for next_ in (type_.base, type_.item) if next_} - known.keys()
-    return known
+        described |= {oid: _Type(*rest) for oid, *rest in rows}
+        wanted = {
+            next_ for type_ in described.values() for next_ in (type_.base, type_.item) if next_
+        } - described.keys()
+    return described
 
 
-def _kind(known: Mapping[int, _Type], oid: int, modifier: int, declared: Any | None) -> Kind:
-    type_ = known[oid]
+def _column_type(described: Mapping[int, _Type], oid: int, modifier: int, declared: Any | None) -> ColumnType:
+    type_ = described[oid]
     if type_.base:
-        return _kind(known, type_.base, type_.modifier if modifier < 0 else modifier, declared)
+        return _column_type(described, type_.base, type_.modifier if modifier < 0 else modifier, declared)
     if type_.name == "numeric":
         return _numeric(modifier, declared)
     if type_.item:
-        return _array(known, type_.item, modifier, declared)
+        return _array(described, type_.item, modifier, declared)
     if _inner_name(declared) == "str":
         return _TEXT
     return _NAMED.get(type_.name, _TEXT)
 
 
-def _numeric(modifier: int, declared: Any | None) -> Kind:
+def _numeric(modifier: int, declared: Any | None) -> ColumnType:
     wanted = _inner_name(declared)
     if wanted in ("int", "float", "str", "Decimal"):
         return {"int": _INT, "float": _FLOAT, "str": _TEXT, "Decimal": _DECIMAL}[wanted]
@@ -142,16 +147,16 @@ def _numeric(modifier: int, declared: Any | None) -> Kind:
     return _FLOAT if precision <= 15 else _DECIMAL
 
 
-def _array(known: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> Kind:
+def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> ColumnType:
     wanted = None
     if declared is not None:
         outer = registry.resolve(declared)
         outer = outer.inner if isinstance(outer, OptionalType) else outer
         wanted = getattr(outer, "item", None)
-    inner = _kind(known, item, modifier, wanted)
+    inner = _column_type(described, item, modifier, wanted)
     arrow = pa.large_list(inner.arrow)
-    selected = _IN_ARRAYS.get(known[item].name, inner.selected + "[]")
-    return Kind(GenericAlias(list, (inner.annotation,)), arrow, selected, lambda values: pa.array(values, arrow))
+    selected = _IN_ARRAYS.get(described[item].name, inner.selected + "[]")
+    return ColumnType(GenericAlias(list, (inner.annotation,)), arrow, selected, lambda values: pa.array(values, arrow))
 
 
 def _inner_name(declared: Any | None) -> str | None:

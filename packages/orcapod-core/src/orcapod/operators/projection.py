@@ -1,4 +1,4 @@
-"""Operators on the columns of every row: select, drop, rename."""
+"""Operators that select, drop and rename columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class _ColumnsOperator(RowwiseOperator):
-    """Keeps some columns of one role."""
+    """Selection of some columns of one role."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
@@ -35,7 +35,7 @@ class _ColumnsOperator(RowwiseOperator):
 
 
 class SelectTagColumns(_ColumnsOperator):
-    """Keeps these tag columns, in this order."""
+    """Projection on these tag columns, in this order."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -44,7 +44,7 @@ class SelectTagColumns(_ColumnsOperator):
 
 
 class DropTagColumns(_ColumnsOperator):
-    """Keeps all tag columns but these."""
+    """Projection on all tag columns but these."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -53,7 +53,7 @@ class DropTagColumns(_ColumnsOperator):
 
 
 class SelectPacketColumns(_ColumnsOperator):
-    """Keeps these packet columns, in this order."""
+    """Projection on these packet columns, in this order."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -62,7 +62,7 @@ class SelectPacketColumns(_ColumnsOperator):
 
 
 class DropPacketColumns(_ColumnsOperator):
-    """Keeps all packet columns but these."""
+    """Projection on all packet columns but these."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -71,7 +71,7 @@ class DropPacketColumns(_ColumnsOperator):
 
 
 class _MapOperator(RowwiseOperator):
-    """Renames some columns of one role."""
+    """Renaming of some columns of one role."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = dict(names)
@@ -103,7 +103,7 @@ class _MapOperator(RowwiseOperator):
 
 
 class MapTags(_MapOperator):
-    """Renames tag columns, ``{old: new}``."""
+    """Renaming of tag columns, ``{old: new}``."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -112,7 +112,7 @@ class MapTags(_MapOperator):
 
 
 class MapPackets(_MapOperator):
-    """Renames packet columns, ``{old: new}``; a value keeps its provenance under the new name."""
+    """Renaming of packet columns, ``{old: new}``; a value keeps its provenance under the new name."""
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -122,8 +122,8 @@ class MapPackets(_MapOperator):
 
 
 def _with_packets(schema: StreamSchema, names: Iterable[str]) -> StreamSchema:
-    kept = list(names)
-    return replace(schema, packets=schema.packets.select(kept), sources=schema.sources.select(kept))
+    selected = list(names)
+    return replace(schema, packets=schema.packets.select(selected), sources=schema.sources.select(selected))
 
 
 def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None:

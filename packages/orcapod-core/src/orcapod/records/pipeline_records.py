@@ -1,0 +1,69 @@
+"""``PipelineRecords``: the rows of a node, and the computed record of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.datagrams import Chunk, source_info_name
+from orcapod.hashing import hash_rows
+from orcapod.protocols import Database, RecordPath
+from orcapod.records.result_cache import RECORD_ID
+from orcapod.types import Schema
+
+__all__ = ["NoOpRecords", "PipelineRecords"]
+
+ROW_ID = "__entry_id"
+
+
+class PipelineRecords:
+    """Records of the rows of a function node: tags, id of the result, and provenance of the inputs.
+
+    The same packet under two tags is one result and two records.
+
+    Args:
+        database: where they are stored.
+        path: under which path.
+        columns: those that the function takes; the provenance of others is no part of a record, and
+            a stream may have thousands.
+    """
+
+    def __init__(self, database: Database, path: RecordPath, columns: Collection[str]) -> None:
+        self._database = database
+        self._path = path
+        self._columns = tuple(columns)
+
+    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
+        """Store the rows that are not there yet.
+
+        Args:
+            rows: input rows of the node.
+            ids: the record that was computed from each.
+            fresh: whether none of the records was there before, so that no row can be.
+        """
+        identifying = rows.schema.tags | rows.schema.system_tags
+        batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+        keys = hash_rows(batch, identifying | Schema({RECORD_ID: bytes}))
+        inputs = [name for name in self._columns if name in rows.schema.packets]
+        columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
+        columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns |= {source_info_name(name): rows.source_info(name) for name in inputs}
+        records = pa.table(columns)
+        if not fresh:
+            there = self._database.get_records_by_ids(self._path, keys, [ROW_ID])
+            existing = set(there.column(0).to_pylist()) if there.num_rows else set()
+            new = [row for row, key in enumerate(keys) if key not in existing]
+            if not new:
+                return
+            if len(new) < len(keys):
+                records = records.take(pa.array(new, pa.int64()))
+        self._database.add_records(self._path, records)
+
+
+class NoOpRecords:
+    """Records of functions that are used outside a pipeline: their rows are nobody's."""
+
+    def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
+        pass
