@@ -94,7 +94,9 @@ class LocalExecutor:
     def with_options(self, **options: Any) -> Self:
         own = {"workers": self.workers, "kind": self.kind, "capture": self.capture}
         if unknown := sorted(options.keys() - own.keys()):
-            raise ExecutionError(f"LocalExecutor takes the options {list(own)}, found {unknown}; leave them out")
+            raise ExecutionError(
+                f"LocalExecutor takes the options 'workers', 'kind' and 'capture', found {unknown}; leave them out"
+            )
         other = type(self)(**{**own, **options})
         other._owner = self._owner
         return other
