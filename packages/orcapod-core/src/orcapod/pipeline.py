@@ -42,6 +42,7 @@ from orcapod.streams import DerivedStream, Stream, recording
 __all__ = ["Pipeline"]
 
 Orchestrator = SyncPipelineOrchestrator | AsyncPipelineOrchestrator
+_DEFAULT = SyncPipelineOrchestrator(await_together=True)
 
 
 class Pipeline(Mapping[str, Node]):
@@ -165,7 +166,7 @@ class Pipeline(Mapping[str, Node]):
         """Compute what is missing, and keep it.
 
         Args:
-            orchestrator: what walks the nodes; a ``SyncPipelineOrchestrator`` if None.
+            orchestrator: what walks the nodes; a ``SyncPipelineOrchestrator(await_together=True)`` if None.
             execution_engine: where functions run, in this run, unless their node has an executor of its own: an
                 executor, or its name, such as ``local`` or ``ray``.
             execution_engine_opts: options of the engine, or of the nodes' executors where there is none.
@@ -181,7 +182,7 @@ class Pipeline(Mapping[str, Node]):
             ReadOnlyStoreError: a store may only be read; nothing was computed.
             DatabaseError: something could not be stored.
         """
-        driver = SyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
+        driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
         self._warn()
@@ -249,6 +250,7 @@ class Pipeline(Mapping[str, Node]):
             config=self.config.node,
             labels=tuple(self.nodes),
             is_overlapping=driver.is_overlapping,
+            awaits_together=driver.awaits_together,
             ordered=labels_in_order(list(self._nodes.values())) if driver.is_overlapping else frozenset(),
         )
         for node in self._nodes.values():

@@ -20,7 +20,7 @@ from orcapod.executors import LocalExecutor
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 
-ORCHESTRATORS = [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()]
+ORCHESTRATORS = [SyncPipelineOrchestrator(await_together=True), AsyncPipelineOrchestrator()]
 HANGS = 30
 
 
@@ -56,14 +56,18 @@ def test_they_overlap_in_the_default_run_and_rows_stay_in_order(concurrency: int
     assert pipeline["n"].as_table().column("y").to_pylist() == list(range(10))
 
 
-def test_one_at_a_time_they_run_in_the_calling_thread() -> None:
+@pytest.mark.parametrize(
+    ("orchestrator", "concurrency"), [(None, 1), (SyncPipelineOrchestrator(), None), (SyncPipelineOrchestrator(), 20)]
+)
+def test_one_at_a_time_they_run_in_the_calling_thread(orchestrator: Any, concurrency: int | None) -> None:
+    """A synchronous orchestrator of the user's own makes one call after the other, as it says."""
     threads = set()
 
     async def here(x: int) -> int:
         threads.add(threading.get_ident())
         return x
 
-    assert pipeline_of(here, max_concurrency=1).run().ok
+    assert pipeline_of(here, max_concurrency=concurrency).run(orchestrator).ok
     assert threads == {threading.get_ident()}
 
 

@@ -173,7 +173,7 @@ class FunctionNode(Node):
             executor,
             function,
             on_done,
-            concurrency=concurrency,
+            concurrency=concurrency if run.awaits_together else 1,
             timeout=timeout,
             loop=run.loop,
             is_overlapping=run.is_overlapping,

@@ -35,6 +35,7 @@ class Run:
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
         is_overlapping: whether nodes run at the same time, and the calls of a node too.
+        awaits_together: whether calls of an async function are made at the same time.
         ordered: the nodes that give their rows in the order of a synchronous run all the same, by label.
         loop: the asyncio event loop where async functions run.
         in_flight: what is being computed.
@@ -53,6 +54,7 @@ class Run:
     config: NodeConfig
     labels: tuple[str, ...]
     is_overlapping: bool = False
+    awaits_together: bool = True
     ordered: frozenset[str] = frozenset()
     loop: RunLoop = field(default_factory=RunLoop)
     in_flight: InFlight = field(default_factory=InFlight)

@@ -37,6 +37,7 @@ class AsyncPipelineOrchestrator:
     """
 
     is_overlapping = True
+    awaits_together = True
 
     def __init__(
         self,

@@ -18,7 +18,11 @@ __all__ = ["SyncPipelineOrchestrator"]
 class SyncPipelineOrchestrator:
     """Orchestrator that runs every node to its end before the next, inputs first.
 
+    Unless an executor has workers, one call is made after the other, in this thread.
+
     Args:
+        await_together: make the calls of an async function together, as many as ``max_concurrency`` says; rows
+            stay in order. ``Pipeline.run`` does, where it is given no orchestrator.
         error_policy: ``continue`` leaves failed packets out; ``fail_fast`` raises the first one's own
             exception.
         observer: who is told what happens in every run, beside the one that a run is given.
@@ -32,9 +36,11 @@ class SyncPipelineOrchestrator:
     def __init__(
         self,
         *,
+        await_together: bool = False,
         error_policy: ErrorPolicy = "continue",
         observer: ExecutionObserver | None = None,
     ) -> None:
+        self.awaits_together = await_together
         self.error_policy = checked_policy(error_policy)
         self.observer = None if observer is None else checked_observer(observer)
 
