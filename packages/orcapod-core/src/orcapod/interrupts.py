@@ -25,6 +25,7 @@ _PATIENCE = 0.7
 _SLICE = 0.1
 
 _CALL_SITES: set[CodeType] = set()
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class _State:
@@ -110,13 +111,14 @@ def pause(seconds: float) -> None:
 def is_interrupt(error: BaseException) -> bool:
     """Say whether an exception that came out of a user's function is an interrupt of the user, and no failure.
 
-    That is a ``KeyboardInterrupt``, and whatever a handler of signals raised that the user's program has installed.
+    That is a ``KeyboardInterrupt``, and whatever the program's own handler raised of a signal that ends programs. An
+    alarm is none: it is how functions limit their time.
     """
     if threading.current_thread() is not threading.main_thread():
         return False  # signals are handled in the main thread
     if isinstance(error, KeyboardInterrupt):
         return True
-    handlers = {getattr(signal.getsignal(each), "__code__", None) for each in signal.valid_signals()}
+    handlers = {getattr(signal.getsignal(each), "__code__", None) for each in _ENDING}
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code in handlers:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import PacketAbandonedError
-from orcapod.execution import ConcurrentDriver, FirstFailure, InFlight, Step, WholeInputs
+from orcapod.execution import ConcurrentDriver, FirstFailure, InFlight, Step, WholeInputs, receiver
 from orcapod.protocols import NoOpObserver, Outcome
 
 
@@ -49,7 +49,7 @@ class Driven:
     ) -> None:
         inputs = WholeInputs([[engine.chunk_of(values)]])
         self.mailbox = inputs.mailbox()
-        self.session = engine.HeldSession(self.mailbox.put, concurrency=concurrency)
+        self.session = engine.HeldSession(receiver(step, self.mailbox), concurrency=concurrency)
         self.driver = ConcurrentDriver(step, self.mailbox, self.session, InFlight(), in_order=in_order, is_awaited=True)
         self.chunks: list[Chunk] = []
         self.error: BaseException | None = None
@@ -103,7 +103,7 @@ def test_outcomes_that_wait_when_a_run_is_stopped_are_taken_in_and_stored(engine
     first, second, _, failing = driven.session.held(4)
     driven.session.ends_on_close = [Outcome(second.key, tenfold(2)), Outcome(failing.key, error=ValueError("no value"))]
     with driven.mailbox.changed:  # the driver cannot look at the outcome before it is stopped
-        driven.mailbox._completions.append(Outcome(first.key, tenfold(1)))
+        driven.mailbox._completions.append(Outcome(first.key, (tenfold(1),)))
         driven.mailbox._error = InterruptedError()
         driven.mailbox.changed.notify_all()
     driven.join()
@@ -144,7 +144,8 @@ def test_a_node_that_is_no_longer_read_stores_what_is_finished(engine: Any) -> N
     spec = engine.spec_of(tenfold)
     inputs = WholeInputs([[engine.chunk_of([1, 2])]])
     mailbox = inputs.mailbox()
-    session = engine.HeldSession(mailbox.put, concurrency=2)
+    step = engine.step_of(spec)
+    session = engine.HeldSession(receiver(step, mailbox), concurrency=2)
     submit = session.submit
 
     def answering(batch: Any) -> None:
@@ -153,7 +154,7 @@ def test_a_node_that_is_no_longer_read_stores_what_is_finished(engine: Any) -> N
             session.end(session.calls[0], tenfold)
 
     session.submit = answering  # type: ignore[method-assign]  # the first call ends at once
-    chunks = ConcurrentDriver(engine.step_of(spec), mailbox, session, InFlight(), in_order=False, is_awaited=True).run()
+    chunks = ConcurrentDriver(step, mailbox, session, InFlight(), in_order=False, is_awaited=True).run()
     next(chunks)
     session.ends_on_close = [Outcome(call.key, 10 * call.kwargs["x"]) for call in session.calls]
     chunks.close()  # type: ignore[attr-defined]  # a generator

@@ -2,7 +2,7 @@
 
 from orcapod.execution.channel import Channel
 from orcapod.execution.channels import InputChannels, OrderedInputChannels, checked_buffer_size
-from orcapod.execution.concurrent import ConcurrentDriver
+from orcapod.execution.concurrent import ConcurrentDriver, receiver
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
 from orcapod.execution.inputs import Inputs, WholeInputs
@@ -33,4 +33,5 @@ __all__ = [
     "checked_buffer_size",
     "local_session",
     "location_in",
+    "receiver",
 ]

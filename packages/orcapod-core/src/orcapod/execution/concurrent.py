@@ -18,9 +18,9 @@ from orcapod.execution.in_flight import Completed, InFlight, Promoted
 from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.execution.pending_chunk import PendingChunk
 from orcapod.execution.step import Attempt, Autoflush, EmitTimer, FirstFailure, Step, backoff, no_autoflush
-from orcapod.protocols import Call, CallSession, Outcome
+from orcapod.protocols import Call, CallSession, OnDone, Outcome
 
-__all__ = ["Completion", "ConcurrentDriver"]
+__all__ = ["Completion", "ConcurrentDriver", "receiver"]
 
 _BATCH_SECONDS = 0.05
 _LARGEST_BATCH = 1000
@@ -29,13 +29,23 @@ Completion = Outcome | Completed | Promoted
 """What has become of a call, or of a record that a row was waiting for."""
 
 
+def receiver(step: Step, mailbox: Mailbox[Completion]) -> OnDone:
+    """Return what a session is to call with outcomes: they come into a mailbox, their outputs converted."""
+    function, size_limit = step.spec.function, step.spec.cache.size_limit
+
+    def receive(outcome: Outcome) -> None:
+        mailbox.put(function.converted(outcome, size_limit=size_limit))
+
+    return receive
+
+
 class ConcurrentDriver:
     """Driver that has the calls of a step made by a session.
 
     Args:
         step: what is done with each packet before and after its call.
         mailbox: where chunks and completions come from.
-        session: makes the calls; its outcomes go to the mailbox.
+        session: makes the calls; its outcomes go to the mailbox, by way of ``receiver``.
         in_flight: what others in the run compute.
         in_order: whether rows are given on in their order.
         is_awaited: whether somebody waits for rows while others are computed.
@@ -58,7 +68,6 @@ class ConcurrentDriver:
         self._on_settled = mailbox.put
         self._in_order = in_order
         self._timer = EmitTimer(is_awaited=is_awaited)
-        self._size_limit = step.spec.cache.size_limit
         self._upcoming: Iterator[PendingChunk] = iter(())
         self._pending: deque[PendingChunk] = deque()
         self._queue = _CallQueue()
@@ -159,7 +168,7 @@ class ConcurrentDriver:
         attempt = self._called.pop(outcome.key)
         self._measure(outcome.seconds)
         try:
-            stored = self._step.spec.function.conclude(outcome, attempt.logger, size_limit=self._size_limit)
+            stored = self._step.spec.function.conclude(outcome, attempt.logger)
         except BaseException as error:  # noqa: BLE001  # whatever it is: an interrupt does not come this way
             try:
                 again = self._step.fail(attempt, error)

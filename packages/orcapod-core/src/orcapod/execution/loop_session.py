@@ -8,10 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from orcapod.execution.run_loop import RunLoop
 from orcapod.execution.sessions import timed_out
+from orcapod.forks import generation, leave_if_forked
 from orcapod.functions import CaptureBuffer
 from orcapod.functions.event_loops import answers
 from orcapod.protocols import Call, OnDone, Outcome, PythonFunctionExecutorProtocol
@@ -105,14 +107,21 @@ class LoopSession:
         for running in begun:
             if self._running.get(running.call.key) is not running:
                 continue  # given up meanwhile
+            running.since = time.monotonic()
             running.task = running.loop.create_task(self._make(running), context=self._context.copy())
+            running.task.add_done_callback(partial(self._on_task_done, running))
+
+    def _on_task_done(self, running: _Running, task: asyncio.Task[None]) -> None:
+        """Hand over that a task was cancelled before it began: by somebody who cancels all tasks of the loop."""
+        if task.cancelled() and not self._closing.is_set():
+            self._end(running, Outcome(running.call.key, error=asyncio.CancelledError("cancelled before it began")))
 
     async def _make(self, running: _Running) -> None:
         call, timeout = running.call, self._timeout
         buffer = CaptureBuffer() if call.capture else None
         outcome = Outcome(call.key)
         running.since = time.monotonic()
-        started = time.perf_counter()
+        started, since = time.perf_counter(), generation()
         try:
             async with asyncio.timeout(timeout) as limit:
                 outcome.value = await self._executor.async_execute_callable(self._fn, call.kwargs, logger=buffer)
@@ -123,6 +132,7 @@ class LoopSession:
                 return
             else:
                 outcome.error = error
+        leave_if_forked(since, outcome.error)
         outcome.seconds = time.perf_counter() - started
         if timeout is not None and outcome.seconds > timeout and outcome.error is None:
             outcome = timed_out(call, timeout, "it returned too late, since it did not await")

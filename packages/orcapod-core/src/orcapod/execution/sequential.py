@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import heapq
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Any
 
 from orcapod import interrupts
 from orcapod.datagrams import Chunk
 from orcapod.execution.pending_chunk import PendingChunk
 from orcapod.execution.step import Attempt, Autoflush, EmitTimer, Step, backoff, no_autoflush
+from orcapod.forks import generation, leave_if_forked
 
 __all__ = ["SequentialDriver"]
 
 
 class SequentialDriver:
     """Driver that makes one call of a step after the other.
+
+    A packet that is tried again waits for its time behind the others of its chunk, and so do equal ones.
 
     Args:
         step: what is done with each packet before and after its call.
@@ -26,6 +32,10 @@ class SequentialDriver:
         self._step = step
         self._timer = EmitTimer(is_awaited=is_awaited)
         self._size_limit = step.spec.cache.size_limit
+        self._generation = generation()
+        self._delayed: list[tuple[float, int, Attempt]] = []
+        self._delayed_ids: set[bytes] = set()
+        self._numbers = count()
 
     def run(self, chunks: Iterable[Chunk], *, autoflush: Autoflush = no_autoflush) -> Iterator[Chunk]:
         """Give chunks of results for chunks of input, in the order of the rows.
@@ -43,34 +53,60 @@ class SequentialDriver:
                     pending.store()
 
     def _computed(self, pending: PendingChunk) -> Iterator[Chunk]:
-        timer = self._timer
+        timer, later = self._timer, deque[int]()
         missing = pending.missing()
-        for row, kwargs in zip(missing, pending.arguments(missing), strict=True):
-            if pending.has_twins and pending.has_result(row):
-                continue  # an equal row was computed meanwhile
-            self._compute(Attempt(pending, row), kwargs)
-            interrupts.check()
-            if timer.is_due():
-                yield from timer.timed(pending.settled(in_order=True))
+        try:
+            for row, kwargs in zip(missing, pending.arguments(missing), strict=True):
+                if pending.has_twins:
+                    if pending.has_result(row):
+                        continue  # an equal row was computed meanwhile
+                    if pending.record_ids[row] in self._delayed_ids:
+                        later.append(row)
+                        continue
+                self._compute(Attempt(pending, row), kwargs)
+                if timer.is_due():
+                    yield from timer.timed(pending.settled(in_order=True))
+            while self._delayed or later:
+                self._compute_again(pending, later)
+                if timer.is_due():
+                    yield from timer.timed(pending.settled(in_order=True))
+        finally:
+            for _, _, attempt in self._delayed:
+                self._step.abandon(attempt)
+            self._delayed.clear()
         yield from pending.settled(in_order=True)
+
+    def _compute_again(self, pending: PendingChunk, later: deque[int]) -> None:
+        """Try the packet whose time comes first, or else a row that had to wait for an equal one."""
+        if self._delayed:
+            interrupts.pause(self._delayed[0][0] - time.monotonic())
+            _, _, attempt = heapq.heappop(self._delayed)
+            self._delayed_ids.discard(pending.record_ids[attempt.row])
+        elif pending.has_result(row := later.popleft()):
+            return
+        else:
+            attempt = Attempt(pending, row)
+        (kwargs,) = pending.arguments([attempt.row])
+        self._compute(attempt, kwargs)
 
     def _compute(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:
         step = self._step
-        while True:
-            step.begin(attempt)
-            started = time.perf_counter()
-            try:
-                stored = step.spec.function.call(
-                    kwargs, executor=step.executor, logger=attempt.logger, size_limit=self._size_limit
-                )
-            except BaseException as error:
-                if interrupts.is_interrupt(error):
-                    step.abandon(attempt, error)
-                    raise
-                if not step.fail(attempt, error):
-                    return
-                interrupts.pause(backoff(attempt.number - 1))
-                (kwargs,) = attempt.pending.arguments([attempt.row])
-            else:
-                step.succeed(attempt, stored, time.perf_counter() - started)
-                return
+        step.begin(attempt)
+        started = time.perf_counter()
+        try:
+            stored = step.spec.function.call(
+                kwargs, executor=step.executor, logger=attempt.logger, size_limit=self._size_limit
+            )
+        except BaseException as error:
+            leave_if_forked(self._generation, error)
+            if interrupts.is_interrupt(error):
+                step.abandon(attempt, error)
+                raise
+            if step.fail(attempt, error):
+                due = time.monotonic() + backoff(attempt.number - 1)
+                heapq.heappush(self._delayed, (due, next(self._numbers), attempt))
+                self._delayed_ids.add(attempt.pending.record_ids[attempt.row])
+        else:
+            leave_if_forked(self._generation)
+            step.succeed(attempt, stored, time.perf_counter() - started)
+        interrupts.check()

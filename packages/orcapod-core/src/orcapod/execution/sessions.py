@@ -12,6 +12,7 @@ from typing import Any
 
 from orcapod.errors import PacketTimeoutError
 from orcapod.execution.run_loop import RunLoop
+from orcapod.forks import generation, leave_if_forked
 from orcapod.functions import CaptureBuffer, is_async
 from orcapod.protocols import Call, CallSession, CapturedOutput, OnDone, Outcome, PythonFunctionExecutorProtocol
 
@@ -122,11 +123,12 @@ class ThreadSession:
     def _call(self, call: Call) -> Outcome:
         buffer = CaptureBuffer() if call.capture else None
         outcome = Outcome(call.key)
-        started = time.perf_counter()
+        started, since = time.perf_counter(), generation()
         try:
             outcome.value = self._executor.execute_callable(self._fn, call.kwargs, logger=buffer)
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is how this call ended
             outcome.error = error
+        leave_if_forked(since, outcome.error)
         outcome.seconds = time.perf_counter() - started
         if buffer is not None:
             outcome.captured = buffer.output

@@ -96,7 +96,8 @@ class ProcessSession:
                 worker = self._advance(worker, rest)
             except BaseException as error:  # noqa: BLE001  # nobody else would ever hear of these calls
                 worker = None
-                self._fail(rest.popleft(), error)
+                if rest:
+                    self._fail(rest.popleft(), error)
         return worker
 
     def _advance(self, worker: Worker | None, rest: deque[Call]) -> Worker | None:

@@ -141,18 +141,37 @@ def run_call(
         capture.begin()
     value: Any = None
     failure: dict[str, Any] | None = None
+    process = os.getpid()
     started = time.perf_counter()
     try:
         value = function(**kwargs)
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is how this call ended
         seconds = time.perf_counter() - started
+        if os.getpid() != process:
+            _leave(error)
         failure = _taken_apart(error, dumps)
     else:
         seconds = time.perf_counter() - started
+        if os.getpid() != process:
+            _leave(None)
     text = None if failure is None else failure["trace"]
     captured = None if capture is None else (*capture.end(), text, failure is None)
     _mend_streams()
     return key, value, failure, captured, seconds
+
+
+def _leave(error: BaseException | None) -> None:
+    """End a process that the function has forked where the function ends: the answer is its parent's to give."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed, or none at all
+            stream.flush()
+    os._exit(code & 0xFF)
 
 
 def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> tuple[Any, ...]:

@@ -26,7 +26,11 @@ class LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="orcapod-async", daemon=True).start()
+        threading.Thread(target=self._run, name="orcapod-async", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.loop.run_forever()  # comes back if a user's function stops the loop, in which others wait
 
     def give_back(self) -> None:
         """Let others have the loop; one that is blocked is left to itself."""

@@ -236,25 +236,35 @@ class PythonPacketFunction:
             raise
         return self._to_storage_logged(returned, buffer.fields, logger, size_limit)
 
-    def conclude(
-        self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None, *, size_limit: SizeLimit | None = None
-    ) -> tuple[Any, ...]:
-        """Return the outputs of a call that was made elsewhere, in the form that Arrow stores.
+    def converted(self, outcome: Outcome, *, size_limit: SizeLimit | None = None) -> Outcome:
+        """Return the outcome of a call with its outputs in the form that Arrow stores, or refused.
+
+        This is done where the call was made, before the next one is: a function may return an object that it goes
+        on to use.
+        """
+        if outcome.error is None:
+            try:
+                outcome.value = self.to_storage(outcome.value, size_limit=size_limit)
+            except BaseException as error:  # noqa: BLE001  # code of the user's; it is how this call ended
+                outcome.value, outcome.error = None, error
+                if outcome.captured is not None:
+                    outcome.captured = outcome.captured.refused(error)
+        return outcome
+
+    def conclude(self, outcome: Outcome, logger: PacketExecutionLoggerProtocol | None) -> tuple[Any, ...]:
+        """Return the outputs of an outcome that was converted, and log what its call wrote.
 
         Raises:
-            ValueTypeError: an output is not of its declared type.
-            RecordTooLargeError: the outputs are too large to be stored.
-            BaseException: whatever the function raised, as itself.
+            BaseException: whatever the function raised, as itself, or why its outputs were refused.
         """
         if logger is not None:
-            for captured in outcome.earlier:
-                logger.record(**captured.fields())
+            for captured in (*outcome.earlier, outcome.captured):
+                if captured is not None:
+                    logger.record(**captured.fields())
         if outcome.error is not None:
-            if logger is not None and outcome.captured is not None:
-                logger.record(**outcome.captured.fields())
             raise outcome.error
-        fields = None if outcome.captured is None else outcome.captured.fields()
-        return self._to_storage_logged(outcome.value, fields, logger, size_limit)
+        outputs: tuple[Any, ...] = outcome.value
+        return outputs
 
     def _to_storage_logged(
         self,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError, UnknownOptionError
-from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session
+from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session, receiver
 from orcapod.functions import NodeConfig, PipelineConfig
 from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
@@ -147,7 +147,7 @@ class FunctionNode(Node):
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()
-            session = self._session(executor, mailbox.put, step.config, run)
+            session = self._session(executor, receiver(step, mailbox), step.config, run)
             if session is None:
                 yield from SequentialDriver(step, is_awaited=run.is_overlapping).run(
                     inputs.chunks(), autoflush=run.flusher.calling
