@@ -226,6 +226,8 @@ class Pipeline(Mapping[str, Node]):
         except asyncio.CancelledError:
             run.stop.set()
             await asyncio.wait([ending])
+            if not ending.cancelled():
+                ending.exception()  # taken, or asyncio would print it: the cancellation says it all
             raise
 
     def _begun(

@@ -17,8 +17,10 @@ from orcapod.datagrams import Packet, Tag
 
 __all__ = ["Location", "PacketError", "PacketErrors", "location_in"]
 
-_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.MULTILINE)
-_FROM_A_WORKER = "Traceback (most recent call last)"  # a note with it holds what a traceback cannot: frames elsewhere
+_FRAME = re.compile(r'^[\s|]*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<function>.+)$', re.MULTILINE)
+_FROM_A_WORKER = "In the worker process:"  # so begins a note that holds what a traceback cannot: frames elsewhere
+_COMPILED = (".pyx", ".pxi", ".pxd")
+_CELLS = ("<ipython-input-", "<stdin>")
 
 
 class Location(NamedTuple):
@@ -106,11 +108,12 @@ def location_in(text: str) -> Location | None:
 def _described(error: BaseException) -> str:
     text = "".join(traceback.format_exception_only(error)[: 1 if isinstance(error, BaseExceptionGroup) else None])
     for note in getattr(error, "__notes__", ()):
-        if _FROM_A_WORKER in str(note):
+        if str(note).startswith(_FROM_A_WORKER):
             text = text.replace(f"{note}\n", "")
     lines = [text.strip()]
     if isinstance(error, BaseExceptionGroup):
-        lines += [f"  - {_described(member)}" for member in error.exceptions]
+        members = (_described(member).replace("\n", "\n    ") for member in error.exceptions)
+        lines += [f"  - {member}" for member in members]
     return "\n".join(lines)
 
 
@@ -118,7 +121,7 @@ def _frames(error: BaseException) -> Iterator[Location]:
     for frame in traceback.extract_tb(error.__traceback__):
         yield Location(frame.filename, frame.lineno or 0, frame.name)
     for note in getattr(error, "__notes__", ()):
-        if _FROM_A_WORKER in str(note):
+        if str(note).startswith(_FROM_A_WORKER):
             for found in _FRAME.finditer(str(note)):
                 yield Location(found["file"], int(found["line"]), found["function"])
 
@@ -128,8 +131,10 @@ def _installed() -> tuple[str, ...]:
     """Return where the standard library and installed packages lie, and orcapod itself."""
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return (*(f"{folder}/" for folder in folders), f"{Path(__file__).parent.parent}/", "<frozen ")
+    return (*(f"{folder}/" for folder in folders), f"{Path(__file__).parent.parent}/")
 
 
 def _is_users(file: str) -> bool:
-    return not file.startswith(_installed()) and "/site-packages/" not in file
+    if file.startswith("<"):
+        return file.startswith(_CELLS)
+    return not (file.startswith(_installed()) or file.endswith(_COMPILED) or "/site-packages/" in file)
