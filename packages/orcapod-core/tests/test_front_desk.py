@@ -13,7 +13,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase, open_database
 from orcapod.errors import ConfigError, ExecutionError, OrcapodError, PluginError, UnknownOptionError
 from orcapod.executors import LocalExecutor
-from orcapod.observers import CompositeObserver, LoggingObserver
+from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 
@@ -150,3 +150,10 @@ def test_an_executor_of_a_node_or_pod_is_an_executor(pipeline: op.Pipeline, exec
 def test_an_observer_is_an_observer_wherever_it_is_given(make: Callable[..., Any], observer: Any) -> None:
     with pytest.raises(ConfigError, match="expected an observer"):
         make(observer=observer)
+
+
+@pytest.mark.parametrize("wrong", [3, MemoryDatabase])
+@pytest.mark.parametrize("observer", [LoggingObserver, StatusObserver])
+def test_an_observer_that_is_given_no_database_says_so(observer: Any, wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="expected a database"):
+        observer(wrong)

@@ -67,7 +67,7 @@ class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped i
         if isinstance(value, ModuleType):
             if _is_of_orcapod(value.__name__):
                 return _OfOrcapod, (value.__name__,)
-        elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__):
+        elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__) and _has_name(value):
             return _looked_up, (value.__module__, value.__qualname__)
         return super().reducer_override(value)  # type: ignore[no-untyped-call]  # untyped in Ray
 
@@ -82,6 +82,11 @@ class _OfOrcapod(ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return import_module(self.__name__)
+
+
+def _has_name(value: type | FunctionType) -> bool:
+    """Say whether it can be found by its name: not what a function has defined."""
+    return "<locals>" not in value.__qualname__
 
 
 def _looked_up(module: str, name: str) -> Any:

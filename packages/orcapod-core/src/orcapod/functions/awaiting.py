@@ -116,5 +116,12 @@ class _Keeper:
 
 
 def _close_idle(runner: Any) -> None:
-    if not runner.get_loop().is_running():
+    import asyncio  # noqa: PLC0415  # as above
+
+    loop = runner.get_loop()
+    if loop.is_running():
+        return
+    if asyncio._get_running_loop() is None:
         runner.close()
+    else:
+        loop.close()  # collected within another loop of this thread, where this one cannot run to tidy up

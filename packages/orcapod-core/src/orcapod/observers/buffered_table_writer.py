@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.types import INT, STR
 
 __all__ = ["BufferedTableWriter", "RowContext"]
@@ -97,7 +97,7 @@ class BufferedTableWriter:
     """
 
     def __init__(self, database: Database, *, room: str, key: str, fields: Mapping[str, pa.DataType]) -> None:
-        self._database = database
+        self._database = checked_database(database)
         self._room = room
         self._key = key
         self._fields = fields
