@@ -1,0 +1,95 @@
+"""``ThreadSession`` and ``LoopSession``: one outcome for each call, none too late, none after closing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from orcapod.errors import PacketTimeoutError
+from orcapod.execution import RunLoop, ThreadSession, local_session
+from orcapod.executors import LocalExecutor
+from orcapod.protocols import Call, CallSession, Outcome
+
+
+def waiting(x: int) -> int:
+    time.sleep(x / 1000)
+    return x
+
+
+async def awaiting(x: int) -> int:
+    await asyncio.sleep(x / 1000)
+    return x
+
+
+def session_of(
+    function: Callable[..., Any], outcomes: SimpleQueue[Outcome], *, concurrency: int = 3, timeout: float | None = None
+) -> CallSession:
+    session = local_session(
+        LocalExecutor(),
+        function,
+        outcomes.put,
+        concurrency=concurrency,
+        timeout=timeout,
+        loop=RunLoop(),
+        is_overlapping=True,
+    )
+    assert session is not None
+    return session
+
+
+@pytest.mark.parametrize("function", [waiting, awaiting])
+def test_every_call_has_one_outcome_of_its_own(function: Callable[..., Any]) -> None:
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    session = session_of(function, outcomes)
+    session.submit([Call(key, {"x": (7 * key) % 5}, False) for key in range(20)])
+    found = {(outcome := outcomes.get(timeout=20)).key: outcome.value for _ in range(20)}
+    session.close()
+    assert found == {key: (7 * key) % 5 for key in range(20)}
+    assert outcomes.empty()
+
+
+@pytest.mark.parametrize("function", [waiting, awaiting])
+def test_a_call_that_takes_too_long_is_given_up_and_what_was_to_follow_is_made(function: Callable[..., Any]) -> None:
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    session = session_of(function, outcomes, concurrency=1, timeout=0.1)
+    session.submit([Call(0, {"x": 600}, True), Call(1, {"x": 0}, True)])
+    late, following = outcomes.get(timeout=20), outcomes.get(timeout=20)
+    session.close()
+    assert (late.key, type(late.error)) == (0, PacketTimeoutError)
+    assert late.captured is not None
+    assert late.captured.success is False
+    assert (following.key, following.value) == (1, 0)
+
+
+@pytest.mark.parametrize("function", [waiting, awaiting])
+def test_nothing_is_handed_over_after_it_was_closed(function: Callable[..., Any]) -> None:
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    session = session_of(function, outcomes)
+    session.submit([Call(0, {"x": 0}, False)])
+    assert outcomes.get(timeout=20).value == 0
+    session.submit([Call(1, {"x": 100}, False)])
+    session.close()
+    time.sleep(0.2)  # time is the subject: the call would have ended
+    assert outcomes.empty()
+
+
+def test_a_call_that_has_ended_when_the_session_is_closed_is_handed_over() -> None:
+    """Its thread is a moment away from saying so."""
+    outcomes: SimpleQueue[Outcome] = SimpleQueue()
+    returning = threading.Event()
+
+    def ending(x: int) -> int:
+        returning.set()
+        return x
+
+    session = ThreadSession(LocalExecutor(), ending, outcomes.put, concurrency=1, timeout=None)
+    session.submit([Call(0, {"x": 5}, False)])
+    assert returning.wait(20)
+    session.close()
+    assert outcomes.get(timeout=1).value == 5
