@@ -304,6 +304,11 @@ def children(x):
     if not fork:
         time.sleep(3000)
     pids = [os.getpid(), started.pid, shell.pid, int(shell.stdout.readline()), fork]
+    if x not in (7, 8):  # a program in a session of its own, and one that nobody waits for
+        apart = subprocess.Popen("sleep 3000; true", shell=True, start_new_session=True)
+        command = "sleep 3000 > /dev/null & echo $!"
+        daemon = subprocess.check_output(command, shell=True, start_new_session=True, text=True)
+        pids += [apart.pid, int(daemon)]
     name = f"{FOLDER}/{x}.{os.getpid()}"
     open(name + "~", "w").write(" ".join(map(str, pids)))
     os.rename(name + "~", name + ".pids")

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
@@ -30,6 +30,7 @@ import cloudpickle
 
 _SMALL = 4096  # bytes that a slice may bring along
 _LOOK_SECONDS = 1.0
+_PR_SET_CHILD_SUBREAPER = 36  # of Linux, see prctl(2)
 
 Dumps = Callable[[Any], bytes]
 """What pickles a value, by value where the other process could not import it."""
@@ -38,6 +39,7 @@ Dumps = Callable[[Any], bytes]
 def main(descriptor: int, parent: int) -> None:
     """Answer calls until the other end is closed."""
     os.set_inheritable(descriptor, False)
+    _adopt_orphans()
     threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
     connection = Connection(descriptor)
     capture = Capture()
@@ -54,18 +56,71 @@ def main(descriptor: int, parent: int) -> None:
                 case "batch", content:
                     assert function is not None
                     _answer_batch(connection, content, function, capture)
+    kill_all(stopped_descendants(os.getpid()))
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, so that they can be found; on Linux alone."""
+    if sys.platform == "linux":
+        with suppress(Exception):  # a Python or C library without it
+            import ctypes  # noqa: PLC0415  # its C part may be missing
+
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _end_with(descriptor: int, parent: int) -> None:
-    """End this process and the programs that it started as soon as the other end of the connection is closed."""
+    """End this process and its descendants as soon as the other end of the connection is closed."""
     closed = select.poll()
     closed.register(descriptor, 0)
-    while os.getppid() == parent:  # asked as well, since a fork of the parent may hold the other end open
+    is_closed = False
+    while os.getppid() == parent and not is_closed:  # a fork of the parent may hold the other end open
         for _, event in closed.poll(_LOOK_SECONDS * 1000):
-            if event & select.POLLHUP:
-                os.killpg(os.getpid(), signal.SIGKILL)
-            closed.unregister(descriptor)  # the function has closed it
+            is_closed = bool(event & select.POLLHUP)
+            closed.unregister(descriptor)  # else the function has closed it
+    descendants = stopped_descendants(os.getpid())
+    sys.setswitchinterval(_LOOK_SECONDS)  # the function must not go on and start others meanwhile
+    kill_all(descendants)
     os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def stopped_descendants(ancestor: int) -> set[int]:
+    """Stop all processes that descend from one, in whichever session they are, and return them.
+
+    Once they are all stopped, none starts another. Where there is no ``/proc``, none is found.
+    """
+    found: set[int] = set()
+    while new := _descendants(ancestor) - found:
+        _signal(new, signal.SIGSTOP)
+        found |= new
+    return found
+
+
+def kill_all(processes: Iterable[int]) -> None:
+    """End processes, as far as they are still there."""
+    _signal(processes, signal.SIGKILL)
+
+
+def _signal(processes: Iterable[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(OSError):  # gone, or another user's
+            os.kill(process, number)
+
+
+def _descendants(ancestor: int) -> set[int]:
+    """Return the processes that descend from one."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208  # no pathlib here
+        with suppress(OSError, IndexError, ValueError):  # gone meanwhile, or no process
+            with open(f"/proc/{int(name)}/stat", "rb") as file:  # noqa: PTH123  # likewise
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(name))
+    found: set[int] = set()
+    ancestors = [ancestor]
+    while ancestors:
+        new = children.pop(ancestors.pop(), [])
+        found.update(new)
+        ancestors += new
+    return found
 
 
 def _has_changed_since(started: float) -> bool:
