@@ -525,6 +525,48 @@ def test_a_function_that_cannot_be_sent_fails_its_packets(pool: LocalExecutor) -
         assert "locked cannot be sent to worker processes: cannot pickle '_thread.lock' object" in str(outcome.error)
 
 
+def uses_a_global(x: int) -> Any:
+    return [LOCK for _ in range(x)]
+
+
+def uses_one_that_does(x: int) -> Any:
+    return uses_a_global(x), uses_one_that_does
+
+
+def with_a_closure() -> Callable[..., Any]:
+    lock = threading.Lock()
+    return sent(lambda x: lock)
+
+
+def has_a_default(x: int, lock: Any = LOCK) -> int:
+    return x
+
+
+def has_a_keyword(x: int, *, lock: Any = LOCK) -> int:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        (sent(uses_a_global), "global 'LOCK'"),
+        (sent(uses_one_that_does), "global 'LOCK' of uses_a_global"),
+        (with_a_closure(), "enclosing variable 'lock'"),
+        (sent(has_a_default), "default of 'lock'"),
+        (sent(has_a_keyword), "default of 'lock'"),
+    ],
+)
+def test_what_keeps_a_function_from_being_sent_is_named(
+    pool: LocalExecutor, function: Callable[..., Any], named: str
+) -> None:
+    session = Session(pool, function)
+    session.submit([0])
+    (outcome,) = session.all(1)
+    session.close()
+    expected = f"cannot pickle '_thread.lock' object, which is the {named}; make it inside"
+    assert expected in str(outcome.error)
+
+
 def test_calls_that_cannot_be_sent_or_read_fail_alone(pool: LocalExecutor) -> None:
     session = Session(pool, gives)
     session.submit([0, LOCK, 2, Refuses(), 4])
