@@ -23,8 +23,9 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
+from orcapod.executors.exceptions import rebuild
 from orcapod.executors.pool import Ready, State, Worker, WorkerPool
-from orcapod.executors.worker import CompactPickler, rebuild, serialized
+from orcapod.executors.worker import CompactPickler, serialized
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
 __all__ = ["ProcessSession"]

@@ -7,7 +7,6 @@ captured too, in the order written.
 
 from __future__ import annotations
 
-import builtins
 import io
 import logging
 import os
@@ -241,7 +240,7 @@ def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> 
 
 
 def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
-    """Return all that ``rebuild`` makes the exception of, in parts that can be sent; never raises."""
+    """Return all that ``exceptions.rebuild`` makes the exception of, in parts that can be sent; never raises."""
     twin = None if isinstance(error, BaseExceptionGroup) else _twin(error)
     own = None if twin is None else _dumped(error, dumps)
     known = {} if twin is None or own is None else dict(_attributes(twin))
@@ -250,10 +249,10 @@ def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
         "own": own,
         "type": _dumped(type(error), dumps),
         "name": type(error).__qualname__,
-        "builtin": _builtin(type(error)).__name__,
+        "builtin": nearest_builtin(type(error)).__name__,
         "args": [],
         "members": [],
-        "text": _text(error),
+        "text": text_of(error),
         "attributes": {name: content for name, content in attributes.items() if content is not None},
         "lost": [name for name, content in attributes.items() if content is None],
         "trace": _traceback(error),
@@ -265,70 +264,6 @@ def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
     return parts
 
 
-def rebuild(failure: Mapping[str, Any]) -> BaseException:
-    """Return the exception that a worker took apart; its traceback there comes along as a note.
-
-    It is of its own type if that can be had here, and says what it said there; what of it could not be
-    sent is named in the note.
-    """
-    made_again = (_made_again(attempt, failure) for attempt in _attempts(failure))
-    error = next(filter(None, made_again), None) or _stand_in(failure)
-    note = f"In the worker process:\n{failure['trace'].rstrip()}"
-    if failure["lost"]:
-        note += f"\nIts attributes that cannot be sent between processes: {', '.join(failure['lost'])}"
-    vars(error)["__notes__"] = [*vars(error).get("__notes__", ()), note]
-    return error
-
-
-def _made_again(attempt: Callable[[], BaseException], failure: Mapping[str, Any]) -> BaseException | None:
-    """Return what an attempt gives, if it says what the exception said."""
-    try:
-        error = attempt()
-        for name, content in failure["attributes"].items():
-            with suppress(Exception):  # code of the user's, or a field that cannot be set
-                _set(error, name, pickle.loads(content))  # noqa: S301  # from our worker
-        return error if failure["members"] or failure["text"] in (None, _text(error)) else None
-    except BaseException:  # noqa: BLE001  # code of the user's
-        return None
-
-
-def _stand_in(failure: Mapping[str, Any]) -> BaseException:
-    """Return the nearest builtin exception that can say what the exception said, and what it was called."""
-    said = f"{failure['name']}: {failure['text']}"
-    for base in getattr(builtins, failure["builtin"]).__mro__:
-        with suppress(TypeError):  # it wants other arguments
-            error: BaseException = base(said)
-            return error
-    return Exception(said)
-
-
-def _attempts(failure: Mapping[str, Any]) -> Iterator[Callable[[], BaseException]]:
-    if failure["own"] is not None:
-        yield lambda: pickle.loads(failure["own"])  # noqa: S301  # from our worker
-    members = [rebuild(member) for member in failure["members"]]
-    if failure["type"] is not None:
-        yield lambda: _assembled(pickle.loads(failure["type"]), failure, members)  # noqa: S301  # likewise
-        yield lambda: _assembled(_worded(pickle.loads(failure["type"]), failure["text"]), failure, members)  # noqa: S301  # likewise
-    if members:
-        group = getattr(builtins, failure["builtin"])
-        yield lambda: group(f"{failure['name']}: {failure['text']}", members)
-
-
-def _assembled(type_: type[BaseException], failure: Mapping[str, Any], members: list[BaseException]) -> BaseException:
-    """Return an exception without having run its own constructor, which may take other arguments than ``args``."""
-    builtin: Any = _builtin(type_)
-    args = [failure["text"], members] if members else [pickle.loads(arg) for arg in failure["args"]]  # noqa: S301  # from our worker
-    error: BaseException = builtin.__new__(type_, *args)
-    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
-    return error
-
-
-def _worded(type_: type[BaseException], text: str) -> type[BaseException]:
-    """Return a type of the same name that says this, whatever it is that its own way of saying it lacks."""
-    namespace = {"__str__": lambda _: text, "__module__": type_.__module__, "__qualname__": type_.__qualname__}
-    return type(type_.__name__, (type_,), namespace)
-
-
 def _twin(error: BaseException) -> BaseException | None:
     """Return what the exception's own way of being pickled makes of it; None if that is another exception."""
     kept: list[Any] = []
@@ -336,7 +271,7 @@ def _twin(error: BaseException) -> BaseException | None:
     try:
         _TwinPickler(file, kept).dump(error)
         twin = _TwinUnpickler(io.BytesIO(file.getvalue()), kept).load()
-        return twin if type(twin) is type(error) and _text(twin) == _text(error) else None
+        return twin if type(twin) is type(error) and text_of(twin) == text_of(error) else None
     except BaseException:  # noqa: BLE001  # code of the user's
         return None
 
@@ -369,7 +304,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
     yield from vars(error).items()
     for type_ in type(error).__mro__:
         for name, descriptor in vars(type_).items():
-            if _is_field(descriptor) and not name.startswith("__") and name not in _NOT_SENT:
+            if is_field(descriptor) and not name.startswith("__") and name not in _NOT_SENT:
                 with suppress(Exception):  # a slot that is empty
                     if (value := descriptor.__get__(error)) is not None:
                         yield name, value
@@ -378,19 +313,13 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
 _NOT_SENT = ("args", "obj", "message", "exceptions")  # sent otherwise, or any object whatever
 
 
-def _is_field(descriptor: object) -> bool:
+def is_field(descriptor: object) -> bool:
+    """Return whether a class keeps a value of its instances behind it: a slot, or a field in C."""
     return isinstance(descriptor, MemberDescriptorType | GetSetDescriptorType)
 
 
-def _set(error: BaseException, name: str, value: Any) -> None:
-    for type_ in type(error).__mro__:
-        if _is_field(descriptor := vars(type_).get(name)):
-            descriptor.__set__(error, value)  # type: ignore[union-attr]  # a field
-            return
-    vars(error)[name] = value  # whatever its __setattr__ has against it
-
-
-def _builtin(type_: type[BaseException]) -> type[BaseException]:
+def nearest_builtin(type_: type[BaseException]) -> type[BaseException]:
+    """Return the first of its bases that Python brings along."""
     return next(base for base in type_.__mro__ if base.__module__ == "builtins")
 
 
@@ -401,7 +330,8 @@ def _dumped(value: Any, dumps: Dumps) -> bytes | None:
         return None
 
 
-def _text(error: BaseException) -> str | None:
+def text_of(error: BaseException) -> str | None:
+    """Return what an exception says; None if it cannot say it."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001  # likewise
@@ -494,10 +424,7 @@ class Capture:
                 root.addHandler(self._handler)
 
     def end(self) -> tuple[str, str, str]:
-        """Return what was written to stdout and stderr, and what was logged.
-
-        More may be taken right after, so nothing is put back yet.
-        """
+        """Return what was written to stdout and stderr, and what was logged; go on taking for the next call."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # closed, detached or taken away by the function, which has returned all the same
                 stream.flush()
@@ -536,8 +463,7 @@ class Capture:
 
     def _read(self, descriptor: int) -> str:
         file = self._files[descriptor]
-        size = os.fstat(file).st_size
-        if not size:
+        if not (size := os.fstat(file).st_size):
             return ""
         content = os.pread(file, size, 0)
         os.ftruncate(file, 0)
