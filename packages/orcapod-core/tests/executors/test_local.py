@@ -2,12 +2,14 @@
 
 import asyncio
 import functools
+import re
 import sys
 import threading
 
 import pytest
 
-from orcapod.executors import LocalExecutor, executor_registry
+from orcapod.errors import PluginError
+from orcapod.executors import LocalExecutor, executor_registry, open_executor
 from orcapod.plugins import Registry
 from orcapod.testing.executor import ExecutorSuite, RecordingLogger
 
@@ -102,3 +104,10 @@ def test_it_is_found_by_name(monkeypatch):
     registry = Registry("orcapod.executors", noun="executor", homes={"slurm": "orcapod-slurm"})
     with pytest.raises(LookupError, match="pip install orcapod-slurm"):
         registry.load("slurm")
+
+
+@pytest.mark.parametrize("name", ["thread", "threads", "process", "processes"])
+def test_what_is_a_kind_of_pool_and_no_name_says_how_to_make_one(name):
+    kind = "thread" if "thread" in name else "process"
+    with pytest.raises(PluginError, match=re.escape(f'LocalExecutor(workers=4, kind="{kind}")')):
+        open_executor(name)

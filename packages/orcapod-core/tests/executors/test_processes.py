@@ -304,6 +304,11 @@ def children(x):
     if not fork:
         time.sleep(3000)
     pids = [os.getpid(), started.pid, shell.pid, int(shell.stdout.readline()), fork]
+    if x not in (7, 8):  # a program in a session of its own, and one that nobody waits for
+        apart = subprocess.Popen("sleep 3000; true", shell=True, start_new_session=True)
+        command = "sleep 3000 > /dev/null & echo $!"
+        daemon = subprocess.check_output(command, shell=True, start_new_session=True, text=True)
+        pids += [apart.pid, int(daemon)]
     name = f"{FOLDER}/{x}.{os.getpid()}"
     open(name + "~", "w").write(" ".join(map(str, pids)))
     os.rename(name + "~", name + ".pids")
@@ -518,6 +523,48 @@ def test_a_function_that_cannot_be_sent_fails_its_packets(pool: LocalExecutor) -
     for outcome in outcomes:
         assert isinstance(outcome.error, ExecutionError)
         assert "locked cannot be sent to worker processes: cannot pickle '_thread.lock' object" in str(outcome.error)
+
+
+def uses_a_global(x: int) -> Any:
+    return [LOCK for _ in range(x)]
+
+
+def uses_one_that_does(x: int) -> Any:
+    return uses_a_global(x), uses_one_that_does
+
+
+def with_a_closure() -> Callable[..., Any]:
+    lock = threading.Lock()
+    return sent(lambda x: lock)
+
+
+def has_a_default(x: int, lock: Any = LOCK) -> int:
+    return x
+
+
+def has_a_keyword(x: int, *, lock: Any = LOCK) -> int:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "named"),
+    [
+        (sent(uses_a_global), "global 'LOCK'"),
+        (sent(uses_one_that_does), "global 'LOCK' of uses_a_global"),
+        (with_a_closure(), "enclosing variable 'lock'"),
+        (sent(has_a_default), "default of 'lock'"),
+        (sent(has_a_keyword), "default of 'lock'"),
+    ],
+)
+def test_what_keeps_a_function_from_being_sent_is_named(
+    pool: LocalExecutor, function: Callable[..., Any], named: str
+) -> None:
+    session = Session(pool, function)
+    session.submit([0])
+    (outcome,) = session.all(1)
+    session.close()
+    expected = f"cannot pickle '_thread.lock' object, which is the {named}; make it inside"
+    assert expected in str(outcome.error)
 
 
 def test_calls_that_cannot_be_sent_or_read_fail_alone(pool: LocalExecutor) -> None:

@@ -27,9 +27,9 @@ def __getattr__(name: str) -> Any:
     if name not in ("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"):
         raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
     # What makes calls elsewhere takes a while to import, and only those who do so should wait for it.
-    from orcapod.executors import worker  # noqa: PLC0415
+    from orcapod.executors import exceptions, worker  # noqa: PLC0415
 
-    return getattr(worker, name)
+    return getattr(exceptions if name == "rebuild" else worker, name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orcapod.errors import PluginError
 from orcapod.plugins import Registry
 from orcapod.protocols import PythonFunctionExecutorProtocol, checked_executor
 
@@ -24,5 +25,19 @@ def open_executor(
         PluginError: no installed package provides the name; names the known ones and what to install.
         ConfigError: it is no executor.
     """
-    found = executor_registry.load(engine)() if isinstance(engine, str) else engine
-    return checked_executor(found)
+    return checked_executor(_of_name(engine) if isinstance(engine, str) else engine)
+
+
+def _of_name(name: str) -> object:
+    try:
+        return executor_registry.load(name)()
+    except PluginError:
+        if (kind := _KINDS.get(name)) is None:
+            raise
+        raise PluginError(
+            f"no executor is called {name!r}; give an executor with a pool of that kind: "
+            f'LocalExecutor(workers=4, kind="{kind}")'
+        ) from None
+
+
+_KINDS = {"thread": "thread", "threads": "thread", "process": "process", "processes": "process"}

@@ -16,6 +16,8 @@ from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
+from orcapod.executors.worker import kill_all, stopped_descendants
+
 __all__ = ["Ready", "State", "Worker", "WorkerPool"]
 
 _PROGRAM = str(Path(__file__).with_name("worker.py"))
@@ -44,8 +46,10 @@ class Worker:
     """A worker process with the programs that it starts, and the connection to it.
 
     It belongs to whoever took it from the pool or spawned it: one thread, which alone talks to it and ends it.
-    The programs that it starts are ended with it, except for what leaves its session (a daemon, ``setsid``).
-    When this process is gone, however it ended, the worker ends itself and them.
+    The programs that it starts are ended with it. On Linux these are all its descendants, also those in
+    sessions of their own (``start_new_session=True``, ``setsid``) and those that nobody waits for any more
+    (daemons); elsewhere, and where a worker dies by itself, those that have not left its session. When this
+    process is gone, however it ended, the worker ends itself and them.
 
     Attributes:
         state: what it is known to have done.
@@ -103,8 +107,10 @@ class Worker:
 
     def kill(self) -> None:
         """End the process and the programs that it started, without waiting for them to be gone."""
+        descendants = stopped_descendants(self._process.pid) if self.is_alive() else ()
         with suppress(ProcessLookupError, PermissionError):  # the second is what macOS says of those that are gone
             os.killpg(self._process.pid, signal.SIGKILL)
+        kill_all(descendants)
 
     def end(self, *, wait: bool = False) -> str:
         """End the process and the programs that it started; say how the process ended.

@@ -14,15 +14,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from queue import SimpleQueue
+from types import CodeType, FunctionType
 from typing import Any
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
+from orcapod.executors.exceptions import rebuild
 from orcapod.executors.pool import Ready, State, Worker, WorkerPool
-from orcapod.executors.worker import CompactPickler, rebuild, serialized
+from orcapod.executors.worker import CompactPickler, serialized
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
 __all__ = ["ProcessSession"]
@@ -224,11 +227,54 @@ def _sendable(fn: Callable[..., Any]) -> tuple[bytes, dict[str, Any]] | Executio
         return serialized(fn, _WorkerPickler), _surroundings()
     except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
         name = getattr(fn, "__qualname__", repr(fn))
-        unsendable = ExecutionError(
-            f"{name} cannot be sent to worker processes: {error}; make what it refers to inside the function"
-        )
+        culprit = _unpicklable_reference(fn, set())
+        which = "; make what it refers to" if culprit is None else f", which is the {culprit}; make it"
+        unsendable = ExecutionError(f"{name} cannot be sent to worker processes: {error}{which} inside the function")
         unsendable.__cause__ = error
         return unsendable
+
+
+def _unpicklable_reference(fn: Any, tried: set[object]) -> str | None:
+    """Return what to call that which a function, or another that it uses, refers to and cannot be sent."""
+    tried.add(fn)
+    for name, value in _references(fn):
+        if not isinstance(value, FunctionType):
+            if not _is_picklable(value):
+                return name if len(tried) == 1 else f"{name} of {fn.__qualname__}"
+        elif value not in tried and not _is_picklable(value):
+            return _unpicklable_reference(value, tried)
+    return None
+
+
+def _is_picklable(value: object) -> bool:
+    try:
+        serialized(value, _WorkerPickler)
+    except Exception:  # noqa: BLE001  # pickling runs code of the user's
+        return False
+    return True
+
+
+def _references(fn: object) -> Iterator[tuple[str, object]]:
+    """Yield what a function refers to, each with what to call it: globals, variables around it, defaults."""
+    if not isinstance(fn, FunctionType):
+        return
+    for name in _names(fn.__code__):
+        if name in fn.__globals__:
+            yield f"global {name!r}", fn.__globals__[name]
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with suppress(ValueError):  # it has no value yet
+            yield f"enclosing variable {name!r}", cell.cell_contents
+    last = fn.__code__.co_varnames[: fn.__code__.co_argcount][::-1]
+    defaults = {**dict(zip(last, (fn.__defaults__ or ())[::-1], strict=False)), **(fn.__kwdefaults__ or {})}
+    for name, value in defaults.items():
+        yield f"default of {name!r}", value
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _surroundings() -> dict[str, Any]:

@@ -7,7 +7,6 @@ captured too, in the order written.
 
 from __future__ import annotations
 
-import builtins
 import io
 import logging
 import os
@@ -19,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
@@ -30,6 +29,7 @@ import cloudpickle
 
 _SMALL = 4096  # bytes that a slice may bring along
 _LOOK_SECONDS = 1.0
+_PR_SET_CHILD_SUBREAPER = 36  # of Linux, see prctl(2)
 
 Dumps = Callable[[Any], bytes]
 """What pickles a value, by value where the other process could not import it."""
@@ -38,6 +38,7 @@ Dumps = Callable[[Any], bytes]
 def main(descriptor: int, parent: int) -> None:
     """Answer calls until the other end is closed."""
     os.set_inheritable(descriptor, False)
+    _adopt_orphans()
     threading.Thread(target=_end_with, args=(descriptor, parent), daemon=True).start()
     connection = Connection(descriptor)
     capture = Capture()
@@ -54,18 +55,71 @@ def main(descriptor: int, parent: int) -> None:
                 case "batch", content:
                     assert function is not None
                     _answer_batch(connection, content, function, capture)
+    kill_all(stopped_descendants(os.getpid()))
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, so that they can be found; on Linux alone."""
+    if sys.platform == "linux":
+        with suppress(Exception):  # a Python or C library without it
+            import ctypes  # noqa: PLC0415  # its C part may be missing
+
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _end_with(descriptor: int, parent: int) -> None:
-    """End this process and the programs that it started as soon as the other end of the connection is closed."""
+    """End this process and its descendants as soon as the other end of the connection is closed."""
     closed = select.poll()
     closed.register(descriptor, 0)
-    while os.getppid() == parent:  # asked as well, since a fork of the parent may hold the other end open
+    is_closed = False
+    while os.getppid() == parent and not is_closed:  # a fork of the parent may hold the other end open
         for _, event in closed.poll(_LOOK_SECONDS * 1000):
-            if event & select.POLLHUP:
-                os.killpg(os.getpid(), signal.SIGKILL)
-            closed.unregister(descriptor)  # the function has closed it
+            is_closed = bool(event & select.POLLHUP)
+            closed.unregister(descriptor)  # else the function has closed it
+    descendants = stopped_descendants(os.getpid())
+    sys.setswitchinterval(_LOOK_SECONDS)  # the function must not go on and start others meanwhile
+    kill_all(descendants)
     os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def stopped_descendants(ancestor: int) -> set[int]:
+    """Stop all processes that descend from one, in whichever session they are, and return them.
+
+    Once they are all stopped, none starts another. Where there is no ``/proc``, none is found.
+    """
+    found: set[int] = set()
+    while new := _descendants(ancestor) - found:
+        _signal(new, signal.SIGSTOP)
+        found |= new
+    return found
+
+
+def kill_all(processes: Iterable[int]) -> None:
+    """End processes, as far as they are still there."""
+    _signal(processes, signal.SIGKILL)
+
+
+def _signal(processes: Iterable[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(OSError):  # gone, or another user's
+            os.kill(process, number)
+
+
+def _descendants(ancestor: int) -> set[int]:
+    """Return the processes that descend from one."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():  # noqa: PTH112, PTH208  # no pathlib here
+        with suppress(OSError, IndexError, ValueError):  # gone meanwhile, or no process
+            with open(f"/proc/{int(name)}/stat", "rb") as file:  # noqa: PTH123  # likewise
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(name))
+    found: set[int] = set()
+    ancestors = [ancestor]
+    while ancestors:
+        new = children.pop(ancestors.pop(), [])
+        found.update(new)
+        ancestors += new
+    return found
 
 
 def _has_changed_since(started: float) -> bool:
@@ -186,7 +240,7 @@ def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> 
 
 
 def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
-    """Return all that ``rebuild`` makes the exception of, in parts that can be sent; never raises."""
+    """Return all that ``exceptions.rebuild`` makes the exception of, in parts that can be sent; never raises."""
     twin = None if isinstance(error, BaseExceptionGroup) else _twin(error)
     own = None if twin is None else _dumped(error, dumps)
     known = {} if twin is None or own is None else dict(_attributes(twin))
@@ -195,10 +249,10 @@ def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
         "own": own,
         "type": _dumped(type(error), dumps),
         "name": type(error).__qualname__,
-        "builtin": _builtin(type(error)).__name__,
+        "builtin": nearest_builtin(type(error)).__name__,
         "args": [],
         "members": [],
-        "text": _text(error),
+        "text": text_of(error),
         "attributes": {name: content for name, content in attributes.items() if content is not None},
         "lost": [name for name, content in attributes.items() if content is None],
         "trace": _traceback(error),
@@ -210,70 +264,6 @@ def _taken_apart(error: BaseException, dumps: Dumps) -> dict[str, Any]:
     return parts
 
 
-def rebuild(failure: Mapping[str, Any]) -> BaseException:
-    """Return the exception that a worker took apart; its traceback there comes along as a note.
-
-    It is of its own type if that can be had here, and says what it said there; what of it could not be
-    sent is named in the note.
-    """
-    made_again = (_made_again(attempt, failure) for attempt in _attempts(failure))
-    error = next(filter(None, made_again), None) or _stand_in(failure)
-    note = f"In the worker process:\n{failure['trace'].rstrip()}"
-    if failure["lost"]:
-        note += f"\nIts attributes that cannot be sent between processes: {', '.join(failure['lost'])}"
-    vars(error)["__notes__"] = [*vars(error).get("__notes__", ()), note]
-    return error
-
-
-def _made_again(attempt: Callable[[], BaseException], failure: Mapping[str, Any]) -> BaseException | None:
-    """Return what an attempt gives, if it says what the exception said."""
-    try:
-        error = attempt()
-        for name, content in failure["attributes"].items():
-            with suppress(Exception):  # code of the user's, or a field that cannot be set
-                _set(error, name, pickle.loads(content))  # noqa: S301  # from our worker
-        return error if failure["members"] or failure["text"] in (None, _text(error)) else None
-    except BaseException:  # noqa: BLE001  # code of the user's
-        return None
-
-
-def _stand_in(failure: Mapping[str, Any]) -> BaseException:
-    """Return the nearest builtin exception that can say what the exception said, and what it was called."""
-    said = f"{failure['name']}: {failure['text']}"
-    for base in getattr(builtins, failure["builtin"]).__mro__:
-        with suppress(TypeError):  # it wants other arguments
-            error: BaseException = base(said)
-            return error
-    return Exception(said)
-
-
-def _attempts(failure: Mapping[str, Any]) -> Iterator[Callable[[], BaseException]]:
-    if failure["own"] is not None:
-        yield lambda: pickle.loads(failure["own"])  # noqa: S301  # from our worker
-    members = [rebuild(member) for member in failure["members"]]
-    if failure["type"] is not None:
-        yield lambda: _assembled(pickle.loads(failure["type"]), failure, members)  # noqa: S301  # likewise
-        yield lambda: _assembled(_worded(pickle.loads(failure["type"]), failure["text"]), failure, members)  # noqa: S301  # likewise
-    if members:
-        group = getattr(builtins, failure["builtin"])
-        yield lambda: group(f"{failure['name']}: {failure['text']}", members)
-
-
-def _assembled(type_: type[BaseException], failure: Mapping[str, Any], members: list[BaseException]) -> BaseException:
-    """Return an exception without having run its own constructor, which may take other arguments than ``args``."""
-    builtin: Any = _builtin(type_)
-    args = [failure["text"], members] if members else [pickle.loads(arg) for arg in failure["args"]]  # noqa: S301  # from our worker
-    error: BaseException = builtin.__new__(type_, *args)
-    builtin.__init__(error, *args)  # sets what a builtin keeps beside args: the code of an exit, for one
-    return error
-
-
-def _worded(type_: type[BaseException], text: str) -> type[BaseException]:
-    """Return a type of the same name that says this, whatever it is that its own way of saying it lacks."""
-    namespace = {"__str__": lambda _: text, "__module__": type_.__module__, "__qualname__": type_.__qualname__}
-    return type(type_.__name__, (type_,), namespace)
-
-
 def _twin(error: BaseException) -> BaseException | None:
     """Return what the exception's own way of being pickled makes of it; None if that is another exception."""
     kept: list[Any] = []
@@ -281,7 +271,7 @@ def _twin(error: BaseException) -> BaseException | None:
     try:
         _TwinPickler(file, kept).dump(error)
         twin = _TwinUnpickler(io.BytesIO(file.getvalue()), kept).load()
-        return twin if type(twin) is type(error) and _text(twin) == _text(error) else None
+        return twin if type(twin) is type(error) and text_of(twin) == text_of(error) else None
     except BaseException:  # noqa: BLE001  # code of the user's
         return None
 
@@ -314,7 +304,7 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
     yield from vars(error).items()
     for type_ in type(error).__mro__:
         for name, descriptor in vars(type_).items():
-            if _is_field(descriptor) and not name.startswith("__") and name not in _NOT_SENT:
+            if is_field(descriptor) and not name.startswith("__") and name not in _NOT_SENT:
                 with suppress(Exception):  # a slot that is empty
                     if (value := descriptor.__get__(error)) is not None:
                         yield name, value
@@ -323,19 +313,13 @@ def _attributes(error: BaseException) -> Iterator[tuple[str, Any]]:
 _NOT_SENT = ("args", "obj", "message", "exceptions")  # sent otherwise, or any object whatever
 
 
-def _is_field(descriptor: object) -> bool:
+def is_field(descriptor: object) -> bool:
+    """Return whether a class keeps a value of its instances behind it: a slot, or a field in C."""
     return isinstance(descriptor, MemberDescriptorType | GetSetDescriptorType)
 
 
-def _set(error: BaseException, name: str, value: Any) -> None:
-    for type_ in type(error).__mro__:
-        if _is_field(descriptor := vars(type_).get(name)):
-            descriptor.__set__(error, value)  # type: ignore[union-attr]  # a field
-            return
-    vars(error)[name] = value  # whatever its __setattr__ has against it
-
-
-def _builtin(type_: type[BaseException]) -> type[BaseException]:
+def nearest_builtin(type_: type[BaseException]) -> type[BaseException]:
+    """Return the first of its bases that Python brings along."""
     return next(base for base in type_.__mro__ if base.__module__ == "builtins")
 
 
@@ -346,7 +330,8 @@ def _dumped(value: Any, dumps: Dumps) -> bytes | None:
         return None
 
 
-def _text(error: BaseException) -> str | None:
+def text_of(error: BaseException) -> str | None:
+    """Return what an exception says; None if it cannot say it."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001  # likewise
@@ -439,10 +424,7 @@ class Capture:
                 root.addHandler(self._handler)
 
     def end(self) -> tuple[str, str, str]:
-        """Return what was written to stdout and stderr, and what was logged.
-
-        More may be taken right after, so nothing is put back yet.
-        """
+        """Return what was written to stdout and stderr, and what was logged; go on taking for the next call."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # closed, detached or taken away by the function, which has returned all the same
                 stream.flush()
@@ -481,8 +463,7 @@ class Capture:
 
     def _read(self, descriptor: int) -> str:
         file = self._files[descriptor]
-        size = os.fstat(file).st_size
-        if not size:
+        if not (size := os.fstat(file).st_size):
             return ""
         content = os.pread(file, size, 0)
         os.ftruncate(file, 0)
