@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -256,3 +257,24 @@ def test_tasks_inside_of_calls_have_their_cpus(cluster: RayExecutor) -> None:
             session.submit([Call(x, {"x": x}, False)])
         assert soon(lambda: len(outcomes) == 4, 120)
     assert sorted(outcome.value for outcome in outcomes) == [1, 2, 3, 4]
+
+
+def forks_and_ends_by(x: int, way: str) -> int:
+    """Return the exit code of a fork, which ends in one of the ways in which functions end."""
+    child = os.fork()
+    if not child:
+        if way == "exit":
+            sys.exit(3)
+        if way == "raise":
+            raise ValueError(x)
+        return -1
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize(("way", "code"), [("exit", 3), ("raise", 1), ("return", 0)])
+def test_a_fork_of_a_function_ends_where_the_function_does(cluster: RayExecutor, way: str, code: int) -> None:
+    """Its parent answers, once, and goes on to the next call."""
+    with session_of(cluster, forks_and_ends_by) as (session, outcomes):
+        session.submit(calls(3, way=way))
+        assert soon(lambda: len(outcomes) >= 3)
+    assert [(outcome.key, outcome.value, outcome.error) for outcome in outcomes] == [(x, code, None) for x in range(3)]

@@ -128,14 +128,20 @@ for name in [*bare, "pod_in_script", "pod_in_module", "calls_a_pod", "loaded_of_
 """
 
 
-def test_functions_of_scripts_and_modules_compute_where_there_is_no_orcapod(address: str, tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    (tmp_path / "lab.py").write_text(MODULE)
+def output_of(text: str, address: str, folder: Path) -> list[str]:
+    """Return the lines that a script prints that is given the address of a cluster."""
+    (folder / "script.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "script.py", address],
-        cwd=tmp_path, env=_ENVIRON, capture_output=True, text=True, timeout=200, check=False,
+        cwd=folder, env=_ENVIRON, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
-    assert done.stdout.splitlines() == [
+    assert not done.returncode, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_functions_of_scripts_and_modules_compute_where_there_is_no_orcapod(address: str, tmp_path: Path) -> None:
+    (tmp_path / "lab.py").write_text(MODULE)
+    assert output_of(SCRIPT, address, tmp_path) == [
         str([f"ValueError('bad {x}')" for x in range(3)]),
         "bare_in_script [0, 2, 4]",
         "bare_in_module [10, 11, 12]",
@@ -143,4 +149,62 @@ def test_functions_of_scripts_and_modules_compute_where_there_is_no_orcapod(addr
         "pod_in_module [10, 11, 12]",
         "calls_a_pod [10, 13, 16]",
         "loaded_of_orcapod ['', '', '']",
-    ], done.stderr
+    ]
+
+
+HELPERS = """
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+import orcapod as op
+from orcapod.sources import DictSource
+from orcapod_ray import RayExecutor
+
+FACTOR = 10
+
+class Sample:
+    def __init__(self, x):
+        self.x = x
+
+def square(sample):
+    return Sample(FACTOR * sample.x * sample.x)
+
+def total(pool):
+    with pool:
+        return sum(each.x for each in pool.map(square, map(Sample, range(4))))
+
+@op.function_pod("y")
+def forked(x: int) -> int:
+    return total(multiprocessing.get_context("fork").Pool(2)) + x
+
+@op.function_pod("y")
+def spawned(x: int) -> int:
+    return total(multiprocessing.get_context("spawn").Pool(1)) + x
+
+@op.function_pod("y")
+def executed(x: int) -> int:
+    return total(ProcessPoolExecutor(2, multiprocessing.get_context("fork"))) + x
+
+pipeline = op.Pipeline("p")
+with pipeline:
+    rows = DictSource([{"i": i, "x": i} for i in range(1)], ["i"], source_id="s")
+    for made in (forked, spawned, executed):
+        made.pod(rows, label=made.__name__)
+result = pipeline.run(execution_engine=RayExecutor(sys.argv[1]), progress=False)
+for error in result.errors:
+    print(repr(error.exception))
+for name in ("forked", "spawned", "executed"):
+    print(name, sorted(getattr(pipeline, name).as_table()["y"].to_pylist()))
+print("as it was", FACTOR, square.__globals__ is globals())
+"""
+
+
+def test_helpers_of_a_script_can_be_sent_on_from_a_worker(address: str, tmp_path: Path) -> None:
+    """To pools of processes inside the function; the script has no guard, and is run by none of them."""
+    assert output_of(HELPERS, address, tmp_path) == [
+        "forked [140]",
+        "spawned [140]",
+        "executed [140]",
+        "as it was 10 True",
+    ]

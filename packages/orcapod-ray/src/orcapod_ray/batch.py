@@ -25,8 +25,19 @@ from typing import Any, Literal
 from ray import cloudpickle
 
 from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
+from orcapod_ray.main_module import MainModule
 
-__all__ = ["CODE_OF_CALLS", "Answering", "Direct", "Group", "Packed", "make_batch", "packed", "pickled"]
+__all__ = [
+    "CODE_OF_CALLS",
+    "Answering",
+    "Direct",
+    "Group",
+    "Packed",
+    "Pickler",
+    "make_batch",
+    "packed",
+    "pickled",
+]
 
 Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
@@ -46,7 +57,7 @@ A plain tuple, since a class of our own would go along by value with every task.
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
 
-CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch")
+CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch", "orcapod_ray.main_module")
 """The modules that are sent to workers by value."""
 
 _LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
@@ -57,7 +68,7 @@ _IMMUTABLE = frozenset((int, float, bool, str, bytes, type(None)))
 _LOADED: dict[str, Any] = {}  # the function of the last task, with whatever it keeps in its globals
 
 
-class _Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
+class Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in Ray
     """A pickler for workers that may not have orcapod: what is of orcapod is looked up there.
 
     The user's modules, which are sent with all that they have imported, can then be read there.
@@ -101,7 +112,7 @@ def _is_of_orcapod(module: str | None) -> bool:
     return module not in CODE_OF_CALLS and (package == "orcapod" or package.startswith("orcapod_"))
 
 
-def packed(value: Any) -> Packed:
+def packed(value: Any, pickler: type[Pickler] = Pickler) -> Packed:
     """Return the value in a form that Ray keeps in shared memory, by value where not importable."""
     buffers: list[pickle.PickleBuffer] = []
 
@@ -111,15 +122,18 @@ def packed(value: Any) -> Packed:
         buffers.append(buffer)
         return False
 
-    content = pickled(value, is_small)
+    content = pickled(value, is_small, pickler)
     return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
 
 
-def pickled(value: Any, keep: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
+def pickled(
+    value: Any,
+    keep: Callable[[pickle.PickleBuffer], bool] | None = None,
+    pickler: type[Pickler] = Pickler,
+) -> bytes:
     """Return the value as bytes, by value where it cannot be imported, without parts not to be kept."""
     file = io.BytesIO()
-    pickler: Any = _Pickler(file, protocol=5, buffer_callback=keep)  # type: ignore[no-untyped-call]  # untyped in Ray
-    pickler.dump(value)
+    pickler(file, protocol=5, buffer_callback=keep).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
     return file.getvalue()
 
 
@@ -145,6 +159,7 @@ def make_batch(
         yield [], []
     if name not in _LOADED:
         _LOADED.clear()
+        MainModule(function).enter()
         _LOADED[name] = Loaded(function)
     content, buffers = calls
     read = partial(pickle.loads, content, buffers=buffers)

@@ -24,7 +24,7 @@ from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 from orcapod_ray.batch import Answering, Group, Packed, make_batch, packed
 from orcapod_ray.capacity import capacity, needs, on_own_cpus, own_slots
 from orcapod_ray.receiver import Receiver
-from orcapod_ray.shipping import by_value, shipped
+from orcapod_ray.shipping import WorkerPickler, by_value, shipped
 
 __all__ = ["RaySession"]
 
@@ -289,15 +289,15 @@ class RaySession:
         """The calls, to be sent; those that cannot be have failed then."""
         with by_value():
             try:
-                return packed([tuple(each.call) for each in tries.values()])
+                return packed([tuple(each.call) for each in tries.values()], WorkerPickler)
             except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
                 pass
             for key, each in list(tries.items()):
                 try:
-                    packed(tuple(each.call))
+                    packed(tuple(each.call), WorkerPickler)
                 except Exception as error:  # noqa: BLE001  # arguments that cannot be sent
                     self._fail(tries.pop(key), error)
-            return packed([tuple(each.call) for each in tries.values()]) if tries else None
+            return packed([tuple(each.call) for each in tries.values()], WorkerPickler) if tries else None
 
     def _hear_directly(self, number: int, group: Group) -> None:
         """Take answers that have come beside Ray; their batch may have ended meanwhile."""

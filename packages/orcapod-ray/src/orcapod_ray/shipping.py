@@ -12,9 +12,9 @@ from ray import cloudpickle
 
 from orcapod.errors import ExecutionError
 from orcapod.hashing import is_own
-from orcapod_ray.batch import CODE_OF_CALLS, pickled
+from orcapod_ray.batch import CODE_OF_CALLS, Pickler, pickled
 
-__all__ = ["by_value", "shipped"]
+__all__ = ["WorkerPickler", "by_value", "shipped"]
 
 _LOCK = threading.RLock()
 _SEEN: set[str] = set()  # modules that were there before; there are thousands, and this is asked for every batch
@@ -47,15 +47,30 @@ def shipped(fn: Callable[..., Any]) -> bytes:
     """
     try:
         with by_value():
-            return pickled(fn)
+            return pickled(fn, pickler=WorkerPickler)
     except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
         try:
-            return pickled(fn)
+            return pickled(fn, pickler=WorkerPickler)
         except Exception:  # noqa: BLE001  # the first reason says more
             name = getattr(fn, "__qualname__", fn)
             raise ExecutionError(
                 f"{name} cannot be sent to Ray workers: {error}; make what it refers to inside the function"
             ) from error
+
+
+class WorkerPickler(Pickler):
+    """A pickler for workers: what is of this process's main module is, there, of their main module."""
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(file, **options)  # type: ignore[no-untyped-call]  # untyped in Ray
+        self.globals_ref[id(vars(sys.modules["__main__"]))] = _MainGlobals()
+
+
+class _MainGlobals(dict[str, Any]):
+    """The globals of functions of the main module, which are those of the worker's main module there."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return vars, (sys.modules["__main__"],)
 
 
 def _travels(module: str) -> bool:
