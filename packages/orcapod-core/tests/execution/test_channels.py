@@ -72,3 +72,13 @@ def test_a_channel_never_holds_more_than_there_is_room_for_and_loses_nothing(siz
     assert found == list(range(sum(sizes)))
     assert channels.mailbox().take(wants_input=True, timeout=20) is Signal.OVER
     assert channels.statistics()[0].carried == len(sizes)
+
+
+def test_what_was_taken_makes_room_for_as_many_bytes() -> None:
+    source = DictSource([{"i": i, "x": b"x" * 2**20} for i in range(5)], ["i"], source_id="s")
+    (large,) = source.chunks()
+    channels = InputChannels(1, buffer_size=10)
+    for _ in range(3):  # each more than half of what a channel holds
+        channels.put(0, large)
+        assert channels.mailbox().take(wants_input=True, timeout=0) == (0, large)
+    assert [each.blocked for each in channels.statistics()] == [0]

@@ -48,9 +48,11 @@ def test_every_call_has_one_outcome_of_its_own(function: Callable[..., Any]) -> 
     outcomes: SimpleQueue[Outcome] = SimpleQueue()
     session = session_of(function, outcomes)
     session.submit([Call(key, {"x": (7 * key) % 5}, False) for key in range(20)])
-    found = {(outcome := outcomes.get(timeout=20)).key: outcome.value for _ in range(20)}
+    found = [outcomes.get(timeout=20) for _ in range(20)]
     session.close()
-    assert found == {key: (7 * key) % 5 for key in range(20)}
+    assert {outcome.key: outcome.value for outcome in found} == {key: (7 * key) % 5 for key in range(20)}
+    for outcome in found:
+        assert outcome.value / 1000 <= outcome.seconds < 20
     assert outcomes.empty()
 
 
