@@ -175,35 +175,30 @@ def total(pool):
         return sum(each.x for each in pool.map(square, map(Sample, range(4))))
 
 @op.function_pod("y")
-def forked(x: int) -> int:
-    return total(multiprocessing.get_context("fork").Pool(2)) + x
-
-@op.function_pod("y")
 def spawned(x: int) -> int:
     return total(multiprocessing.get_context("spawn").Pool(1)) + x
 
 @op.function_pod("y")
 def executed(x: int) -> int:
-    return total(ProcessPoolExecutor(2, multiprocessing.get_context("fork"))) + x
+    return total(ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))) + x
 
 pipeline = op.Pipeline("p")
 with pipeline:
     rows = DictSource([{"i": i, "x": i} for i in range(1)], ["i"], source_id="s")
-    for made in (forked, spawned, executed):
+    for made in (spawned, executed):
         made.pod(rows, label=made.__name__)
 result = pipeline.run(execution_engine=RayExecutor(sys.argv[1]), progress=False)
 for error in result.errors:
     print(repr(error.exception))
-for name in ("forked", "spawned", "executed"):
+for name in ("spawned", "executed"):
     print(name, sorted(getattr(pipeline, name).as_table()["y"].to_pylist()))
 print("as it was", FACTOR, square.__globals__ is globals())
 """
 
 
 def test_helpers_of_a_script_can_be_sent_on_from_a_worker(address: str, tmp_path: Path) -> None:
-    """To pools of processes inside the function; the script has no guard, and is run by none of them."""
+    """To spawned processes of pools in the function; the script has no guard, and is run by none of them."""
     assert output_of(HELPERS, address, tmp_path) == [
-        "forked [140]",
         "spawned [140]",
         "executed [140]",
         "as it was 10 True",
