@@ -21,7 +21,8 @@ def _forked() -> None:
     _State.forks += 1
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # elsewhere nothing forks
+    os.register_at_fork(after_in_child=_forked)
 
 
 def generation() -> int:

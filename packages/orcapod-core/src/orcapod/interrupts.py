@@ -25,7 +25,7 @@ _PATIENCE = 0.7
 _SLICE = 0.1
 
 _CALL_SITES: set[CodeType] = set()
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
 
 class _State:

@@ -65,4 +65,5 @@ def answers(loop: asyncio.AbstractEventLoop, seconds: float) -> bool:
     return answered.wait(seconds)
 
 
-os.register_at_fork(after_in_child=_IDLE.clear)  # a child process has none of its parent's threads
+if hasattr(os, "register_at_fork"):  # elsewhere nothing forks
+    os.register_at_fork(after_in_child=_IDLE.clear)  # a child process has none of its parent's threads
