@@ -16,7 +16,12 @@ import pytest
 pytestmark = pytest.mark.ray
 
 _UV = Path(__file__).parents[3] / ".ci" / "uv"
-_ENVIRON = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+_ENVIRON = {
+    **os.environ,
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # or each worker would begin with a `uv run`, if the tests did
+}
 _HEAD = [
     "from ray.scripts.scripts import main; main()",
     *("start", "--head", "--port=0", "--num-cpus=2", "--object-store-memory=100000000"),
