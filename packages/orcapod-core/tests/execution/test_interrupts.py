@@ -23,7 +23,7 @@ ROWS = 1500
 INTERRUPTS = 13
 
 PROGRAM = """
-import asyncio, os, signal, sys, time
+import asyncio, os, signal, sys, threading, time
 import orcapod as op
 from orcapod.executors import LocalExecutor
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
@@ -33,8 +33,10 @@ FILE, SETTING, ROWS, ENDLESS = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.a
 
 def note(kind, x):
     descriptor = os.open(FILE + ".notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    thread = threading.current_thread()
+    thread.mark = getattr(thread, "mark", os.urandom(8).hex())
     try:
-        os.write(descriptor, f"{kind} {os.getpid()} {x}\\n".encode())
+        os.write(descriptor, f"{kind} {thread.mark} {x}\\n".encode())
     finally:
         os.close(descriptor)
 
@@ -116,24 +118,24 @@ class Lab:
     def finished_calls(self) -> Counter[int]:
         """How often each packet was computed for sure.
 
-        A call may be given up between its last act and its return, which nobody can see from inside. In this
-        process it is told of it. Elsewhere it has returned once its worker has begun the next.
+        A call may be given up between its last act and its return, which nobody can see from inside. In the main
+        thread it is told of it. Elsewhere it has returned once its thread has begun the next.
         """
         finished: Counter[int] = Counter()
-        last: dict[int, int] = {}
+        last: dict[str, int] = {}
         for line in Path(f"{self.file}.notes").read_text().splitlines():
-            kind, process, packet = line.split()[0], *map(int, line.split()[1:])
+            kind, thread, packet = line.split()[0], line.split()[1], int(line.split()[2])
             match kind, self.setting:
-                case "begun", "processes":
-                    finished.update([last.pop(process)] if process in last else [])
-                case "ended", "processes":
-                    last[process] = packet
+                case "begun", "processes" | "threads":
+                    finished.update([last.pop(thread)] if thread in last else [])
+                case "ended", "processes" | "threads":
+                    last[thread] = packet
                 case "ended", _:
                     finished[packet] += 1
                 case "interrupted", "sync":
-                    finished[packet] -= finished[packet] > 0 and packet == last.get(process)
+                    finished[packet] -= finished[packet] > 0 and packet == last.get(thread)
             if self.setting == "sync":
-                last[process] = packet if kind == "ended" else -1
+                last[thread] = packet if kind == "ended" else -1
         return finished
 
 

@@ -19,7 +19,7 @@ from orcapod.protocols import Call, CallSession, CapturedOutput, OnDone, Outcome
 __all__ = ["ThreadSession", "local_session", "timed_out"]
 
 _TASKS = 32
-_ENDING_SECONDS = 0.02
+_ENDING_SECONDS = 0.1
 
 
 def local_session(

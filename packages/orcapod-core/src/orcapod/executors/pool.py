@@ -105,6 +105,11 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def stop(self) -> None:
+        """End the process and the programs that it started; the answers that it gave until then can be read."""
+        self.kill()
+        self._process.wait()
+
     def kill(self) -> None:
         """End the process and the programs that it started, without waiting for them to be gone."""
         descendants = stopped_descendants(self._process.pid) if self.is_alive() else ()

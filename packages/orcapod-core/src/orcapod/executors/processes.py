@@ -136,26 +136,45 @@ class ProcessSession:
         while rest:
             timeout = self._timeout if worker.state is State.BUSY else None  # it may still be starting
             match Ready.CLOSING if self._is_closed else worker.wait(self._woken.fileno(), timeout):
-                case Ready.ANSWER if worker.state is State.BUSY:
-                    self._deliver(_outcome(worker.receive(), rest[0]))
-                    rest.popleft()
                 case Ready.ANSWER:
-                    refused = pickle.loads(worker.receive())  # noqa: S301  # our worker's
+                    refused = self._take_answer(worker, rest)
                     if refused is not None:
                         return self._run_refused(worker, rest, refused)
-                    worker.state = State.BUSY
                 case Ready.ENDED:
                     raise EOFError
                 case Ready.LATE:
-                    worker.end()
-                    self._fail(rest.popleft(), self._timed_out())
+                    late = rest[0]
+                    self._stop(worker, rest)
+                    if rest and rest[0] is late:
+                        self._fail(rest.popleft(), self._timed_out())
                     return None
                 case Ready.CLOSING:
-                    worker.end()
+                    self._stop(worker, rest)
                     rest.clear()
                     return None
         worker.state = State.IDLE
         return worker
+
+    def _take_answer(self, worker: Worker, rest: deque[Call]) -> tuple[Any, ...] | None:
+        """Take the answer that can be read; return why the worker refuses the whole batch, if it does."""
+        answer = worker.receive()
+        if worker.state is State.BUSY:
+            self._deliver(_outcome(answer, rest[0]))
+            rest.popleft()
+            return None
+        refused: tuple[Any, ...] | None = pickle.loads(answer)  # noqa: S301  # our worker's
+        if refused is None:
+            worker.state = State.BUSY
+        return refused
+
+    def _stop(self, worker: Worker, rest: deque[Call]) -> None:
+        """End a worker, and take the answers that it has given meanwhile: what is finished is kept."""
+        worker.stop()
+        with suppress(EOFError, OSError):
+            while rest and worker.wait(self._woken.fileno(), 0) is Ready.ANSWER:
+                if self._take_answer(worker, rest) is not None:
+                    break
+        worker.end()
 
     def _run_refused(self, worker: Worker, rest: deque[Call], refused: tuple[Any, ...]) -> Worker | None:
         """Have each call made alone, of a batch that the worker could not read; that may be one call's fault."""

@@ -108,6 +108,10 @@ def _actor() -> Callable[..., Any]:
             case "nap":
                 time.sleep(0.01)
                 return [key, key * 10]
+            case "sign":
+                with open(f"{folder}/signed-{os.getpid()}-{threading.get_ident()}", "a") as file:  # noqa: PTH123
+                    file.write(f"{key}\n")
+                return [key, key * 10]
             case "exit":
                 os._exit(3)
             case "kill":
@@ -289,6 +293,30 @@ class SessionSuite:
         missing = [key for key in ended if key not in found]
         assert not missing, f"calls that had ended before `close` and were not handed over: {missing}"
         _assert_own(found, acts)
+
+    def test_what_ends_while_it_is_being_closed_is_handed_over(
+        self, executor: ConcurrentExecutorProtocol, tmp_path: Path
+    ) -> None:
+        """At any moment: calls that take no time have ended once whoever made them has begun the next."""
+        chance = random.Random(1)
+        acts = dict.fromkeys(range(20_000), "sign")
+        with executor:
+            for turn in range(self.sessions // 4):
+                folder = tmp_path / f"{turn}"
+                folder.mkdir()
+                outcomes = CollectedOutcomes()
+                session = _session(executor, outcomes)
+                for batch in _batches(_calls(acts, folder), chance, largest=400):
+                    session.submit(batch)
+                _await_any_file(folder, "signed-*")
+                time.sleep(chance.uniform(0, 0.02))
+                session.close()
+                found = outcomes.by_key()
+                ended = [int(key) for file in folder.glob("signed-*") for key in file.read_text().split()[:-1]]
+                assert ended, "nothing was computed; nothing was tried"
+                missing = sorted(set(ended) - found.keys())
+                assert not missing, f"{len(missing)} of {len(ended)} calls that had ended were not handed over"
+                _assert_own(found, acts)
 
     # Many sessions.
 
