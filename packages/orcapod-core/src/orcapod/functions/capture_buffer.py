@@ -22,6 +22,11 @@ class CaptureBuffer:
     def record(self, **kwargs: object) -> None:
         self.fields = kwargs
 
+    def refuse(self, error: BaseException) -> None:
+        """Take it that the call returned, but that what it returned is not accepted."""
+        if self.fields is not None:
+            self.fields = CapturedOutput.of_fields(self.fields).refused(error).fields()
+
     @property
     def output(self) -> CapturedOutput | None:
         """The fields it was told, as a value."""

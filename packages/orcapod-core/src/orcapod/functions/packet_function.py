@@ -17,7 +17,7 @@ from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature
 from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
 from orcapod.interrupts import runs_user_code
-from orcapod.protocols import CapturedOutput, Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
+from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
 from orcapod.types import LogicalType, Schema, may_be_large, value_size
 
@@ -230,11 +230,14 @@ class PythonPacketFunction:
         buffer = CaptureBuffer()
         try:
             returned = executor.execute_callable(self.function, kwargs, logger=buffer)
-        except BaseException:
+            try:
+                return self.to_storage(returned, size_limit=size_limit)
+            except BaseException as error:
+                buffer.refuse(error)
+                raise
+        finally:
             if buffer.fields is not None:
                 logger.record(**buffer.fields)
-            raise
-        return self._to_storage_logged(returned, buffer.fields, logger, size_limit)
 
     def converted(self, outcome: Outcome, *, size_limit: SizeLimit | None = None) -> Outcome:
         """Return the outcome of a call with its outputs in the form that Arrow stores, or refused.
@@ -265,23 +268,6 @@ class PythonPacketFunction:
             raise outcome.error
         outputs: tuple[Any, ...] = outcome.value
         return outputs
-
-    def _to_storage_logged(
-        self,
-        returned: Any,
-        fields: Mapping[str, object] | None,
-        logger: PacketExecutionLoggerProtocol | None,
-        size_limit: SizeLimit | None,
-    ) -> tuple[Any, ...]:
-        try:
-            return self.to_storage(returned, size_limit=size_limit)
-        except BaseException as error:
-            if fields is not None:  # it returned, but what it returned is refused
-                fields = CapturedOutput.of_fields(fields).refused(error).fields()
-            raise
-        finally:
-            if logger is not None and fields is not None:
-                logger.record(**fields)
 
     @runs_user_code
     def direct_call(self, kwargs: Mapping[str, Any]) -> Any:

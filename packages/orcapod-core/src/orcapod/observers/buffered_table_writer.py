@@ -182,7 +182,7 @@ class BufferedTableWriter:
             contexts.setdefault((part.context, tuple(part.chunk.schema.tags)), []).append(part)
         # Keys begin with the time, so that a store's index grows at its end; chance tells processes apart.
         # Rows of one moment are read in the order in which they were written.
-        stem = f"{time.time_ns() // 1000:014x}{os.urandom(8).hex()}"
+        stem = f"{time.time_ns() // 1000:014x}{os.urandom(4).hex()}"
         tables: dict[RecordPath, list[pa.Table]] = {}
         for (context, names), members in contexts.items():
             keys = [f"{stem}{number:08x}" for part in members for number in part.numbers]
