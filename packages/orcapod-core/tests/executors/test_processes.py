@@ -340,7 +340,11 @@ def program(
     script = folder / "program.py"
     script.write_text(PROGRAM.replace("XS", str(xs)).replace("TRIED", tried).replace("POLICY", repr(policy)))
     with subprocess.Popen(
-        [sys.executable, str(script), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, str(script), str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup has it ignored
     ) as process:
         try:
             yield process
