@@ -33,7 +33,7 @@ pc: Any = _LazyModule("pyarrow.compute")
 
 
 def counted(start: int, length: int) -> pa.Array[Any]:
-    """The numbers ``start``, ``start + 1``, ... as int64; ten times faster than from a ``range``."""
+    """Return the numbers ``start``, ``start + 1``, ... as int64; ten times faster than from a ``range``."""
     ones = pa.repeat(pa.scalar(1, pa.int64()), length)
     numbers: pa.Array[Any] = pc.cumulative_sum(ones, start=pa.scalar(start - 1, pa.int64()))
     return numbers

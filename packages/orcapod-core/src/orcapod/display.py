@@ -26,13 +26,13 @@ def sizes(*amounts: int) -> tuple[str, ...]:
 
 
 def shortened(value: object) -> str:
-    """A value as text of one short line; text as it is."""
+    """Return a value as text of one short line; text as it is."""
     shown = value if isinstance(value, str) else _SHORT.repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table with a caption; all text in it is escaped, and long values are shortened."""
+    """Return a table with a caption; all text in it is escaped, and long values are shortened."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join("<tr>" + "".join(f"<td>{escape(shortened(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return (

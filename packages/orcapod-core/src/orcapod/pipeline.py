@@ -199,7 +199,7 @@ class Pipeline(Mapping[str, Node]):
         flush_interval: float | None = None,
         progress: bool | None = None,
     ) -> RunResult:
-        """The same, awaited: async functions run in the caller's event loop, all else beside it.
+        """Return the same, awaited: async functions run in the caller's event loop, all else beside it.
 
         Args:
             orchestrator: what walks the nodes; an ``AsyncPipelineOrchestrator`` if None.
@@ -294,7 +294,7 @@ class Pipeline(Mapping[str, Node]):
         return run.result()
 
     def __getitem__(self, label: str) -> Node:
-        """The node of a label.
+        """Return the node of a label.
 
         Raises:
             LabelError: no node bears it.

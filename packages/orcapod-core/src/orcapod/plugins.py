@@ -28,11 +28,11 @@ class Registry:
         self._homes = homes
 
     def names(self) -> list[str]:
-        """The names that installed packages provide, sorted."""
+        """Return the names that installed packages provide, sorted."""
         return sorted(entry.name for entry in self._entries())
 
     def load(self, name: str) -> Any:
-        """The class registered as ``name``.
+        """Return the class registered as ``name``.
 
         Raises:
             PluginError: no installed package provides it; names the known ones and what to install.

@@ -213,7 +213,7 @@ class _Answers:
             self._is_large = self._is_large or bool(buffers)
 
     def is_due(self) -> bool:
-        """Whether to hand them on before the next call, which may write into what is large."""
+        """Say whether to hand them on before the next call, which may write into what is large."""
         return self._is_large or self._is_old()
 
     def take(self) -> Group:

@@ -55,7 +55,7 @@ class Connection:
 
     @classmethod
     def shared(cls, address: str | None, ray_init: Mapping[str, Any]) -> Connection:
-        """The connection of other executors that were given the same, or a new one."""
+        """Return the connection of other executors that were given the same, or a new one."""
         key = address, repr(sorted(ray_init.items()))
         with _LOCK:
             connection = _SHARED.get(key)
@@ -116,7 +116,7 @@ def _lastingly(start: Callable[[], object]) -> None:
 
 @cache
 def _keeper() -> SimpleQueue[tuple[Callable[[], object], Future[object]]]:
-    """What takes calls to a thread that nobody waits for at the end, when there are clusters to be stopped yet."""
+    """Return what takes calls to a thread that nobody waits for at the end, when clusters are still to be stopped."""
     calls: SimpleQueue[tuple[Callable[[], object], Future[object]]] = SimpleQueue()
 
     def keep() -> None:

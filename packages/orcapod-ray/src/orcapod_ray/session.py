@@ -265,7 +265,7 @@ class RaySession:
                 await self._died(batch, error, seconds=time.monotonic() - started)
 
     def _submit(self, batch: _Batch, number: int) -> bool:
-        """Whether a task has been submitted; where not, the calls have failed."""
+        """Say whether a task has been submitted; where not, the calls have failed."""
         calls = self._packed(batch.tries)
         if calls is None:
             return False
@@ -286,7 +286,7 @@ class RaySession:
         return "announced" if self._own_slots else "grouped"
 
     def _packed(self, tries: dict[int, _Try]) -> Packed | None:
-        """The calls, to be sent; those that cannot be have failed then."""
+        """Return the calls, to be sent; those that cannot be have failed then."""
         with by_value():
             try:
                 return packed([tuple(each.call) for each in tries.values()], WorkerPickler)

@@ -23,7 +23,7 @@ _OWN: set[str] = set()
 
 @contextmanager
 def by_value() -> Iterator[None]:
-    """What is pickled meanwhile by Ray's cloudpickle holds the user's own code, not the names of its modules."""
+    """Have Ray's cloudpickle send the user's own code meanwhile, not the names of its modules."""
     with _LOCK:
         new = sys.modules.keys() - _SEEN
         _SEEN.update(new)
@@ -40,7 +40,7 @@ def by_value() -> Iterator[None]:
 
 
 def shipped(fn: Callable[..., Any]) -> bytes:
-    """A function as bytes, by value; by name, where it lives with something that cannot be sent, such as a lock.
+    """Return a function as bytes, by value; by name, where it lives with something that cannot be sent, such as a lock.
 
     Raises:
         ExecutionError: it can be sent neither way.

@@ -48,7 +48,7 @@ class CapturedCall:
         self._parts.setdefault(name, []).append(part)
 
     def text(self, name: str) -> str:
-        """All that was written there, in order; bytes that are no UTF-8 are shown as escapes."""
+        """Return all that was written there, in order; bytes that are no UTF-8 are shown as escapes."""
         parts = self._parts.get(name)
         if parts is None:
             return ""
@@ -84,13 +84,13 @@ _current: ContextVar[CapturedCall | None] = ContextVar("orcapod_captured_call", 
 
 
 def _here() -> CapturedCall | None:
-    """The call that this code belongs to; None once it has ended, for threads and tasks that it left behind."""
+    """Return the call that this code belongs to; None once it has ended, for threads and tasks that it left behind."""
     call = _current.get()
     return call if call is not None and call.open else None
 
 
 def traceback_text(error: BaseException, trace: TracebackType | None) -> str:
-    """The traceback as Python prints it, chained causes included, from the user's first frame on."""
+    """Return the traceback as Python prints it, chained causes included, from the user's first frame on."""
     while trace is not None and _is_machinery(trace.tb_frame.f_globals.get("__name__", "")):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
@@ -325,7 +325,7 @@ def _loggers() -> Iterator[logging.Logger]:
 
 
 def _ancestry(name: str) -> Iterator[logging.Logger]:
-    """The logger of this name and those that its records go up to; none if there is no such logger."""
+    """Return the logger of this name and those that its records go up to; none if there is no such logger."""
     found = logging.root.manager.loggerDict.get(name, logging.root if name == logging.root.name else None)
     logger = found if isinstance(found, logging.Logger) else None
     while logger is not None:

@@ -131,7 +131,7 @@ def _elements(found: _Collection, wanted: Sequence[int], replaced: frozenset[int
 
 
 def _same_root(one: Stream, other: Stream) -> bool:
-    """Whether two sources say the same; their data is only hashed when all else agrees."""
+    """Say whether two sources say the same; their data is only hashed when all else agrees."""
     return (
         isinstance(one, Source)
         and isinstance(other, Source)

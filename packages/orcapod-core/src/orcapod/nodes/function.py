@@ -86,7 +86,7 @@ class FunctionNode(Node):
         self._own_executor = None if executor is None else checked_executor(executor)
 
     def executor_for(self, run: Run) -> PythonFunctionExecutorProtocol:
-        """Where the function runs in a run, with the run's options.
+        """Return where the function runs in a run, with the run's options.
 
         Raises:
             ExecutionError: the executor does not run functions of this kind.

@@ -15,7 +15,7 @@ __all__ = ["OperatorNode", "labels_in_order"]
 
 
 def labels_in_order(nodes: Sequence[Node]) -> frozenset[str]:
-    """The nodes whose rows go, on some way, into an operator to which their order matters.
+    """Return the nodes whose rows go, on some way, into an operator to which their order matters.
 
     Args:
         nodes: of a pipeline, each behind what it is made of.

@@ -64,7 +64,7 @@ class Run:
     executors: dict[str, str] = field(default_factory=dict)
 
     def result(self) -> RunResult:
-        """What the run did so far."""
+        """Return what the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: {state: step.counts[state] for state in _STATES} for label, step in steps.items()}
         return RunResult(self.run_id, PacketErrors(error for step in steps.values() for error in step.errors), counts)
@@ -84,7 +84,7 @@ class RunResult:
     node_counts: Mapping[str, Mapping[str, int]]
 
     def counts(self, label: str) -> dict[str, int]:
-        """How many packets of a function node were ``computed``, ``cached`` and ``failed``.
+        """Return how many packets of a function node were ``computed``, ``cached`` and ``failed``.
 
         Raises:
             LabelError: no function node bears that label.

@@ -123,7 +123,7 @@ class BufferedTableWriter:
         self.flush()
 
     def context(self, node_label: str | None, node_hash: str | None, path: RecordPath) -> RowContext:
-        """Where rows about a node go, in the run of this thread or task, or else the last one begun."""
+        """Return where rows about a node go, in the run of this thread or task, or else the last one begun."""
         here = _run_id.get()
         run_id = here if here in self._runs else self._runs[-1] if self._runs else None
         below = path or tuple(part for part in (node_label, node_hash) if part) or (_UNBOUND,)
@@ -160,7 +160,7 @@ class BufferedTableWriter:
                 self._unflushed = False
 
     def read(self, *, run_id: str | None, node_label: str | None) -> pa.Table:
-        """The rows of all nodes, or of one run or label, in the order of time; whoever wrote them."""
+        """Return the rows of all nodes, or of one run or label, in the order of time; whoever wrote them."""
         self.flush()
         wanted = {"__run_id": run_id, "__node_label": node_label}
         where: pc.Expression | None = None
@@ -176,7 +176,7 @@ class BufferedTableWriter:
         return table.take(pc.sort_indices(table, [("__timestamp", "ascending"), (self._key, "ascending")]))
 
     def _tables(self, parts: Iterable[_Part]) -> list[tuple[RecordPath, pa.Table]]:
-        """The rows as tables, one for every path, keys included."""
+        """Return the rows as tables, one for every path, keys included."""
         contexts: dict[tuple[RowContext, tuple[str, ...]], list[_Part]] = {}
         for part in parts:
             contexts.setdefault((part.context, tuple(part.chunk.schema.tags)), []).append(part)
@@ -211,7 +211,7 @@ class BufferedTableWriter:
 
 
 def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
-    """Whatever an executor recorded as a column of this type; text if it is another."""
+    """Return whatever an executor recorded as a column of this type; text if it is another."""
     try:
         return pa.array(values, type_)
     except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError):
@@ -222,7 +222,7 @@ def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
 
 
 def _tag_texts(part: _Part, name: str) -> pa.Array[Any]:
-    """A tag column of the rows of a part, every value as ``str`` shows it; null stays null."""
+    """Return a tag column of the rows of a part, every value as ``str`` shows it; null stays null."""
     column = part.chunk.column(name).take(pa.array(part.packets, pa.int64()))
     if column.type == STR.arrow or column.type == INT.arrow:
         return column.cast(_TEXT)

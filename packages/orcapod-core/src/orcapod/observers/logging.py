@@ -67,7 +67,7 @@ class LoggingObserver(NoOpObserver):
         self._writer.flush()
 
     def get_logs(self, run_id: str | None = None, node_label: str | None = None) -> pa.Table:
-        """The logs of all nodes, in the order of time, those of earlier processes included.
+        """Return the logs of all nodes, in the order of time, those of earlier processes included.
 
         Args:
             run_id: only of this run.

@@ -23,7 +23,7 @@ _TERMINAL = threading.Lock()
 
 
 def is_terminal() -> bool:
-    """Whether what is written to ``stderr`` is seen by a person, on a terminal that can move its cursor."""
+    """Say whether what is written to ``stderr`` is seen by a person, on a terminal that can move its cursor."""
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

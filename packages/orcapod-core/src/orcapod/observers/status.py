@@ -70,7 +70,7 @@ class StatusObserver(NoOpObserver):
         self._writer.flush()
 
     def get_status(self, run_id: str | None = None, node_label: str | None = None) -> pa.Table:
-        """The events of all nodes, in the order of time, those of earlier processes included.
+        """Return the events of all nodes, in the order of time, those of earlier processes included.
 
         Args:
             run_id: only of this run.
@@ -80,7 +80,7 @@ class StatusObserver(NoOpObserver):
         return self._writer.read(run_id=run_id, node_label=node_label)
 
     def _bare(self, node_label: str) -> RowContext:
-        """Where events go that were told without a node."""
+        """Return where events go that were told without a node."""
         return self._writer.context(node_label, None, ())
 
     def _ended(self, node_label: str, tag: Tag, fields: Mapping[str, str]) -> None:

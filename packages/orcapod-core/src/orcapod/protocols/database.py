@@ -44,7 +44,7 @@ class Database(Protocol):
         ...
 
     def at(self, *prefix: str) -> Database:
-        """A view of this store in which every path starts with ``prefix``."""
+        """Return a view of this store in which every path starts with ``prefix``."""
         ...
 
     def check_writable(self) -> None:
@@ -73,7 +73,7 @@ class Database(Protocol):
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The records of these keys that are there, in no particular order; an unknown path gives no columns.
+        """Return the records of these keys that are there, in no particular order; an unknown path gives no columns.
 
         Args:
             path: where to look.
@@ -85,7 +85,7 @@ class Database(Protocol):
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None
     ) -> pa.Table:
-        """All records of a path, in the order they were added; an unknown path gives no columns.
+        """Return all records of a path, in the order they were added; an unknown path gives no columns.
 
         Args:
             path: where to look.
@@ -117,7 +117,7 @@ class Database(Protocol):
         ...
 
     def to_config(self) -> Mapping[str, object]:
-        """What it takes to open this view again, as JSON values; never a secret.
+        """Return what it takes to open this view again, as JSON values; never a secret.
 
         Its ``type`` is the name under which ``open_database`` finds the class.
         """
@@ -125,7 +125,7 @@ class Database(Protocol):
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The database at a URL whose scheme is a name under which ``open_database`` finds the class.
+        """Return the database at a URL whose scheme is a name under which ``open_database`` finds the class.
 
         Raises:
             DatabaseError: the URL is not of the form that the class expects, or the store cannot be opened.
@@ -134,7 +134,7 @@ class Database(Protocol):
 
     @classmethod
     def from_config(cls, config: Mapping[str, object]) -> Self:
-        """The database that ``to_config`` described."""
+        """Return the database that ``to_config`` described."""
         ...
 
     def __enter__(self) -> Self: ...

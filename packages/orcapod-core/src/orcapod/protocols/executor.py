@@ -44,11 +44,11 @@ class PacketFunctionExecutorProtocol(Protocol):
         ...
 
     def supports(self, function_type_id: str) -> bool:
-        """Whether functions of this type (``python``, ...) can run here."""
+        """Say whether functions of this type (``python``, ...) can run here."""
         ...
 
     def with_options(self, **options: Any) -> Self:
-        """An executor like this one with these options; raises ``ExecutionError`` for unknown ones."""
+        """Return an executor like this one with these options; raises ``ExecutionError`` for unknown ones."""
         ...
 
     def __enter__(self) -> Self:
@@ -86,7 +86,7 @@ class PythonFunctionExecutorProtocol(PacketFunctionExecutorProtocol, Protocol):
         *,
         logger: PacketExecutionLoggerProtocol | None = None,
     ) -> Awaitable[Any]:
-        """The same, awaited."""
+        """Return the same, awaited."""
         ...
 
 
@@ -206,7 +206,7 @@ class ConcurrentExecutorProtocol(PythonFunctionExecutorProtocol, Protocol):
         concurrency: int | None,
         timeout: float | None,
     ) -> CallSession | None:
-        """A session for the calls of one function; None where this executor makes one call after the other.
+        """Return a session for the calls of one function; None where this executor makes one call after the other.
 
         Args:
             fn: the function.

@@ -28,7 +28,7 @@ class ExecutionObserver(Protocol):
     """
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> ExecutionObserver:
-        """A light view of this observer that stamps what it writes with a node's identity.
+        """Return a light view of this observer that stamps what it writes with a node's identity.
 
         Asked for once per node and run, after ``on_run_start``; that the node starts and ends, and what happens to its
         packets, is told to the view. Views share what they have buffered.
@@ -77,7 +77,7 @@ class ExecutionObserver(Protocol):
     def create_packet_logger(
         self, tag: Tag, packet: Packet, *, pipeline_path: RecordPath = ()
     ) -> PacketExecutionLoggerProtocol | None:
-        """A logger for one packet, or None where nothing is to be captured.
+        """Return a logger for one packet, or None where nothing is to be captured.
 
         Args:
             tag: the keys of the packet's row.

@@ -82,7 +82,7 @@ def _values(type_: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def arrays(draw: st.DrawFn, type_: pa.DataType, *, size: int | None = None) -> pa.Array[Any]:
-    """A column of that type, of ``size`` values or of any number, often a slice of a longer one."""
+    """Return a column of that type, of ``size`` values or of any number, often a slice of a longer one."""
     before = draw(st.integers(0, 3))
     length = draw(st.integers(0, 6)) if size is None else size
     values = draw(st.lists(_values(type_), min_size=before + length, max_size=before + length))
@@ -91,7 +91,7 @@ def arrays(draw: st.DrawFn, type_: pa.DataType, *, size: int | None = None) -> p
 
 @st.composite
 def tables(draw: st.DrawFn, *, key: str = "key") -> pa.Table:
-    """A table of up to four columns of any type, after a text column of distinct keys."""
+    """Return a table of up to four columns of any type, after a text column of distinct keys."""
     types = draw(st.lists(column_types(), max_size=4))
     size = draw(st.integers(0, 6))
     columns: dict[str, pa.Array[Any]] = {key: pa.array([f"k{row}" for row in range(size)], pa.string())}

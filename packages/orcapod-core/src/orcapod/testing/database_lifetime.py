@@ -41,7 +41,7 @@ sys.stdin.readline()
 
 
 def canonical(table: pa.Table) -> list[tuple[bytes | None, ...]]:
-    """The rows of a table as canonical bytes: equal for equal values, NaNs included."""
+    """Return the rows of a table as canonical bytes: equal for equal values, NaNs included."""
     columns = []
     for column in table.columns:
         array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
@@ -51,13 +51,13 @@ def canonical(table: pa.Table) -> list[tuple[bytes | None, ...]]:
 
 
 def keyed(keys: Sequence[Key], **columns: Any) -> pa.Table:
-    """A table of these keys, strings or bytes, and columns."""
+    """Return a table of these keys, strings or bytes, and columns."""
     key_type = pa.binary() if keys and isinstance(keys[0], bytes) else pa.string()
     return pa.table({"key": pa.array(keys, key_type), **columns})
 
 
 def blobs(*sizes: int) -> pa.Array[Any]:
-    """A column of values of these sizes, all bytes zero; as long as nobody writes to them, they need no memory."""
+    """Return a column of values of these sizes, all bytes zero; untouched, they need no memory."""
     ends = pa.array([0, *accumulate(sizes)], pa.int64())
     zeros = pa.py_buffer(mmap(-1, max(1, sum(sizes))))
     return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(sizes), [None, ends.buffers()[1], zeros])
@@ -80,7 +80,7 @@ class DatabaseLifetimeSuite:
     _fresh = count()
 
     def make_database(self, folder: Path) -> Database:
-        """An empty store; ``folder`` is an empty folder that it may use."""
+        """Return an empty store; ``folder`` is an empty folder that it may use."""
         raise NotImplementedError
 
     def reopen(self, database: Database) -> Database:
@@ -90,7 +90,7 @@ class DatabaseLifetimeSuite:
 
     @pytest.fixture
     def database(self, tmp_path: Path) -> Iterator[Database]:
-        """An empty store, closed after the test."""
+        """Return an empty store, closed after the test."""
         folder = tmp_path / "store"
         folder.mkdir()
         database = self.make_database(folder)
@@ -98,7 +98,7 @@ class DatabaseLifetimeSuite:
         database.close()
 
     def _another(self, database: Database) -> Database:
-        """An empty view, for every example of a property."""
+        """Return an empty view, for every example of a property."""
         return database.at(f"example {next(self._fresh)}")
 
     # Several at once
@@ -214,7 +214,7 @@ class DatabaseLifetimeSuite:
             pytest.skip("this store does not outlive its process")
 
     def _start(self, database: Database, worker: int) -> subprocess.Popen[str]:
-        """A process that waits with the same store open."""
+        """Return a process that waits with the same store open."""
         kind = type(database)
         config = json.dumps(dict(database.to_config()))
         process = subprocess.Popen(

@@ -44,7 +44,7 @@ class DatabaseMachine(RuleBasedStateMachine):
     """Subclasses say how to make an empty store."""
 
     def make_database(self) -> Database:
-        """An empty store, or an empty view of one."""
+        """Return an empty store, or an empty view of one."""
         raise NotImplementedError
 
     @initialize()

@@ -184,14 +184,14 @@ class ExecutorSuite:
     @pytest.fixture
     @abstractmethod
     def executor(self) -> PythonFunctionExecutorProtocol:
-        """A fresh executor, not entered."""
+        """Return a fresh executor, not entered."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture `executor` that gives the executor to test")
 
     @pytest.fixture(params=["entered", "not entered"])
     def running(
         self, executor: PythonFunctionExecutorProtocol, request: pytest.FixtureRequest
     ) -> Iterator[PythonFunctionExecutorProtocol]:
-        """The executor, in and out of a ``with`` block."""
+        """Return the executor, in and out of a ``with`` block."""
         if request.param == "entered":
             with executor as entered:
                 yield entered
@@ -200,7 +200,7 @@ class ExecutorSuite:
 
     @pytest.fixture
     def logger(self) -> RecordingLogger:
-        """A fresh logger."""
+        """Return a fresh logger."""
         return RecordingLogger()
 
     # What it is.

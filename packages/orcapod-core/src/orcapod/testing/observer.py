@@ -155,7 +155,7 @@ class ObserverSuite:
     @pytest.fixture
     @abstractmethod
     def observer(self) -> ExecutionObserver:
-        """A fresh observer."""
+        """Return a fresh observer."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture `observer` that gives the observer to test")
 
     def kept(self) -> KeptEvents:

@@ -54,10 +54,10 @@ class OperatorSuite(ABC):
 
     @abstractmethod
     def make_operator(self) -> Operator:
-        """A new operator, always the same."""
+        """Return a new operator, always the same."""
 
     def prepared(self, streams: Sequence[Stream]) -> Sequence[Stream]:
-        """The inputs made of the sources; the sources themselves unless a subclass says otherwise."""
+        """Return the inputs made of the sources; the sources themselves unless a subclass says otherwise."""
         return streams
 
     # What comes out
@@ -214,7 +214,7 @@ def _bag(stream: Stream, chunks: Iterable[Chunk]) -> list[bytes]:
 
 
 def _pushed(data: st.DataObject, made: OperatorStream) -> Iterable[Chunk]:
-    """What a machine gives for chunks in another order; rows of one input only change places if that means nothing."""
+    """Return what it gives for chunks in another order; rows of one input change places if that means nothing."""
     pending: list[list[Chunk | None]] = []
     for stream in made.inputs:
         whole = list(stream.chunks())
@@ -228,5 +228,5 @@ def _pushed(data: st.DataObject, made: OperatorStream) -> Iterable[Chunk]:
 
 
 def _rows_named(stream: Stream) -> list[list[str]]:
-    """The records that every row was made of."""
+    """Return the records that every row was made of."""
     return sorted(sorted(named_ids(tag.system_tags())) for tag, _ in stream.iter_packets())

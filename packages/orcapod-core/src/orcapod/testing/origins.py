@@ -13,7 +13,7 @@ __all__ = ["is_known", "known_values", "named_ids", "named_values", "unlike_its_
 
 
 def known_values(streams: Iterable[Stream]) -> set[bytes]:
-    """All values of some streams, and all members of their lists, as bytes."""
+    """Return all values of some streams, and all members of their lists, as bytes."""
     return {
         _bytes(member)
         for stream in streams
@@ -25,12 +25,12 @@ def known_values(streams: Iterable[Stream]) -> set[bytes]:
 
 
 def is_known(value: Any, known: set[bytes]) -> bool:
-    """Whether a value is among the known ones, or a list of such."""
+    """Say whether a value is among the known ones, or a list of such."""
     return _bytes(value) in known or (isinstance(value, list) and all(is_known(member, known) for member in value))
 
 
 def named_values(streams: Iterable[Stream]) -> dict[str, Any]:
-    """Every value of some sources by its source info."""
+    """Return every value of some sources by its source info."""
     return {
         info: packet[name]
         for stream in streams
@@ -40,14 +40,14 @@ def named_values(streams: Iterable[Stream]) -> dict[str, Any]:
 
 
 def named_ids(system_tags: Mapping[str, Any]) -> Iterator[str]:
-    """The records that the ids of a row name: ``{source}::{record}``."""
+    """Return the records that the ids of a row name: ``{source}::{record}``."""
     for name, source in system_tags.items():
         if name.startswith(SOURCE_TAG):
             yield from _paired(source, system_tags[RECORD_TAG + name.removeprefix(SOURCE_TAG)])
 
 
 def unlike_its_origin(value: Any, info: Any, values: Mapping[str, Any], ids: set[str]) -> str | None:
-    """What is wrong with a value that is said to come from there; None if nothing is.
+    """Return what is wrong with a value that is said to come from there; None if nothing is.
 
     Args:
         value: the value.

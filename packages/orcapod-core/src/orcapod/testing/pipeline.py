@@ -125,11 +125,11 @@ class PipelineSuite:
 
     @pytest.fixture
     def executor(self) -> PythonFunctionExecutorProtocol:
-        """Where functions run; in the calling thread unless a subclass says otherwise."""
+        """Return where functions run; in the calling thread unless a subclass says otherwise."""
         return LocalExecutor()
 
     def make_database(self, folder: Path) -> Database:
-        """An empty store; ``folder`` is an empty folder that it may use. Memory unless a subclass says otherwise."""
+        """Return an empty store, in memory unless a subclass says otherwise; ``folder`` is an empty folder for it."""
         return MemoryDatabase()
 
     @pytest.mark.parametrize("orchestrator", _ORCHESTRATORS)
@@ -190,14 +190,14 @@ class PipelineSuite:
                 check_run(nodes, pipeline, result, is_first=not turn)
 
     def _folder(self, tmp_path: Path) -> Path:
-        """A new one for every example: ``tmp_path`` is the same for all of a test."""
+        """Return a new one for every example: ``tmp_path`` is the same for all of a test."""
         folder = tmp_path / f"{next(self._fresh)}"
         folder.mkdir()
         return folder
 
 
 def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
-    """Everything that a run leaves behind, as far as it does not depend on when it happened."""
+    """Return everything that a run leaves behind, as far as it does not depend on when it happened."""
     pipeline = Pipeline("p", database)
     with pipeline:
         plan.build()

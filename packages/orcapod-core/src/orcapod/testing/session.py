@@ -142,7 +142,7 @@ class SessionSuite:
     @pytest.fixture
     @abstractmethod
     def executor(self) -> ConcurrentExecutorProtocol:
-        """An executor whose ``open_session`` gives a session of two workers at least."""
+        """Return an executor whose ``open_session`` gives a session of two workers at least."""
         raise NotImplementedError(f"{type(self).__name__} needs a fixture `executor` that gives the executor to test")
 
     # Outcomes.

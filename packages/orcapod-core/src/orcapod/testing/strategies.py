@@ -182,13 +182,13 @@ def sources(
 
 
 def split(chunk: Chunk, cuts: Sequence[tuple[int, int]]) -> list[Chunk]:
-    """The parts of a chunk that ``chunkings`` names."""
+    """Return the parts of a chunk that ``chunkings`` names."""
     return [chunk.slice(start, length) for start, length in cuts]
 
 
 @st.composite
 def scattered(draw: st.DrawFn, stream: Stream) -> list[Chunk]:
-    """The chunks of a stream, with every operator on the way given chunks of any size in any order of its inputs."""
+    """Return the chunks of a stream, every operator on the way given chunks of any size, its inputs in any order."""
     if not isinstance(stream, OperatorStream):
         return [part for chunk in stream.chunks() for part in split(chunk, draw(chunkings(chunk.num_rows)))]
     waiting = [draw(scattered(each)) for each in stream.inputs]
@@ -200,7 +200,7 @@ def scattered(draw: st.DrawFn, stream: Stream) -> list[Chunk]:
 
 
 def bag(schema: Schema, table: pa.Table) -> list[bytes]:
-    """What a table holds, whatever the order of its rows and columns: equal for tables of the same rows.
+    """Return what a table holds, whatever the order of its rows and columns: equal for tables of the same rows.
 
     All NaNs are one; 0.0 and -0.0, 1 and 1.0, a list and a tuple are not.
     """
