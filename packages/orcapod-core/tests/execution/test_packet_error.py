@@ -60,3 +60,20 @@ def test_it_says_what_was_raised_and_where_in_the_users_file(raising: Any, execu
     assert error.location is not None
     assert (error.location.file, error.location.function) == (HERE, raising.__name__)
     assert str(error).startswith(f"n(i=3): {RAISING[raising]}\n  File ")
+
+
+def test_a_line_is_a_whole_number_beside_one_that_is_not_known() -> None:
+    """In a data frame, too."""
+
+    def checked(x: float) -> int:
+        return 10 // int(x)
+
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        op.function_pod("y", identity="version")(checked).pod(
+            DictSource([{"i": 1, "x": 2**53 + 1}, {"i": 2, "x": 0}], ["i"], source_id="s"), label="n"
+        )
+    frame = pipeline.run().errors.to_pandas().set_index("i")
+    assert frame["file"].isna().to_dict() == {"1": True, "2": False}, "a value that no float is fails nowhere"
+    line = frame["line"]["2"]
+    assert (str(frame["line"].dtype), line) == ("Int64", checked.__code__.co_firstlineno + 1)

@@ -95,7 +95,9 @@ class PacketErrors(tuple[PacketError, ...]):
 
     def to_pandas(self) -> Any:
         """Return ``to_table`` as a ``pandas.DataFrame``."""
-        return self.to_table().to_pandas()
+        frame = self.to_table().to_pandas()
+        frame["line"] = frame["line"].astype("Int64")  # one that is not known would make floats of all
+        return frame
 
 
 def location_in(text: str) -> Location | None:
