@@ -7,6 +7,7 @@ captured too, in the order written.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import logging
 import os
@@ -450,9 +451,8 @@ class Capture:
 
     def _made(self) -> dict[int, int]:
         for descriptor in (1, 2):
-            made, path = tempfile.mkstemp()
-            self._files[descriptor] = os.open(path, os.O_RDWR | os.O_APPEND)
-            os.close(made)
+            self._files[descriptor], path = tempfile.mkstemp()
+            fcntl.fcntl(self._files[descriptor], fcntl.F_SETFL, os.O_APPEND)  # children write there, too
             os.unlink(path)  # noqa: PTH108  # a worker loads as little as it can
         return self._files
 
