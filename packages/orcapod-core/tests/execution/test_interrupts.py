@@ -11,13 +11,19 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import orcapod as op
+from orcapod import interrupts
 from orcapod.databases import SQLiteDatabase
+from orcapod.executors import LocalExecutor
+from orcapod.observers import LoggingObserver
+from orcapod.sources import DictSource
 
 ROWS = 1500
 INTERRUPTS = 13
@@ -190,3 +196,24 @@ def _assert_complete(lab: Lab) -> None:
     )  # fmt: skip
     numbers = list(range(ROWS))
     assert done.stdout == f"{ {'i': numbers, 'y': [number * 10 for number in numbers]} }\n"
+
+
+@pytest.mark.parametrize("executor", [None, LocalExecutor(), LocalExecutor(capture="fd")], ids=["none", "sys", "fd"])
+def test_in_the_users_function_it_is_raised_at_once(
+    executor: LocalExecutor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not only when orcapod has waited in vain for its own code to go on, which would be long here."""
+    monkeypatch.setattr(interrupts, "_PATIENCE", 60.0)
+
+    def sleeps(x: int) -> int:
+        threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
+        time.sleep(20)
+        return x
+
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        op.function_pod("y", identity="version")(sleeps).pod(DictSource([{"i": 0, "x": 0}], ["i"], source_id="s"))
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(execution_engine=executor, observer=LoggingObserver(pipeline.log_database))
+    assert time.monotonic() - started < 15
