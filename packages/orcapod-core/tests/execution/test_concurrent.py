@@ -52,13 +52,16 @@ class Driven:
         self.session = engine.HeldSession(receiver(step, self.mailbox), concurrency=concurrency)
         self.driver = ConcurrentDriver(step, self.mailbox, self.session, InFlight(), in_order=in_order, is_awaited=True)
         self.chunks: list[Chunk] = []
+        self.given = threading.Event()
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self.chunks.extend(self.driver.run())
+            for chunk in self.driver.run():
+                self.chunks.append(chunk)
+                self.given.set()
         except BaseException as error:  # noqa: BLE001  # the test looks at it
             self.error = error
 
@@ -91,6 +94,18 @@ def test_every_row_is_given_its_own_whatever_order_calls_end_in(
     assert step.counts["failed"] == values.count(0)
     for row, events in told.events.items():
         assert events in (["start", "end"], ["cached"], ["start", "ValueError"]), (row, events)
+
+
+def test_what_is_finished_is_given_on_while_another_call_goes_on(engine: Any) -> None:
+    """Nothing else needs to happen first: whoever waits for the row may be what the call waits for."""
+    driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2])
+    first, second = driven.session.held(2)
+    driven.session.end(first, tenfold)
+    assert driven.given.wait(20)
+    assert engine.values_of(driven.chunks) == {0: 10}
+    driven.session.end(second, tenfold)
+    driven.join()
+    assert engine.values_of(driven.chunks) == {0: 10, 1: 20}
 
 
 @pytest.mark.parametrize("retries", [0, 2])
