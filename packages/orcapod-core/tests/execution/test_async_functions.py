@@ -72,15 +72,25 @@ def test_one_at_a_time_they_run_in_the_calling_thread(orchestrator: Any, concurr
 
 
 def test_what_belongs_to_a_loop_may_be_kept_between_functions_and_runs() -> None:
-    """A client that keeps connections, a lock: all async functions of a run, and of the next, are in one loop."""
+    """A client that keeps connections, a lock: all async functions of a run, and of the next, are in one loop.
+
+    Also where a run has ended before its calls had.
+    """
     loops = set()
 
     async def first(x: int) -> int:
         loops.add(asyncio.get_running_loop())
         return x
 
+    async def sleeps_or_fails(x: int) -> int:
+        loops.add(asyncio.get_running_loop())
+        await asyncio.sleep(HANGS if x else 0)
+        raise ValueError("no value")
+
     for orchestrator in ORCHESTRATORS:
         assert pipeline_of(first).run(orchestrator).ok
+        with pytest.raises(ValueError, match="no value"):
+            pipeline_of(sleeps_or_fails).run(orchestrator, error_policy="fail_fast")
     assert len(loops) == 1
 
 
