@@ -135,9 +135,16 @@ class TestClosing:
         assert [outcome.key for outcome in taken] == list(range(20))
 
     def test_it_takes_a_second_at_the_most(self, pool: LocalExecutor) -> None:
-        """Whatever a call does, or who is told of it; a worker that owes an answer is ended."""
+        """Whatever a call does, or who is told of it; a worker that owes an answer is ended, and nothing comes later."""
+        taken: list[Outcome] = []
         entered, free = threading.Event(), threading.Event()
-        session = pool.open_session(naps, lambda _: (entered.set(), free.wait(SECONDS)), concurrency=2, timeout=None)
+
+        def take(outcome: Outcome) -> None:
+            taken.append(outcome)
+            entered.set()
+            free.wait(SECONDS)
+
+        session = pool.open_session(naps, take, concurrency=2, timeout=None)
         assert session is not None
         session.submit([Call(0, {"x": 0}, False), Call(1, {"x": 0}, False)])
         session.submit([Call(2, {"x": 1000}, False)])
@@ -146,6 +153,8 @@ class TestClosing:
         session.close()
         assert time.monotonic() - started < 1.0
         free.set()
+        until(lambda: not any(thread.name == "orcapod-worker" for thread in threading.enumerate()))
+        assert [outcome.key for outcome in taken] == [0]
 
     def test_what_is_being_computed_is_given_up_with_its_worker(self, pool: LocalExecutor, tmp_path: Path) -> None:
         session = Session(pool, writes_its_pid)
