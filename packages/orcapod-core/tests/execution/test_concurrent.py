@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from orcapod.datagrams import Chunk
 from orcapod.errors import PacketAbandonedError
 from orcapod.execution import ConcurrentDriver, FirstFailure, InFlight, Step, WholeInputs, receiver
+from orcapod.execution.concurrent import Completion
+from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.protocols import NoOpObserver, Outcome
 
 
@@ -45,10 +47,19 @@ class Driven:
     """A driver, its session, and the chunks that it gives, in a thread of its own."""
 
     def __init__(
-        self, engine: Any, step: Step, values: list[int], *, in_order: bool = False, concurrency: int = 4
+        self,
+        engine: Any,
+        step: Step,
+        values: list[int],
+        *,
+        in_order: bool = False,
+        concurrency: int = 4,
+        rows: int | None = None,
     ) -> None:
-        inputs = WholeInputs([[engine.chunk_of(values)]])
-        self.mailbox = inputs.mailbox()
+        whole = engine.chunk_of(values)
+        size = rows or len(values)
+        events = iter([(0, whole.slice(start, size)) for start in range(0, len(values), size)])
+        self.mailbox: Mailbox[Completion] = Mailbox(lambda: next(events, Signal.OVER))
         self.session = engine.HeldSession(receiver(step, self.mailbox), concurrency=concurrency)
         self.driver = ConcurrentDriver(step, self.mailbox, self.session, InFlight(), in_order=in_order, is_awaited=True)
         self.chunks: list[Chunk] = []
@@ -76,19 +87,22 @@ class Driven:
     in_order=st.booleans(),
     concurrency=st.integers(1, 7),
     last_first=st.booleans(),
+    rows=st.integers(1, 60),
 )
 def test_every_row_is_given_its_own_whatever_order_calls_end_in(
-    engine: Any, values: list[int], in_order: bool, concurrency: int, last_first: bool
+    engine: Any, values: list[int], in_order: bool, concurrency: int, last_first: bool, rows: int
 ) -> None:
     told = Told()
     step = engine.step_of(engine.spec_of(tenfold), observer=told)
-    driven = Driven(engine, step, values, in_order=in_order, concurrency=concurrency)
+    driven = Driven(engine, step, values, in_order=in_order, concurrency=concurrency, rows=rows)
     while calls := driven.session.held(1):
         for call in reversed(calls) if last_first else calls:
             driven.session.end(call, tenfold)
     driven.join()
     assert driven.error is None
-    assert engine.values_of(driven.chunks) == {i: 10 * x for i, x in enumerate(values) if x}
+    found = engine.values_of(driven.chunks)
+    assert found == {i: 10 * x for i, x in enumerate(values) if x}
+    assert not in_order or list(found) == sorted(found)
     assert driven.session.is_closed
     assert step.counts["computed"] == len({x for x in values if x})
     assert step.counts["failed"] == values.count(0)
@@ -96,16 +110,28 @@ def test_every_row_is_given_its_own_whatever_order_calls_end_in(
         assert events in (["start", "end"], ["cached"], ["start", "ValueError"]), (row, events)
 
 
-def test_what_is_finished_is_given_on_while_another_call_goes_on(engine: Any) -> None:
+@pytest.mark.parametrize("rows", [1, 2])
+def test_what_is_finished_is_given_on_while_another_call_goes_on(engine: Any, rows: int) -> None:
     """Nothing else needs to happen first: whoever waits for the row may be what the call waits for."""
-    driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2])
+    driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2], rows=rows)
     first, second = driven.session.held(2)
+    driven.session.end(second, tenfold)
+    assert driven.given.wait(20)
+    assert engine.values_of(driven.chunks) == {1: 20}
+    driven.session.end(first, tenfold)
+    driven.join()
+    assert engine.values_of(driven.chunks) == {1: 20, 0: 10}
+
+
+def test_rows_of_a_chunk_wait_for_those_of_the_one_before_if_they_are_to_come_in_order(engine: Any) -> None:
+    driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2, 3], rows=1, in_order=True)
+    first, second, third = driven.session.held(3)
+    driven.session.end(second, tenfold)
     driven.session.end(first, tenfold)
     assert driven.given.wait(20)
-    assert engine.values_of(driven.chunks) == {0: 10}
-    driven.session.end(second, tenfold)
+    driven.session.end(third, tenfold)
     driven.join()
-    assert engine.values_of(driven.chunks) == {0: 10, 1: 20}
+    assert [chunk.column("i").to_pylist() for chunk in driven.chunks] == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize("retries", [0, 2])

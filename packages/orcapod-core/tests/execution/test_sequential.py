@@ -39,6 +39,21 @@ def test_rows_come_in_order_each_with_its_own_result(engine: Any, values: list[i
     assert step.counts["failed"] == len(values) - len(expected)
 
 
+def test_no_row_waits_for_another_ones_next_try_but_those_that_equal_it(engine: Any) -> None:
+    calls: list[int] = []
+
+    def fails_once(x: int) -> int:
+        calls.append(x)
+        if calls == [1]:
+            raise ValueError("no value")
+        return 10 * x
+
+    step = engine.step_of(engine.spec_of(fails_once), retries=1)
+    chunks = list(SequentialDriver(step, is_awaited=True).run([engine.chunk_of([1, 5, 1, 6])]))
+    assert calls == [1, 5, 6, 1]
+    assert engine.values_of(chunks) == {0: 10, 1: 50, 2: 10, 3: 60}
+
+
 def test_calls_are_made_in_the_calling_thread(engine: Any) -> None:
     threads = set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,13 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import orcapod as op
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
-from orcapod.executors.pool import WorkerPool
+from orcapod.executors.pool import Worker, WorkerPool
 from orcapod.executors.processes import ProcessSession
+from orcapod.executors.worker import serialized
 from orcapod.protocols import Call, Outcome
 from orcapod.sources import DictSource
 
@@ -135,7 +138,7 @@ class TestClosing:
         assert [outcome.key for outcome in taken] == list(range(20))
 
     def test_it_takes_a_second_at_the_most(self, pool: LocalExecutor) -> None:
-        """Whatever a call does, or who is told of it; a worker that owes an answer is ended, and nothing comes later."""
+        """Whatever a call does, or who is told of it; one that owes an answer is ended, and none comes later."""
         taken: list[Outcome] = []
         entered, free = threading.Event(), threading.Event()
 
@@ -223,6 +226,14 @@ class TestKept:
         del executor
         gc.collect()
         until(lambda: not any(map(is_alive, pids)))
+
+    def test_one_that_comes_back_when_they_are_no_longer_wanted_is_ended(self) -> None:
+        pool = WorkerPool(2)
+        late = Worker()
+        pool.close()
+        pool.release(late)
+        assert not late.is_alive()
+        assert pool.acquire() is None
 
     def test_one_that_has_died_meanwhile_is_replaced_and_fails_nothing(self, pool: LocalExecutor) -> None:
         for _ in range(5):
@@ -578,6 +589,15 @@ def test_what_keeps_a_function_from_being_sent_is_named(
     session.close()
     expected = f"cannot pickle '_thread.lock' object, which is the {named}; make it inside"
     assert expected in str(outcome.error)
+
+
+def test_a_slice_is_sent_without_what_it_was_cut_from() -> None:
+    whole = pa.table({"a": range(1_000_000)})
+    for part in (whole.slice(5, 10), whole["a"].chunk(0).slice(5, 10), whole.to_batches()[0].slice(5, 10)):
+        content = serialized(part)
+        assert pickle.loads(content).equals(part)
+        assert len(content) < 10_000
+    assert len(serialized(whole)) > 8_000_000
 
 
 def test_calls_that_cannot_be_sent_or_read_fail_alone(pool: LocalExecutor) -> None:
