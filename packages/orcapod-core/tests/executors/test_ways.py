@@ -303,3 +303,34 @@ def test_a_debugger_talks_to_the_terminal(
     assert "42000\n(Pdb) " in text
     assert "43\n(Pdb) " in text
     assert "log: ['written before', 'written after', '']" in text, text
+
+
+def test_what_was_printed_before_the_call_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Python keeps it back where stdout is no terminal."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import sys
+import orcapod as op
+from orcapod.executors import LocalExecutor
+from orcapod.observers import LoggingObserver
+from orcapod.sources import DictSource
+
+def f(x: int) -> int:
+    sys.__stdout__.write("within\\n")
+    return x
+
+p = op.Pipeline("p")
+with p:
+    op.function_pod("y")(f).pod(DictSource([{"i": 0, "x": 1}], ["i"], source_id="s"))
+print("before")
+logs = LoggingObserver(p.log_database)
+p.run(execution_engine=LocalExecutor(capture="fd"), observer=logs)
+print("after", logs.get_logs()["__stdout"].to_pylist())
+"""
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=True, env=environment
+    )
+    assert done.stdout == "before\nafter ['within\\n']\n"
