@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,7 @@ def _pods() -> dict[str, FunctionPod]:
 
 
 _PODS = _pods()
+_MOST_ROWS = 2000
 _ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
 _STEP = st.tuples(
     st.sampled_from(
@@ -89,18 +91,19 @@ class _Plan(NamedTuple):
             DictSource([{"k": k, "x": x} for k, x in rows], ["k"], source_id=f"s{at}", data_schema=types)
             for at, rows in enumerate(self.sources)
         ]
+        most = [len(rows) for rows in self.sources]  # rows of each stream: joins multiply them
         for kind, first, second in self.steps:
-            one, other = streams[first % len(streams)], streams[second % len(streams)]
+            first, second = first % len(streams), second % len(streams)
+            meeting = {"join": [second], "join of three": [second, 0], "self-join": [first]}.get(kind, [])
+            if prod(rows := [most[index] for index in (first, *meeting)]) > _MOST_ROWS:
+                continue
+            others = [streams[index].map_packets({"x": f"y{at}"}) for at, index in enumerate(meeting)]
+            one = streams[first]
             match kind:
                 case "filter":
                     streams.append(one.filter(x=1))
-                case "join":
-                    streams.append(one.join(other.map_packets({"x": "y"})).drop_packet_columns(["y"]))
-                case "join of three":
-                    others = other.map_packets({"x": "y"}), streams[0].map_packets({"x": "z"})
-                    streams.append(one.join(*others).drop_packet_columns(["y", "z"]))
-                case "self-join":
-                    streams.append(one.join(one.map_packets({"x": "y"})).drop_packet_columns(["y"]))
+                case "join" | "join of three" | "self-join":
+                    streams.append(one.join(*others).drop_packet_columns([f"y{at}" for at in range(len(others))]))
                 case "fan-out":
                     streams += [_PODS["plus"](one), _PODS["slowly"](one)]
                 case "group":
@@ -109,6 +112,7 @@ class _Plan(NamedTuple):
                     _PODS["in_turn"](one.batch(2))
                 case _:
                     streams.append(_PODS[kind](one))
+            most += [prod(rows)] * (len(streams) - len(most))
 
 
 _PLANS = st.builds(_Plan, st.lists(_ROWS, min_size=1, max_size=2), st.lists(_STEP, min_size=1, max_size=5))
