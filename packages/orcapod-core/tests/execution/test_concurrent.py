@@ -59,7 +59,15 @@ class Driven:
         whole = engine.chunk_of(values)
         size = rows or len(values)
         events = iter([(0, whole.slice(start, size)) for start in range(0, len(values), size)])
-        self.mailbox: Mailbox[Completion] = Mailbox(lambda: next(events, Signal.OVER))
+        over: list[Any] = []
+
+        def next_input() -> Any:
+            assert not over, "asked for more after the end, again and again while calls go on"
+            event = next(events, Signal.OVER)
+            over.extend([event] if event is Signal.OVER else [])
+            return event
+
+        self.mailbox: Mailbox[Completion] = Mailbox(next_input)
         self.session = engine.HeldSession(receiver(step, self.mailbox), concurrency=concurrency)
         self.driver = ConcurrentDriver(step, self.mailbox, self.session, InFlight(), in_order=in_order, is_awaited=True)
         self.chunks: list[Chunk] = []

@@ -412,6 +412,15 @@ def test_what_a_call_has_started_ends_with_the_program(tmp_path: Path, number: s
     assert ("KeyboardInterrupt" in shown) == (number == signal.SIGINT)
 
 
+def test_a_call_has_all_the_time_of_its_timeout(pool: LocalExecutor) -> None:
+    """However often its worker is looked at meanwhile."""
+    session = Session(pool, naps, timeout=SECONDS)
+    session.submit([1.3])
+    (outcome,) = session.all(1)
+    session.close()
+    assert outcome.error is None
+
+
 # What is said of a worker that has ended.
 
 
