@@ -109,7 +109,9 @@ class FunctionPod(Producer):
         if type(self) is not FunctionPod:
             return super().__reduce_ex__(protocol)
         config = None if self.node_config is None else asdict(self.node_config)
-        parts = self.packet_function.function, self.packet_function.options, self.label, config
+        options = dict(self.packet_function.options)
+        options["ignores"] = [name for name in options["ignores"] if isinstance(name, str)]  # objects may be live
+        parts = self.packet_function.function, options, self.label, config
         return RemotePod, (), {"_parts": parts}
 
     def __repr__(self) -> str:

@@ -118,7 +118,7 @@ def test_an_import_inside_the_function_is_followed(module: Callable[[str], Any])
     assert fingerprint_function(lab.f) != before
     helper.g = same.g
     assert fingerprint_function(lab.f) == before
-    assert labels(fingerprint_function(module(text.format("nowhere")).f).opaque) == ["nowhere", "nowhere.g"]
+    assert labels(fingerprint_function(module(text.format("nowhere")).f).unseen) == ["nowhere", "nowhere.g"]
 
 
 def test_a_module_that_is_loaded_again_is_what_its_file_says(module: Callable[[str], Any]) -> None:
