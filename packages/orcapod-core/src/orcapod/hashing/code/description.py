@@ -190,6 +190,8 @@ class Description:
         if not self._rules.ownership.owns_class(cls):
             if public := public_name(item):
                 return self.installed(public)
+            if cls.__name__ == "cython_function_or_method":
+                return self._compiled(item, label)
             if (known := leaf(item)) is not None:
                 return known
         self._numbered += 1

@@ -40,12 +40,20 @@ def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
     if (reducer := copyreg.dispatch_table.get(cls)) is not None:
         return reducer(item)
     try:
-        reduced: tuple[Any, ...] | str = cls.__reduce_ex__(item, _PROTOCOL)  # type: ignore[call-arg]
+        reduced: Any = cls.__reduce_ex__(item, _PROTOCOL)  # type: ignore[call-arg]
     except (TypeError, NotImplementedError):
         if not callable(getattr(item, "__wrapped__", None)):
             raise NotTakenApart(f"a live object of type {cls.__qualname__}") from None
         # A compiled wrapper: what it refers to, in the order in which it is declared.
         return tuple(part for part in gc.get_referents(item) if part is not cls)
+    return _without_caches(reduced) if cls.__module__.startswith("pandas.") else reduced
+
+
+def _without_caches(reduced: Any) -> Any:
+    """Return what pandas rebuilds an object from, without what it keeps of what was asked of it."""
+    match reduced:
+        case (make, arguments, {"_cache": _, **state}, *more):
+            return make, arguments, state, *more
     return reduced
 
 

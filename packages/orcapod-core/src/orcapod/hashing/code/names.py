@@ -114,7 +114,8 @@ class Names:
                 if type(value) is FunctionType and owns(str(value.__globals__.get("__name__", ""))):
                     return self.globals, value  # put there by the user's own code
                 # The name it was imported by is the same in all versions, that of the object is not.
-                value = Installed(f"{source.module}.{source.attribute}")
+                if type(value) is not ModuleType or not owns(value.__name__):
+                    value = Installed(f"{source.module}.{source.attribute}")
             return self.globals, value
         if hasattr(builtins, root):
             return builtins, Installed(f"builtins.{root}")

@@ -9,10 +9,13 @@ import builtins
 import functools
 import os
 import sys
+import types
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import Any
 
 __all__ = [
     "Ownership",
@@ -27,6 +30,8 @@ __all__ = [
     "version_of",
 ]
 
+_SLOTS = (types.WrapperDescriptorType, types.MethodDescriptorType)
+_compiled: dict[int, tuple[weakref.ref[type], bool]] = {}
 _FACTORIES = ("abc", "builtins", "collections", "dataclasses", "enum", "types", "typing")
 """Modules whose functions make classes that then claim to be of these modules."""
 
@@ -106,8 +111,14 @@ def _is_there(cls: type) -> bool:
 
 
 def is_heap_type(cls: type) -> bool:
-    """Say whether a class was made by running code, not compiled into Python."""
-    return bool(cls.__flags__ & (1 << 9))
+    """Say whether a class was made by running code, and is not compiled."""
+    if not cls.__flags__ & (1 << 9):
+        return False
+    known = _compiled.get(id(cls))
+    if known is None or known[0]() is not cls:
+        is_compiled = any(type(held) in _SLOTS and held.__objclass__ is cls for held in vars(cls).values())
+        known = _compiled[id(cls)] = weakref.ref(cls), is_compiled
+    return not known[1]
 
 
 def module_of(function: FunctionType) -> str:
@@ -115,10 +126,12 @@ def module_of(function: FunctionType) -> str:
     return str(function.__globals__.get("__name__", "__main__"))
 
 
-def public_name(item: object) -> str | None:
+def public_name(item: Any) -> str | None:
     """Return the module and qualified name by which an installed module provides this very object."""
     if not callable(item):
         return None
+    if type(item).__name__ == "cython_function_or_method" and not is_own(str(item.__module__)):
+        return f"{item.__module__}.{item.__qualname__}"
     names = {getattr(item, "__qualname__", None), getattr(item, "__name__", None)}
     receiver = getattr(item, "__self__", None)
     modules = getattr(item, "__module__", None), type(item).__module__, type(receiver).__module__
