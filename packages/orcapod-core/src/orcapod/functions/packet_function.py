@@ -6,6 +6,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from orcapod.hashing import (
     ContentHash,
     Fingerprint,
     Part,
+    RunStage,
     declared_version,
     fingerprint_function,
     hash_rows,
@@ -38,6 +40,7 @@ Identity = Literal["code", "version"]
 Packages = Literal["name", "version"]
 """What counts of installed packages: the names taken from them, or the versions of their distributions too."""
 
+_LARGE = 2_000  # objects, which take some milliseconds to look at
 _UNCAPTURED = "A logger was passed but no executor is set — capture will not occur."
 
 
@@ -110,6 +113,7 @@ class PythonPacketFunction:
         self._depends_on, self._ignores = tuple(depends_on), tuple(ignores)
         self._packages: Packages = packages
         self._warned: set[str] = set()
+        self._last_code: Fingerprint | None = None
         self._outputs = list(self.signature.outputs.types.items())
         self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 
@@ -121,16 +125,24 @@ class PythonPacketFunction:
     def fingerprint(self) -> ContentHash:
         """Return what the code says now, or, with ``identity="version"``, which version it is.
 
-        It is taken anew each time: in a notebook, a helper may be another one from one run to the next.
+        It is taken anew, since in a notebook a helper may be another one from one time to the next; but where that
+        takes long and all names still lead to the same objects, it is what it was when it was last taken.
         """
+        last = self._last_code
+        if last is not None and last.size > _LARGE and last.is_current():
+            return last.hash
         return self.code().hash
 
     def parts(self) -> tuple[Part, ...]:
         """Return what the fingerprint is made of: code with its source, and all values that it refers to."""
         return self.code().parts
 
-    def code(self) -> Fingerprint:
-        """Return the fingerprint with its parts, and warn of what it cannot see."""
+    def code(self, stage: RunStage | None = None) -> Fingerprint:
+        """Take the fingerprint anew, with its parts, and warn of what it cannot see.
+
+        Args:
+            stage: whether a run begins or has ended, so that what changes meanwhile is taken for changed by it.
+        """
         outputs = list(self.signature.outputs)
         if self._identity == "version":
             return declared_version(self._major, outputs)
@@ -142,11 +154,22 @@ class PythonPacketFunction:
             arguments=arguments,
             packages=self._packages,
             outputs=outputs,
+            stage=stage,
         )
         if not self._depends_on:
             self._warn("cannot see into", found.opaque, "results will be found again in this process only")
             self._warn("cannot follow", found.unseen, "a change there goes unnoticed, and old results will be found")
+        self._last_code = found
         return found
+
+    @contextmanager
+    def running(self, code: Fingerprint) -> Iterator[None]:
+        """Run it meanwhile, so that what it changes is taken for changed by it."""
+        try:
+            yield
+        finally:
+            if code.state:
+                self.code("ended")
 
     def _warn(self, what: str, listed: Sequence[str], why: str) -> None:
         """Warn once, at the line of the function."""

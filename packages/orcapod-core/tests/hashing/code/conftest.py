@@ -55,10 +55,11 @@ def read(folder):
         function = op.PythonPacketFunction(lab.f, getattr(lab, "KEYS", "y"), **getattr(lab, "OPTIONS", {}))
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            found = function.code()
-        given = [repr(lab.f(x)) for x in getattr(lab, "ARGUMENTS", [0, 1, 2])]
+            found = function.code("begins")
+        with function.running(found):
+            given = [repr(lab.f(x)) for x in getattr(lab, "ARGUMENTS", [0, 1, 2])]
         return {
-            "hash": str(found.hash), "after": str(function.code().hash), "given": given,
+            "hash": str(found.hash), "after": str(function.code("begins").hash), "given": given,
             "keys": getattr(lab, "KEYS", "y"), "opaque": found.opaque, "unseen": found.unseen, "state": found.state,
             "warned": [(str(each.message), each.filename) for each in warned],
         }

@@ -80,9 +80,14 @@ def test_without_source_the_code_itself_counts() -> None:
 
     text = "K = {}\ncalls = []\ndef g(x):\n    return x + K\ndef f(x):\n    calls.append(x)\n    return g(x)\n"
     first, same, other = made(text.format(1)), made("\n\n" + text.format(1)), made(text.format(2))
-    before = fingerprint_function(first)
+    before = fingerprint_function(first, stage="begins")
     first(1)
-    assert before == fingerprint_function(first) == fingerprint_function(same) != fingerprint_function(other)
+    assert (
+        before
+        == fingerprint_function(first, stage="ended")
+        == fingerprint_function(same)
+        != fingerprint_function(other)
+    )
     assert before.opaque == ()
     assert labels(before.state) == ["calls"]
 

@@ -1,6 +1,7 @@
 """The identity of user code."""
 
 from orcapod.hashing.code.fingerprint import fingerprint_function
+from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.parts import (
     CODE_METHOD,
     CodeChange,
@@ -17,6 +18,7 @@ __all__ = [
     "CodeChanges",
     "Fingerprint",
     "Part",
+    "RunStage",
     "compare_parts",
     "declared_version",
     "fingerprint_function",

@@ -21,9 +21,9 @@ from typing import Any, cast
 
 from orcapod.hashing.code.changes import item_name, native_base
 from orcapod.hashing.code.classes import CACHED, raw
-from orcapod.hashing.code.leaves import PLAIN, framed, is_ignorable, is_plain, leaf, plain_bytes
+from orcapod.hashing.code.leaves import PLAIN, framed, is_ignorable, is_plain, leaf, numpy_scalars, plain_bytes
 from orcapod.hashing.code.live import NotTakenApart, live_identity, taken_apart
-from orcapod.hashing.code.looks import Look, first_look
+from orcapod.hashing.code.looks import Look, counted
 from orcapod.hashing.code.names import Installed, Sentinel, attributes_of
 from orcapod.hashing.code.ownership import (
     distribution_of,
@@ -40,7 +40,7 @@ __all__ = ["Description"]
 _SEQUENCES = (tuple, list, deque)
 _SETS = (set, frozenset)
 _DICTS = (dict, OrderedDict, Counter, defaultdict, types.MappingProxyType)
-_DEEPEST, _LONGEST = 40, 80
+_DEEPEST, _LONGEST, _LABEL = 40, 80, 200
 _METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
 _DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 
@@ -51,12 +51,14 @@ class Description:
     Attributes:
         units: the units that it refers to, in the order in which they are met.
         notes: what of it is listed.
+        size: how many objects it took.
         module: where it is, for what is listed.
     """
 
     def __init__(self, rules: Rules, module: str, *, inside: object = None) -> None:
         self.units: list[Unit] = []
         self.notes: dict[Note, None] = {}
+        self.size = 0
         self.module = module
         self._rules = rules
         self._inside = inside
@@ -124,18 +126,14 @@ class Description:
         return b"@%d" % self._indexes[unit.key]
 
     def state(self, owner: object, name: str, value: object, label: str) -> bytes:
-        """Return what stands for something that the code changes: what was first found there."""
-        inside = value if name == "" else None
-
-        def look() -> Look:
-            found = Description(self._rules, self.module, inside=inside)
-            found.add("state", [found.token(value, label)])
-            return found.look()
-
-        found = first_look((id(owner), name), owner, look)
-        self._note(label, "state", "", found.digest)
-        self.notes.update(dict.fromkeys(cast("tuple[Note, ...]", found.notes)))
-        return framed("state", [found.digest, *(self.unit(cast(Unit, unit)) for unit in found.uses)])
+        """Return what stands for something that the code changes: what was there before it ran."""
+        inside = Description(self._rules, self.module, inside=value if name == "" else None)
+        inside.add("state", [inside.token(value, label)])
+        look = counted((id(owner), name), owner, inside.look(), self._rules.stage)
+        self.size += inside.size
+        self._note(label, "state", "", look.digest)
+        self.notes.update(dict.fromkeys(cast("tuple[Note, ...]", look.notes)))
+        return framed("state", [look.digest, *(self.unit(cast(Unit, unit)) for unit in look.units)])
 
     def installed(self, name: str) -> bytes:
         """Return what stands for something that an installed package provides: its name."""
@@ -193,8 +191,10 @@ class Description:
             if cls.__name__ == "cython_function_or_method":
                 return self._compiled(item, label)
             if (known := leaf(item)) is not None:
+                self.size += getattr(item, "nbytes", 0) // 1000  # of an array
                 return known
         self._numbered += 1
+        self.size += 1
         self._pending.append((item, label))
         return b"#%d" % self._numbered
 
@@ -343,9 +343,12 @@ class Description:
     def _items(self, native: type, item: Any, label: str) -> list[bytes]:
         most = b"%d" % item.maxlen if native is deque and item.maxlen is not None else b""
         values = list(native.__iter__(item))  # type: ignore[attr-defined]
+        self.size += len(values)
         places = self._rules.changes.places(item)
         if not places and is_plain(values):
             return [most, plain_bytes(values)]
+        if not places and (scalars := numpy_scalars(values)) is not None:
+            return [most, scalars]
         tokens = [most, b""]
         for index, value in enumerate(values):
             if (place := item_name(index)) in places:
@@ -353,12 +356,13 @@ class Description:
             elif type(value) in PLAIN:
                 tokens.append(plain_bytes(value))
             else:
-                tokens.append(self.token(value, f"{label}[{index}]"))
+                tokens.append(self.token(value, f"{label}[{index}]" if len(label) < _LABEL else label))
         return tokens
 
     def _entries(self, native: Any, item: Any, label: str) -> list[bytes]:
         """Return what keys and values say in their order, which a program can see; last come those that change."""
         places = self._rules.changes.places(item)
+        self.size += len(item)
         if not places and is_plain(native.keys(item)) and is_plain(native.values(item)):
             return [plain_bytes(dict(native.items(item)))]
         tokens, changing = [b""], {}
@@ -367,7 +371,7 @@ class Description:
             if places and plain and (place := item_name(key)) in places:
                 changing[place] = value
                 continue
-            named = f"{label}[{key!r}]" if plain else label
+            named = f"{label}[{key!r}]" if plain and len(label) < _LABEL else label
             tokens += [self.token(key, label), self.token(value, named)]
         for place in places:
             if place.startswith("["):
@@ -378,6 +382,7 @@ class Description:
     def _members(self, item: Any, label: str) -> list[bytes]:
         """Return what the members of a set say, in an order that is the same in every process."""
         members = list(set.__iter__(item) if isinstance(item, set) else frozenset.__iter__(item))
+        self.size += len(members)
         if is_plain(members):
             return sorted(map(plain_bytes, members))
         return self.tokens(sorted(members, key=lambda member: self._order(member, 4)), label)
@@ -430,7 +435,7 @@ class Description:
         unbound = dict.fromkeys(filter(_is_attribute, places), Sentinel.UNBOUND)
         for name, value in sorted((unbound | attributes).items()):
             if type(raw(cls, name)) is not functools.cached_property:
-                called = f"{label}.{name}"
+                called = f"{label}.{name}" if len(label) < _LABEL else label
                 token = self.state(item, name, value, called) if name in places else self.token(value, called)
                 parts += [name.encode(), token]
         return framed("instance", [self._class_of(cls), framed("held", held or []), *parts])

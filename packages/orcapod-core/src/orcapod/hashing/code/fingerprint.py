@@ -4,8 +4,8 @@ A function is its normalised syntax, its defaults, and what each name in it that
 to: functions and classes of the user's own modules with all that they refer to in turn, and constants by
 value. Code of installed packages, the standard library and orcapod among them, counts by name; objects of
 their classes count by what they would be rebuilt from. What cannot be seen into is *opaque*: it counts by its
-identity in this process. What the code itself changes is *state*: it counts by what it held when it was first
-looked at. What no reading can follow is *unseen*: it is listed.
+identity in this process. What the code itself changes is *state*: it counts by what it held when a run began.
+What no reading can follow is *unseen*: it is listed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
 from types import CellType, FunctionType, MethodType
@@ -22,9 +23,10 @@ from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
+from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, cells_of, content, names_of
 from orcapod.hashing.code.ownership import Ownership, module_of
-from orcapod.hashing.code.parts import CODE_METHOD, Fingerprint, Part, PartKind, outputs_part
+from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
 from orcapod.hashing.code.rules import Note, Rules, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
@@ -44,6 +46,7 @@ def fingerprint_function(
     arguments: Sequence[object] = (),
     packages: Literal["name", "version"] = "name",
     outputs: Sequence[str] = (),
+    stage: RunStage | None = None,
 ) -> Fingerprint:
     """Return the fingerprint of a function and of all that it refers to in the user's own code.
 
@@ -56,6 +59,7 @@ def fingerprint_function(
         arguments: the annotations of its parameters: classes of the user's own among them count.
         packages: what counts of installed packages besides the names taken from them.
         outputs: the names of what it returns, in their order.
+        stage: whether a run of it begins or has ended, by which is known what runs have changed.
 
     Raises:
         Exception: a module of the user's own that the function imports when called fails to be imported.
@@ -64,15 +68,27 @@ def fingerprint_function(
     ownership = Ownership.of(_module_of(function))
     names = frozenset(item for item in ignores if isinstance(item, str))
     ignored = {id(item): item for item in ignores if not isinstance(item, str)}
+    rules = Rules(
+        Changes(frozenset(), ownership),
+        ownership,
+        packages=packages,
+        ignored=ignored,
+        ignored_names=names,
+        is_told=bool(depends_on),
+        roots=frozenset([id(function)]),
+    )
     changed: dict[Location, object] = {}
     while True:  # what is found to change in one walk is state in the next; rarely more than two
-        changes = Changes(changed.keys(), ownership)
-        rules = Rules(changes, ownership, packages, ignored, names, bool(depends_on), frozenset([id(function)]))
-        walk = _Walk(rules)
+        walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership)))
         digest = walk.digest(roots, arguments, outputs)
-        if changes.locations.keys() <= changed.keys():
-            return walk.fingerprint(digest)
-        changed = changed | changes.locations
+        found = walk.changes.locations
+        if found.keys() <= changed.keys():
+            break
+        changed = changed | found
+    if changed and stage:
+        walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership), stage=stage))
+        digest = walk.digest(roots, arguments, outputs)
+    return walk.fingerprint(digest)
 
 
 class _Walk:
@@ -80,10 +96,13 @@ class _Walk:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self.changes = rules.changes
         self._units: list[Unit] = []
         self._indexes: dict[tuple[int, str], int] = {}
         self._parts: list[Part] = []
         self._notes: dict[Note, None] = {}
+        self._bindings: list[Binding] = []
+        self._size = 0
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
         given = Description(self._rules, "given")
@@ -108,7 +127,8 @@ class _Walk:
             for note in self._notes
         ]
         parts = tuple(dict.fromkeys([*self._parts, *notes]))
-        return Fingerprint(ContentHash(CODE_METHOD, digest), **listed, parts=parts)
+        hash_ = ContentHash(CODE_METHOD, digest)
+        return Fingerprint(hash_, **listed, parts=parts, size=self._size, bindings=tuple(self._bindings))
 
     def _own_classes(self, annotations: Iterable[object]) -> list[type]:
         """Return the classes with code of the user's own that annotations name."""
@@ -123,6 +143,7 @@ class _Walk:
         """Return what a description says, with the numbers of the units that it refers to."""
         digest = described.digest()
         self._notes.update(described.notes)
+        self._size += described.size
         for unit in described.units:
             if unit.key not in self._indexes:
                 self._indexes[unit.key] = len(self._units)
@@ -235,6 +256,9 @@ class _Walk:
 
     def _reference(self, path: NamePath, names: Names, into: Description, around: str) -> bytes:
         target = names.follow(path, self._rules.changes.earlier)
+        if type(target.value) not in (Installed, Sentinel):
+            follow = functools.partial(names.follow, path, self._rules.changes.earlier)
+            self._bindings.append(Binding(lambda: follow().value, target.value))
         root, *attributes = path
         if isinstance(root, Imported):
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))

@@ -3,7 +3,7 @@
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -14,7 +14,7 @@ from uuid import UUID
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.content_hash import ContentHash
 
-__all__ = ["PLAIN", "framed", "is_ignorable", "is_plain", "leaf", "plain_bytes"]
+__all__ = ["PLAIN", "framed", "is_ignorable", "is_plain", "leaf", "numpy_scalars", "plain_bytes"]
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _CANONICAL = frozenset({
@@ -44,6 +44,17 @@ def plain_bytes(value: object) -> bytes:
         return ascii(value).encode()
     except ValueError:  # an int of more digits than Python writes
         return canonical_bytes(value)
+
+
+def numpy_scalars(values: Sequence[Any]) -> bytes | None:
+    """Return the bytes of numbers of one type of numpy, all at once; None if there are others among them."""
+    cls = type(values[0])
+    if cls.__module__ != "numpy" or set(map(type, values)) != {cls}:
+        return None
+    array = sys.modules["numpy"].array(values)
+    return (
+        framed("scalars", map(_part, _array(array) or ())) if array.ndim == 1 and array.dtype.kind in "biufc" else None
+    )
 
 
 def is_ignorable(item: object) -> bool:

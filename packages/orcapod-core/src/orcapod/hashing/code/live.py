@@ -9,7 +9,7 @@ import os
 import threading
 import uuid
 import weakref
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["NotTakenApart", "live_identity", "taken_apart"]
 
@@ -37,16 +37,20 @@ def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
             return tuple(getattr(item, name, None) for name in attributes)
     if hasattr(cls, "__next__"):
         raise NotTakenApart("an iterator")
+    reduced: Any
     if (reducer := copyreg.dispatch_table.get(cls)) is not None:
-        return reducer(item)
+        reduced = reducer(item)
+        return cast("tuple[Any, ...] | str", reduced)
     try:
-        reduced: Any = cls.__reduce_ex__(item, _PROTOCOL)  # type: ignore[call-arg]
+        reduced = cls.__reduce_ex__(item, _PROTOCOL)  # type: ignore[call-arg]
     except (TypeError, NotImplementedError):
         if not callable(getattr(item, "__wrapped__", None)):
             raise NotTakenApart(f"a live object of type {cls.__qualname__}") from None
         # A compiled wrapper: what it refers to, in the order in which it is declared.
         return tuple(part for part in gc.get_referents(item) if part is not cls)
-    return _without_caches(reduced) if cls.__module__.startswith("pandas.") else reduced
+    if cls.__module__.startswith("pandas."):
+        reduced = _without_caches(reduced)
+    return cast("tuple[Any, ...] | str", reduced)
 
 
 def _without_caches(reduced: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from orcapod.hashing.content_hash import ContentHash
 
 __all__ = [
     "CODE_METHOD",
+    "Binding",
     "CodeChange",
     "CodeChanges",
     "Fingerprint",
@@ -26,10 +27,10 @@ CODE_METHOD = "code-v1"
 
 PartKind = Literal[
     "function", "class", "global", "closure", "default", "attribute", "depends_on", "outputs", "version",
-    "installed", "package", "state", "opaque", "unseen", "ignored",
+    "installed", "package", "state", "opaque", "unseen", "ignored", "fingerprint",
 ]  # fmt: skip
-"""What a part is. The last four are no parts of the key by what they hold: by what they held when first looked
-at (state), by their identity in this process (opaque), by name (unseen), or not at all (ignored)."""
+"""What a part is. Some do not count by what they hold, but by what they held before anything ran (state), by their
+identity in this process (opaque), by name (installed, unseen), or not at all (ignored)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """Object that a name led to.
+
+    Attributes:
+        follow: follows the name again.
+        value: what it led to.
+    """
+
+    follow: Callable[[], object]
+    value: object
+
+    def is_current(self) -> bool:
+        """Say whether the name still leads there."""
+        return self.follow() is self.value
+
+
+@dataclass(frozen=True, slots=True)
 class Fingerprint:
     """The identity of a piece of user code.
 
@@ -63,15 +81,23 @@ class Fingerprint:
         hash: equal for equal code, in every process and on every supported Python.
         opaque: what could not be seen into, by dotted name, each with why; sorted. Equal in this process only.
         unseen: what no reading of the code can follow, each with why; sorted. A change there goes unnoticed.
-        state: what the code itself changes, by dotted name; sorted. It counts as it was first looked at.
+        state: what the code itself changes, by dotted name; sorted. It counts as it was before it ran.
         parts: all that it is made of.
+        size: how many objects it took to look at them.
+        bindings: what names were bound to.
     """
 
     hash: ContentHash
     opaque: tuple[str, ...]
     unseen: tuple[str, ...]
     state: tuple[str, ...]
-    parts: tuple[Part, ...] = field(default=(), compare=False)
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    size: int = field(default=0, compare=False, repr=False)
+    bindings: tuple[Binding, ...] = field(default=(), compare=False, repr=False)
+
+    def is_current(self) -> bool:
+        """Say whether all names still lead to the same objects; whether those have changed, this does not see."""
+        return all(binding.is_current() for binding in self.bindings)
 
 
 def declared_version(major: str, outputs: Sequence[str]) -> Fingerprint:

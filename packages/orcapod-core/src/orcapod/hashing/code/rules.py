@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orcapod.hashing.code.changes import Changes
+from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.ownership import Ownership
 from orcapod.hashing.code.parts import PartKind
 
@@ -71,6 +72,7 @@ class Rules:
         ignored_names: and such by name.
         is_told: whether the author said with ``depends_on`` what matters of what cannot be seen into.
         roots: the functions themselves, whose bodies always count.
+        stage: whether a run begins or has ended.
     """
 
     changes: Changes
@@ -80,3 +82,4 @@ class Rules:
     ignored_names: frozenset[str] = frozenset()
     is_told: bool = False
     roots: frozenset[int] = frozenset()
+    stage: RunStage | None = None
