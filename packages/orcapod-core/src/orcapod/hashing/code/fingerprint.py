@@ -27,7 +27,7 @@ from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, cells_of, content, names_of
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
-from orcapod.hashing.code.rules import Note, Rules, Unit
+from orcapod.hashing.code.rules import GIVEN, Note, Rules, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
 from orcapod.hashing.code.syntax import Syntax
@@ -105,8 +105,11 @@ class _Walk:
         self._size = 0
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
-        given = Description(self._rules, "given")
-        given.add("given", (given.token(root, name) for name, root in roots.items()))
+        given = Description(self._rules, GIVEN)
+        function, *others = roots.items()
+        given.add("function", [given.token(function[1], function[0])])
+        for name, item in others:
+            given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
         given.add("arguments", (given.token(cls, "argument") for cls in self._own_classes(arguments)))
         given.add("outputs", [name.encode() for name in outputs])
         described = [self._numbers(given)]

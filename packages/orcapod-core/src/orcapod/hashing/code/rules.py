@@ -11,7 +11,10 @@ from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.ownership import Ownership
 from orcapod.hashing.code.parts import PartKind
 
-__all__ = ["UNSEEN", "Note", "Rules", "Unit"]
+__all__ = ["GIVEN", "UNSEEN", "Note", "Rules", "Unit"]
+
+GIVEN = "given"
+"""The module of what is no module's: what the author gives beside the function."""
 
 UNSEEN = {
     "builtins.__import__": "reaches code by text",
@@ -57,7 +60,7 @@ class Unit:
     @property
     def name(self) -> str:
         """What it is called, with its module."""
-        return f"{self.module}.{self.label}"
+        return self.label if self.module == GIVEN else f"{self.module}.{self.label}"
 
 
 @dataclass(frozen=True, slots=True)
