@@ -70,17 +70,42 @@ print(json.dumps({folder.name: read(folder) for folder in sorted(Path(sys.argv[1
 """
 
 
+@pytest.fixture(scope="session")
+def edits() -> Callable[[str], dict[str, Any]]:
+    """Reads a page of edits: by title, the files before and after."""
+
+    def read(page: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for section in Path(__file__).with_name(page).read_text().split("\n### ")[1:]:
+            title, _, text = section.partition("\n")
+            before: dict[str, str] = {}
+            after: dict[str, str] = {}
+            for block in text.split("\n```python")[1:]:
+                name, _, code = block.partition("\n")
+                lines = [line.partition("  # -> ") for line in code.partition("```")[0].splitlines()]
+                before[name.strip() or "lab.py"] = "".join(f"{old}\n" for old, _, _ in lines)
+                after[name.strip() or "lab.py"] = "".join(f"{_edited(*line)}\n" for line in lines)
+            found[title] = before, after
+        return found
+
+    return read
+
+
+def _edited(old: str, arrow: str, new: str) -> str:
+    return old[: len(old) - len(old.lstrip())] + new if arrow else old
+
+
 @pytest.fixture(scope="module")
 def read_edits(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Mapping[str, Any]], dict[str, Sides]]:
     """Reads a function ``f`` of ``lab.py`` in files before and after edits, in new processes."""
 
     def read(edits: Mapping[str, Any]) -> dict[str, Sides]:
         root = tmp_path_factory.mktemp("edits")
-        for name, sides in edits.items():
+        for number, sides in enumerate(edits.values()):
             for side, files in zip(("before", "after"), sides, strict=True):
-                _write(root / side / name, files)
+                _write(root / side / f"{number:03}", files)
         found = [_read(root / side, seed) for seed, side in enumerate(("before", "before", "after"), start=1)]
-        return {name: Sides(*(side[name] for side in found)) for name in edits}
+        return {name: Sides(*(side[f"{number:03}"] for side in found)) for number, name in enumerate(edits)}
 
     return read
 

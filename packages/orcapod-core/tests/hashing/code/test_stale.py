@@ -6,55 +6,37 @@ process, with another hash seed, are the same function, and so they are after it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-EDITS = Path(__file__).with_name("edits.md")
-
-
-def edits() -> dict[str, Any]:
-    """All edits, by title: files before and after."""
-    found: dict[str, Any] = {}
-    for section in EDITS.read_text().split("\n### ")[1:]:
-        title, _, text = section.partition("\n")
-        before: dict[str, str] = {}
-        after: dict[str, str] = {}
-        for block in text.split("\n```python")[1:]:
-            name, _, code = block.partition("\n")
-            lines = code.partition("```")[0].splitlines()
-            before[name.strip() or "lab.py"] = "".join(f"{line.partition('  # -> ')[0]}\n" for line in lines)
-            after[name.strip() or "lab.py"] = "".join(f"{edited(line)}\n" for line in lines)
-        found[title] = before, after
-    return found
-
-
-def edited(line: str) -> str:
-    old, arrow, new = line.partition("  # -> ")
-    return old[: len(old) - len(old.lstrip())] + new if arrow else old
+TITLES = re.findall(r"^### (.*)$", Path(__file__).with_name("edits.md").read_text(), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def sides(read_edits: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    return read_edits(edits())
+def sides(
+    read_edits: Callable[[Mapping[str, Any]], dict[str, Any]], edits: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    return read_edits(edits("edits.md"))
 
 
-@pytest.mark.parametrize("edit", edits())
+@pytest.mark.parametrize("edit", TITLES)
 def test_an_edit_that_changes_what_comes_out_makes_another_function(edit: str, sides: dict[str, Any]) -> None:
     before, _, after = sides[edit]
     assert (before["given"], before["keys"]) != (after["given"], after["keys"]), "the edit changes nothing"
     assert before["hash"] != after["hash"], "stale"
 
 
-@pytest.mark.parametrize("edit", edits())
+@pytest.mark.parametrize("edit", TITLES)
 def test_the_same_files_are_the_same_function_in_every_process(edit: str, sides: dict[str, Any]) -> None:
     before, again, _ = sides[edit]
     assert before["hash"] == again["hash"]
     assert before["opaque"] == before["unseen"] == []
 
 
-@pytest.mark.parametrize("edit", edits())
+@pytest.mark.parametrize("edit", TITLES)
 def test_running_changes_nothing(edit: str, sides: dict[str, Any]) -> None:
     assert [side["hash"] for side in sides[edit]] == [side["after"] for side in sides[edit]]
