@@ -123,6 +123,8 @@ class Changes:
 
     def _is_container(self, value: object, method: str) -> bool:
         """Say whether this method of a value is that of a builtin container or an array."""
+        if method == "__next__":
+            return hasattr(type(value), method) and not self._ownership.owns_class(type(value))
         native = native_base(type(value))
         if not issubclass(native, CONTAINERS) and (native.__module__, native.__name__) != ("numpy", "ndarray"):
             return False

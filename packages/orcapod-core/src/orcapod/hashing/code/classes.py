@@ -33,6 +33,7 @@ _WITHOUT_MEANING = frozenset({
     "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__", "__weakref__",
     "_abc_impl", "_is_protocol",
 })  # fmt: skip
+_FIELDS = ("__attrs_attrs__", "__pydantic_fields__")
 _PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
 _OPTIONS = {"init": True, "compare": True, "default_factory": None}
 
@@ -82,13 +83,13 @@ def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
         elif named_tuple:
             if name in ("_fields", "_field_defaults"):
                 yield name, value
-        elif _is_given(name, value) and not (syntax and name == "__pydantic_fields__"):
+        elif _is_given(name, value) or (syntax is None and name in _FIELDS):
             yield name, value
 
 
 def _is_given(name: str, value: object) -> bool:
     """Say whether the author put it there, and not what makes dataclasses, enums and their like."""
-    if name == "__pydantic_fields__" or not (name.startswith("_") and name.endswith("_")):
+    if not (name.startswith("_") and name.endswith("_")):
         return True
     return any(is_own(module_of(function)) and not _is_made(function.__code__) for function in functions_in(value))
 

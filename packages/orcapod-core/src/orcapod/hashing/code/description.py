@@ -21,7 +21,16 @@ from typing import Any, cast
 
 from orcapod.hashing.code.changes import item_name, native_base
 from orcapod.hashing.code.classes import CACHED, raw
-from orcapod.hashing.code.leaves import PLAIN, framed, is_ignorable, is_plain, leaf, numpy_scalars, plain_bytes
+from orcapod.hashing.code.leaves import (
+    PLAIN,
+    framed,
+    is_generator,
+    is_ignorable,
+    is_plain,
+    leaf,
+    numpy_scalars,
+    plain_bytes,
+)
 from orcapod.hashing.code.live import NotTakenApart, live_identity, taken_apart
 from orcapod.hashing.code.looks import Look, counted
 from orcapod.hashing.code.names import Installed, Sentinel, attributes_of
@@ -66,6 +75,7 @@ class Description:
         self._code: list[object] = []
         self._hash = sha256()
         self._tokens: dict[int, bytes] = {}
+        self._own: dict[int, bool] = {}
         self._orders: dict[tuple[int, int], bytes] = {}
         self._alive: list[object] = []
         self._pending: deque[tuple[object, str]] = deque()
@@ -169,6 +179,13 @@ class Description:
             kind, why = "ignored", "does not count, as ignores= says"
         self.notes[Note(name, kind, f"module {self.module}", why, digest)] = None
 
+    def _owns(self, cls: type) -> bool:
+        known = self._own.get(id(cls))
+        if known is None:
+            known = self._own[id(cls)] = self._rules.ownership.owns_class(cls)
+            self._alive.append(cls)
+        return known
+
     def _token(self, item: Any, cls: type, label: str) -> bytes:
         if cls is FunctionType:
             return self._function(item, label)
@@ -185,7 +202,7 @@ class Description:
             return said if len(said) < _LONGEST else b"=" + sha256(said).digest()
         if issubclass(cls, Enum):
             return framed("member", [self._class(cls), item.name.encode()])
-        if not self._rules.ownership.owns_class(cls):
+        if not self._owns(cls):
             if public := public_name(item):
                 return self.installed(public)
             if cls.__name__ == "cython_function_or_method":
@@ -260,7 +277,7 @@ class Description:
         return self.unit(Unit(module, item.__qualname__, "function", item, (id(item), "")))
 
     def _class(self, cls: type) -> bytes:
-        if not self._rules.ownership.owns_class(cls):
+        if not self._owns(cls):
             return self.installed(f"{cls.__module__}.{cls.__qualname__}")
         self._code.append(cls)
         return self.unit(Unit(cls.__module__, cls.__qualname__, "class", cls, (id(cls), "")))
@@ -300,7 +317,7 @@ class Description:
 
     def _described(self, item: Any, label: str) -> bytes:
         cls = type(item)
-        if self._rules.ownership.owns_class(cls):
+        if self._owns(cls):
             return self._instance(item, cls, label)
         if (held := self._held(cls, item, label)) is not None:
             return framed(cls.__name__, held)
@@ -308,6 +325,8 @@ class Description:
             return b"sentinel"
         if is_ignorable(item):
             return framed("ignored", [cls.__qualname__.encode()])
+        if is_generator(item) and item is not self._inside:
+            return self.state(item, "", item, label)
         if item is os.environ:
             return self.installed("os.environ")
         return framed("object", [self._class_of(cls), *self._rebuilt(item, cls, label)])
@@ -385,7 +404,7 @@ class Description:
         self.size += len(members)
         if is_plain(members):
             return sorted(map(plain_bytes, members))
-        return self.tokens(sorted(members, key=lambda member: self._order(member, 4)), label)
+        return self.tokens(sorted(members, key=lambda member: self._order(member, 3)), label)
 
     def _order(self, item: Any, depth: int) -> bytes:
         """Return a key to sort members of a set by: what can be seen of an object without going far."""
@@ -400,7 +419,7 @@ class Description:
             inner = [f"{item.__module__}.{item.__qualname__}".encode()]
         elif issubclass(cls, Enum):
             inner = [item.name.encode()]
-        elif not self._rules.ownership.owns_class(cls) and (said := leaf(item)) is not None:
+        elif not self._owns(cls) and (said := leaf(item)) is not None:
             inner = [said]
         elif depth:
             inner = [self._order(each, depth - 1) for each in self._within(item, cls)]
@@ -419,8 +438,8 @@ class Description:
             yield from native.__iter__(item)
         if cls is functools.partial:
             yield from (item.func, *item.args)
-        if self._rules.ownership.owns_class(cls):
-            yield from (value for _, value in sorted(self._attributes(item, cls).items()))
+        if self._owns(cls):
+            yield from (value for _, value in sorted(attributes_of(item).items()))
 
     def _instance(self, item: Any, cls: type, label: str) -> bytes:
         native = native_base(cls)
@@ -430,26 +449,15 @@ class Description:
         elif held is None and native is not object:
             held = self._rebuilt(item, native, label)
         places = self._rules.changes.places(item)
-        attributes = self._attributes(item, cls)
+        attributes = attributes_of(item)
         parts = []
         unbound = dict.fromkeys(filter(_is_attribute, places), Sentinel.UNBOUND)
-        for name, value in sorted((unbound | attributes).items()):
+        for name, value in sorted({**unbound, **attributes}.items()):
             if type(raw(cls, name)) is not functools.cached_property:
                 called = f"{label}.{name}" if len(label) < _LABEL else label
                 token = self.state(item, name, value, called) if name in places else self.token(value, called)
                 parts += [name.encode(), token]
         return framed("instance", [self._class_of(cls), framed("held", held or []), *parts])
-
-    def _attributes(self, item: Any, cls: type) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for base in reversed(cls.__mro__):
-            for slot, descriptor in vars(base).items():
-                if type(descriptor) is types.MemberDescriptorType:
-                    try:
-                        found[slot] = descriptor.__get__(item)
-                    except AttributeError:
-                        continue  # not set
-        return found | attributes_of(item)
 
 
 def _is_attribute(place: str) -> bool:

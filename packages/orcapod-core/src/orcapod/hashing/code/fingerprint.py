@@ -24,7 +24,7 @@ from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functio
 from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
 from orcapod.hashing.code.looks import RunStage
-from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, cells_of, content, names_of
+from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
 from orcapod.hashing.code.rules import GIVEN, Note, Rules, Unit
@@ -85,7 +85,7 @@ def fingerprint_function(
         if found.keys() <= changed.keys():
             break
         changed = changed | found
-    if changed and stage:
+    if stage and walk.has_state:
         walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership), stage=stage))
         digest = walk.digest(roots, arguments, outputs)
     return walk.fingerprint(digest)
@@ -117,6 +117,11 @@ class _Walk:
             self._parts.append(outputs_part(outputs))
         described += map(self._described, self._units)  # which grow while they are walked
         return sha256(framed(CODE_METHOD, described)).digest()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether anything was met that the code changes."""
+        return any(note.kind == "state" for note in self._notes)
 
     def fingerprint(self, digest: bytes) -> Fingerprint:
         listed = {
@@ -217,10 +222,10 @@ class _Walk:
             into.add("code", [function_syntax(function.__code__).digest])
         for variable, cell in cells_of(function).items():
             value = content(cell)
-            if isinstance(value, (Mapping, *CONTAINERS)):  # what the package keeps there is its own business
-                into.add("kept", [variable.encode(), type(value).__name__.encode()])
+            if type(value) in CONTAINERS:  # the package may keep something there
+                into.add("kept", [variable.encode(), into.state(value, "", value, variable)])
             else:
-                into.add("closure", [variable.encode(), into.token(value, f"{label}: {variable}")])
+                into.add("closure", [variable.encode(), into.token(value, variable)])
 
     def _class(self, cls: type, into: Description) -> str:
         syntax, name = class_syntax(cls), cls.__qualname__
@@ -230,7 +235,10 @@ class _Walk:
             imports=syntax.imports if syntax else {},
             ownership=self._rules.ownership,
         )
+        metaclass = type(cls)
         into.add("class", into.tokens(cls.__bases__, f"{name}: base"))
+        if self._rules.ownership.owns_class(metaclass):
+            into.add("metaclass", [into.token(metaclass, f"{name}: metaclass")])
         if syntax:
             self._class_syntax(syntax, names, into, name)
         places = self._rules.changes.places(cls)
@@ -267,7 +275,7 @@ class _Walk:
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))
         name = ".".join((root, *attributes[: len(attributes) - len(target.rest)]))  # as far as it could be followed
         if target.value is Sentinel.CHANGED:
-            return into.state(target.owner, target.name, _current(target), name)
+            return into.state(target.owner, target.name, _current(target.owner, target.name), name)
         self._rules.changes.notice_call(target)
         owner = target.owner
         if type(owner) is CellType:
@@ -292,13 +300,15 @@ def _optional(function: FunctionType) -> Sequence[str]:
     return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
 
 
-def _current(target: Target) -> object:
-    """Return what a name that changes is bound to now."""
-    owner: Any = target.owner
+def _current(owner: object, name: str) -> object:
+    """Return what a name that changes is bound to now, running no code of the owner's class."""
     if type(owner) is CellType:
         return content(owner)
-    held = owner if type(owner) is dict else vars(owner)
-    return held.get(target.name, Sentinel.UNBOUND)
+    if type(owner) is dict:
+        return owner.get(name, Sentinel.UNBOUND)
+    if isinstance(owner, type):
+        return vars(owner).get(name, Sentinel.UNBOUND)
+    return attributes_of(owner).get(name, Sentinel.UNBOUND)
 
 
 def _module_of(function: Any) -> str:

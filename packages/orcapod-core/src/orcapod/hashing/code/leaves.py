@@ -14,7 +14,7 @@ from uuid import UUID
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.content_hash import ContentHash
 
-__all__ = ["PLAIN", "framed", "is_ignorable", "is_plain", "leaf", "numpy_scalars", "plain_bytes"]
+__all__ = ["PLAIN", "framed", "is_generator", "is_ignorable", "is_plain", "leaf", "numpy_scalars", "plain_bytes"]
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _CANONICAL = frozenset({
@@ -25,6 +25,11 @@ _IGNORABLE = frozenset({
     "logging.LoggerAdapter", "logging.RootLogger", "threading.Barrier", "threading.BoundedSemaphore",
     "threading.Condition", "threading.Event", "threading.Semaphore", "threading._RLock",
     "multiprocessing.synchronize.Lock", "multiprocessing.synchronize.RLock",
+})  # fmt: skip
+
+
+_GENERATORS = frozenset({
+    "random.Random", "numpy.random._generator.Generator", "numpy.random.mtrand.RandomState",
 })  # fmt: skip
 
 
@@ -63,6 +68,11 @@ def is_ignorable(item: object) -> bool:
         return True
     name = _name_of(type(item))
     return name in _IGNORABLE or name.startswith(("tqdm.", "rich.progress."))
+
+
+def is_generator(item: object) -> bool:
+    """Say whether an object makes random numbers, which changes it."""
+    return _name_of(type(item)) in _GENERATORS
 
 
 def leaf(item: Any) -> bytes | None:
@@ -128,6 +138,7 @@ _LIBRARY: Mapping[str, Callable[[Any], tuple[object, ...] | None]] = {  # by nam
     "builtins.NotImplementedType": lambda _: (),
     "datetime.timezone": lambda item: (str(item.utcoffset(None)), item.tzname(None)),
     "zoneinfo.ZoneInfo": lambda item: None if item.key is None else (str(item.key),),
+    "itertools.count": lambda item: (repr(item),),
     "fractions.Fraction": lambda item: (item.numerator, item.denominator),
     "re.Pattern": lambda item: (item.pattern, item.flags),
     "numpy.ndarray": _array,

@@ -35,6 +35,10 @@ def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
     for base in cls.__mro__:
         if attributes := _WRAPPERS.get(f"{base.__module__}.{base.__qualname__}"):
             return tuple(getattr(item, name, None) for name in attributes)
+    if isinstance(item, weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
+        return tuple(item.items())
+    if isinstance(item, weakref.WeakSet):
+        return (frozenset(item),)
     if hasattr(cls, "__next__"):
         raise NotTakenApart("an iterator")
     reduced: Any

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib.machinery import ModuleSpec
-from types import CellType, FunctionType, ModuleType
+from types import CellType, FunctionType, MemberDescriptorType, ModuleType
 from typing import cast
 
 from orcapod.hashing.code.classes import holder_of
@@ -160,10 +160,12 @@ class Names:
             return None
         holder = holder_of(cls, name)
         held = vars(holder)[name] if holder else None
-        if hasattr(type(held), "__set__") or type(held) is functools.cached_property:
+        if type(held) is not MemberDescriptorType and hasattr(type(held), "__set__"):
             return None
-        if not is_class and name in attributes_of(value):
-            return value, attributes_of(value)[name]
+        if type(held) is functools.cached_property:
+            return None
+        if not is_class and name in (attributes := attributes_of(value)):
+            return value, attributes[name]
         return None if holder is None or hasattr(type(held), "__get__") else (holder, held)
 
 
@@ -190,13 +192,21 @@ def content(cell: CellType) -> object:
         return Sentinel.MISSING
 
 
-def attributes_of(item: object) -> dict[str, object]:
-    """Return the attributes that an object itself holds in its ``__dict__``, running no code of its class."""
+def attributes_of(item: object) -> Mapping[str, object]:
+    """Return the attributes that an object itself holds, in slots or a ``__dict__``, running no code of its class."""
+    slots: dict[str, object] = {}
+    for base in reversed(type(item).__mro__):
+        for name, descriptor in vars(base).items():
+            if type(descriptor) is MemberDescriptorType:
+                try:
+                    slots[name] = descriptor.__get__(item)
+                except AttributeError:
+                    continue  # not set
     try:
-        found: dict[str, object] = object.__getattribute__(item, "__dict__")
+        held: dict[str, object] = object.__getattribute__(item, "__dict__")
     except AttributeError:
-        return {}
-    return found if type(found) is dict else {}
+        return slots
+    return slots | held if slots else held
 
 
 def _member(module: ModuleType, name: str) -> object:

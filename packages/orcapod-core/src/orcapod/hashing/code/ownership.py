@@ -90,7 +90,19 @@ def file_of(module: str) -> str | None:
 def is_own_file(path: str) -> bool:
     """Say whether a file is neither installed nor of the standard library."""
     real = Path(path).resolve()
-    return {"site-packages", "dist-packages"}.isdisjoint(real.parts) and not real.is_relative_to(_standard_library())
+    if not {"site-packages", "dist-packages"}.isdisjoint(real.parts) or real.is_relative_to(_standard_library()):
+        return False
+    return not any(real in _recorded(Path(folder or ".").resolve()) for folder in sys.path)
+
+
+@functools.cache
+def _recorded(folder: Path) -> frozenset[Path]:
+    """Return the files that an installer has put into a folder of any other name."""
+    found: set[Path] = set()
+    for record in folder.glob("*.dist-info/RECORD") if "site-packages" not in folder.parts else ():
+        lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+        found.update((folder / line.partition(",")[0].strip('"')).resolve() for line in lines)
+    return frozenset(found)
 
 
 @functools.cache

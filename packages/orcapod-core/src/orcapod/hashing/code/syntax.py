@@ -233,6 +233,8 @@ class _Reader:
                 self._note_contents(node)
             case ast.Call(func=ast.Attribute(value=value, attr=method)) if method in MUTATORS:
                 self._note_contents(value, method, _keys(node))
+            case ast.Call(func=ast.Name(id="next"), args=[iterator, *_]):
+                self._note_contents(iterator, "__next__")
             case ast.Call(func=ast.Attribute(attr="__subclasses__")):
                 self._unseen["__subclasses__()"] = None
         if isinstance(node, ast.Call) and (reached := self._reached_by_text(node)):
