@@ -122,6 +122,19 @@ def test_every_part_is_stored_once(lab: Callable[[str], None], tmp_path: Path) -
     assert store.get_records(("_code",)).num_rows == first + 2, "the constant, and the fingerprint"
 
 
+def test_a_key_that_changes_by_itself_is_explained(lab: Callable[[str], None], tmp_path: Path) -> None:
+    text = LAB.replace("LIMIT = 10", "import time\nLIMIT = time.time_ns()")
+    lab(text)
+    lab(text)
+    before, after = fingerprints(tmp_path / "lab.db")
+    (change,) = op.compare_code(before, after, op.Pipeline("lab", tmp_path / "lab.db").result_database)
+    assert str(change).startswith("global __main__.LIMIT: ")
+    ignoring = text.replace('["low", "high"])', '["low", "high"], ignores=["LIMIT"])')
+    lab(ignoring)
+    lab(ignoring)
+    assert len(fingerprints(tmp_path / "lab.db")) == 3
+
+
 def made(factor: int) -> Any:
     @op.function_pod("y")
     def f(x: int) -> int:

@@ -117,6 +117,10 @@ class PythonPacketFunction:
         self._outputs = list(self.signature.outputs.types.items())
         self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Return what it is made of, without what it has noted since."""
+        return _remade, (self.function, dict(self.options))
+
     @cached_property
     def uri(self) -> FunctionUri:
         """``(name, output schema hash, v{major}, type id)``."""
@@ -395,3 +399,7 @@ class PythonPacketFunction:
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
             raise RecordTooLargeError.of((), name, sizes[name], *limit)
+
+
+def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:
+    return PythonPacketFunction(function, **options)

@@ -103,15 +103,16 @@ class Description:
 
     def token(self, item: object, label: str) -> bytes:
         """Return what stands for an object that the code knows by this name: its bytes, or its number."""
-        cls = type(item)
+        cls, rules = type(item), self._rules
+        if rules.ignored_names and label in rules.ignored_names:
+            return self._ignored(item, label)
         if cls in PLAIN:
             return plain_bytes(item)
         if cls is Sentinel:
             return self._sentinel(cast(Sentinel, item), label)
         if (known := self._tokens.get(id(item))) is not None:
             return known
-        rules = self._rules
-        if id(item) in rules.ignored or label in rules.ignored_names:
+        if id(item) in rules.ignored:
             token = self._ignored(item, label)
         elif (id(item), "") in rules.changes.earlier and item is not self._inside:
             token = self.state(item, "", item, label)
@@ -190,6 +191,7 @@ class Description:
         if cls is FunctionType:
             return self._function(item, label)
         if issubclass(cls, type):
+            self._code.append(item)
             return self._class(item)
         if cls is Installed:
             return self.installed(item.name)
@@ -279,15 +281,7 @@ class Description:
     def _class(self, cls: type) -> bytes:
         if not self._owns(cls):
             return self.installed(f"{cls.__module__}.{cls.__qualname__}")
-        self._code.append(cls)
         return self.unit(Unit(cls.__module__, cls.__qualname__, "class", cls, (id(cls), "")))
-
-    def _class_of(self, cls: type) -> bytes:
-        """Return what stands for the class of an object, which is not held by anyone who holds the object."""
-        code = list(self._code)
-        token = self._class(cls)
-        self._code = code
-        return token
 
     def _sentinel(self, item: Sentinel, label: str) -> bytes:
         if item is Sentinel.MISSING:
@@ -329,7 +323,7 @@ class Description:
             return self.state(item, "", item, label)
         if item is os.environ:
             return self.installed("os.environ")
-        return framed("object", [self._class_of(cls), *self._rebuilt(item, cls, label)])
+        return framed("object", [self._class(cls), *self._rebuilt(item, cls, label)])
 
     def _rebuilt(self, item: Any, cls: type, label: str) -> list[bytes]:
         """Return what stands for that from which an object would be rebuilt."""
@@ -457,7 +451,7 @@ class Description:
                 called = f"{label}.{name}" if len(label) < _LABEL else label
                 token = self.state(item, name, value, called) if name in places else self.token(value, called)
                 parts += [name.encode(), token]
-        return framed("instance", [self._class_of(cls), framed("held", held or []), *parts])
+        return framed("instance", [self._class(cls), framed("held", held or []), *parts])
 
 
 def _is_attribute(place: str) -> bool:
