@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
-from types import CellType, FunctionType, MethodType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, get_args
 
 from orcapod.hashing.code.changes import CONTAINERS, Changes
@@ -189,21 +189,22 @@ class _Walk:
         defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
         defaults |= dict(sorted((function.__kwdefaults__ or {}).items()))
         for name, value in defaults.items():
-            label = f"{function.__qualname__}: default {name}"
-            into.add(
-                "default",
-                [name.encode(), self._value("default", into.module, label, value, (id(function), name), into)],
-            )
+            place = f"default {name}"
+            label, key = f"{function.__qualname__}: {place}", (id(function), place)
+            into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
         paths = [*syntax.references, *([("__class__",)] if "__class__" in names.cells else [])]
         into.add("references", [self._reference(path, names, into, function.__qualname__) for path in paths])
         for name, cell in cells_of(function).items():  # a decorator may read what the function says of itself
             held = content(cell)
-            if type(held) is FunctionType and name not in function.__globals__:
+            if type(held) is FunctionType:
                 into.add("annotations", [name.encode(), self._annotations(held, into)])
         return syntax.source
 
     def _annotations(self, function: FunctionType, into: Description) -> bytes:
-        found = vars(type(function))["__annotations__"].__get__(function)
+        try:
+            found = function.__annotations__
+        except NameError:  # they are evaluated when somebody asks
+            found = {}
         return framed("annotations", [into.token(item, function.__name__) for pair in found.items() for item in pair])
 
     def _wrapper(self, function: FunctionType, into: Description) -> None:
@@ -222,7 +223,7 @@ class _Walk:
             into.add("code", [function_syntax(function.__code__).digest])
         for variable, cell in cells_of(function).items():
             value = content(cell)
-            if type(value) in CONTAINERS:  # the package may keep something there
+            if issubclass(type(value), (Mapping, *CONTAINERS)):  # the package may keep something there
                 into.add("kept", [variable.encode(), into.state(value, "", value, variable)])
             else:
                 into.add("closure", [variable.encode(), into.token(value, variable)])
@@ -289,7 +290,7 @@ class _Walk:
     ) -> bytes:
         """Return what stands for a value under a name: a unit, unless it is what is a unit of its own anyway."""
         cls = type(value)
-        if cls in (FunctionType, Installed, Sentinel, CellType) or issubclass(cls, type):
+        if cls in (FunctionType, Installed, Sentinel) or issubclass(cls, type | ModuleType):
             return into.token(value, label)
         return into.unit(Unit(module, label, kind, value, key))
 
