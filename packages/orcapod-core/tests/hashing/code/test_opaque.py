@@ -177,6 +177,37 @@ def test_no_code_of_the_users_is_run_to_look_at_an_object() -> None:
         assert fingerprint_function(holding(value).function).opaque == ()
 
 
+LYING = """
+class Lying:
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+class Config:
+    rows = Lying()
+
+LIE, CONFIG = Lying(), Config()
+
+class Box:
+    def __init__(self):
+        self.inner = LIE
+
+BOX = Box()
+
+def f(x: int) -> int:
+    LIE[x] = x
+    LIE.items.append(x)
+    BOX.inner.add(x)
+    return LIE.rows + CONFIG.rows.first + BOX.inner.k + len(LIE)
+"""
+
+
+def test_objects_that_answer_nothing_end_no_run(module: Callable[[str], Any]) -> None:
+    lab = module(LYING)
+    found = fingerprint_function(lab.f, stage="begins")
+    assert found == fingerprint_function(lab.f, stage="ended")
+    assert found.opaque == ()
+
+
 class Angry:
     @property
     def __dict__(self) -> Any:  # type: ignore[override]

@@ -8,11 +8,11 @@ the user's own classes are followed to see what they do.
 
 from collections import defaultdict, deque
 from collections.abc import Set
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 from orcapod.hashing.code.classes import functions_in, holder_of, raw
-from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, names_of
+from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, is_module, names_of
 from orcapod.hashing.code.ownership import Ownership, is_heap_type, module_of
 from orcapod.hashing.code.sources import function_syntax
 from orcapod.hashing.code.syntax import Change
@@ -87,7 +87,7 @@ class Changes:
         if change.what == "binding" and attributes:
             target = names.follow((root, *attributes[:-1]), self.earlier)
             if not target.rest:
-                owner = vars(target.value) if isinstance(target.value, ModuleType) else target.value
+                owner = vars(target.value) if is_module(target.value) else target.value
                 self._record(owner, attributes[-1])
             return
         target = names.follow(change.path, self.earlier)

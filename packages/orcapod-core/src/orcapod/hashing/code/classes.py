@@ -126,7 +126,7 @@ def _read(cls: type) -> Syntax | None:
         return None
     own = [code for code in own if code.co_filename == file]
     around = [*vars(module).values(), *(each.default_factory for each in _fields(cls).values())] if module else []
-    left = [*own, *(item.__code__ for item in around if isinstance(item, FunctionType))]
+    left = [*own, *(item.__code__ for item in around if type(item) is FunctionType)]
     if not all(source.function(code) for code in left if code.co_filename == file):
         return None
     first = vars(cls).get("__firstlineno__")

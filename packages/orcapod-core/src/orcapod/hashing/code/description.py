@@ -394,7 +394,7 @@ class Description:
 
     def _members(self, item: Any, label: str) -> list[bytes]:
         """Return what the members of a set say, in an order that is the same in every process."""
-        members = list(set.__iter__(item) if isinstance(item, set) else frozenset.__iter__(item))
+        members = list(set.__iter__(item) if issubclass(type(item), set) else frozenset.__iter__(item))
         self.size += len(members)
         if is_plain(members):
             return sorted(map(plain_bytes, members))

@@ -17,7 +17,7 @@ from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
 from types import CellType, FunctionType, MethodType, ModuleType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
@@ -164,9 +164,10 @@ class _Walk:
         if type(item) is FunctionType:
             described = Description(self._rules, module_of(item))
             source = self._function(item, described)
-        elif isinstance(item, type) and unit.kind == "class":
-            described = Description(self._rules, item.__module__)
-            source = self._class(item, described)
+        elif unit.kind == "class":
+            cls = cast(type, item)
+            described = Description(self._rules, cls.__module__)
+            source = self._class(cls, described)
         else:
             described = Description(self._rules, unit.module)
             described.add("value", [described.token(item, unit.label.rpartition(": ")[2])])
@@ -307,7 +308,7 @@ def _current(owner: object, name: str) -> object:
         return content(owner)
     if type(owner) is dict:
         return owner.get(name, Sentinel.UNBOUND)
-    if isinstance(owner, type):
+    if issubclass(type(owner), type):
         return vars(owner).get(name, Sentinel.UNBOUND)
     return attributes_of(owner).get(name, Sentinel.UNBOUND)
 

@@ -25,7 +25,7 @@ class NotTakenApart(Exception):  # noqa: N818 - nothing has gone wrong
     """Reason why an object cannot be taken apart."""
 
 
-def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
+def taken_apart(item: Any, cls: Any) -> tuple[Any, ...] | str:
     """Return what an object would be rebuilt from, as pickle does it; or the name by which it is found.
 
     Raises:
@@ -35,9 +35,9 @@ def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
     for base in cls.__mro__:
         if attributes := _WRAPPERS.get(f"{base.__module__}.{base.__qualname__}"):
             return tuple(getattr(item, name, None) for name in attributes)
-    if isinstance(item, weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
+    if issubclass(cls, weakref.WeakKeyDictionary | weakref.WeakValueDictionary):
         return tuple(item.items())
-    if isinstance(item, weakref.WeakSet):
+    if issubclass(cls, weakref.WeakSet):
         return (frozenset(item),)
     if hasattr(cls, "__next__"):
         raise NotTakenApart("an iterator")
@@ -46,7 +46,7 @@ def taken_apart(item: Any, cls: type) -> tuple[Any, ...] | str:
         reduced = reducer(item)
         return cast("tuple[Any, ...] | str", reduced)
     try:
-        reduced = cls.__reduce_ex__(item, _PROTOCOL)  # type: ignore[call-arg]
+        reduced = cls.__reduce_ex__(item, _PROTOCOL)
     except (TypeError, NotImplementedError):
         if not callable(getattr(item, "__wrapped__", None)):
             raise NotTakenApart(f"a live object of type {cls.__qualname__}") from None

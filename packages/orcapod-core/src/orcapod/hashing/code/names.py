@@ -10,14 +10,25 @@ from dataclasses import dataclass, field
 from enum import Enum
 from importlib.machinery import ModuleSpec
 from types import CellType, FunctionType, MemberDescriptorType, ModuleType
-from typing import cast
+from typing import TypeGuard, cast
 
 from orcapod.hashing.code.classes import holder_of
 from orcapod.hashing.code.ownership import Ownership, is_own, is_own_file, provides
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.syntax import Syntax
 
-__all__ = ["Installed", "Location", "Names", "Sentinel", "Target", "attributes_of", "cells_of", "content", "names_of"]
+__all__ = [
+    "Installed",
+    "Location",
+    "Names",
+    "Sentinel",
+    "Target",
+    "attributes_of",
+    "cells_of",
+    "content",
+    "is_module",
+    "names_of",
+]
 
 Location = tuple[int, str]
 """Something that may change: the contents of an object, ``(id, "")``, or a name in one, ``(id, name)``."""
@@ -74,7 +85,7 @@ class Names:
                 return Target(owner, name, value, ())
             if type(value) is Installed:
                 return Target(owner, name, Installed(".".join((value.name, *rest))), ())
-            if isinstance(value, ModuleType):
+            if is_module(value):
                 inside = self._inside(value, rest[0])
                 if inside is Sentinel.FOREIGN:
                     return Target(owner, name, Installed(".".join((value.__name__, *rest))), ())
@@ -131,7 +142,7 @@ class Names:
         loaded = sys.modules.get(module) or (_import(module) if self._may_import(module) else None)
         if loaded is None:
             return None, Installed(name)
-        if source.attribute is None or not isinstance(loaded, ModuleType):
+        if source.attribute is None or not is_module(loaded):
             return None, loaded
         inside = self._inside(loaded, source.attribute)
         return (None, Installed(name)) if inside is Sentinel.FOREIGN else (vars(loaded), inside)
@@ -207,6 +218,11 @@ def attributes_of(item: object) -> Mapping[str, object]:
     except AttributeError:
         return slots
     return slots | held if slots else held
+
+
+def is_module(item: object) -> TypeGuard[ModuleType]:
+    """Say whether an object is a module, whatever it says itself: asking it might run its code."""
+    return issubclass(type(item), ModuleType)
 
 
 def _member(module: ModuleType, name: str) -> object:
