@@ -95,6 +95,8 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "databases",
         "errors",
         "executors",
+        "code_of",
+        "compare_code",
         "function_pod",
         "observers",
         "operators",

@@ -17,6 +17,8 @@ _HOMES = {
     "ResultCache": "records",
     "RunResult": "nodes",
     "Schema": "types",
+    "code_of": "pods",
+    "compare_code": "pods",
     "function_pod": "pods",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")

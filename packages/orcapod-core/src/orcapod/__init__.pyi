@@ -3,7 +3,7 @@ from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
-from orcapod.pods import CachedFunctionPod, FunctionPod, function_pod
+from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
 from orcapod.records import ResultCache
 from orcapod.types import Schema
 
@@ -18,6 +18,8 @@ __all__ = [
     "ResultCache",
     "RunResult",
     "Schema",
+    "code_of",
+    "compare_code",
     "databases",
     "errors",
     "executors",

@@ -13,7 +13,8 @@
     │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
     │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
-    │   └── StoreVersionError (OSError)      a store written by a newer version of orcapod
+    │   ├── StoreVersionError (OSError)      a store written by a newer version of orcapod
+    │   └── UnknownCodeError (LookupError)   a fingerprint of which a store holds no code
     ├── ConfigError (ValueError)             an option that has no meaning
     │   ├── PluginError (LookupError)        a name that no installed package provides
     │   └── UnknownOptionError (ExecutionError) an option that an executor does not know
@@ -52,6 +53,7 @@ __all__ = [
     "SchemaError",
     "StoreLockedError",
     "StoreVersionError",
+    "UnknownCodeError",
     "UnknownOptionError",
     "ValueTypeError",
     "WorkerDiedError",
@@ -193,6 +195,10 @@ class StoreVersionError(DatabaseError, OSError):
 
 class ExecutionError(OrcapodError, RuntimeError):
     """An executor that cannot do what it was asked."""
+
+
+class UnknownCodeError(DatabaseError, LookupError):
+    """A fingerprint of which a store holds no code."""
 
 
 class ConfigError(OrcapodError, ValueError):

@@ -175,3 +175,20 @@ def test_equal_packets_from_different_sources_are_one_computation() -> None:
     assert [result.counts(label)["cached"] for label in "abc"] == [0, 1, 1]
     assert calls == [5]
     assert [pipeline[label].as_table()["y"].to_pylist() for label in "abc"] == [[6]] * 3
+
+
+def test_a_function_that_holds_another_ones_pod_is_the_same_before_and_after_its_use() -> None:
+    def inner(x: int) -> int:
+        return x + 1
+
+    packet_function, pod = op.PythonPacketFunction(inner, "y"), named("inner", inner)
+
+    def outer(x: int) -> int:
+        return x + len(packet_function.name) + len(pod.label)
+
+    holder = op.PythonPacketFunction(outer, "z")
+    before = holder.code()
+    assert packet_function.uri[0] == pod.packet_function.uri[0]
+    assert packet_function.fingerprint() == pod.packet_function.fingerprint()
+    assert holder.code() == before
+    assert before.opaque == ()

@@ -141,7 +141,7 @@ def test_a_result_database_shared_by_two_pipelines_computes_once() -> None:
     assert counting.calls == [1, 2]
     assert len(entries(one)) == len(entries(two)) == 2
     assert two.f.as_table().equals(one.f.as_table())
-    assert all(path[0] in ("_result",) for path in results.list_paths())
+    assert {path[0] for path in results.list_paths()} == {"_code", "_result"}
 
 
 def test_results_that_were_deleted_are_computed_again() -> None:

@@ -11,13 +11,14 @@ from orcapod.functions.node_config import (
     checked_flush_interval,
     checked_policy,
 )
-from orcapod.functions.packet_function import Identity, PythonPacketFunction
+from orcapod.functions.packet_function import Identity, Packages, PythonPacketFunction
 
 __all__ = [
     "CaptureBuffer",
     "ErrorPolicy",
     "Identity",
     "NodeConfig",
+    "Packages",
     "PipelineConfig",
     "PythonPacketFunction",
     "checked_flush_interval",

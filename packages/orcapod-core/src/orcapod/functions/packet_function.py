@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,17 +17,30 @@ from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature
-from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
+from orcapod.hashing import (
+    ContentHash,
+    Fingerprint,
+    Part,
+    RunStage,
+    declared_version,
+    fingerprint_function,
+    hash_rows,
+    hash_structure,
+)
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
 from orcapod.types import LogicalType, Schema, may_be_large, value_size
 
-__all__ = ["Identity", "PythonPacketFunction"]
+__all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
 Identity = Literal["code", "version"]
 """What tells two functions of one name apart: what their code says, or the version that the author declares."""
 
+Packages = Literal["name", "version"]
+"""What counts of installed packages: the names taken from them, or the versions of their distributions too."""
+
+_LARGE = 2_000  # objects, which take some milliseconds to look at
 _UNCAPTURED = "A logger was passed but no executor is set — capture will not occur."
 
 
@@ -40,7 +55,11 @@ class PythonPacketFunction:
         version: ``v{major}.{minor}``; another major version is another function.
         identity: ``code`` makes everything that the function refers to in the user's own code part of its
             identity; ``version`` trusts the author to change the major version instead.
-        depends_on: functions, classes or values that belong to its identity and that code does not show.
+        depends_on: functions, classes or values that belong to its identity and that code does not show; they say
+            what matters of what cannot be seen into.
+        ignores: objects that its identity does not depend on, or the names under which a warning lists them.
+        packages: ``version`` makes the versions of the distributions that it uses part of its identity; with
+            ``name``, only the names that it takes from them are.
         input_schema: types of parameters, in place of annotations.
         output_schema: types of outputs, in place of the return annotation.
 
@@ -62,13 +81,16 @@ class PythonPacketFunction:
         version: str = "v0.0",
         identity: Identity = "code",
         depends_on: Sequence[object] = (),
+        ignores: Sequence[object] = (),
+        packages: Packages = "name",
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
     ) -> None:
         self.function = function
         self.options = {
             "output_keys": output_keys, "name": name, "version": version, "identity": identity,
-            "depends_on": depends_on, "input_schema": input_schema, "output_schema": output_schema,
+            "depends_on": depends_on, "ignores": ignores, "packages": packages,
+            "input_schema": input_schema, "output_schema": output_schema,
         }  # fmt: skip
         self.name = name or str(getattr(function, "__name__", ""))
         if not re.fullmatch(r"[^\s:/]+", self.name) or self.name == "<lambda>":
@@ -77,6 +99,8 @@ class PythonPacketFunction:
             raise SchemaError(f"{self.name}: found version {version!r}, expected 'v{{major}}.{{minor}}' as in 'v1.0'")
         if identity not in ("code", "version"):
             raise SchemaError(f"{self.name}: found identity {identity!r}, expected 'code' or 'version'")
+        if packages not in ("name", "version"):
+            raise SchemaError(f"{self.name}: found packages {packages!r}, expected 'name' or 'version'")
         keys = [output_keys] if isinstance(output_keys, str) else list(output_keys)
         if not keys or len(set(keys)) != len(keys):
             raise SchemaError(f"{self.name}: found output_keys {keys}, expected at least one name, none twice")
@@ -86,10 +110,16 @@ class PythonPacketFunction:
         self.is_async = is_async(function)
         self._major = f"v{major[1]}"
         self._identity = identity
-        self._depends_on = tuple(depends_on)
-        self._warned = False
+        self._depends_on, self._ignores = tuple(depends_on), tuple(ignores)
+        self._packages: Packages = packages
+        self._warned: set[str] = set()
+        self._last_code: Fingerprint | None = None
         self._outputs = list(self.signature.outputs.types.items())
         self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """Return what it is made of, without what it has noted since."""
+        return _remade, (self.function, dict(self.options))
 
     @cached_property
     def uri(self) -> FunctionUri:
@@ -99,19 +129,66 @@ class PythonPacketFunction:
     def fingerprint(self) -> ContentHash:
         """Return what the code says now, or, with ``identity="version"``, which version it is.
 
-        It is taken anew each time: in a notebook, a helper may be another one from one run to the next.
+        It is taken anew, since in a notebook a helper may be another one from one time to the next; but where that
+        takes long and all names still lead to the same objects, it is what it was when it was last taken.
         """
+        last = self._last_code
+        if last is not None and last.size > _LARGE and last.is_current():
+            return last.hash
+        return self.code().hash
+
+    def parts(self) -> tuple[Part, ...]:
+        """Return what the fingerprint is made of: code with its source, and all values that it refers to."""
+        return self.code().parts
+
+    def code(self, stage: RunStage | None = None) -> Fingerprint:
+        """Take the fingerprint anew, with its parts, and warn of what it cannot see.
+
+        Args:
+            stage: whether a run begins or has ended, so that what changes meanwhile is taken for changed by it.
+        """
+        outputs = list(self.signature.outputs)
         if self._identity == "version":
-            return hash_structure(("version", self._major))
-        found = fingerprint_function(self.function, depends_on=self._depends_on)
-        if found.opaque and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{self.name}: a change in {'; '.join(found.opaque)} will not be seen, and results computed before "
-                "it will be taken for current; pass what matters as an argument, or name it in depends_on",
-                stacklevel=2,
-            )
-        return found.hash
+            return declared_version(self._major, outputs)
+        arguments = [dtype.annotation for dtype in self.signature.inputs.types.values()]
+        found = fingerprint_function(
+            self.function,
+            depends_on=self._depends_on,
+            ignores=self._ignores,
+            arguments=arguments,
+            packages=self._packages,
+            outputs=outputs,
+            stage=stage,
+        )
+        if not self._depends_on:
+            self._warn("cannot see into", found.opaque, "results will be found again in this process only")
+            self._warn("cannot follow", found.unseen, "a change there goes unnoticed, and old results will be found")
+        self._last_code = found
+        return found
+
+    @contextmanager
+    def running(self, code: Fingerprint) -> Iterator[None]:
+        """Run it meanwhile, so that what it changes is taken for changed by it."""
+        try:
+            yield
+        finally:
+            if code.state:
+                self.code("ended")
+
+    def _warn(self, what: str, listed: Sequence[str], why: str) -> None:
+        """Warn once, at the line of the function."""
+        if not listed or what in self._warned:
+            return
+        self._warned.add(what)
+        message = (
+            f"{self.name}: {what} {'; '.join(listed)}: {why}; say with depends_on=[...] what matters of it, "
+            "with ignores=[...] that nothing does, or pass it as an argument"
+        )
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        if code is None:
+            warnings.warn(message, stacklevel=4)
+        else:
+            warnings.warn_explicit(message, UserWarning, code.co_filename, code.co_firstlineno)
 
     def output_schema(self, inputs: StreamSchema) -> StreamSchema:
         """Return the schema of what it makes of a stream.
@@ -308,3 +385,7 @@ class PythonPacketFunction:
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
             raise RecordTooLargeError.of((), name, sizes[name], *limit)
+
+
+def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:
+    return PythonPacketFunction(function, **options)

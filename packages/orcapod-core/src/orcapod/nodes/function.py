@@ -11,6 +11,7 @@ from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError, UnknownOptionError
 from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session, receiver
 from orcapod.functions import NodeConfig, PipelineConfig
+from orcapod.hashing import ContentHash
 from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
@@ -26,7 +27,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import FunctionUri, PipelineRecords, ResultCache, node_path, result_path
+from orcapod.records import CodeRecords, FunctionUri, PipelineRecords, ResultCache, node_path, result_path
 
 __all__ = ["FunctionNode"]
 
@@ -136,13 +137,16 @@ class FunctionNode(Node):
 
     def prepare(self, run: Run) -> None:
         run.assigned[self.label] = self.executor_for(run)
+        run.code[self.label] = self._function.code("begins")
 
     def stores(self) -> Sequence[Callable[[], None]]:
         return self._results.flush, self._records.flush
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
-        with run.assigned[self.label] as executor:
-            step = self._step(run.run_id, executor, observer)
+        code = run.code[self.label]
+        with run.assigned[self.label] as executor, self._function.running(code):
+            CodeRecords(self._results).store(self._function.name, code)
+            step = self._step(code.hash, run.run_id, executor, observer)
             step.error_policy = run.error_policy
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
@@ -181,10 +185,16 @@ class FunctionNode(Node):
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
-        return self._step("", None, NoOpObserver()).stored_results(chunks)
+        return self._step(self._function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
 
-    def _step(self, run_id: str, executor: PythonFunctionExecutorProtocol | None, observer: ExecutionObserver) -> Step:
-        function, fingerprint = self._function, self._function.fingerprint()
+    def _step(
+        self,
+        fingerprint: ContentHash,
+        run_id: str,
+        executor: PythonFunctionExecutorProtocol | None,
+        observer: ExecutionObserver,
+    ) -> Step:
+        function = self._function
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
         records = PipelineRecords(self._records, self.path, list(function.signature.inputs))

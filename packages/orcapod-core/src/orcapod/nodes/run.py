@@ -12,6 +12,7 @@ from orcapod.display import html_table
 from orcapod.errors import LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
+from orcapod.hashing import Fingerprint
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
@@ -41,6 +42,7 @@ class Run:
         in_flight: what is being computed.
         stop: set when the run is to end before its time.
         assigned: where the functions of the function nodes run, by label.
+        code: what these functions say, by label, as it was before anything of the run was computed.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
     """
@@ -60,6 +62,7 @@ class Run:
     in_flight: InFlight = field(default_factory=InFlight)
     stop: Event = field(default_factory=Event)
     assigned: dict[str, PythonFunctionExecutorProtocol] = field(default_factory=dict)
+    code: dict[str, Fingerprint] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
 

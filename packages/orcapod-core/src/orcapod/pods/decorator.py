@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from orcapod.functions import Identity, NodeConfig, PythonPacketFunction
+from orcapod.functions import Identity, NodeConfig, Packages, PythonPacketFunction
 from orcapod.pods.pod import FunctionPod
 
 __all__ = ["PodFunction", "function_pod"]
@@ -30,6 +30,8 @@ def function_pod(
     version: str = "v0.0",
     identity: Identity = "code",
     depends_on: Sequence[object] = (),
+    ignores: Sequence[object] = (),
+    packages: Packages = "name",
     label: str | None = None,
     node_config: NodeConfig | None = None,
     max_concurrency: int | None = None,
@@ -44,7 +46,10 @@ def function_pod(
         version: ``v{major}.{minor}``; another major version is another function.
         identity: ``code`` makes what the function says, and everything of the user's own code that it
             refers to, part of its identity; ``version`` trusts the author to change the major version.
-        depends_on: functions, classes or values that belong to its identity and that code does not show.
+        depends_on: functions, classes or values that belong to its identity and that code does not show; they say
+            what matters of what cannot be seen into.
+        ignores: objects that its identity does not depend on, or the names under which a warning lists them.
+        packages: ``version`` makes the versions of the distributions that it uses part of its identity.
         label: what its nodes are called; its name if None.
         node_config: how its packets are run; the pipeline's defaults if None.
         max_concurrency: how many packets may be computed at once; takes the place of what ``node_config`` says.
@@ -61,7 +66,14 @@ def function_pod(
 
     def give(function: Callable[P, R_co]) -> PodFunction[P, R_co]:
         packet_function = PythonPacketFunction(
-            function, output_keys, name=name, version=version, identity=identity, depends_on=depends_on
+            function,
+            output_keys,
+            name=name,
+            version=version,
+            identity=identity,
+            depends_on=depends_on,
+            ignores=ignores,
+            packages=packages,
         )
         podded = cast(PodFunction[P, R_co], function)
         podded.pod = FunctionPod(packet_function, label=label, node_config=config)

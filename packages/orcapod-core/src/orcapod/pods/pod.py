@@ -11,6 +11,7 @@ from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
+from orcapod.hashing import Fingerprint
 from orcapod.operators import Join
 from orcapod.pods.remote_pod import RemotePod
 from orcapod.protocols import (
@@ -22,7 +23,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import NoOpCache, NoOpRecords, ResultCache, result_path
+from orcapod.records import CodeRecords, NoOpCache, NoOpRecords, ResultCache, result_path
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
@@ -83,15 +84,15 @@ class FunctionPod(Producer):
         row = row_of(tag, packet)
         schema = self.packet_function.output_schema(row.schema)
         try:
-            (row,) = _driver(self, schema, self.cache(), _OneLogger(logger)).run([row])
+            (row,) = _computed(self, schema, [row], _OneLogger(logger))
         except FirstFailure as first:
             failure = first.error
         else:
             return Tag(row, 0), Packet(row, 0)
         raise failure
 
-    def cache(self) -> Cache:
-        """Return where its results are looked up and stored outside a pipeline."""
+    def cache(self, code: Fingerprint) -> Cache:
+        """Return where its results of this code are looked up and stored outside a pipeline."""
         return NoOpCache(self.packet_function.signature.outputs)
 
     def content_structure(self) -> object:
@@ -109,7 +110,9 @@ class FunctionPod(Producer):
         if type(self) is not FunctionPod:
             return super().__reduce_ex__(protocol)
         config = None if self.node_config is None else asdict(self.node_config)
-        parts = self.packet_function.function, self.packet_function.options, self.label, config
+        options = dict(self.packet_function.options)
+        options["ignores"] = [name for name in options["ignores"] if isinstance(name, str)]  # objects may be live
+        parts = self.packet_function.function, options, self.label, config
         return RemotePod, (), {"_parts": parts}
 
     def __repr__(self) -> str:
@@ -129,11 +132,10 @@ class CachedFunctionPod(FunctionPod):
         super().__init__(pod.packet_function, label=pod.own_label, executor=pod.executor, node_config=pod.node_config)
         self._database = database
 
-    def cache(self) -> Cache:
+    def cache(self, code: Fingerprint) -> Cache:
         function = self.packet_function
-        return ResultCache(
-            self._database, result_path(function.uri), function.signature.outputs, code=str(function.fingerprint())
-        )
+        CodeRecords(self._database).store(function.name, code)
+        return ResultCache(self._database, result_path(function.uri), function.signature.outputs, code=str(code.hash))
 
 
 class PodStream(DerivedStream):
@@ -153,8 +155,7 @@ class PodStream(DerivedStream):
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         with self._lock:
             if self._shared is None or self._shared.failure is not None:  # whoever asks again tries again
-                driver = _driver(self.producer, self.schema, self.producer.cache(), NoOpObserver())
-                self._shared = _SharedChunks(driver.run(inputs[0]))
+                self._shared = _SharedChunks(_computed(self.producer, self.schema, inputs[0], NoOpObserver()))
         return self._shared.chunks()
 
 
@@ -203,11 +204,14 @@ class _OneLogger(NoOpObserver):
         return self._logger
 
 
-def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: ExecutionObserver) -> SequentialDriver:
+def _computed(
+    pod: FunctionPod, schema: StreamSchema, chunks: Iterable[Chunk], observer: ExecutionObserver
+) -> Iterator[Chunk]:
     function = pod.packet_function
-    return SequentialDriver(
+    code = function.code("begins")
+    driver = SequentialDriver(
         Step(
-            FunctionSpec(function, function.fingerprint(), schema, cache, NoOpRecords()),
+            FunctionSpec(function, code.hash, schema, pod.cache(code), NoOpRecords()),
             executor=pod.executor,
             observer=observer,
             label=pod.label,
@@ -216,3 +220,5 @@ def _driver(pod: FunctionPod, schema: StreamSchema, cache: Cache, observer: Exec
         ),
         is_awaited=True,
     )
+    with function.running(code):
+        yield from driver.run(chunks)

@@ -9,6 +9,7 @@ from orcapod.records.address import (
     record_names,
     result_path,
 )
+from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
 from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
@@ -18,6 +19,7 @@ __all__ = [
     "ENVIRONMENTS",
     "RECORD_ID",
     "RUNS",
+    "CodeRecords",
     "Environment",
     "FunctionUri",
     "NoOpCache",

@@ -10,6 +10,7 @@ from orcapod.hashing import ContentHash, hash_structure
 from orcapod.protocols import RecordPath
 
 __all__ = [
+    "CODE",
     "ENVIRONMENTS",
     "RUNS",
     "FunctionUri",
@@ -22,6 +23,7 @@ __all__ = [
 FunctionUri = tuple[str, ...]
 """``(name, output schema hash, v{major}, type id)``: the name of a packet function."""
 
+CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
 ENVIRONMENTS: RecordPath = ("_environments",)
 

@@ -80,9 +80,14 @@ def test_without_source_the_code_itself_counts() -> None:
 
     text = "K = {}\ncalls = []\ndef g(x):\n    return x + K\ndef f(x):\n    calls.append(x)\n    return g(x)\n"
     first, same, other = made(text.format(1)), made("\n\n" + text.format(1)), made(text.format(2))
-    before = fingerprint_function(first)
+    before = fingerprint_function(first, stage="begins")
     first(1)
-    assert before == fingerprint_function(first) == fingerprint_function(same) != fingerprint_function(other)
+    assert (
+        before
+        == fingerprint_function(first, stage="ended")
+        == fingerprint_function(same)
+        != fingerprint_function(other)
+    )
     assert before.opaque == ()
     assert labels(before.state) == ["calls"]
 
@@ -118,7 +123,7 @@ def test_an_import_inside_the_function_is_followed(module: Callable[[str], Any])
     assert fingerprint_function(lab.f) != before
     helper.g = same.g
     assert fingerprint_function(lab.f) == before
-    assert labels(fingerprint_function(module(text.format("nowhere")).f).opaque) == ["nowhere", "nowhere.g"]
+    assert labels(fingerprint_function(module(text.format("nowhere")).f).unseen) == ["nowhere", "nowhere.g"]
 
 
 def test_a_module_that_is_loaded_again_is_what_its_file_says(module: Callable[[str], Any]) -> None:

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from orcapod.hashing.code import fingerprint_function
+from orcapod.hashing.code import Fingerprint, fingerprint_function
+
+
+def begun(function: Callable[..., object]) -> Fingerprint:
+    """What a function says when a run begins."""
+    return fingerprint_function(function, stage="begins")
+
+
+def ended(function: Callable[..., object]) -> Fingerprint:
+    """What it says after a run, and when the next one begins."""
+    assert fingerprint_function(function, stage="ended") == fingerprint_function(function)
+    return begun(function)
 
 
 def labels(listed: tuple[str, ...]) -> list[str]:
@@ -37,19 +48,19 @@ def labels(listed: tuple[str, ...]) -> list[str]:
 def test_what_the_code_changes_is_state(declared: str, changing: str, label: str, module: Callable[[str], Any]) -> None:
     """A fingerprint is the same before and after the function has run."""
     lab = module(f"{declared}\ndef f(x):\n    {changing}\n    return x\n")
-    before = fingerprint_function(lab.f)
+    before = begun(lab.f)
     for x in (1, 2, 3):
         lab.f(x)
-    assert fingerprint_function(lab.f) == before
+    assert ended(lab.f) == before
     assert labels(before.state) == [label]
     assert before.opaque == ()
 
 
 def test_state_that_a_helper_changes_is_state_where_it_is_read(module: Callable[[str], Any]) -> None:
     lab = module("seen = []\ndef add(x):\n    seen.append(x)\ndef f(x):\n    n = len(seen)\n    add(x)\n    return n\n")
-    before = fingerprint_function(lab.f)
+    before = begun(lab.f)
     lab.f(1)
-    assert fingerprint_function(lab.f) == before
+    assert ended(lab.f) == before
     assert labels(before.state) == ["seen"]
 
 
@@ -59,9 +70,9 @@ def test_a_closure_or_default_that_is_changed_is_state(module: Callable[[str], A
         "        seen.append(x)\n        memo[x] = x\n        log.append(x)\n"
         "        return n\n    return f\nf = make()\n"
     )
-    before = fingerprint_function(lab.f)
+    before = begun(lab.f)
     lab.f(1)
-    assert fingerprint_function(lab.f) == before
+    assert ended(lab.f) == before
     assert len(before.state) == 4
 
 
@@ -92,3 +103,42 @@ def test_caches_do_not_count(module: Callable[[str], Any]) -> None:
     lab.f(1)
     assert fingerprint_function(lab.f) == before
     assert before.opaque == before.state == ()
+
+
+def test_what_is_changed_between_runs_counts(module: Callable[[str], Any]) -> None:
+    """As in a notebook: only what runs change is state."""
+    lab = module("S = {}\ndef f(x):\n    S[str(x)] = x\n    return S.get('k')\n")
+    first = begun(lab.f)
+    lab.f(1)
+    assert ended(lab.f) == first
+    lab.S["k"] = 2
+    second = begun(lab.f)
+    assert second.hash != first.hash
+    lab.f(2)
+    assert ended(lab.f) == second
+
+
+def test_functions_that_are_registered_again_between_runs_count(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "R = {}\ndef register(g):\n    R[g.__name__] = g\n@register\ndef g(x):\n    return x + 1\n"
+        "def f(x):\n    register(R['g'])\n    return R['g'](x)\n"
+    )
+    other = module("def g(x):\n    return x + 2\n")
+    first = begun(lab.f)
+    assert ended(lab.f) == first
+    lab.register(other.g)
+    assert begun(lab.f).hash != first.hash
+
+
+def test_looking_at_it_beside_a_run_settles_nothing(module: Callable[[str], Any]) -> None:
+    """A pipeline is built before the settings of a run are made."""
+    lab = module("S = {}\ndef f(x):\n    S[str(x)] = x\n    return S.get('k')\n")
+    fingerprint_function(lab.f)
+    lab.S["k"] = 1
+    first = begun(lab.f)
+    lab.f(1)
+    assert (
+        ended(lab.f)
+        == first
+        != fingerprint_function(module("S = {}\ndef f(x):\n    S[str(x)] = x\n    return S.get('k')\n").f)
+    )

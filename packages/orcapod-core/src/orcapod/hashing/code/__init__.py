@@ -1,5 +1,25 @@
 """The identity of user code."""
 
-from orcapod.hashing.code.fingerprint import CODE_METHOD, Fingerprint, fingerprint_function
+from orcapod.hashing.code.fingerprint import fingerprint_function
+from orcapod.hashing.code.looks import RunStage
+from orcapod.hashing.code.parts import (
+    CODE_METHOD,
+    CodeChange,
+    CodeChanges,
+    Fingerprint,
+    Part,
+    compare_parts,
+    declared_version,
+)
 
-__all__ = ["CODE_METHOD", "Fingerprint", "fingerprint_function"]
+__all__ = [
+    "CODE_METHOD",
+    "CodeChange",
+    "CodeChanges",
+    "Fingerprint",
+    "Part",
+    "RunStage",
+    "compare_parts",
+    "declared_version",
+    "fingerprint_function",
+]

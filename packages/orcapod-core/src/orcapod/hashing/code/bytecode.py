@@ -31,7 +31,9 @@ def read_code(code: CodeType) -> Syntax:
         for instruction in dis.get_instructions(each)
         if instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL")
     ]
-    changes += [Change((root, *rest[:-1]), "contents") for root, *rest in paths if rest and rest[-1] in MUTATORS]
+    for root, *rest in paths:
+        if rest and rest[-1] in MUTATORS:
+            changes.append(Change((root, *rest[:-1]), "contents", method=rest[-1]))
     return Syntax(_digest(code), tuple(dict.fromkeys(paths)), changes=tuple(dict.fromkeys(changes)))
 
 

@@ -7,8 +7,8 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 from enum import Enum
-from types import FunctionType
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, cast
 
 from orcapod.hashing.code.ownership import is_own, module_of
 from orcapod.hashing.code.sources import source_of
@@ -31,8 +31,9 @@ _WITHOUT_MEANING = frozenset({
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__",
     "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__", "__match_args__", "__module__",
     "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__", "__weakref__",
-    "_abc_impl",
+    "_abc_impl", "_is_protocol",
 })  # fmt: skip
+_FIELDS = ("__attrs_attrs__", "__pydantic_fields__")
 _PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
 _OPTIONS = {"init": True, "compare": True, "default_factory": None}
 
@@ -41,18 +42,16 @@ _seen: dict[int, tuple[type, Syntax | None]] = {}
 
 def functions_in(value: object) -> list[FunctionType]:
     """Return the plain functions in what a class holds under a name."""
-    match value:
-        case FunctionType():
-            return [value]
-        case staticmethod() | classmethod():
-            return functions_in(value.__func__)
-        case property():
-            return [found for each in (value.fget, value.fset, value.fdel) for found in functions_in(each)]
-        case functools.cached_property():
-            return functions_in(value.func)
-        case CACHED():
-            return functions_in(value.__wrapped__)
-    return []
+    cls, item = type(value), cast(Any, value)  # a proxy says that it is of the class of what it stands for
+    if cls is FunctionType:
+        return [item]
+    if cls in (staticmethod, classmethod):
+        return functions_in(item.__func__)
+    if cls is property:
+        return [found for each in (item.fget, item.fset, item.fdel) for found in functions_in(each)]
+    if cls is functools.cached_property:
+        return functions_in(item.func)
+    return functions_in(item.__wrapped__) if cls is CACHED else []
 
 
 def functions_of(cls: type) -> list[FunctionType]:
@@ -76,7 +75,7 @@ def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
     members = cls.__members__ if issubclass(cls, Enum) else {}
     named_tuple = issubclass(cls, tuple) and "_fields" in vars(cls)
     for name, value in sorted(vars(cls).items()):
-        if name in members or name in _WITHOUT_MEANING or isinstance(value, _SLOTS):
+        if name in members or name in _WITHOUT_MEANING or type(value) in _SLOTS:
             continue
         if syntax and name in syntax.bound:
             if type(value).__name__ != "_tuplegetter":
@@ -84,10 +83,20 @@ def written_in(cls: type, syntax: Syntax | None) -> Iterator[tuple[str, Any]]:
         elif named_tuple:
             if name in ("_fields", "_field_defaults"):
                 yield name, value
-        elif isinstance(value, FunctionType) and value.__code__.co_filename == "<string>" and name.startswith("__"):
-            continue  # made by dataclasses
-        elif syntax is None or any(is_own(module_of(function)) for function in functions_in(value)):
+        elif _is_given(name, value) or (syntax is None and name in _FIELDS):
             yield name, value
+
+
+def _is_given(name: str, value: object) -> bool:
+    """Say whether the author put it there, and not what makes dataclasses, enums and their like."""
+    if not (name.startswith("_") and name.endswith("_")):
+        return True
+    return any(is_own(module_of(function)) and not _is_made(function.__code__) for function in functions_in(value))
+
+
+def _is_made(code: CodeType) -> bool:
+    """Say whether a method was written by dataclasses or attrs."""
+    return "__create_fn__" in code.co_qualname or code.co_filename.startswith("<attrs generated")
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:
@@ -117,7 +126,7 @@ def _read(cls: type) -> Syntax | None:
         return None
     own = [code for code in own if code.co_filename == file]
     around = [*vars(module).values(), *(each.default_factory for each in _fields(cls).values())] if module else []
-    left = [*own, *(item.__code__ for item in around if isinstance(item, FunctionType))]
+    left = [*own, *(item.__code__ for item in around if type(item) is FunctionType)]
     if not all(source.function(code) for code in left if code.co_filename == file):
         return None
     first = vars(cls).get("__firstlineno__")

@@ -2,55 +2,51 @@
 
 A function is its normalised syntax, its defaults, and what each name in it that comes from outside leads
 to: functions and classes of the user's own modules with all that they refer to in turn, and constants by
-value. Code of installed packages, the standard library and orcapod among them, counts by name. What cannot
-be seen into is *opaque*: it counts by name and type, and is listed. What the code itself changes is *state*:
-it counts by name and is listed, so a fingerprint is the same before and after the function has run. What is
-changed in a way that cannot be seen changes the fingerprint, and nothing worse.
+value. Code of installed packages, the standard library and orcapod among them, counts by name; objects of
+their classes count by what they would be rebuilt from. What cannot be seen into is *opaque*: it counts by its
+identity in this process. What the code itself changes is *state*: it counts by what it held when a run began.
+What no reading can follow is *unseen*: it is listed.
 """
 
+from __future__ import annotations
+
+import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
-from types import FunctionType
-from typing import Literal
+from types import CellType, FunctionType, MethodType, ModuleType
+from typing import Any, Literal, cast, get_args
 
-from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
-from orcapod.hashing.code.constants import Constants
-from orcapod.hashing.code.names import Location, Names, Sentinel, cells_of, content, names_of
-from orcapod.hashing.code.ownership import is_own, module_of
+from orcapod.hashing.code.description import Description
+from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
+from orcapod.hashing.code.looks import RunStage
+from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
+from orcapod.hashing.code.ownership import Ownership, module_of
+from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
+from orcapod.hashing.code.rules import GIVEN, Note, Rules, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
+from orcapod.hashing.code.syntax import Syntax
 from orcapod.hashing.content_hash import ContentHash
 
-__all__ = ["CODE_METHOD", "Fingerprint", "fingerprint_function"]
+__all__ = ["fingerprint_function"]
 
-CODE_METHOD = "code-v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """The identity of a piece of user code.
-
-    Attributes:
-        hash: equal for equal code, in every process and on every supported Python.
-        opaque: what could not be seen into, by dotted name, each with why; sorted. A change there goes unnoticed.
-        state: what the code itself changes, by dotted name, each with where; sorted. Its contents do not count.
-    """
-
-    hash: ContentHash
-    opaque: tuple[str, ...]
-    state: tuple[str, ...]
+_SHOWN = 200
 
 
 def fingerprint_function(
     function: Callable[..., object],
     *,
     depends_on: Sequence[object] = (),
+    ignores: Sequence[object] = (),
+    arguments: Sequence[object] = (),
     packages: Literal["name", "version"] = "name",
+    outputs: Sequence[str] = (),
+    stage: RunStage | None = None,
 ) -> Fingerprint:
     """Return the fingerprint of a function and of all that it refers to in the user's own code.
 
@@ -59,98 +55,278 @@ def fingerprint_function(
     Args:
         function: a function, a method, a class, or whatever else can be called.
         depends_on: functions, classes or values that count too, for what cannot be seen from the function.
+        ignores: objects that do not count, or the names under which they are listed.
+        arguments: the annotations of its parameters: classes of the user's own among them count.
         packages: what counts of installed packages besides the names taken from them.
+        outputs: the names of what it returns, in their order.
+        stage: whether a run of it begins or has ended, by which is known what runs have changed.
 
     Raises:
         Exception: a module of the user's own that the function imports when called fails to be imported.
     """
+    roots = {"function": function, **{f"depends_on[{index}]": item for index, item in enumerate(depends_on)}}
+    ownership = Ownership.of(_module_of(function))
+    names = frozenset(item for item in ignores if isinstance(item, str))
+    ignored = {id(item): item for item in ignores if not isinstance(item, str)}
+    rules = Rules(
+        Changes(frozenset(), ownership),
+        ownership,
+        packages=packages,
+        ignored=ignored,
+        ignored_names=names,
+        is_told=bool(depends_on),
+        roots=frozenset([id(function)]),
+    )
     changed: dict[Location, object] = {}
     while True:  # what is found to change in one walk is state in the next; rarely more than two
-        changes = Changes(changed.keys())
-        constants = Constants(changes, packages)
-        digest = _Walk(changes, constants).digest([function, *depends_on])
-        if changes.locations.keys() <= changed.keys():
-            listed = tuple(sorted(constants.opaque)), tuple(sorted(constants.state))
-            return Fingerprint(ContentHash(CODE_METHOD, digest), *listed)
-        changed = changed | changes.locations
+        walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership)))
+        digest = walk.digest(roots, arguments, outputs)
+        found = walk.changes.locations
+        if found.keys() <= changed.keys():
+            break
+        changed = changed | found
+    if stage and walk.has_state:
+        walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership), stage=stage))
+        digest = walk.digest(roots, arguments, outputs)
+    return walk.fingerprint(digest)
 
 
 class _Walk:
-    """One walk over everything that the roots refer to."""
+    """Walk over everything that the roots refer to, unit by unit."""
 
-    def __init__(self, changes: Changes, constants: Constants) -> None:
-        self._changes = changes
-        self._constants = constants
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.changes = rules.changes
+        self._units: list[Unit] = []
+        self._indexes: dict[tuple[int, str], int] = {}
+        self._parts: list[Part] = []
+        self._notes: dict[Note, None] = {}
+        self._bindings: list[Binding] = []
+        self._size = 0
 
-    def digest(self, roots: Sequence[object]) -> bytes:
-        names = ["function", *(f"depends_on[{index}]" for index in range(len(roots) - 1))]
-        parts = [self._constants.value(root, name) for root, name in zip(roots, names, strict=True)]
-        descriptions = []
-        for unit in self._constants.work_list:  # grows while it is walked
-            described = self._class(unit) if isinstance(unit, type) else self._function(unit)
-            descriptions.append(canonical_bytes(described))
-        return sha256(canonical_bytes((CODE_METHOD, tuple(parts), tuple(descriptions)))).digest()
+    def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
+        given = Description(self._rules, GIVEN)
+        function, *others = roots.items()
+        given.add("function", [given.token(function[1], function[0])])
+        for name, item in others:
+            given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
+        given.add("arguments", (given.token(cls, "argument") for cls in self._own_classes(arguments)))
+        given.add("outputs", [name.encode() for name in outputs])
+        described = [self._numbers(given)]
+        if outputs:
+            self._parts.append(outputs_part(outputs))
+        described += map(self._described, self._units)  # which grow while they are walked
+        return sha256(framed(CODE_METHOD, described)).digest()
 
-    def _function(self, function: FunctionType) -> tuple[object, ...]:
-        self._constants.here = f"module {module_of(function)}"
-        wrapped = self._constants.value(vars(function).get("__wrapped__"), function.__name__)
-        if not is_own(module_of(function)):
-            return (*self._wrapper(function), wrapped)
+    @property
+    def has_state(self) -> bool:
+        """Whether anything was met that the code changes."""
+        return any(note.kind == "state" for note in self._notes)
+
+    def fingerprint(self, digest: bytes) -> Fingerprint:
+        listed = {
+            kind: tuple(sorted({str(note) for note in self._notes if note.kind == kind}))
+            for kind in ("opaque", "unseen", "state")
+        }
+        notes = [
+            Part(f"{note.module.removeprefix('module ')}.{note.name}", note.kind, note.digest.hex(), note.why)
+            if note.kind not in ("installed", "package")
+            else Part(note.name, note.kind, note.digest.hex())
+            for note in self._notes
+        ]
+        parts = tuple(dict.fromkeys([*self._parts, *notes]))
+        hash_ = ContentHash(CODE_METHOD, digest)
+        return Fingerprint(hash_, **listed, parts=parts, size=self._size, bindings=tuple(self._bindings))
+
+    def _own_classes(self, annotations: Iterable[object]) -> list[type]:
+        """Return the classes with code of the user's own that annotations name."""
+        found: dict[type, None] = {}
+        for annotation in annotations:
+            if isinstance(annotation, type) and self._rules.ownership.owns_class(annotation):
+                found[annotation] = None
+            found.update(dict.fromkeys(self._own_classes(get_args(annotation))))
+        return list(found)
+
+    def _numbers(self, described: Description) -> bytes:
+        """Return what a description says, with the numbers of the units that it refers to."""
+        digest = described.digest()
+        self._notes.update(described.notes)
+        self._size += described.size
+        for unit in described.units:
+            if unit.key not in self._indexes:
+                self._indexes[unit.key] = len(self._units)
+                self._units.append(unit)
+        return framed("unit", [digest, *(b"%d" % self._indexes[unit.key] for unit in described.units)])
+
+    def _described(self, unit: Unit) -> bytes:
+        item = unit.item
+        source = ""
+        if type(item) is FunctionType:
+            described = Description(self._rules, module_of(item))
+            source = self._function(item, described)
+        elif unit.kind == "class":
+            cls = cast(type, item)
+            described = Description(self._rules, cls.__module__)
+            source = self._class(cls, described)
+        else:
+            described = Description(self._rules, unit.module)
+            described.add("value", [described.token(item, unit.label.rpartition(": ")[2])])
+            source = _shown(item)
+        said = self._numbers(described)
+        uses = tuple(each.name for each in described.units)
+        self._parts.append(Part(unit.name, unit.kind, described.digest().hex(), source, uses))
+        return said
+
+    def _function(self, function: FunctionType, into: Description) -> str:
+        if not into.is_own_function(function):
+            self._wrapper(function, into)
+            return ""
         syntax = function_syntax(function.__code__)
-        names = names_of(function, syntax)
-        self._changes.notice(function)
-        label = f"{function.__name__}: default"
-        positional = self._constants.values(function.__defaults__ or (), label)
-        keyword = self._constants.items(sorted((function.__kwdefaults__ or {}).items()), label)
-        own_class = self._reference(("__class__",), names) if "__class__" in names.cells else b""
-        references = tuple(self._reference(path, names) for path in syntax.references)
-        return ("function", syntax.digest, positional, keyword, references, own_class, wrapped)
+        names = names_of(function, syntax, self._rules.ownership)
+        self._rules.changes.notice(function)
+        for unseen in syntax.unseen:
+            into.unseen(unseen, "reaches by text or file what is not followed")
+        into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
+        defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
+        defaults |= dict(sorted((function.__kwdefaults__ or {}).items()))
+        for name, value in defaults.items():
+            place = f"default {name}"
+            label, key = f"{function.__qualname__}: {place}", (id(function), place)
+            into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
+        paths = [*syntax.references, *([("__class__",)] if "__class__" in names.cells else [])]
+        into.add("references", [self._reference(path, names, into, function.__qualname__) for path in paths])
+        for name, cell in cells_of(function).items():  # a decorator may read what the function says of itself
+            held = content(cell)
+            if type(held) is FunctionType:
+                into.add("annotations", [name.encode(), self._annotations(held, into)])
+        return syntax.source
 
-    def _wrapper(self, function: FunctionType) -> tuple[object, ...]:
-        """Return a function that an installed package made around what it was given."""
-        top, name = module_of(function).partition(".")[0], function.__code__.co_qualname
+    def _annotations(self, function: FunctionType, into: Description) -> bytes:
+        try:
+            found = function.__annotations__
+        except NameError:  # they are evaluated when somebody asks
+            found = {}
+        return framed("annotations", [into.token(item, function.__name__) for pair in found.items() for item in pair])
+
+    def _wrapper(self, function: FunctionType, into: Description) -> None:
+        """Describe a function that an installed package made around what it was given."""
+        name, label = function.__code__.co_qualname, function.__name__
+        wrapped = vars(function).get("__wrapped__")
+        into.add("wrapped", [into.token(wrapped, label)])
+        if type(wrapped) is FunctionType and into.is_own_function(wrapped):
+            into.add("annotations", [self._annotations(wrapped, into)])
         if name.startswith("singledispatch."):
-            return ("wrapper", name, *self._constants.items(vars(function)["registry"].items(), function.__name__))
-        inner = []
+            registry = vars(function)["registry"].items()
+            into.add("registry", (into.token(item, label) for pair in registry for item in pair))
+            return
+        into.add("wrapper", [into.installed(f"{module_of(function)}.{name}")])
+        if function.__name__ == "<lambda>":
+            into.add("code", [function_syntax(function.__code__).digest])
         for variable, cell in cells_of(function).items():
-            label, value = f"{function.__name__}: {variable}", content(cell)
-            if isinstance(value, (Mapping, *CONTAINERS)):  # what the package keeps there is its own business
-                inner.append((variable, self._constants.changed(label, type(value).__name__)))
+            value = content(cell)
+            if issubclass(type(value), (Mapping, *CONTAINERS)):  # the package may keep something there
+                into.add("kept", [variable.encode(), into.state(value, "", value, variable)])
             else:
-                inner.append((variable, self._constants.value(value, label)))
-        return ("wrapper", self._constants.installed(f"{top}.{name}"), *inner)
+                into.add("closure", [variable.encode(), into.token(value, variable)])
 
-    def _class(self, cls: type) -> tuple[object, ...]:
-        self._constants.here = f"module {cls.__module__}"
-        syntax = class_syntax(cls)
+    def _class(self, cls: type, into: Description) -> str:
+        syntax, name = class_syntax(cls), cls.__qualname__
         names = Names(
             globals=vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {},
             cells={name: cell for function in functions_of(cls) for name, cell in cells_of(function).items()},
             imports=syntax.imports if syntax else {},
+            ownership=self._rules.ownership,
         )
-        parts: list[object] = [syntax.digest if syntax else b""]
+        metaclass = type(cls)
+        into.add("class", into.tokens(cls.__bases__, f"{name}: base"))
+        if self._rules.ownership.owns_class(metaclass):
+            into.add("metaclass", [into.token(metaclass, f"{name}: metaclass")])
         if syntax:
-            parts += [self._reference(path, names) for path in syntax.references]
-            hints = [(path, names.follow(path, self._changes.earlier).value) for path in syntax.hints]
-            parts += [self._reference(path, names) for path, value in hints if value is not Sentinel.MISSING]
-        for name, value in written_in(cls, syntax):
+            self._class_syntax(syntax, names, into, name)
+        places = self._rules.changes.places(cls)
+        written = dict(written_in(cls, syntax))
+        for attribute, value in sorted({**dict.fromkeys(places, Sentinel.UNBOUND), **written}.items()):
             for function in functions_in(value):
-                self._changes.notice(function, cls)
-            parts += [name, self._constants.bound(cls, name, value, f"{cls.__qualname__}.{name}")]
+                self._rules.changes.notice(function, cls)
+            label = f"{name}.{attribute}"
+            said = into.state(cls, attribute, value, label) if attribute in places else into.token(value, label)
+            into.add("attribute", [attribute.encode(), said])
         if issubclass(cls, Enum):
-            members = ((name, member.value) for name, member in cls.__members__.items())
-            parts += self._constants.items(members, cls.__qualname__)
+            members = cls.__members__.items()
+            into.add("members", (into.token(item, name) for key, member in members for item in (key, member.value)))
         if syntax is None:
-            parts += [self._constants.value(item, cls.__qualname__) for item in dataclass_fields(cls)]
-        return ("class", self._constants.values(cls.__bases__, f"{cls.__qualname__}: base"), *parts)
+            into.add("fields", into.tokens(dataclass_fields(cls), name))
+        return syntax.source if syntax else ""
 
-    def _reference(self, path: NamePath, names: Names) -> bytes:
-        target = names.follow(path, self._changes.earlier)
+    def _class_syntax(self, syntax: Syntax, names: Names, into: Description, label: str) -> None:
+        into.add("syntax", [syntax.digest])
+        for unseen in syntax.unseen:
+            into.unseen(unseen, "reaches by text or file what is not followed")
+        into.add("references", [self._reference(path, names, into, label) for path in syntax.references])
+        for path in syntax.hints:
+            if names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING:
+                into.add("hint", [self._reference(path, names, into, label)])
+
+    def _reference(self, path: NamePath, names: Names, into: Description, around: str) -> bytes:
+        target = names.follow(path, self._rules.changes.earlier)
+        if type(target.value) not in (Installed, Sentinel):
+            follow = functools.partial(names.follow, path, self._rules.changes.earlier)
+            self._bindings.append(Binding(lambda: follow().value, target.value))
         root, *attributes = path
         if isinstance(root, Imported):
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))
         name = ".".join((root, *attributes[: len(attributes) - len(target.rest)]))  # as far as it could be followed
         if target.value is Sentinel.CHANGED:
-            return self._constants.changed(name, "")
-        self._changes.notice_call(target)
-        return self._constants.value(target.value, name)
+            return into.state(target.owner, target.name, _current(target.owner, target.name), name)
+        self._rules.changes.notice_call(target)
+        owner = target.owner
+        if type(owner) is CellType:
+            return self._value("closure", into.module, f"{around}: {name}", target.value, (id(owner), ""), into)
+        module = str(owner["__name__"]) if type(owner) is dict and "__name__" in owner else into.module
+        kind: PartKind = "global" if type(owner) is dict else "attribute"
+        return self._value(kind, module, name, target.value, (id(owner), target.name), into)
+
+    def _value(
+        self, kind: PartKind, module: str, label: str, value: object, key: tuple[int, str], into: Description
+    ) -> bytes:
+        """Return what stands for a value under a name: a unit, unless it is what is a unit of its own anyway."""
+        cls = type(value)
+        if cls in (FunctionType, Installed, Sentinel) or issubclass(cls, type | ModuleType):
+            return into.token(value, label)
+        return into.unit(Unit(module, label, kind, value, key))
+
+
+def _optional(function: FunctionType) -> Sequence[str]:
+    """Return the names of the positional parameters that have a default."""
+    code = function.__code__
+    return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
+
+
+def _current(owner: object, name: str) -> object:
+    """Return what a name that changes is bound to now, running no code of the owner's class."""
+    if type(owner) is CellType:
+        return content(owner)
+    if type(owner) is dict:
+        return owner.get(name, Sentinel.UNBOUND)
+    if issubclass(type(owner), type):
+        return vars(owner).get(name, Sentinel.UNBOUND)
+    return attributes_of(owner).get(name, Sentinel.UNBOUND)
+
+
+def _module_of(function: Any) -> str:
+    """Return the module that holds the code of what was given as a function."""
+    while type(function) in (functools.partial, MethodType):
+        function = function.func if type(function) is functools.partial else function.__func__
+    if type(function) is FunctionType:
+        return module_of(function)
+    return str((function if issubclass(type(function), type) else type(function)).__module__)
+
+
+def _shown(value: Any) -> str:
+    """Return how a value is written, as far as it is plain and short; else its class."""
+    cls = type(value)
+    held = value.values() if cls is dict else ()
+    if cls not in PLAIN and not (cls in (tuple, list, set, dict) and is_plain(value) and is_plain(held)):
+        return f"<{cls.__module__}.{cls.__qualname__}>"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

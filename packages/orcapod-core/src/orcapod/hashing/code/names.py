@@ -8,14 +8,27 @@ import sys
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from enum import Enum
-from types import CellType, FunctionType, ModuleType
+from importlib.machinery import ModuleSpec
+from types import CellType, FunctionType, MemberDescriptorType, ModuleType
+from typing import TypeGuard, cast
 
 from orcapod.hashing.code.classes import holder_of
-from orcapod.hashing.code.ownership import is_own, is_own_file, is_own_type, provides
+from orcapod.hashing.code.ownership import Ownership, is_own, is_own_file, provides
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.syntax import Syntax
 
-__all__ = ["Installed", "Location", "Names", "Sentinel", "Target", "cells_of", "content", "names_of"]
+__all__ = [
+    "Installed",
+    "Location",
+    "Names",
+    "Sentinel",
+    "Target",
+    "attributes_of",
+    "cells_of",
+    "content",
+    "is_module",
+    "names_of",
+]
 
 Location = tuple[int, str]
 """Something that may change: the contents of an object, ``(id, "")``, or a name in one, ``(id, name)``."""
@@ -36,6 +49,8 @@ class Sentinel(Enum):
     MISSING = "no such name"
     CHANGED = "changed by the code itself"
     ABOUT = "about the module, not of it"
+    FOREIGN = "of an installed package"
+    UNBOUND = "not there before it is made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Names:
     globals: Mapping[str, object]
     cells: Mapping[str, CellType]
     imports: Mapping[str, Imported]
+    ownership: Ownership
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     def follow(self, path: NamePath, state: Set[Location]) -> Target:
@@ -67,18 +83,31 @@ class Names:
                 return Target(owner, name, Sentinel.CHANGED, tuple(rest))
             if not rest:
                 return Target(owner, name, value, ())
-            match value:
-                case Installed():
-                    return Target(owner, name, Installed(".".join((value.name, *rest))), ())
-                case ModuleType() if not is_own(value.__name__):
+            if type(value) is Installed:
+                return Target(owner, name, Installed(".".join((value.name, *rest))), ())
+            if is_module(value):
+                inside = self._inside(value, rest[0])
+                if inside is Sentinel.FOREIGN:
                     return Target(owner, name, Installed(".".join((value.__name__, *rest))), ())
-                case ModuleType():
-                    owner, value = vars(value), _member(value, rest[0])
-                case _ if found := _attribute(value, rest[0]):
-                    owner, value = found
-                case _:
-                    return Target(owner, name, value, tuple(rest))
+                owner, value = vars(value), inside
+            elif found := self._attribute(value, rest[0]):
+                owner, value = found
+            else:
+                return Target(owner, name, value, tuple(rest))
             name, *rest = rest
+
+    def _inside(self, module: ModuleType, name: str) -> object:
+        """Return what a module holds under a name; of an installed one, only what is own."""
+        if self.ownership.owns(module.__name__):
+            return _member(module, name)
+        held = vars(module).get(name)
+        if held is None and _is_namespace(module):
+            held = _import(f"{module.__name__}.{name}") if self._may_import(f"{module.__name__}.{name}") else None
+        if type(held) is ModuleType and self.ownership.owns(held.__name__):
+            return held  # the user's part of a namespace
+        if type(held) is FunctionType and is_own(str(held.__globals__.get("__name__", ""))):
+            return held  # put there by the user's own code
+        return Sentinel.FOREIGN
 
     def _root(self, root: str | Imported) -> tuple[object, object]:
         if isinstance(root, Imported):
@@ -91,9 +120,13 @@ class Names:
             return self.globals, Sentinel.ABOUT
         if root in self.globals:
             value, source = self.globals[root], self.imports.get(root)
-            if source and not is_own(source.module) and provides(source.module, str(source.attribute), value):
+            owns = self.ownership.owns
+            if source and not owns(source.module) and provides(source.module, str(source.attribute), value):
+                if type(value) is FunctionType and owns(str(value.__globals__.get("__name__", ""))):
+                    return self.globals, value  # put there by the user's own code
                 # The name it was imported by is the same in all versions, that of the object is not.
-                value = Installed(f"{source.module}.{source.attribute}")
+                if type(value) is not ModuleType or not owns(value.__name__):
+                    value = Installed(f"{source.module}.{source.attribute}")
             return self.globals, value
         if hasattr(builtins, root):
             return builtins, Installed(f"builtins.{root}")
@@ -105,17 +138,56 @@ class Names:
         if source.level:
             package = str(self.globals.get("__package__") or self.globals.get("__name__", ""))
             module = importlib.util.resolve_name("." * source.level + module, package)
-        if not _will_be_own(module.partition(".")[0]):
-            return None, Installed(".".join(filter(None, (module, source.attribute))))
-        loaded = _import(module)
-        if source.attribute is None or not isinstance(loaded, ModuleType):
+        name = ".".join(filter(None, (module, source.attribute)))
+        loaded = sys.modules.get(module) or (_import(module) if self._may_import(module) else None)
+        if loaded is None:
+            return None, Installed(name)
+        if source.attribute is None or not is_module(loaded):
             return None, loaded
-        return vars(loaded), _member(loaded, source.attribute)
+        inside = self._inside(loaded, source.attribute)
+        return (None, Installed(name)) if inside is Sentinel.FOREIGN else (vars(loaded), inside)
+
+    def _may_import(self, module: str) -> bool:
+        """Say whether importing a module runs no code but the user's own."""
+        names = module.split(".")
+        for length in range(1, len(names) + 1):
+            name = ".".join(names[:length])
+            spec = _spec(name)
+            if spec is None:
+                return length == 1 and is_own(name)
+            if spec.has_location and spec.origin:
+                return is_own_file(spec.origin) or self.ownership.includes(module)
+        return True  # a namespace, which has no code
+
+    def _attribute(self, value: object, name: str) -> tuple[object, object] | None:
+        """Return holder and value of an attribute that is plain data; ``None`` if code might run."""
+        if type(value) is FunctionType:
+            return (value, vars(value)[name]) if name in vars(value) else None
+        is_class = issubclass(type(value), type)
+        cls = cast(type, value) if is_class else type(value)
+        if type(value) is Sentinel or not self.ownership.owns_class(cls):
+            return None
+        if holder_of(cls, "__getattribute__") is not object:
+            return None
+        holder = holder_of(cls, name)
+        held = vars(holder)[name] if holder else None
+        if type(held) is not MemberDescriptorType and hasattr(type(held), "__set__"):
+            return None
+        if type(held) is functools.cached_property:
+            return None
+        if not is_class and name in (attributes := attributes_of(value)):
+            return value, attributes[name]
+        return None if holder is None or hasattr(type(held), "__get__") else (holder, held)
 
 
-def names_of(function: FunctionType, syntax: Syntax, arguments: Mapping[str, object] | None = None) -> Names:
+def names_of(
+    function: FunctionType,
+    syntax: Syntax,
+    ownership: Ownership,
+    arguments: Mapping[str, object] | None = None,
+) -> Names:
     """Return what names mean inside a function."""
-    return Names(function.__globals__, cells_of(function), syntax.imports, arguments or {})
+    return Names(function.__globals__, cells_of(function), syntax.imports, ownership, arguments or {})
 
 
 def cells_of(function: FunctionType) -> dict[str, CellType]:
@@ -131,20 +203,26 @@ def content(cell: CellType) -> object:
         return Sentinel.MISSING
 
 
-def _attribute(value: object, name: str) -> tuple[object, object] | None:
-    """Return holder and value of an attribute that is plain data; ``None`` if code might run."""
-    if isinstance(value, FunctionType):
-        return (value, vars(value)[name]) if name in vars(value) else None
-    cls = value if isinstance(value, type) else type(value)
-    if not is_own_type(cls) or isinstance(value, Sentinel) or holder_of(cls, "__getattribute__") is not object:
-        return None
-    holder = holder_of(cls, name)
-    held = vars(holder)[name] if holder else None
-    if hasattr(type(held), "__set__") or isinstance(held, functools.cached_property):
-        return None
-    if cls is not value and name in getattr(value, "__dict__", {}):
-        return value, vars(value)[name]
-    return None if holder is None or hasattr(type(held), "__get__") else (holder, held)
+def attributes_of(item: object) -> Mapping[str, object]:
+    """Return the attributes that an object itself holds, in slots or a ``__dict__``, running no code of its class."""
+    slots: dict[str, object] = {}
+    for base in reversed(type(item).__mro__):
+        for name, descriptor in vars(base).items():
+            if type(descriptor) is MemberDescriptorType:
+                try:
+                    slots[name] = descriptor.__get__(item)
+                except AttributeError:
+                    continue  # not set
+    try:
+        held: dict[str, object] = object.__getattribute__(item, "__dict__")
+    except AttributeError:
+        return slots
+    return slots | held if slots else held
+
+
+def is_module(item: object) -> TypeGuard[ModuleType]:
+    """Say whether an object is a module, whatever it says itself: asking it might run its code."""
+    return issubclass(type(item), ModuleType)
 
 
 def _member(module: ModuleType, name: str) -> object:
@@ -158,11 +236,15 @@ def _member(module: ModuleType, name: str) -> object:
     return value
 
 
-def _will_be_own(top: str) -> bool:
-    if top in sys.modules or (spec := importlib.util.find_spec(top)) is None:
-        return is_own(top)
-    origins = [spec.origin] if spec.has_location else list(spec.submodule_search_locations or ())
-    return any(is_own_file(origin) for origin in origins if origin)
+def _is_namespace(module: ModuleType) -> bool:
+    return getattr(module, "__file__", None) is None and hasattr(module, "__path__")
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):  # it is not there, or was made without a spec
+        return None
 
 
 def _import(module: str) -> object:

@@ -5,6 +5,7 @@ nor does what the versions of Python parse differently.
 """
 
 import ast
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,15 +21,30 @@ MUTATORS = frozenset({
     "insert", "intersection_update", "move_to_end", "pop", "popitem", "popleft", "put", "remove", "resize",
     "reverse", "rotate", "setdefault", "sort", "subtract", "symmetric_difference_update", "update",
 })  # fmt: skip
+_READERS = frozenset({
+    "fromfile", "genfromtxt", "load", "loadtxt", "read_csv", "read_excel", "read_feather", "read_json",
+    "read_parquet", "read_table", "scan_csv", "scan_parquet",
+})  # fmt: skip
 _NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_params"})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Code that changes what a path leads to: its contents, or what its last name is bound to."""
+    """Code that changes what a path leads to: its contents, or what its last name is bound to.
+
+    Attributes:
+        path: where it begins.
+        what: which of the two.
+        key: the one item that is changed, where it is written as a constant.
+        method: the method that is called to change it; empty where an item is set or deleted.
+        is_item: whether it is an item of it that is changed, and not it.
+    """
 
     path: NamePath
     what: Literal["contents", "binding"]
+    key: str | int | None = None
+    method: str = ""
+    is_item: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,8 @@ class Syntax:
         uses: paths that begin at a parameter.
         changes: what it visibly changes outside, or through a parameter.
         hints: paths in the annotations of a class, which need not exist when the code runs.
+        unseen: what it does that reaches things which no reading of the code can follow.
+        source: the source in its normal form; empty where there is none.
         bound: names that a class body binds.
         imports: what the file around it imports by ``from module import name``.
     """
@@ -50,6 +68,8 @@ class Syntax:
     uses: tuple[NamePath, ...] = ()
     changes: tuple[Change, ...] = ()
     hints: tuple[NamePath, ...] = ()
+    unseen: tuple[str, ...] = ()
+    source: str = ""
     bound: frozenset[str] = frozenset()
     imports: Mapping[str, Imported] = field(default_factory=dict)
 
@@ -58,7 +78,7 @@ def read_function(node: Function, imports: Mapping[str, Imported]) -> Syntax:
     """Return what a function says; its name, decorators and defaults are met as objects."""
     reader = _Reader()
     reader.write_inside(node)
-    return reader.syntax(imports)
+    return reader.syntax(node, imports)
 
 
 def read_class(node: ast.ClassDef, imports: Mapping[str, Imported]) -> Syntax:
@@ -67,7 +87,7 @@ def read_class(node: ast.ClassDef, imports: Mapping[str, Imported]) -> Syntax:
     reader.write([node.decorator_list, node.keywords])
     scope = reader.enter(node.body, is_class=True)
     reader.write([item for item in statements(node.body) if not isinstance(item, ast.ClassDef | Function)])
-    return reader.syntax(imports, frozenset(scope.bound))
+    return reader.syntax(node, imports, frozenset(scope.bound))
 
 
 class _Reader:
@@ -80,11 +100,23 @@ class _Reader:
         self._uses: dict[NamePath, None] = {}
         self._changes: dict[Change, None] = {}
         self._hints: dict[NamePath, None] = {}
+        self._unseen: dict[str, None] = {}
 
-    def syntax(self, imports: Mapping[str, Imported], bound: frozenset[str] = frozenset()) -> Syntax:
+    def syntax(
+        self, node: Function | ast.ClassDef, imports: Mapping[str, Imported], bound: frozenset[str] = frozenset()
+    ) -> Syntax:
         digest = sha256("".join(self._text).encode("utf-8", "surrogatepass")).digest()
-        noted = (tuple(self._references), tuple(self._uses), tuple(self._changes), tuple(self._hints))
-        return Syntax(digest, *noted, bound, imports)
+        return Syntax(
+            digest,
+            tuple(self._references),
+            tuple(self._uses),
+            tuple(self._changes),
+            tuple(self._hints),
+            tuple(self._unseen),
+            _normal_source(node),
+            bound,
+            imports,
+        )
 
     def enter(self, nodes: Iterable[ast.AST], *, is_class: bool = False) -> Scope:
         scope = Scope(is_class)
@@ -198,15 +230,51 @@ class _Reader:
     def _note_changes(self, node: ast.AST) -> None:
         match node:
             case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
-                self._note_contents(node.value)
-            case ast.Call(func=ast.Attribute(value=value, attr=attribute)) if attribute in MUTATORS:
-                self._note_contents(value)
+                self._note_contents(node)
+            case ast.Call(func=ast.Attribute(value=value, attr=method)) if method in MUTATORS:
+                self._note_contents(value, method, _keys(node))
+            case ast.Call(func=ast.Name(id="next"), args=[iterator, *_]):
+                self._note_contents(iterator, "__next__")
+            case ast.Call(func=ast.Attribute(attr="__subclasses__")):
+                self._unseen["__subclasses__()"] = None
+        if isinstance(node, ast.Call) and (reached := self._reached_by_text(node)):
+            self._unseen[reached] = None
 
-    def _note_contents(self, node: ast.expr) -> None:
+    def _note_contents(self, node: ast.expr, method: str = "", keys: Iterable[str | int | None] = (None,)) -> None:
+        is_item = False
         while (found := self._path(node)) is None and isinstance(node, ast.Subscript | ast.Attribute):
+            if isinstance(node, ast.Subscript):
+                keys, is_item = [_constant_key(node.slice)], True
             node = node.value
         if found and found[1] != "inside":
-            self._changes[Change(found[0], "contents")] = None
+            for key in keys:
+                self._changes[Change(found[0], "contents", key, method, is_item)] = None
+
+    def _reached_by_text(self, call: ast.Call) -> str:
+        """Return how a call is written that reads a file by a constant path, or names of the code in a text."""
+        first = call.args[0] if call.args else None
+        match call.func, first:
+            case ast.Attribute(attr="query" | "eval"), ast.Constant(value=str(text)) if "@" in text:
+                return ast.unparse(call)
+            case ast.Name(id="open"), ast.expr() if self._is_constant(first):
+                return ast.unparse(call)
+            case ast.Attribute(attr=attribute, value=value), _ if attribute in _READERS and self._is_constant(first):
+                return ast.unparse(call) if self._path(value) else ""
+            case ast.Attribute(attr="read_text" | "read_bytes" | "open", value=value), _ if self._is_constant(value):
+                return ast.unparse(call)
+        return ""
+
+    def _is_constant(self, node: ast.expr | None) -> bool:
+        """Say whether an expression is a text, a name from outside, or made of such."""
+        match node:
+            case ast.Constant(value=str() | bytes()):
+                return True
+            case ast.Call(args=[only]) | ast.BinOp(left=only):
+                return self._is_constant(only)
+            case ast.Name() | ast.Attribute():
+                found = self._path(node)
+                return found is not None and found[1] == "outside"
+        return False
 
     def _path(self, node: ast.AST) -> tuple[NamePath, Literal["outside", "parameter", "inside"]] | None:
         if not (names := written(node)):
@@ -229,6 +297,39 @@ class _Reader:
             if name in scope.bound or name in scope.imported:
                 return scope
         return None
+
+
+def _keys(call: ast.Call) -> list[str | int | None]:
+    """Return the items that a call of a changing method changes, as far as they are written; None for any."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr="update"), args=[], keywords=[_, *_]):
+            return [keyword.arg for keyword in call.keywords]
+        case ast.Call(func=ast.Attribute(attr="setdefault" | "pop"), args=[ast.Constant(value=str(key)), *_]):
+            return [key]
+    return [None]
+
+
+def _constant_key(node: ast.expr) -> str | int | None:
+    match node:
+        case ast.Constant(value=str() | int() as key) if type(key) is not bool:
+            return key
+    return None
+
+
+def _normal_source(node: Function | ast.ClassDef) -> str:
+    """Return source as it is shown: without comments and docstrings, formatted in one way."""
+    return ast.unparse(_WithoutDocstrings().visit(copy.deepcopy(node)))
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Transformer that leaves out docstrings."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        body = getattr(node, "body", None)
+        match body:
+            case [ast.Expr(value=ast.Constant(value=str())), *_]:
+                body[:1] = [] if body[1:] else [ast.Pass()]
+        return super().generic_visit(node)
 
 
 def _joined(node: ast.JoinedStr) -> ast.JoinedStr | ast.Constant:

@@ -1,0 +1,161 @@
+"""``Fingerprint``: the identity of code as a list of parts, and what differs between two such lists."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orcapod.hashing.canonical import hash_structure
+from orcapod.hashing.content_hash import ContentHash
+
+__all__ = [
+    "CODE_METHOD",
+    "Binding",
+    "CodeChange",
+    "CodeChanges",
+    "Fingerprint",
+    "Part",
+    "PartKind",
+    "compare_parts",
+    "declared_version",
+    "outputs_part",
+]
+
+CODE_METHOD = "code-v1"
+
+PartKind = Literal[
+    "function", "class", "global", "closure", "default", "attribute", "depends_on", "outputs", "version",
+    "installed", "package", "state", "opaque", "unseen", "ignored", "fingerprint",
+]  # fmt: skip
+"""What a part is. Some do not count by what they hold, but by what they held before anything ran (state), by their
+identity in this process (opaque), by name (installed, unseen), or not at all (ignored)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a fingerprint: a piece of code, or a value that it refers to.
+
+    Attributes:
+        name: what it is called, with its module: ``lab.scale``, ``lab.LIMIT``, ``lab.f: default k``.
+        kind: what it is.
+        digest: of what it says by itself, in hexadecimal digits.
+        source: for code, its source without comments, docstrings and formatting; for a value, how it is written,
+            as far as it is short; else why it is listed.
+        uses: the parts that it refers to, by name.
+    """
+
+    name: str
+    kind: PartKind
+    digest: str
+    source: str = ""
+    uses: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Object that a name led to.
+
+    Attributes:
+        follow: follows the name again.
+        value: what it led to.
+    """
+
+    follow: Callable[[], object]
+    value: object
+
+    def is_current(self) -> bool:
+        """Say whether the name still leads there."""
+        return self.follow() is self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The identity of a piece of user code.
+
+    Attributes:
+        hash: equal for equal code, in every process and on every supported Python.
+        opaque: what could not be seen into, by dotted name, each with why; sorted. Equal in this process only.
+        unseen: what no reading of the code can follow, each with why; sorted. A change there goes unnoticed.
+        state: what the code itself changes, by dotted name; sorted. It counts as it was before it ran.
+        parts: all that it is made of.
+        size: how many objects it took to look at them.
+        bindings: what names were bound to.
+    """
+
+    hash: ContentHash
+    opaque: tuple[str, ...]
+    unseen: tuple[str, ...]
+    state: tuple[str, ...]
+    parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
+    size: int = field(default=0, compare=False, repr=False)
+    bindings: tuple[Binding, ...] = field(default=(), compare=False, repr=False)
+
+    def is_current(self) -> bool:
+        """Say whether all names still lead to the same objects; whether those have changed, this does not see."""
+        return all(binding.is_current() for binding in self.bindings)
+
+
+def declared_version(major: str, outputs: Sequence[str]) -> Fingerprint:
+    """Return the fingerprint of code whose author declares by a version which code it is."""
+    structure = ("version", major, list(outputs))
+    parts = [Part("version", "version", hash_structure(major).hex, major), outputs_part(outputs)]
+    return Fingerprint(hash_structure(structure), (), (), (), tuple(parts))
+
+
+def outputs_part(outputs: Sequence[str]) -> Part:
+    """Return the names of outputs, in their order, as a part."""
+    return Part("output_keys", "outputs", hash_structure(list(outputs)).hex, repr(list(outputs)))
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """Part that differs between two pieces of code.
+
+    Attributes:
+        before: as it is in the first; None if it is not in it.
+        after: as it is in the second; None if it is not in it.
+    """
+
+    before: Part | None
+    after: Part | None
+
+    @property
+    def part(self) -> Part:
+        """The part as it is, or was."""
+        found = self.after or self.before
+        assert found is not None
+        return found
+
+    def __str__(self) -> str:
+        if self.before is None or self.after is None:
+            return f"{self.part}: {'added' if self.before is None else 'no longer there'}"
+        old, new = self.before.source.splitlines(), self.after.source.splitlines()
+        if len(old) <= 1 and len(new) <= 1 and old != new:
+            return f"{self.part}: {self.before.source} -> {self.after.source}"
+        lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        if not lines:
+            return f"{self.part}: uses {', '.join(self.before.uses)} -> {', '.join(self.after.uses)}"
+        return "\n    ".join([f"{self.part}:", *lines])
+
+
+class CodeChanges(list[CodeChange]):
+    """Parts that differ between two pieces of code; empty if none does."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) or "no part differs"
+
+
+def compare_parts(before: Sequence[Part], after: Sequence[Part]) -> CodeChanges:
+    """Return the parts that differ, in the order of the second list; what is gone comes last."""
+    old, new = ({(part.kind, part.name): part for part in parts} for parts in (before, after))
+    changes = [CodeChange(old.get(key), part) for key, part in new.items() if not _is_same(old.get(key), part)]
+    return CodeChanges([*changes, *(CodeChange(part, None) for key, part in old.items() if key not in new)])
+
+
+def _is_same(before: Part | None, after: Part) -> bool:
+    return before is not None and (before.digest, before.uses) == (after.digest, after.uses)

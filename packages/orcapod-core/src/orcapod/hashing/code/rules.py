@@ -1,0 +1,88 @@
+"""``Rules`` of a walk, and what it makes: units that are described by themselves, and notes of what is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orcapod.hashing.code.changes import Changes
+from orcapod.hashing.code.looks import RunStage
+from orcapod.hashing.code.ownership import Ownership
+from orcapod.hashing.code.parts import PartKind
+
+__all__ = ["GIVEN", "UNSEEN", "Note", "Rules", "Unit"]
+
+GIVEN = "given"
+"""The module of what is no module's: what the author gives beside the function."""
+
+UNSEEN = {
+    "builtins.__import__": "reaches code by text",
+    "builtins.eval": "reaches code by text",
+    "builtins.exec": "reaches code by text",
+    "builtins.globals": "reaches names by text",
+    "importlib.import_module": "reaches code by text",
+    "os.environ": "reads the environment of the process",
+    "os.getenv": "reads the environment of the process",
+    "os.popen": "runs another program",
+    "os.system": "runs another program",
+    "runpy": "runs code of a file",
+    "subprocess": "runs another program",
+    "sys.modules": "reaches modules by text",
+}
+"""What leads to things that no reading of the code can follow, by name, each with how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Note of something that is no part of a key by what it holds, or not for itself alone."""
+
+    name: str
+    kind: PartKind
+    module: str
+    why: str
+    digest: bytes = b""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.module}, {self.why})" if self.why else f"{self.name} ({self.module})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Function, class or named value that is described by itself."""
+
+    module: str
+    label: str
+    kind: PartKind
+    item: object
+    key: tuple[int, str]
+
+    @property
+    def name(self) -> str:
+        """What it is called, with its module."""
+        return self.label if self.module == GIVEN else f"{self.module}.{self.label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules of one walk.
+
+    Attributes:
+        changes: what is state.
+        ownership: what is own.
+        packages: what counts of installed packages.
+        ignored: objects that do not count, by id.
+        ignored_names: and such by name.
+        is_told: whether the author said with ``depends_on`` what matters of what cannot be seen into.
+        roots: the functions themselves, whose bodies always count.
+        stage: whether a run begins or has ended.
+    """
+
+    changes: Changes
+    ownership: Ownership
+    packages: Literal["name", "version"] = "name"
+    ignored: Mapping[int, object] = field(default_factory=dict)
+    ignored_names: frozenset[str] = frozenset()
+    is_told: bool = False
+    roots: frozenset[int] = frozenset()
+    stage: RunStage | None = None
