@@ -120,7 +120,7 @@ def test_an_observer_or_a_source_is_given_a_database(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a URL"):
         open_database(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the class SQLiteDatabase"):
-        DictSource([{"i": 0}], ["i"]).cached(SQLiteDatabase)  # type: ignore[arg-type]
+        DictSource([{"i": 0}], ["i"], source_id="s").cached(SQLiteDatabase)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1", None])

@@ -29,7 +29,8 @@ def table(tmp_path: Path) -> Path:
 
 def test_it_reads_the_newest_version(table: Path) -> None:
     source = DeltaTableSource(table, ["id"])
-    assert (source.version, source.source_id) == (2, "subjects@v2")
+    assert (source.version, source.label) == (2, "subjects@v2")
+    assert source.source_id == f"{table}@v2", "which no other table has, whatever it is called"
     assert sorted(source.as_table().to_pylist(), key=lambda row: row["x"]) == [
         {"id": "b", "x": 1, "y": 0.5},
         {"id": "a", "x": 2, "y": 1.5},

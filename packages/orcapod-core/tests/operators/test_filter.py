@@ -151,10 +151,9 @@ class TestIdentityOfFilters:
     def test_in_another_process_it_is_the_same(self):
         program = """
 import pyarrow.compute as pc
-from orcapod.hashing import hash_structure
 from orcapod.operators import Filter
 predicate = pc.field("k").isin(range(99)) & (pc.field("s") == "é")
-print(hash_structure(Filter(predicate, x=1).content_structure()))
+print(Filter(predicate, x=1).content_hash())
 """
         found = {
             subprocess.run(

@@ -60,9 +60,14 @@ class StreamSchema:
             packets = packets | self.sources.rename({name: source_info_name(name) for name in self.sources})
         return tags, packets
 
+    def entries(self, packets: Iterable[str]) -> Schema:
+        """Return the columns of what is recorded of a row: its keys, and who made these of its data columns."""
+        made_by = {source_info_name(name): self.sources.types[name] for name in packets}
+        return self.tags | self.system_tags | Schema(made_by)
+
     @property
     def structure(self) -> tuple[object, object]:
-        """The part that enters a pipeline hash: the user's columns by role."""
+        """The user's columns by role, as they enter hashes."""
         return self.tags.structure, self.packets.structure
 
 

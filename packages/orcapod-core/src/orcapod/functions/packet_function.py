@@ -15,7 +15,7 @@ from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature
-from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure
+from orcapod.hashing import ContentHash, fingerprint_function, hash_rows, hash_structure, recipes
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import CapturedOutput, Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
@@ -94,7 +94,7 @@ class PythonPacketFunction:
     @cached_property
     def uri(self) -> FunctionUri:
         """``(name, output schema hash, v{major}, type id)``."""
-        return self.name, hash_structure(self.signature.outputs.structure).short, self._major, self.type_id
+        return self.name, recipes.outputs(self.signature.outputs), self._major, self.type_id
 
     def fingerprint(self) -> ContentHash:
         """Return what the code says now, or, with ``identity="version"``, which version it is.
@@ -146,9 +146,13 @@ class PythonPacketFunction:
             raise SchemaError(f"{self.name}: {why}", node=self.name, column=taken[0])
         return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
+    def taken(self, packets: Schema) -> Schema:
+        """Return the columns that the function takes of packets, in the types that it declares."""
+        return self.signature.inputs.select(name for name in self.signature.inputs if name in packets)
+
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """Return the columns that the function takes of a chunk, in the types that it declares."""
-        schema = self.signature.inputs.select(name for name in self.signature.inputs if name in chunk.schema.packets)
+        schema = self.taken(chunk.schema.packets)
         columns = {}
         for name, dtype in schema.types.items():
             column = chunk.column(name)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orcapod.graph.revision import Revisions
-from orcapod.hashing import hash_structure
 from orcapod.sources import Source
 from orcapod.streams import DerivedStream, Stream, inputs_first, inputs_of
 
@@ -95,7 +94,7 @@ class _Collection:
         inputs = tuple(self._places[id(part)] for part in parts)
         made: object = None
         if isinstance(stream, DerivedStream):
-            made = hash_structure(stream.producer.content_structure())
+            made = stream.producer.content_hash()
             place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))
         else:
             place = next((at for at, other in enumerate(self.streams) if _same_root(other, stream)), len(self.streams))
@@ -135,7 +134,7 @@ def _same_root(one: Stream, other: Stream) -> bool:
     return (
         isinstance(one, Source)
         and isinstance(other, Source)
-        and one.label == other.label
+        and (one.label, one.source_id) == (other.label, other.source_id)
         and one.pipeline_hash() == other.pipeline_hash()
         and one.content_hash() == other.content_hash()
     )

@@ -214,3 +214,6 @@ class Node(Stream):
 
     def pipeline_hash(self) -> ContentHash:
         return self.stream.pipeline_hash()
+
+    def source_ids(self) -> frozenset[str]:
+        return self.stream.source_ids()

@@ -30,6 +30,8 @@ class Filter(RowwiseOperator):
         constraints: ``column=value``; None means that the column is null.
     """
 
+    name = "Filter"
+
     def __init__(self, predicate: Any = None, **constraints: Any) -> None:
         if predicate is None and not constraints:
             raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
@@ -98,6 +100,8 @@ class DropNulls(RowwiseOperator):
     Args:
         columns: tag or packet columns; all if None.
     """
+
+    name = "DropNulls"
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
         self.columns = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)

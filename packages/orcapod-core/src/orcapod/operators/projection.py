@@ -37,6 +37,8 @@ class _ColumnsOperator(RowwiseOperator):
 class SelectTagColumns(_ColumnsOperator):
     """Projection on these tag columns, in this order."""
 
+    name = "SelectTagColumns"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         _check(self.name, "tag", self.columns, schema.tags)
@@ -45,6 +47,8 @@ class SelectTagColumns(_ColumnsOperator):
 
 class DropTagColumns(_ColumnsOperator):
     """Projection on all tag columns but these."""
+
+    name = "DropTagColumns"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -55,6 +59,8 @@ class DropTagColumns(_ColumnsOperator):
 class SelectPacketColumns(_ColumnsOperator):
     """Projection on these packet columns, in this order."""
 
+    name = "SelectPacketColumns"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         _check(self.name, "packet", self.columns, schema.packets)
@@ -63,6 +69,8 @@ class SelectPacketColumns(_ColumnsOperator):
 
 class DropPacketColumns(_ColumnsOperator):
     """Projection on all packet columns but these."""
+
+    name = "DropPacketColumns"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -105,6 +113,8 @@ class _MapOperator(RowwiseOperator):
 class MapTags(_MapOperator):
     """Renaming of tag columns, ``{old: new}``."""
 
+    name = "MapTags"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         self._check("tag", schema.tags, schema.packets)
@@ -113,6 +123,8 @@ class MapTags(_MapOperator):
 
 class MapPackets(_MapOperator):
     """Renaming of packet columns, ``{old: new}``; a value keeps its provenance under the new name."""
+
+    name = "MapPackets"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)

@@ -11,6 +11,7 @@ from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
+from orcapod.hashing import ContentHash, recipes
 from orcapod.operators import Join
 from orcapod.pods.remote_pod import RemotePod
 from orcapod.protocols import (
@@ -94,11 +95,13 @@ class FunctionPod(Producer):
         """Return where its results are looked up and stored outside a pipeline."""
         return NoOpCache(self.packet_function.signature.outputs)
 
-    def content_structure(self) -> object:
-        return "function", self.packet_function.uri, self.packet_function.fingerprint()
+    def content_hash(self) -> ContentHash:
+        return recipes.function_content(self.packet_function.uri, self.packet_function.fingerprint())
 
-    def pipeline_structure(self) -> object:
-        return "function", self.packet_function.uri
+    def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
+        (stream,) = inputs
+        taken = self.packet_function.taken(stream.schema.packets)
+        return recipes.function_pipeline(self.packet_function.uri, taken, stream.schema.entries(taken))
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs

@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams import SEPARATOR
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.table import declared_types
@@ -35,7 +34,7 @@ class CSVSource(ArrowTableSource):
         tag_columns: the columns that are keys; the others are the data.
         delimiter: what stands between two fields, one character.
         encoding: of the text.
-        source_id: what the source is called in provenance; the file's name if None.
+        source_id: what the source is called in provenance; the file's absolute path if None.
         record_id_column: see ``TableSource``, and so are the others.
         data_schema: see ``TableSource``.
         label: see ``TableSource``.
@@ -52,7 +51,7 @@ class CSVSource(ArrowTableSource):
         delimiter: str = ",",
         encoding: str = "utf-8",
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
@@ -60,10 +59,11 @@ class CSVSource(ArrowTableSource):
         super().__init__(
             _File(self.path, delimiter, encoding, f"{type(self).__name__} {str(path)!r}").table(data_schema or {}),
             tag_columns,
-            source_id=source_id if source_id is not None else self.path.name.replace(SEPARATOR, "_"),
+            source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
-            label=label,
+            label=label or source_id or self.path.name,
+            location=os.path.abspath(path),  # noqa: PTH100  # which also takes out what is like a/../b
         )
 
 
