@@ -59,10 +59,10 @@ class Pipeline(Mapping[str, Node]):
     again; a run says so.
 
     Args:
-        name: what it is called, or the parts of a hierarchical name; scopes everything that it keeps.
+        name: what it is called, or the parts of a hierarchical name; scopes what it keeps of its nodes and runs.
         database: where records are kept: a database, a URL, or the path of an SQLite file; memory if None.
-        result_database: where computed packets are kept, unscoped, so that pipelines may share them; with
-            the other records if None.
+        result_database: where computed packets are kept; in the same store if None. They belong to the store, whatever
+            the pipelines on it are called, so that no other computes them again.
         auto_compile: compile whenever the block is left, so that mistakes show there.
         config: how packets are run where nobody says otherwise.
     """
@@ -78,11 +78,13 @@ class Pipeline(Mapping[str, Node]):
     ) -> None:
         self.config = _checked_config(config)
         self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
-        if not self.name or not all(isinstance(part, str) and part for part in self.name):
-            raise PipelineError(f"found the name {name!r}, expected a non-empty string, or several")
+        if not self.name or not all(isinstance(part, str) and part and part[0] != "_" for part in self.name):
+            raise PipelineError(
+                f"found the name {name!r}, expected a non-empty string that does not start with '_', or several"
+            )
         self.database = _opened(database) if database is not None else MemoryDatabase()
         self._records = self.database.at(*self.name)
-        self.result_database = self._records if result_database is None else _opened(result_database)
+        self.result_database = self.database if result_database is None else _opened(result_database)
         self._auto_compile = auto_compile
         self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
