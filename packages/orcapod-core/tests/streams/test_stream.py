@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orcapod.errors import SchemaError
+from orcapod.operators import Filter
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing.strategies import ALL_COLUMNS, rows, schemas, sources, tables
 from orcapod.types import Schema
@@ -160,7 +161,7 @@ class TestIdentity:
     def test_labels_and_nullability_enter_no_hash(self):
         one = DictSource([{"k": 0, "x": 0.0}], ["k"], source_id="s", label="a")
         other = DictSource([{"k": 0, "x": 0.0}], ["k"], source_id="s", label="b", data_schema={"x": float | None})
-        for first, second in [(one, other), (one.filter(k=0, label="p"), other.filter(k=0, label="q"))]:
+        for first, second in [(one, other), (Filter(k=0)(one, label="p"), Filter(k=0)(other, label="q"))]:
             assert first.content_hash() == second.content_hash()
             assert first.pipeline_hash() == second.pipeline_hash()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from math import isnan
 from operator import and_
 from typing import Any
 
@@ -27,13 +28,23 @@ class Filter(RowwiseOperator):
     Args:
         predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
             ``pl.col("x") > 3``; one of polars may look at one row at a time.
-        constraints: ``column=value``; None means that the column is null.
+        constraints: values by column, ``{"a column": 3}``; these may stand in place of the predicate, too.
+        columns: the same as keywords, ``sex="f"``, of any column. None means that the column is null, and NaN that it
+            is NaN, as in joins.
+
+    Raises:
+        SchemaError: there is nothing to filter by, or the predicate is none.
     """
 
     name = "Filter"
 
-    def __init__(self, predicate: Any = None, **constraints: Any) -> None:
-        if predicate is None and not constraints:
+    def __init__(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> None:
+        if isinstance(predicate, Mapping) and constraints is None:
+            predicate, constraints = None, predicate
+        wanted = {**(constraints or {}), **columns}
+        if twice := [name for name in columns if name in (constraints or {})]:
+            raise SchemaError(f"Filter: {twice[0]!r} is among the constraints and a keyword; give it once")
+        if predicate is None and not wanted:
             raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
         self._polars = PolarsPredicate(predicate) if PolarsPredicate.is_polars(predicate) else None
         if predicate is not None and self._polars is None and not isinstance(predicate, pc.Expression):
@@ -42,7 +53,7 @@ class Filter(RowwiseOperator):
                 "such as pyarrow.compute.field('x') > 3, or one of polars"
             )
         self.predicate: Expression | None = predicate if self._polars is None else None
-        self.constraints = {name: as_standard(value) for name, value in constraints.items()}
+        self.constraints = {name: as_standard(value) for name, value in wanted.items()}
 
     def arguments(self) -> object:
         if self._polars is not None:
@@ -55,6 +66,8 @@ class Filter(RowwiseOperator):
         for name, value in self.constraints.items():
             if name not in columns:
                 why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
+                if name == "label":
+                    why += "; to give the node a label, apply the operator: Filter(...)(stream, label=...)"
                 raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
@@ -89,6 +102,8 @@ class Filter(RowwiseOperator):
             dtype = columns.types[name]
             if value is None:
                 tests.append(pc.field(name).is_null())
+            elif isinstance(value, float) and isnan(value):
+                tests.append(pc.is_nan(pc.field(name)))
             else:
                 tests.append(pc.field(name) == pa.scalar(dtype.to_storage(value), dtype.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
