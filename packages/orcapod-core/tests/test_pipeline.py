@@ -212,11 +212,11 @@ def test_labels_that_meet_are_numbered_in_the_order_of_the_graph() -> None:
 def test_a_node_is_found_as_attribute_and_key_and_an_unknown_label_names_the_known() -> None:
     with op.Pipeline(("lab", "p")) as pipeline:
         increment.pod(source(), label="grade_final")
-        double.pod(source(column="y"), label="what is it?")
+        double.pod(source("t", column="y"), label="what is it?")
     assert pipeline.grade_final is pipeline["grade_final"] is pipeline.nodes["grade_final"]
     assert pipeline["what is it?"].label == "what is it?"
     assert "grade_final" in dir(pipeline)
-    with pytest.raises(LabelError, match=r"'lab/p' has no node 'grade'; found \['s.*', 'grade_final'"):
+    with pytest.raises(LabelError, match=r"'lab/p' has no node 'grade'; found \['s', 'grade_final'"):
         _ = pipeline.grade
     with pytest.raises(LabelError, match="grade_final"):
         pipeline["nope"]

@@ -178,7 +178,7 @@ def test_the_detector_knows_a_pickle() -> None:
 
 
 def test_nothing_stored_is_a_pickle(file: Path) -> None:
-    aware = DictSource([{"i": 0, "x": 1, "at": datetime(2026, 1, 1, tzinfo=UTC)}], tag_columns=["i"], source_id="s")
+    aware = DictSource([{"i": 0, "x": 1, "at": datetime(2026, 1, 1, tzinfo=UTC)}], tag_columns=["i"], source_id="t")
     with SQLiteDatabase(file) as database:
         with op.Pipeline("p", database) as pipeline:
             everything.pod(aware)

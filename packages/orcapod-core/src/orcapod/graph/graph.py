@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from orcapod.errors import PipelineError
 from orcapod.graph.revision import Revisions
 from orcapod.sources import Source
 from orcapod.streams import DerivedStream, Stream, inputs_first, inputs_of
@@ -56,6 +57,9 @@ class Graph:
         Args:
             blocks: what is planned, in the order in which it was.
             stands_for: the stream of the plan that an input means, where it is not itself part of it.
+
+        Raises:
+            PipelineError: two different sources are called by one name, and neither took the other's place.
         """
 
         def inputs(stream: Stream) -> list[Stream]:
@@ -70,7 +74,9 @@ class Graph:
         for place, (stream, parts) in enumerate(zip(found.streams, found.inputs, strict=True)):
             revisions.add(stream, found.made[place], parts, block=latest.get(place))
         replaced = revisions.replaced()
-        return cls(_elements(found, [place for place in latest if place not in replaced], replaced))
+        wanted = [place for place in latest if place not in replaced]
+        _check_sources(found, wanted, replaced)
+        return cls(_elements(found, wanted, replaced))
 
 
 class _Collection:
@@ -107,6 +113,37 @@ class _Collection:
     def place_of(self, stream: Stream) -> int:
         """Return the place of a stream, or of the one that says the same."""
         return self._places[id(stream)]
+
+
+def _check_sources(found: _Collection, wanted: Sequence[int], replaced: frozenset[int]) -> None:
+    """Check that provenance leads to one source: no two of one name are behind what is current.
+
+    Raises:
+        PipelineError: two are.
+    """
+    current = set(wanted)
+    sources: dict[str, tuple[int, Source]] = {}
+    for place in reversed(range(len(found.streams))):
+        if place not in current or place in replaced:
+            continue
+        current.update(found.inputs[place])
+        stream = found.streams[place]
+        if isinstance(stream, Source):
+            at, other = sources.setdefault(stream.source_id, (place, stream))
+            if at != place and stream.content_hash() != other.content_hash():
+                made = [_readers(found, each) for each in (place, at)]
+                raise PipelineError(
+                    f"found two different sources called {stream.source_id!r}, behind {made[0]} and behind {made[1]}, "
+                    "expected one, so that provenance leads to its rows; give one of them another source_id, or build "
+                    "anew what is made of the one that you no longer mean",
+                    source_id=stream.source_id,
+                )
+
+
+def _readers(found: _Collection, place: int) -> str:
+    return ", ".join(
+        sorted({stream.label for stream, parts in zip(found.streams, found.inputs, strict=True) if place in parts})
+    )
 
 
 def _elements(found: _Collection, wanted: Sequence[int], replaced: frozenset[int]) -> tuple[Element, ...]:
