@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from orcapod import interrupts
 from orcapod.databases import MemoryDatabase, open_database
+from orcapod.datagrams import column_called
 from orcapod.display import html_table
 from orcapod.errors import ConfigError, LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
@@ -317,7 +318,8 @@ class Pipeline(Mapping[str, Node]):
     def __getattr__(self, label: str) -> Any:
         if label.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {label!r}")
-        return self[label]
+        self._place_nodes()
+        return self[column_called(label, self._nodes) or label]  # labels are found like columns
 
     def __dir__(self) -> list[str]:
         self._place_nodes()

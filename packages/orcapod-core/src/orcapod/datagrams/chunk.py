@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, source_info_name
+from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, colliding, source_info_name
+from orcapod.errors import SchemaError
 from orcapod.hashing import hash_rows
 from orcapod.types import STR, Schema
 
@@ -38,12 +39,23 @@ class StreamSchema:
         system_tags: the ids of the source rows that it comes from; ``str``, or ``list[str]`` once
             rows were nested.
         sources: the type of every packet column's source info; likewise ``str`` or ``list[str]``.
+
+    Raises:
+        SchemaError: the names of two columns are one name in Python.
     """
 
     tags: Schema
     packets: Schema
     system_tags: Schema
     sources: Schema
+
+    def __post_init__(self) -> None:
+        if two := colliding([*self.tags, *self.packets]):
+            raise SchemaError(
+                f"columns {two[0]!r} and {two[1]!r} are one name in Python, which does not tell these signs apart "
+                f"({two[0]!a} and {two[1]!a}); rename one of them",
+                column=two[1],
+            )
 
     @classmethod
     def from_record(cls, tags: Schema, packets: Schema, system_tags: Schema) -> StreamSchema:

@@ -119,8 +119,9 @@ class PythonPacketFunction:
         Raises:
             SchemaError: a column is missing or of another type, or an output has the name of a tag.
         """
+        columns = self.signature.columns(inputs.packets)
         for name, wanted in self.signature.inputs.types.items():
-            found = inputs.packets.types.get(name)
+            found = inputs.packets.types[columns[name]] if name in columns else None
             if found is None:
                 if name in self.signature.optional:
                     continue
@@ -148,14 +149,14 @@ class PythonPacketFunction:
 
     def taken(self, packets: Schema) -> Schema:
         """Return the columns that the function takes of packets, in the types that it declares."""
-        return self.signature.inputs.select(name for name in self.signature.inputs if name in packets)
+        return self.signature.inputs.select(self.signature.columns(packets))
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """Return the columns that the function takes of a chunk, in the types that it declares."""
-        schema = self.taken(chunk.schema.packets)
+        schema, names = self.taken(chunk.schema.packets), self.signature.columns(chunk.schema.packets)
         columns = {}
         for name, dtype in schema.types.items():
-            column = chunk.column(name)
+            column = chunk.column(names[name])
             columns[name] = column if column.type == dtype.arrow else column.cast(dtype.arrow)
         if not columns:
             return chunk.batch.select([]), schema
@@ -163,10 +164,11 @@ class PythonPacketFunction:
 
     def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
         """Return the rows with an int for a parameter of type float that no float exactly is."""
+        types = self.signature.inputs.types
         widened = [
-            (name, dtype)
-            for name, dtype in self.signature.inputs.types.items()
-            if name in chunk.schema.packets and chunk.column(name).type != dtype.arrow
+            (column, types[name])
+            for name, column in self.signature.columns(chunk.schema.packets).items()
+            if chunk.column(column).type != types[name].arrow
         ]
         try:
             for name, dtype in widened:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import Expression, counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, as_identifier, column_called
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.operators.polars_predicate import PolarsPredicate
@@ -41,9 +41,10 @@ class Filter(RowwiseOperator):
     def __init__(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> None:
         if isinstance(predicate, Mapping) and constraints is None:
             predicate, constraints = None, predicate
-        wanted = {**(constraints or {}), **columns}
-        if twice := [name for name in columns if name in (constraints or {})]:
+        wanted = {as_identifier(name): value for name, value in (constraints or {}).items()}
+        if twice := [name for name in columns if name in wanted]:
             raise SchemaError(f"Filter: {twice[0]!r} is among the constraints and a keyword; give it once")
+        wanted |= columns
         if predicate is None and not wanted:
             raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
         self._polars = PolarsPredicate(predicate) if PolarsPredicate.is_polars(predicate) else None
@@ -64,14 +65,15 @@ class Filter(RowwiseOperator):
         (schema,) = (stream.schema for stream in inputs)
         columns = schema.tags | schema.packets
         for name, value in self.constraints.items():
-            if name not in columns:
+            column = column_called(name, columns)
+            if column is None:
                 why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
                 if name == "label":
                     why += "; to give the node a label, apply the operator: Filter(...)(stream, label=...)"
                 raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
-                    columns.types[name].to_storage(value)
+                    columns.types[column].to_storage(value)
                 except ValueTypeError as error:
                     raise SchemaError(
                         f"Filter: {name}={value!r} never holds: {error}; give a value of that type",
@@ -99,13 +101,14 @@ class Filter(RowwiseOperator):
     def _expression(self, columns: Schema) -> Expression:
         tests: list[Expression] = [] if self.predicate is None else [self.predicate]
         for name, value in self.constraints.items():
-            dtype = columns.types[name]
+            column = column_called(name, columns) or name
+            dtype, field = columns.types[column], pc.field(column)
             if value is None:
-                tests.append(pc.field(name).is_null())
+                tests.append(field.is_null())
             elif isinstance(value, float) and isnan(value):
-                tests.append(pc.is_nan(pc.field(name)))
+                tests.append(pc.is_nan(field))
             else:
-                tests.append(pc.field(name) == pa.scalar(dtype.to_storage(value), dtype.arrow))
+                tests.append(field == pa.scalar(dtype.to_storage(value), dtype.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
 
 

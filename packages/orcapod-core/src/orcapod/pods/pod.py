@@ -100,8 +100,9 @@ class FunctionPod(Producer):
 
     def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
         (stream,) = inputs
-        taken = self.packet_function.taken(stream.schema.packets)
-        return recipes.function_pipeline(self.packet_function.uri, taken, stream.schema.entries(taken))
+        function, schema = self.packet_function, stream.schema
+        entries = schema.entries(function.signature.columns(schema.packets).values())
+        return recipes.function_pipeline(function.uri, function.taken(schema.packets), entries)
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
