@@ -77,7 +77,7 @@ def test_what_a_run_cannot_use_is_refused_before_anything_is_computed(
         run(**options)
     assert isinstance(raised.value, ConfigError)
     assert calls == []
-    assert pipeline.log_database.list_paths() == [], "no run has begun"
+    assert pipeline.database.list_paths() == [], "no run has begun"
 
 
 def test_an_option_that_only_a_later_node_does_not_know_stops_the_first_one_too(calls: list[int]) -> None:
