@@ -206,6 +206,23 @@ def test_an_edited_file_is_another_source_and_a_moved_one_is_not(tmp_path):
     assert before.as_table()["x"].to_pylist() == [2], "a stream does not change once it is made"
 
 
+@pytest.mark.parametrize("code", ["007", "00", "-01", " 01"])
+def test_whole_numbers_that_begin_with_a_zero_are_codes(tmp_path, code):
+    """As subjects are called: 007 joins with what is called 007, and not with 7."""
+    path = write(tmp_path / "a.csv", f"subject,x\n12,1\n{code},2\n")
+    assert CSVSource(path, ["subject"]).as_table().to_pylist() == [{"subject": "12", "x": 1}, {"subject": code, "x": 2}]
+    declared = CSVSource(path, ["subject"], data_schema={"subject": int})
+    assert declared.as_table()["subject"].to_pylist() == [12, int(code)]
+
+
+def test_other_numbers_are_numbers(tmp_path):
+    path = write(tmp_path / "a.csv", "k,x,y,z\n0,0.5,1e5,-0\n10,00.5,inf,20\n")
+    assert CSVSource(path, ["k"]).as_table().to_pylist() == [
+        {"k": 0, "x": 0.5, "y": 100000.0, "z": 0},
+        {"k": 10, "x": 0.5, "y": float("inf"), "z": 20},
+    ]
+
+
 def test_declared_types_reach_the_reader(tmp_path):
     path = write(tmp_path / "a.csv", "k,code,note,price\n1,007,,NA\n2,NA,x,1e3\n")
     schema = {"code": str, "note": str | None, "price": float | None}
