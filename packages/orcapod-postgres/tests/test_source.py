@@ -12,6 +12,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+import orcapod as op
+from orcapod.databases import MemoryDatabase
 from orcapod.errors import DatabaseError, InputValidationError
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresTableSource
@@ -161,6 +163,34 @@ def test_a_record_is_called_by_its_primary_key(postgres_conninfo: str) -> None:
     assert {x: after[x] for x in ("x2", "x3")} == {x: before[x] for x in ("x2", "x3")}
     by_text = names(PostgresTableSource(postgres_conninfo, "t", source_id="t", record_id_column="x"))
     assert by_text["x2"] == "t::x=x2::x"
+
+
+@op.function_pod("doubled")
+def doubled(n: int) -> int:
+    return 2 * n
+
+
+def test_a_column_that_is_added_to_a_table_moves_nothing(postgres_conninfo: str) -> None:
+    """Nor does a row that is inserted before the others compute them again, or record them under other names."""
+    made(postgres_conninfo, "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (2, 20), (3, 30)")
+    database, entries = MemoryDatabase(), []
+    for change, computed in (
+        ("SELECT 1", 2),
+        ("ALTER TABLE t ADD COLUMN note text DEFAULT 'new'", 0),
+        ("ALTER TABLE t RENAME COLUMN note TO remark", 0),
+        ("INSERT INTO t VALUES (1, 10)", 1),
+    ):
+        made(postgres_conninfo, change)
+        pipeline = op.Pipeline("p", database)
+        with pipeline:
+            doubled.pod(PostgresTableSource(postgres_conninfo, "t"))
+        assert pipeline.run().counts("doubled")["computed"] == computed
+        table = pipeline.log_database.get_records(pipeline.doubled.path)
+        entries.append((pipeline.doubled.path, table.column_names, table.column(0).to_pylist()))
+    assert entries[0] == entries[1] == entries[2]
+    path, columns, keys = entries[3]
+    assert (path, columns) == entries[0][:2]
+    assert (len(keys), keys[:2]) == (3, entries[0][2])
 
 
 def test_two_tables_are_never_called_by_one_name(postgres_conninfo: str) -> None:
