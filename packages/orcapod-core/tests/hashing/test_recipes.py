@@ -51,8 +51,8 @@ def made(module: ModuleType, vector: Mapping[str, str]) -> str:
     arguments = eval(f"dict({vector['arguments']})", dict(NAMES))
     given = getattr(module, vector["recipe"])(**arguments)
     match given:
-        case list():
-            return " ".join(each.hex() for each in given)
+        case list() | tuple():
+            return " ".join(each.hex() if isinstance(each, bytes) else each for each in given)
         case bytes():
             return given.hex()
         case _:

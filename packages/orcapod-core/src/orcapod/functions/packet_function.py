@@ -94,7 +94,7 @@ class PythonPacketFunction:
     @cached_property
     def uri(self) -> FunctionUri:
         """``(name, output schema hash, v{major}, type id)``."""
-        return self.name, recipes.outputs(self.signature.outputs), self._major, self.type_id
+        return recipes.function_uri(self.name, self.signature.outputs, self._major, self.type_id)
 
     def fingerprint(self) -> ContentHash:
         """Return what the code says now, or, with ``identity="version"``, which version it is.

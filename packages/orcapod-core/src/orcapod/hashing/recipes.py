@@ -30,12 +30,13 @@ __all__ = [
     "environment",
     "function_content",
     "function_pipeline",
+    "function_uri",
+    "joined",
     "kept_record_name",
     "kept_row_ids",
     "kept_schema",
     "live_content",
     "operator",
-    "outputs",
     "record_ids",
     "rows_digest",
     "source_content",
@@ -143,9 +144,14 @@ def operator(name: str, arguments: object) -> ContentHash:
     return _hashed("operator-v1", name, arguments)
 
 
-def outputs(columns: Schema) -> str:
-    """Return the digits in the uri of a function that stand for what it gives."""
-    return _hashed("outputs-v1", columns.structure).short
+def joined(pipeline: ContentHash, position: int) -> str:
+    """Return what a join appends to the names of the system tags of an input, given its place among them."""
+    return f"{pipeline.short}:{position}"
+
+
+def function_uri(name: str, outputs: Schema, major: str, type_id: str) -> tuple[str, ...]:
+    """Return what a function is called in records: name, what it gives, major version and kind."""
+    return name, _hashed("outputs-v1", outputs.structure).short, major, type_id
 
 
 def function_content(uri: Sequence[str], fingerprint: ContentHash) -> ContentHash:

@@ -21,6 +21,7 @@ import pyarrow.types as pat
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, StreamSchema
 from orcapod.errors import SchemaError
+from orcapod.hashing import recipes
 from orcapod.operators.nested import with_position
 from orcapod.streams import Stream
 from orcapod.types import Schema, encode
@@ -39,7 +40,7 @@ class InputOrder:
         ranks = _ranks(inputs)
         order = sorted(range(len(inputs)), key=lambda index: ranks[index])
         positions = {index: position for position, index in enumerate(order)}
-        ending = [f"{SEPARATOR}{stream.pipeline_hash().short}:{positions[i]}" for i, stream in enumerate(inputs)]
+        ending = [SEPARATOR + recipes.joined(stream.pipeline_hash(), positions[i]) for i, stream in enumerate(inputs)]
         self._names = [
             {name: name + ending[i] for name in stream.schema.system_tags} for i, stream in enumerate(inputs)
         ]
