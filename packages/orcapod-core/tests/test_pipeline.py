@@ -259,9 +259,9 @@ def test_a_node_of_one_pipeline_is_an_input_of_another_and_keeps_its_provenance(
     with one:
         increment.pod(source("roots"))
     with two:
-        both = one.increment.join(source("roots", column="q"), label="both")
+        both = one.increment.join(source("others", column="q"), label="both")
         double.pod(one.increment)
-    assert list(two.nodes) == ["increment", "roots", "both", "double"]
+    assert list(two.nodes) == ["increment", "others", "both", "double"]
     with pytest.warns(UserWarning, match="'increment' reads what pipeline 'one' has computed, and nothing is there"):
         assert two.run().counts("double") == {"computed": 0, "cached": 0, "failed": 0}, "nothing is there yet"
     one.run()
@@ -270,7 +270,7 @@ def test_a_node_of_one_pipeline_is_an_input_of_another_and_keeps_its_provenance(
     every = {"source": True, "system_tags": True}
     assert two.double.as_table(every).equals(direct.as_table(every))
     infos = [packet.source_info() for _, packet in two.both.iter_packets()]
-    assert [info["q"] for info in infos] == ["roots::row_0::q", "roots::row_1::q"]
+    assert [info["q"] for info in infos] == ["others::row_0::q", "others::row_1::q"]
     assert [info["y"].split(":")[0] for info in infos] == ["increment", "increment"]
     assert both.pipeline_hash() == two.both.pipeline_hash()
 
@@ -302,7 +302,7 @@ def test_as_source_gives_what_there_is_when_it_is_read_with_its_provenance() -> 
     two = op.Pipeline("two")
     with two:
         double.pod(live)
-        live.join(source(column="q"), label="both")
+        live.join(source("t", column="q"), label="both")
     with pytest.warns(UserWarning, match="nothing is there yet of 'increment'"):
         two.run()
     one.run()
@@ -313,7 +313,7 @@ def test_as_source_gives_what_there_is_when_it_is_read_with_its_provenance() -> 
     two.run()
     direct = increment.pod(source())
     assert two.double.as_table(every).equals(double.pod(direct).as_table(every))
-    assert two.both.as_table(every).equals(direct.join(source(column="q")).as_table(every))
+    assert two.both.as_table(every).equals(direct.join(source("t", column="q")).as_table(every))
 
 
 def test_as_source_with_a_source_id_starts_provenance_anew() -> None:
@@ -626,6 +626,19 @@ def test_two_pipelines_on_one_store_share_results_and_nothing_else() -> None:
     assert sorted(name for table in runs for name in table["__pipeline"].to_pylist()) == [
         "a", "a/b", "a/b", "a/b/c", "b"
     ]  # fmt: skip
+
+
+def test_a_source_behind_a_node_of_another_pipeline_is_one_of_this_one_too() -> None:
+    with op.Pipeline("one") as one:
+        increment.pod(source("s", rows=2))
+    for made in (one.increment, one.increment.as_source()):
+        with op.Pipeline("two") as two:
+            double.pod(made.join(source("s", rows=3)))
+        with pytest.raises(PipelineError, match="two different sources called 's'"):
+            two.compile()
+    with op.Pipeline("two", auto_compile=True):
+        double.pod(one.increment.join(source("s", rows=2)))
+        double.pod(one.increment.as_source("anew").join(source("s", rows=2)))
 
 
 def test_equal_runs_share_one_environment() -> None:

@@ -51,11 +51,7 @@ class StreamSchema:
 
     def __post_init__(self) -> None:
         if two := colliding([*self.tags, *self.packets]):
-            raise SchemaError(
-                f"columns {two[0]!r} and {two[1]!r} are one name in Python, which does not tell these signs apart "
-                f"({two[0]!a} and {two[1]!a}); rename one of them",
-                column=two[1],
-            )
+            raise SchemaError(str(two), column=two.other)
 
     @classmethod
     def from_record(cls, tags: Schema, packets: Schema, system_tags: Schema) -> StreamSchema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 from unicodedata import normalize
 
 from orcapod.errors import SchemaError
@@ -47,7 +48,20 @@ def column_called(name: str, columns: Iterable[str]) -> str | None:
     return next((each for each in columns if not each.isascii() and as_identifier(each) == wanted), None)
 
 
-def colliding(columns: Iterable[str]) -> tuple[str, str] | None:
+class Collision(NamedTuple):
+    """Two names that are one in Python; printed, it says so."""
+
+    one: str
+    other: str
+
+    def __str__(self) -> str:
+        return (
+            f"columns {self.one!r} and {self.other!r} are one name in Python, which does not tell these signs apart "
+            f"({self.one!a} and {self.other!a}); rename one of them"
+        )
+
+
+def colliding(columns: Iterable[str]) -> Collision | None:
     """Return two columns that differ only in a form that Python does not tell apart in identifiers, if there are."""
     names = list(columns)
     if all(map(str.isascii, names)):  # as nearly always
@@ -55,7 +69,7 @@ def colliding(columns: Iterable[str]) -> tuple[str, str] | None:
     written: dict[str, str] = {}
     for name in names:
         if (other := written.setdefault(as_identifier(name), name)) != name:
-            return other, name
+            return Collision(other, name)
     return None
 
 

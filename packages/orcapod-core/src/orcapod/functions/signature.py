@@ -9,7 +9,7 @@ from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, get_args, get_origin, get_type_hints
 
-from orcapod.datagrams import as_identifier, column_called
+from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
 from orcapod.types import Schema
 
@@ -83,6 +83,8 @@ class Signature:
                 optional.add(name)
         if unknown := sorted(set(declared) - set(inputs)):
             raise SchemaError(f"{named}: input_schema names {unknown[0]!r}, found parameters {list(inputs)}")
+        if two := colliding(output_keys):
+            raise SchemaError(f"{named}: output {two}", column=two.other)
         outputs = output_schema or _outputs(hints.get("return", inspect.Parameter.empty), output_keys, named)
         if list(outputs) != list(output_keys):
             raise SchemaError(f"{named}: output_schema names {list(outputs)}, output_keys names {list(output_keys)}")

@@ -122,21 +122,22 @@ def _check_sources(found: _Collection, wanted: Sequence[int], replaced: frozense
         PipelineError: two are.
     """
     current = set(wanted)
-    sources: dict[str, tuple[int, Source]] = {}
+    known: dict[str, tuple[int, Stream]] = {}
     for place in reversed(range(len(found.streams))):
         if place not in current or place in replaced:
             continue
         current.update(found.inputs[place])
         stream = found.streams[place]
-        if isinstance(stream, Source):
-            at, other = sources.setdefault(stream.source_id, (place, stream))
-            if at != place and stream.content_hash() != other.content_hash():
+        roots = {} if isinstance(stream, DerivedStream) else stream.sources()
+        for name, source in roots.items():
+            at, other = known.setdefault(name, (place, source))
+            if source is not other and source.content_hash() != other.content_hash():
                 made = [_readers(found, each) for each in (place, at)]
                 raise PipelineError(
-                    f"found two different sources called {stream.source_id!r}, behind {made[0]} and behind {made[1]}, "
-                    "expected one, so that provenance leads to its rows; give one of them another source_id, or build "
-                    "anew what is made of the one that you no longer mean",
-                    source_id=stream.source_id,
+                    f"found two different sources called {name!r}, behind {made[0]} and behind {made[1]}, expected "
+                    "one, so that provenance leads to its rows; give one of them another source_id, or build anew what "
+                    "is made of the one that you no longer mean",
+                    source_id=name,
                 )
 
 

@@ -119,7 +119,7 @@ def _ranks(inputs: Sequence[Stream]) -> list[tuple[object, ...]]:
     hashes = [stream.pipeline_hash().hex for stream in inputs]
     count = Counter(hashes)
     return [
-        (each,) if count[each] == 1 else (each, sorted(stream.source_ids()), stream.schema.structure)
+        (each,) if count[each] == 1 else (each, sorted(stream.sources()), stream.schema.structure)
         for each, stream in zip(hashes, inputs, strict=True)
     ]
 

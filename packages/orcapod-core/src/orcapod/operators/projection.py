@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, column_called
 from orcapod.errors import SchemaError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.streams import Stream
@@ -142,6 +142,8 @@ def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None
     listed = list(columns)
     if missing := [column for column in listed if column not in schema]:
         why = f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}, name some of these"
+        if near := column_called(missing[0], schema):
+            why += f"; {near!r} is written with other signs: {near!a}"
         raise SchemaError(why, column=missing[0], found=str(list(schema)))
     if len(set(listed)) != len(listed):
         raise SchemaError(f"{name}: a column is named twice in {listed}; name it once")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -69,8 +69,8 @@ class LiveSource(Source):
     def pipeline_hash(self) -> ContentHash:
         return super().pipeline_hash() if self._is_anew else self.origin.pipeline_hash()
 
-    def source_ids(self) -> frozenset[str]:
-        return super().source_ids() if self._is_anew else self.origin.source_ids()
+    def sources(self) -> Mapping[str, Stream]:
+        return super().sources() if self._is_anew else self.origin.sources()
 
     def _renamed(self) -> Iterator[Chunk]:
         """Give the rows under the names that they have as records of this source."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, StreamSchema
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, recipes
@@ -23,8 +25,8 @@ class Source(Stream):
     def pipeline_hash(self) -> ContentHash:
         return recipes.source_pipeline(self.schema.tags)
 
-    def source_ids(self) -> frozenset[str]:
-        return frozenset([self.source_id])
+    def sources(self) -> Mapping[str, Stream]:
+        return {self.source_id: self}
 
 
 def root_schema(tags: Schema, packets: Schema) -> StreamSchema:

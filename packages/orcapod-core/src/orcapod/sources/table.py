@@ -159,11 +159,7 @@ class TableSource(Source):
                 why = f"column {name!r} starts with '_', which is kept for system columns; rename it"
                 raise self._invalid(why, column=name)
         if two := colliding(names):
-            why = (
-                f"columns {two[0]!r} and {two[1]!r} are one name in Python, which does not tell these signs apart "
-                f"({two[0]!a} and {two[1]!a}); rename one"
-            )
-            raise self._invalid(why, column=two[1])
+            raise self._invalid(str(two), column=two.other)
         if missing := [tag for tag in tags if tag not in columns]:
             why = f"tag column {missing[0]!r} is not there; found columns {names}"
             raise self._invalid(why, column=missing[0], found=str(names))

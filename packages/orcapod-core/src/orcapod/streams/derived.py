@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 
 from orcapod.datagrams import Chunk, StreamSchema
@@ -87,10 +87,10 @@ class DerivedStream(Stream):
     def pipeline_hash(self) -> ContentHash:
         return self._pipeline_hash
 
-    def source_ids(self) -> frozenset[str]:
+    def sources(self) -> Mapping[str, Stream]:
         this: Stream = self
-        parts = [part for part in inputs_first([this], inputs_of) if not isinstance(part, DerivedStream)]
-        return frozenset().union(*(part.source_ids() for part in parts))
+        roots = [part for part in inputs_first([this], inputs_of) if not isinstance(part, DerivedStream)]
+        return {name: source for root in roots for name, source in root.sources().items()}
 
     def _content_of(self, inputs: list[ContentHash]) -> ContentHash:
         return recipes.stream_content(self.producer.content_hash(), inputs, symmetric=self.producer.symmetric)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -47,9 +47,9 @@ class Stream(Verbs, NoOperand):
     def pipeline_hash(self) -> ContentHash:
         """Return the identity of keys and topology; equal for other data in the same columns."""
 
-    @abstractmethod
-    def source_ids(self) -> frozenset[str]:
-        """Return what the sources are called that its rows come from."""
+    def sources(self) -> Mapping[str, Stream]:
+        """Return the sources that its rows come from, by what they are called in provenance."""
+        return {}
 
     def output_schema(self, columns: Columns = None) -> tuple[Schema, Schema]:
         """Return the tag and the packet schema, with the system columns asked for.
