@@ -153,7 +153,8 @@ class PythonPacketFunction:
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """Return the columns that the function takes of a chunk, in the types that it declares."""
-        schema, names = self.taken(chunk.schema.packets), self.signature.columns(chunk.schema.packets)
+        names = self.signature.columns(chunk.schema.packets)
+        schema = self.signature.inputs.select(names)
         columns = {}
         for name, dtype in schema.types.items():
             column = chunk.column(names[name])

@@ -131,7 +131,10 @@ def _stream(stream: Stream) -> dict[str, Any]:
 
 def _table(table: pa.Table) -> dict[str, Any]:
     keys: list[Any] = table.column(0).to_pylist()
-    return {"columns": table.column_names, "keys": sorted(key.hex() for key in keys)}
+    return {
+        "columns": table.column_names,
+        "keys": sorted(key if isinstance(key, str) else key.hex() for key in keys),
+    }
 
 
 if __name__ == "__main__":
