@@ -77,7 +77,7 @@ def test_what_a_run_cannot_use_is_refused_before_anything_is_computed(
         run(**options)
     assert isinstance(raised.value, ConfigError)
     assert calls == []
-    assert pipeline.log_database.list_paths() == [], "no run has begun"
+    assert pipeline.database.list_paths() == [], "no run has begun"
 
 
 def test_an_option_that_only_a_later_node_does_not_know_stops_the_first_one_too(calls: list[int]) -> None:
@@ -120,7 +120,7 @@ def test_an_observer_or_a_source_is_given_a_database(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a URL"):
         open_database(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the class SQLiteDatabase"):
-        DictSource([{"i": 0}], ["i"]).cached(SQLiteDatabase)  # type: ignore[arg-type]
+        DictSource([{"i": 0}], ["i"], source_id="s").cached(SQLiteDatabase)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1", None])

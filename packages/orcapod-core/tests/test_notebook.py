@@ -111,8 +111,8 @@ def test_a_whole_cell_of_several_steps_takes_the_place_of_what_it_was(cell: Note
 
 
 def test_an_operator_under_a_label_given_again_takes_its_place(cell: Notebook, pipeline: op.Pipeline) -> None:
-    cell("with p: source.filter(i=0, label='some')")
-    cell("with p: source.filter(i=1, label='some')")
+    cell("with p: op.operators.Filter(i=0)(source, label='some')")
+    cell("with p: op.operators.Filter(i=1)(source, label='some')")
     assert list(pipeline) == ["s", "some"]
     assert pipeline.some.as_table()["x"].to_pylist() == [1]
 
@@ -126,7 +126,9 @@ def test_other_data_in_the_cell_leaves_no_old_source_behind(cell: Notebook, pipe
 
 
 def test_one_block_may_give_a_label_twice_and_so_numbers_them(cell: Notebook, pipeline: op.Pipeline) -> None:
-    twice = "with p:\n    source.filter(i=0, label='a')\n    source.filter(i={}, label='a')\n"
+    twice = (
+        "with p:\n    op.operators.Filter(i=0)(source, label='a')\n    op.operators.Filter(i={})(source, label='a')\n"
+    )
     cell(twice.format(1))
     assert list(pipeline) == ["s", "a_1", "a_2"]
     cell(twice.format(2))

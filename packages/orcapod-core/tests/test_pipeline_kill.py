@@ -125,7 +125,7 @@ class Lab:
             return {
                 name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall()
                 for name in names
-                if name.startswith("lab/")
+                if name.startswith(("lab/", "_result/"))
             }
 
     def named(self, *parts: str) -> list[tuple[Any, ...]]:
@@ -190,7 +190,7 @@ def test_what_was_computed_an_interval_ago_survives_although_the_next_packet_tak
     time.sleep(0.6)  # six flush intervals, room for a busy machine
     process.kill()
     process.communicate()
-    results = lab.named("/_result/uneven/")
+    results = lab.named("_result/uneven/")
     assert len(results) == 3, "the three packets before the slow one"
     assert len(lab.named("/_log/uneven/")) == 3
     states = Counter(value for row in lab.named("/_status/uneven/") for value in row if value in ("RUNNING", "SUCCESS"))
@@ -208,7 +208,7 @@ def test_an_interrupt_stops_within_a_second_and_leaves_a_store_to_go_on_from(lab
     assert process.returncode != 0
     assert "KeyboardInterrupt" in err
     assert Path(f"{lab.file}.ended").exists(), "on_run_end was called"
-    assert len(lab.named("/_result/uneven/")) == 3
+    assert len(lab.named("_result/uneven/")) == 3
     (run,) = lab.named("/_runs")
     assert "INTERRUPTED" in run
     assert_nothing_doubled(lab)
@@ -242,7 +242,7 @@ def test_two_processes_on_one_file_both_finish_with_the_same_answer_and_no_dupli
     by_tag = {row["i"]: row for row in work}
     assert all(row["z"] == f"{by_tag[row['i']]['y']} by {by_tag[row['i']]['pid']}" for row in after)
     assert_nothing_doubled(lab)
-    assert len(lab.named("/_result/work/")) == 39
-    assert len(lab.named("/_result/after/")) == 39, "nobody went on with a value that lost"
+    assert len(lab.named("_result/work/")) == 39
+    assert len(lab.named("_result/after/")) == 39, "nobody went on with a value that lost"
     assert len(lab.named("/_runs")) == 2
     assert len(lab.named("/_environments")) == 1

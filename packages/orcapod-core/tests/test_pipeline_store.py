@@ -120,7 +120,7 @@ def test_runs_are_readable_with_plain_sql(sql: sqlite3.Connection) -> None:
 
 
 def test_results_and_rows_are_readable_with_plain_sql(sql: sqlite3.Connection) -> None:
-    (results,) = [name for name in tables(sql) if "/_result/summarize/" in name]
+    (results,) = [name for name in tables(sql) if name.startswith("_result/summarize/")]
     (entries,) = [name for name in tables(sql) if name.startswith("lab/grades/summarize/") and "schema:" in name]
     query = (
         f'SELECT e.who, r.total, r.name, r.__seconds, e._source_x FROM "{entries}" AS e '
@@ -144,7 +144,7 @@ def test_logs_and_statuses_are_readable_with_plain_sql(sql: sqlite3.Connection) 
 
 
 def test_every_result_says_which_code_and_run_made_it(sql: sqlite3.Connection) -> None:
-    (results,) = [name for name in tables(sql) if "/_result/summarize/" in name]
+    (results,) = [name for name in tables(sql) if name.startswith("_result/summarize/")]
     rows = list(sql.execute(f'SELECT __code, __run_id, __timestamp FROM "{results}"'))
     first = sql.execute('SELECT __run_id FROM "lab/grades/_runs" ORDER BY __started').fetchone()[0]
     assert {row["__code"] for row in rows} == {str(summarize.pod.packet_function.fingerprint())}
@@ -178,7 +178,7 @@ def test_the_detector_knows_a_pickle() -> None:
 
 
 def test_nothing_stored_is_a_pickle(file: Path) -> None:
-    aware = DictSource([{"i": 0, "x": 1, "at": datetime(2026, 1, 1, tzinfo=UTC)}], tag_columns=["i"], source_id="s")
+    aware = DictSource([{"i": 0, "x": 1, "at": datetime(2026, 1, 1, tzinfo=UTC)}], tag_columns=["i"], source_id="t")
     with SQLiteDatabase(file) as database:
         with op.Pipeline("p", database) as pipeline:
             everything.pod(aware)

@@ -43,7 +43,7 @@ def test_a_path_is_a_folder(tmp_path: Path) -> None:
         "_result/double/v1.delta",
         "~41~20b.delta",
     ]
-    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": 1}
+    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": 2}
 
 
 def test_polars_and_duckdb_read_results(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_polars_and_duckdb_read_results(tmp_path: Path) -> None:
         with pipeline:
             describe.pod(DictSource([{"i": i, "x": i} for i in range(3)], tag_columns=["i"]), label="describe")
         assert pipeline.run().ok
-    (results,) = (tmp_path / "p" / "_result").rglob("*.delta")
+    (results,) = (tmp_path / "_result").rglob("*.delta")
     expected = [{"half": i / 2, "words": ["a"] * i, "pair": {"0": i, "1": str(i)}, "raw": bytes([i])} for i in range(3)]
     frame = polars.read_delta(str(results)).sort("_row")
     assert frame.select("half", "words", "pair", "raw").to_dicts() == expected

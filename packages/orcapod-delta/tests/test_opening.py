@@ -84,13 +84,18 @@ def test_credentials_belong_into_the_environment(name: str, tmp_path: Path) -> N
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    DeltaDatabase(tmp_path / "now").close()
-    for number, (description, error) in enumerate((('{"format": 2}', StoreVersionError), ("what", DatabaseError))):
-        folder = tmp_path / str(number)
-        write_deltalake(folder / ".orcapod", pa.table({"format": [1]}), description=description)
-        with pytest.raises(error, match=r"format 2.*upgrade|what"):
-            DeltaDatabase(folder)
+@pytest.mark.parametrize(
+    ("description", "error", "message"),
+    [
+        ('{"format": 99}', StoreVersionError, "format 99.*upgrade"),
+        ('{"format": 1}', StoreVersionError, "format 1, written by an older.*give another store"),
+        ("what", DatabaseError, "what"),
+    ],
+)
+def test_another_format_is_refused(tmp_path: Path, description: str, error: type[DatabaseError], message: str) -> None:
+    write_deltalake(tmp_path / ".orcapod", pa.table({"format": [1]}), description=description)
+    with pytest.raises(error, match=message):
+        DeltaDatabase(tmp_path)
 
 
 def test_tables_of_others_are_left_alone(tmp_path: Path) -> None:

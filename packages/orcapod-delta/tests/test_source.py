@@ -12,6 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 
 import orcapod as op
 from orcapod.errors import InputValidationError
+from orcapod.hashing import versioned_content
+from orcapod.sources import ArrowTableSource
 from orcapod_delta import DeltaDatabase, DeltaTableSource
 
 _THEN = datetime(2020, 1, 1, tzinfo=UTC)
@@ -29,7 +31,8 @@ def table(tmp_path: Path) -> Path:
 
 def test_it_reads_the_newest_version(table: Path) -> None:
     source = DeltaTableSource(table, ["id"])
-    assert (source.version, source.source_id) == (2, "subjects@v2")
+    assert (source.version, source.label) == (2, "subjects@v2")
+    assert source.source_id == f"{table}@v2", "which no other table has, whatever it is called"
     assert sorted(source.as_table().to_pylist(), key=lambda row: row["x"]) == [
         {"id": "b", "x": 1, "y": 0.5},
         {"id": "a", "x": 2, "y": 1.5},
@@ -55,11 +58,22 @@ def test_it_reads_what_was_current_at_a_time(tmp_path: Path) -> None:
 
 
 def test_the_version_is_part_of_its_identity(table: Path) -> None:
-    """Even when rows and name are the same; the schema alone decides the pipeline hash."""
+    """Even when rows and name are the same; the tags alone decide the pipeline hash."""
     one, two = (DeltaTableSource(table, ["id"], version=number, source_id="s") for number in (1, 2))
     assert one.content_hash() != two.content_hash()
     assert one.pipeline_hash() == two.pipeline_hash()
     assert one.content_hash() == DeltaTableSource(table, ["id"], version=1, source_id="s").content_hash()
+    plain = ArrowTableSource(one, ["id"], source_id="s")
+    assert one.content_hash() == versioned_content(1, plain.content_hash())
+
+
+def test_two_tables_are_never_called_by_one_name(tmp_path: Path) -> None:
+    places = [tmp_path / "a" / "t", tmp_path / "b" / "t", tmp_path / "b" / "t.delta"]
+    for place in places:
+        write_deltalake(place, pa.table({"id": [1]}))
+    sources = [DeltaTableSource(place, ["id"]) for place in places]
+    assert [source.source_id for source in sources] == [f"{place}@v0" for place in places]
+    assert {source.label for source in sources} == {"t@v0"}
 
 
 def test_only_the_columns_asked_for_are_read(table: Path) -> None:

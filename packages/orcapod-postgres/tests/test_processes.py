@@ -68,6 +68,6 @@ def test_all_finish_with_one_row_per_key(postgres_conninfo: str, number: int) ->
     assert answers == [(f"{sum(range(0, 200, 2))}\n", "")] * number
     with PostgresDatabase(postgres_conninfo) as database:
         sizes = {path: database.get_records(path).num_rows for path in database.list_paths()}
-    assert [rows for path, rows in sizes.items() if path[1] == "_result"] == [100, 100]
-    assert [rows for path, rows in sizes.items() if not path[1].startswith("_")] == [100, 100]
+    assert [rows for path, rows in sizes.items() if path[0] == "_result"] == [100, 100]
+    assert [rows for path, rows in sizes.items() if path[0] == "together" and not path[1].startswith("_")] == [100, 100]
     assert sizes["together", "_runs"] == number

@@ -12,6 +12,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+import orcapod as op
+from orcapod.databases import MemoryDatabase
 from orcapod.errors import DatabaseError, InputValidationError
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresTableSource
@@ -116,7 +118,7 @@ def test_tags_are_the_primary_key(postgres_conninfo: str) -> None:
     source = PostgresTableSource(postgres_conninfo, "t")
     assert source.keys() == (("a", "b"), ("x",))
     assert [row["x"] for row in rows(source)] == [2, 1]
-    assert source.source_id == source.label == "t"
+    assert source.label == "t"
     with pytest.raises(InputValidationError, match="no primary key.*tag_columns"):
         PostgresTableSource(postgres_conninfo, "w")
     assert PostgresTableSource(postgres_conninfo, "w", ["a"]).keys() == (("a",), ("x", "b"))
@@ -125,16 +127,84 @@ def test_tags_are_the_primary_key(postgres_conninfo: str) -> None:
 def test_it_is_the_source_that_its_table_is(postgres_conninfo: str) -> None:
     """Equal rows under an equal name are equal, wherever they came from; a query too."""
     made(postgres_conninfo, "CREATE TABLE t (i bigint PRIMARY KEY, x float8); INSERT INTO t VALUES (1, 0.5), (2, NULL)")
-    arrow = ArrowTableSource(pa.table({"i": [1, 2], "x": [0.5, None]}), ["i"], source_id="t")
-    source = PostgresTableSource(postgres_conninfo, "t")
+    table = pa.table({"i": [1, 2], "x": [0.5, None]})
+    arrow = ArrowTableSource(table, ["i"], source_id="t", record_id_column="i")
+    source = PostgresTableSource(postgres_conninfo, "t", source_id="t")
     query = PostgresTableSource(
-        postgres_conninfo, query="SELECT * FROM t ORDER BY i; ", tag_columns=["i"], source_id="t"
+        postgres_conninfo,
+        query="SELECT * FROM t ORDER BY i; ",
+        tag_columns=["i"],
+        source_id="t",
+        record_id_column="i",
     )
     everything = {"source": True, "system_tags": True}
     for each in (source, query):
         assert each.content_hash() == arrow.content_hash()
         assert each.pipeline_hash() == arrow.pipeline_hash()
         assert each.as_table(everything).equals(arrow.as_table(everything))
+
+
+def names(source: PostgresTableSource) -> dict[str, str]:
+    """Return what provenance calls the values of x."""
+    return {packet["x"]: packet.source_info()["x"] for _, packet in source.iter_packets()}
+
+
+def test_a_record_is_called_by_its_primary_key(postgres_conninfo: str) -> None:
+    """Whatever comes or goes beside it, and whatever the tags are."""
+    made(
+        postgres_conninfo,
+        "CREATE TABLE t (s text, n int, x text, PRIMARY KEY (s, n));"
+        "INSERT INTO t VALUES ('a', 1, 'x1'), ('a', 2, 'x2'), ('b', 1, 'x3')",
+    )
+    before = names(PostgresTableSource(postgres_conninfo, "t", source_id="t"))
+    assert before == {"x1": "t::s=a,n=1::x", "x2": "t::s=a,n=2::x", "x3": "t::s=b,n=1::x"}
+    made(postgres_conninfo, "DELETE FROM t WHERE x = 'x1'; INSERT INTO t VALUES ('a', 0, 'x0')")
+    after = names(PostgresTableSource(postgres_conninfo, "t", ["s"], source_id="t"))
+    assert {x: after[x] for x in ("x2", "x3")} == {x: before[x] for x in ("x2", "x3")}
+    by_text = names(PostgresTableSource(postgres_conninfo, "t", source_id="t", record_id_column="x"))
+    assert by_text["x2"] == "t::x=x2::x"
+
+
+@op.function_pod("doubled")
+def doubled(n: int) -> int:
+    return 2 * n
+
+
+def test_a_column_that_is_added_to_a_table_moves_nothing(postgres_conninfo: str) -> None:
+    """Nor does a row that is inserted before the others compute them again, or record them under other names."""
+    made(postgres_conninfo, "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (2, 20), (3, 30)")
+    database, entries = MemoryDatabase(), []
+    for change, computed in (
+        ("SELECT 1", 2),
+        ("ALTER TABLE t ADD COLUMN note text DEFAULT 'new'", 0),
+        ("ALTER TABLE t RENAME COLUMN note TO remark", 0),
+        ("INSERT INTO t VALUES (1, 10)", 1),
+    ):
+        made(postgres_conninfo, change)
+        pipeline = op.Pipeline("p", database)
+        with pipeline:
+            doubled.pod(PostgresTableSource(postgres_conninfo, "t"))
+        assert pipeline.run().counts("doubled")["computed"] == computed
+        table = pipeline.log_database.get_records(pipeline.doubled.path)
+        entries.append((pipeline.doubled.path, table.column_names, table.column(0).to_pylist()))
+    assert entries[0] == entries[1] == entries[2]
+    path, columns, keys = entries[3]
+    assert (path, columns) == entries[0][:2]
+    assert (len(keys), keys[:2]) == (3, entries[0][2])
+
+
+def test_two_tables_are_never_called_by_one_name(postgres_conninfo: str) -> None:
+    made(
+        postgres_conninfo,
+        'CREATE SCHEMA a; CREATE SCHEMA b; CREATE SCHEMA "a.b";'
+        'CREATE TABLE a.t (x int PRIMARY KEY); CREATE TABLE b.t (x int PRIMARY KEY); CREATE TABLE "a.b".t (x int);'
+        'CREATE TABLE a."b.t" (x int); CREATE TABLE t (x int PRIMARY KEY)',
+    )
+    tables = [("t", None), ("t", "a"), ("t", "b"), ("t", "a.b"), ("b.t", "a")]
+    found = [PostgresTableSource(postgres_conninfo, table, ["x"], schema=schema) for table, schema in tables]
+    assert len({source.source_id for source in found}) == len(found)
+    assert found[0].source_id == PostgresTableSource(postgres_conninfo, "t", schema="public").source_id
+    assert all("::" not in source.source_id and "password" not in source.source_id for source in found)
 
 
 def test_it_keeps_the_rows_it_found(postgres_conninfo: str) -> None:

@@ -98,7 +98,7 @@ def test_tables_say_what_they_keep(postgres_conninfo: str) -> None:
     found = sorted(comment.partition("; path [")[0] for (comment,) in comments if "path [" in comment)
     assert [comment for comment in found if "of function" in comment or "of node" in comment] == [
         "orcapod: logs of node double of pipeline lab",
-        "orcapod: results of function double of pipeline lab",
+        "orcapod: results of function double",
         "orcapod: rows of node double of pipeline lab",
         "orcapod: statuses of node double of pipeline lab",
     ]
@@ -177,10 +177,11 @@ def test_a_run_on_a_server_that_takes_no_writes_is_refused_before_it_computes(po
     assert calls == []
 
 
-def test_a_newer_format_is_refused(postgres_conninfo: str) -> None:
+@pytest.mark.parametrize(("version", "advice"), [(99, "upgrade"), (1, "give another store")])
+def test_another_format_is_refused(postgres_conninfo: str, version: int, advice: str) -> None:
     PostgresDatabase(postgres_conninfo).close()
-    asked(postgres_conninfo, "UPDATE orcapod._orcapod_format SET version = 99")
-    with pytest.raises(StoreVersionError, match=r"99.*up to 1.*upgrade"):
+    asked(postgres_conninfo, f"UPDATE orcapod._orcapod_format SET version = {version}")
+    with pytest.raises(StoreVersionError, match=f"format {version}.*{advice}"):
         PostgresDatabase(postgres_conninfo)
 
 

@@ -13,7 +13,7 @@
     │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
     │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
-    │   ├── StoreVersionError (OSError)      a store written by a newer version of orcapod
+    │   ├── StoreVersionError (OSError)      a store of another version of orcapod
     │   └── UnknownCodeError (LookupError)   a fingerprint of which a store holds no code
     ├── ConfigError (ValueError)             an option that has no meaning
     │   ├── PluginError (LookupError)        a name that no installed package provides
@@ -190,7 +190,7 @@ class StoreLockedError(DatabaseError, TimeoutError):
 
 
 class StoreVersionError(DatabaseError, OSError):
-    """A store that was written by a newer version of orcapod."""
+    """A store that was written by a newer or an older version of orcapod; says which, and what to do."""
 
 
 class ExecutionError(OrcapodError, RuntimeError):

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from orcapod import interrupts
 from orcapod.databases import MemoryDatabase, open_database
+from orcapod.datagrams import column_called
 from orcapod.display import html_table
 from orcapod.errors import ConfigError, LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
@@ -59,10 +60,10 @@ class Pipeline(Mapping[str, Node]):
     again; a run says so.
 
     Args:
-        name: what it is called, or the parts of a hierarchical name; scopes everything that it keeps.
+        name: what it is called, or the parts of a hierarchical name; scopes what it keeps of its nodes and runs.
         database: where records are kept: a database, a URL, or the path of an SQLite file; memory if None.
-        result_database: where computed packets are kept, unscoped, so that pipelines may share them; with
-            the other records if None.
+        result_database: where computed packets are kept; in the same store if None. They belong to the store, whatever
+            the pipelines on it are called, so that no other computes them again.
         auto_compile: compile whenever the block is left, so that mistakes show there.
         config: how packets are run where nobody says otherwise.
     """
@@ -78,11 +79,13 @@ class Pipeline(Mapping[str, Node]):
     ) -> None:
         self.config = _checked_config(config)
         self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
-        if not self.name or not all(isinstance(part, str) and part for part in self.name):
-            raise PipelineError(f"found the name {name!r}, expected a non-empty string, or several")
+        if not self.name or not all(isinstance(part, str) and part and part[0] != "_" for part in self.name):
+            raise PipelineError(
+                f"found the name {name!r}, expected a non-empty string that does not start with '_', or several"
+            )
         self.database = _opened(database) if database is not None else MemoryDatabase()
         self._records = self.database.at(*self.name)
-        self.result_database = self._records if result_database is None else _opened(result_database)
+        self.result_database = self.database if result_database is None else _opened(result_database)
         self._auto_compile = auto_compile
         self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
@@ -315,7 +318,8 @@ class Pipeline(Mapping[str, Node]):
     def __getattr__(self, label: str) -> Any:
         if label.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {label!r}")
-        return self[label]
+        self._place_nodes()
+        return self[column_called(label, self._nodes) or label]  # labels are found like columns
 
     def __dir__(self) -> list[str]:
         self._place_nodes()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from orcapod.databases import SQLiteDatabase
+from orcapod.databases import STORE_FORMAT, SQLiteDatabase
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError, StoreVersionError
 from orcapod.testing.database import DatabaseSuite
 
@@ -76,11 +76,14 @@ def test_what_is_declared(file: Path) -> None:
     )
 
 
-def test_a_newer_format_is_refused(file: Path) -> None:
+@pytest.mark.parametrize(("version", "advice"), [(99, "upgrade"), (1, "give another store")])
+def test_another_format_is_refused(file: Path, version: int, advice: str) -> None:
     SQLiteDatabase(file).close()
-    shell(file, "UPDATE _orcapod_format SET version = 99")
-    with pytest.raises(StoreVersionError, match="99.*up to 1.*upgrade"):
+    shell(file, f"UPDATE _orcapod_format SET version = {version}")
+    before = file.read_bytes()
+    with pytest.raises(StoreVersionError, match=f"format {version}.*reads format {STORE_FORMAT}.*{advice}"):
         SQLiteDatabase(file)
+    assert file.read_bytes() == before
 
 
 def test_a_file_of_another_kind_is_refused(file: Path) -> None:

@@ -177,8 +177,8 @@ def test_what_was_finished_is_never_computed_again(setting: str, tmp_path: Path)
     assert not again, f"of {before.total()} packets that were finished, those that were computed again: {again}"
     assert lab.finished_calls().keys() <= set(range(ROWS))
     with SQLiteDatabase(lab.file) as database:
-        for path in database.at("lab").list_paths():
-            keys = database.at("lab").get_records(path).column(0).to_pylist()
+        for path in database.list_paths():
+            keys = database.get_records(path).column(0).to_pylist()
             assert len(keys) == len(set(keys)), path
     assert "'failed': 0" in out
     assert sum(before.values()) > INTERRUPTS, "hardly anything was computed; nothing was tried"

@@ -94,7 +94,7 @@ def test_a_wrong_value_is_a_failed_packet_with_a_message_that_names_everything(
     assert isinstance(error.exception, ValueTypeError)
     message = str(error.exception)
     assert all(word in message for word in ["sloppy", "'y'", "expected", "found", *words]), message
-    assert database.at("p").get_records(result_path(pod.packet_function.uri)).num_rows == 0
+    assert database.get_records(result_path(pod.packet_function.uri)).num_rows == 0
     assert pipeline["sloppy"].as_table().num_rows == 0
     (row,) = logs.get_logs().to_pylist()
     assert row["__success"] is False

@@ -10,7 +10,7 @@ import pytest
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.operators import Operator, PushOperator
+from orcapod.operators import Filter, Operator, PushOperator
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
@@ -112,7 +112,7 @@ def test_a_ladder_of_joins_stays_usable() -> None:
             right = increment.pod(stream).map_packets({"x": f"right{rung}"})
             joined = left.join(right)
             stream = joined.select_packet_columns([f"right{rung}"]).map_packets({f"right{rung}": "x"})
-        stream.filter(i=1, label="last")
+        Filter(i=1)(stream, label="last")
     pipeline.run()
     assert pipeline.last.as_table()["x"].to_pylist() == [9]
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import orcapod as op
+from orcapod.databases import MemoryDatabase
 from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import PipelineError
 from orcapod.graph import Graph
 from orcapod.operators import Operator, PushOperator
 from orcapod.sources import DictSource
@@ -91,8 +94,8 @@ def test_the_graph_of_the_same_plan_built_twice_is_the_graph_of_one(made: list[S
 
 
 def test_sources_that_say_the_same_are_one_and_others_are_not() -> None:
-    graph = Graph.of([source("a"), source("a"), source("b"), source("a", rows=3), source("a", more=1)])
-    assert [element.label for element in graph.elements] == ["a_1", "b", "a_2", "a_3"]
+    graph = Graph.of([source("a"), source("a"), source("b")])
+    assert [element.label for element in graph.elements] == ["a", "b"]
 
 
 def test_operators_with_other_arguments_are_others() -> None:
@@ -127,3 +130,41 @@ def test_labels_do_not_depend_on_the_process() -> None:
     assert [e.label for e in Graph.of(streams).elements] == ["s", "a_1", "a_2", "a_3"]
     assert [e.label for e in Graph.of(streams[::-1]).elements] == ["s", "a_1", "a_2", "a_3"]
     assert Graph.of(streams[::-1]).elements[1].stream is streams[-1]
+
+
+class TestNamesOfSources:
+    """Provenance leads to one source: no two of one name are in one plan."""
+
+    def test_two_different_ones_of_one_name_are_refused(self) -> None:
+        one, other = source("s", rows=2), source("s", rows=3)
+        with pytest.raises(PipelineError, match="two different sources called 's'.*behind.*a.*source_id") as caught:
+            Graph.of([First()(one, label="a"), First()(other, label="b")])
+        assert caught.value.source_id == "s"
+        with pytest.raises(PipelineError, match="two different sources"):
+            Graph.of([First()(one, other)])
+
+    def test_views_of_different_columns_are_different_too(self) -> None:
+        with pytest.raises(PipelineError, match="two different sources"):
+            Graph.of([First()(source("s"), source("s", more=1))])
+
+    def test_one_that_is_made_twice_is_one(self) -> None:
+        assert len(Graph.of([First()(source("s"), source("s"))]).elements) == 2
+
+    def test_equal_rows_under_other_names_are_two(self) -> None:
+        assert len(Graph.of([First()(source("s"), source("t"))]).elements) == 3
+
+    def test_a_later_block_puts_one_in_the_place_of_another(self) -> None:
+        """As when the cells of a notebook are run again with other rows."""
+        graph = Graph.of([First()(source("s", rows=2))], [First()(source("s", rows=3))])
+        assert [element.label for element in graph.elements] == ["s", "first"]
+
+    def test_what_another_cell_still_reads_may_be_of_the_old_one(self) -> None:
+        first = First()(source("s", rows=2), label="a")
+        blocks = [[first], [First()(first, label="b")], [First()(source("s", rows=3), label="a")]]
+        labels = {element.label for element in Graph.of(*blocks).elements}
+        assert labels == {"s_1", "s_2", "a", "a_old", "b"}
+
+    def test_a_source_and_what_was_accumulated_of_it_are_two(self) -> None:
+        kept = source("s", rows=2).cached(MemoryDatabase())
+        with pytest.raises(PipelineError, match="two different sources"):
+            Graph.of([First()(kept, source("s", rows=2))])

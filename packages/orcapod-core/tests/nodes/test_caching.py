@@ -144,13 +144,28 @@ def test_a_result_database_shared_by_two_pipelines_computes_once() -> None:
     assert {path[0] for path in results.list_paths()} == {"_code", "_result"}
 
 
+def test_results_belong_to_the_store_whatever_its_pipelines_are_called() -> None:
+    """A renamed pipeline, or a copy of a notebook, computes nothing again."""
+    counting, database = Counting(), MemoryDatabase()
+    names: list[str | tuple[str, ...]] = ["one", "other", ("folder", "third")]
+    for at, name in enumerate(names):
+        pipeline = op.Pipeline(name, database)
+        with pipeline:
+            counting.pod(source([1, 2]))
+        counts = pipeline.run().counts("f")
+        assert (counts["computed"], counts["cached"]) == ((0, 2) if at else (2, 0))
+        assert pipeline.f.as_table()["y"].to_pylist() == [10, 20]
+    assert counting.calls == [1, 2]
+    assert len([path for path in database.list_paths() if path[0] == "_result"]) == 1
+
+
 def test_results_that_were_deleted_are_computed_again() -> None:
     counting = Counting()
     pipeline = pipeline_over(counting.pod, [1, 2, 3], MemoryDatabase())
     pipeline.run()
-    (path,) = [path for path in pipeline.log_database.list_paths() if path[0] == "_result"]
-    kept = pipeline.log_database.get_records(path).column(0).to_pylist()
-    pipeline.log_database.delete_records(path, kept[1:2])
+    (path,) = [path for path in pipeline.database.list_paths() if path[0] == "_result"]
+    kept = pipeline.database.get_records(path).column(0).to_pylist()
+    pipeline.database.delete_records(path, kept[1:2])
     assert pipeline.f.as_table()["y"].to_pylist() == [10, 30]
     assert pipeline.run().counts("f") == {"computed": 1, "cached": 2, "failed": 0}
     assert pipeline.f.as_table()["y"].to_pylist() == [10, 20, 30]

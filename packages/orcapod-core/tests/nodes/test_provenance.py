@@ -148,10 +148,10 @@ def check(stream: Stream, plan: Plan, builder: Builder) -> None:
 
 def forget_some(pipeline: op.Pipeline, data: st.DataObject) -> None:
     """Delete some results, so that the next run mixes what is there with what it computes."""
-    for path in pipeline.log_database.list_paths():
+    for path in pipeline.database.list_paths():
         if path[0] == "_result":
-            ids = pipeline.log_database.get_records(path).column(0).to_pylist()
-            pipeline.log_database.delete_records(path, [each for each in ids if data.draw(st.booleans())])
+            ids = pipeline.database.get_records(path).column(0).to_pylist()
+            pipeline.database.delete_records(path, [each for each in ids if data.draw(st.booleans())])
 
 
 def answer(stream: Stream) -> Any:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
+from orcapod.operators import Filter
 from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 
@@ -169,7 +170,7 @@ def test_empty_input_flows_through_a_pipeline_with_the_right_schema() -> None:
     with pipeline:
         made = split.pod(increment.pod(empty(x=int)))
         made.join(source([1, 2]).map_packets({"x": "q"}), label="join")
-        made.filter(i=3, label="filter")
+        Filter(i=3)(made, label="filter")
         made.drop_nulls(label="drop_nulls")
         made.map_tags({"i": "j"}, label="map_tags")
         made.select_packet_columns(["a"], label="select")

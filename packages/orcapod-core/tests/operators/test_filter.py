@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from orcapod.errors import SchemaError
 from orcapod.hashing.canonical import canonical_bytes
+from orcapod.operators import Filter
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing.strategies import ALL_COLUMNS, rows, schemas
 from orcapod.types import OptionalType, Schema
@@ -54,6 +55,9 @@ def kept(made):
         (None, {"x": 2.5, "k": 2}, [2]),
         (None, {"x": 2.5, "k": 1}, []),
         (None, {"k": None}, []),
+        (None, {"x": math.nan}, [3]),
+        (None, {"x": -0.0}, [0]),
+        (pc.field("k") > 3, {"x": math.nan}, []),
         (pc.scalar(True), {}, [0, 1, 2, 3]),
         (pc.scalar(False), {}, []),
         (pc.scalar(None).cast(pa.bool_()), {}, []),
@@ -92,6 +96,45 @@ def test_columns_of_any_name_can_be_asked_for():
     for name, value in [("a.b", 1), ("a b", 2), ("predicate_", 3)]:
         assert kept(source.filter(**{name: value})) == [0]
         assert kept(source.filter(pc.field(name) > 0)) == [0]
+
+
+OPTIONS = ["label", "predicate", "constraints", "columns", "self", "others", "operator", "size"]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_no_column_is_taken_for_an_option(name):
+    source = DictSource([{"k": 0, name: "a"}, {"k": 1, name: "b"}], ["k"])
+    for made in (
+        source.filter(**{name: "b"}),
+        source.filter({name: "b"}),
+        source.filter(None, {name: "b"}),
+        source.filter(pc.field("k") >= 0, {name: "b"}),
+        source.filter({name: "b"}, k=1),
+        Filter(**{name: "b"})(source),
+    ):
+        assert kept(made) == [1]
+    assert source.filter({name: "b"}).content_hash() == source.filter(**{name: "b"}).content_hash()
+
+
+def test_a_label_is_given_where_the_operator_is_applied():
+    assert Filter(k=1)(stream(), label="second").label == "second"
+    with pytest.raises(SchemaError, match=r"no column 'label'.*Filter\(...\)\(stream, label=...\)"):
+        stream().filter(k=1, label="second")
+
+
+def test_a_constraint_is_given_once():
+    with pytest.raises(SchemaError, match="'k' is among the constraints and a keyword"):
+        stream().filter({"k": 1}, k=2)
+    with pytest.raises(SchemaError, match="nothing to filter by"):
+        stream().filter({})
+
+
+def test_nan_is_one_value_as_in_joins():
+    keys = DictSource([{"x": math.nan}], ["x"])
+    rows = DictSource([{"x": math.nan, "y": 1}, {"x": 0.5, "y": 2}], ["x"])
+    assert rows.filter(x=math.nan).as_table()["y"].to_pylist() == rows.join(keys).as_table()["y"].to_pylist() == [1]
+    wide = DictSource([{"k": 0, "x": 1}], ["k"], data_schema={"x": float})
+    assert kept(wide.filter(x=math.nan)) == []
 
 
 def test_a_numpy_scalar_asks_for_the_value_that_it_is():
@@ -134,27 +177,31 @@ class TestIdentityOfFilters:
         lambda: {"k": 2},
         lambda: {"x": 1.0},
         lambda: {"x": None},
+        lambda: {"x": math.nan},
         lambda: {"s": "1"},
         lambda: {"k": 1, "s": "1"},
         lambda: {"predicate": pc.field("k") > 1, "s": "1"},
     )
 
+    def made(self, make):
+        constraints = make()
+        return stream().filter(constraints.pop("predicate", None), constraints)
+
     def test_filters_that_say_different_things_are_different(self):
-        hashes = {stream().filter(**make()).content_hash() for make in self.DIFFERENT}
+        hashes = {self.made(make).content_hash() for make in self.DIFFERENT}
         assert len(hashes) == len(self.DIFFERENT)
 
     def test_a_filter_written_twice_is_one(self):
         for make in self.DIFFERENT:
-            assert stream().filter(**make()).content_hash() == stream().filter(**make()).content_hash()
+            assert self.made(make).content_hash() == self.made(make).content_hash()
         assert stream().filter(k=1, s="a").content_hash() == stream().filter(s="a", k=1).content_hash()
 
     def test_in_another_process_it_is_the_same(self):
         program = """
 import pyarrow.compute as pc
-from orcapod.hashing import hash_structure
 from orcapod.operators import Filter
 predicate = pc.field("k").isin(range(99)) & (pc.field("s") == "é")
-print(hash_structure(Filter(predicate, x=1).content_structure()))
+print(Filter(predicate, x=1).content_hash())
 """
         found = {
             subprocess.run(

@@ -226,6 +226,38 @@ def test_names_of_system_tags_say_which_input_they_are_of():
     assert names == expected
 
 
+class TestInputsOfTheSameTags:
+    """Streams that differ in data columns have one pipeline hash: the names of their sources tell them apart."""
+
+    def test_ids_stay_in_the_columns_of_their_source_whatever_their_values(self):
+        left = of([{"k": 1, "x": 1}, {"k": 2, "x": 2}], source_id="z")
+        right = of([{"k": 2, "y": 2}, {"k": 1, "y": 1}], source_id="a")
+        assert left.pipeline_hash() == right.pipeline_hash()
+        for joint in (left.join(right), right.join(left)):
+            assert [list(tag.system_tags().values()) for tag, _ in joint.iter_packets()] in (
+                [["a", "row_1", "z", "row_0"], ["a", "row_0", "z", "row_1"]],
+                [["a", "row_0", "z", "row_1"], ["a", "row_1", "z", "row_0"]],
+            )
+
+    def test_what_was_nested_in_each_is_unnested_with_its_own_ids(self):
+        left = of([{"k": 1, "x": i} for i in range(2)], source_id="s")
+        right = of([{"k": 1, "y": i} for i in range(3)], source_id="r")
+        joint = left.group_by("k").join(right.group_by("k"))
+        for column, source in (("x", "s"), ("y", "r")):
+            for tag, packet in joint.explode(column).iter_packets():
+                ids = list(tag.system_tags().values())
+                own = [(one, other) for one, other in zip(ids[::2], ids[1::2], strict=True) if one == source]
+                assert own == [(source, f"row_{packet[column]}")]
+
+    def test_two_views_of_one_source_are_told_apart_by_their_columns(self):
+        rows = [{"k": k, "x": k, "y": -k} for k in range(3)]
+        left = of([{"k": row["k"], "x": row["x"]} for row in rows], source_id="s")
+        right = of([{"k": row["k"], "y": row["y"]} for row in rows], source_id="s")
+        one, other = left.join(right), right.join(left)
+        assert everything(one) == everything(other)
+        assert one.merge_join(other).as_table()["x"].to_pylist() == [[k, k] for k in range(3)]
+
+
 class TestInputsOfEqualPipelineHash:
     """Streams without packet columns may be alike in everything but their rows: their ids are ordered by value."""
 

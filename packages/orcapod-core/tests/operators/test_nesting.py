@@ -179,10 +179,11 @@ def test_concat_says_what_does_not_fit():
 def test_concat_keeps_the_ids_that_a_row_has():
     """Those of other streams are null."""
     one, other = rows((1, 1), source_id="one", k=int, x=int), rows((1, 2), source_id="other", k=int, z=int)
-    both = one.concat(other.map_packets({"z": "x"}))
+    joint = other.map_packets({"z": "x"}).join(rows((1,), source_id="keys", k=int))
+    both = one.concat(joint)
     assert [sorted(map(str, tag.system_tags().values())) for tag, _ in both.iter_packets()] == [
-        ["None", "None", "one", "row_0"],
-        ["None", "None", "other", "row_0"],
+        ["None", "None", "None", "None", "one", "row_0"],
+        ["None", "None", "keys", "other", "row_0", "row_0"],
     ]
     assert [packet.source_info()["x"] for _, packet in both.iter_packets()] == ["one::row_0::x", "other::row_0::z"]
     assert both.join(both.map_packets({"x": "w"})).as_table(ALL_COLUMNS).num_rows == 4

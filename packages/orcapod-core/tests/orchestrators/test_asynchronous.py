@@ -310,7 +310,7 @@ def test_an_interrupt_ends_the_run_within_a_second_and_keeps_what_was_finished(t
         process.wait(10)
     assert time.monotonic() - started < 2.5
     with op.databases.SQLiteDatabase(store) as database:
-        (path,) = [path for path in database.list_paths() if path[1] == "_result"]
+        (path,) = [path for path in database.list_paths() if path[0] == "_result"]
         assert sorted(database.get_records(path)["y"].to_pylist()) == [0, 1, 2]
         assert database.get_records(("p", "_runs"))["__outcome"].to_pylist() == ["INTERRUPTED"]
 

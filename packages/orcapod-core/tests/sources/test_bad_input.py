@@ -263,6 +263,7 @@ FILES = {
         {},
         ["column 'x'", "64 bits", "declare it as str"],
     ),
+    "a number beyond floats": (b"id,x\n1,0.5\n2,1e400\n", {}, ["column 'x'", "too large", "declare it as str"]),
     "a tag that is not there": (b"a,x\n1,2\n", {}, ["tag column 'id'", "found columns ['a', 'x']"]),
 }
 

@@ -199,12 +199,28 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
 def test_an_edited_file_is_another_source_and_a_moved_one_is_not(tmp_path):
     path = write(tmp_path / "a.csv", "k,x\n1,2\n")
     before = CSVSource(path, ["k"])
-    moved = CSVSource(write(tmp_path / "b.csv", "k,x\n1,2\n"), ["k"], source_id="a.csv")
-    assert before.source_id == "a.csv"
+    moved = CSVSource(write(tmp_path / "b.csv", "k,x\n1,2\n"), ["k"])
     assert before.content_hash() == moved.content_hash()
     write(path, "k,x\n1,3\n")
     assert CSVSource(path, ["k"]).content_hash() != before.content_hash()
     assert before.as_table()["x"].to_pylist() == [2], "a stream does not change once it is made"
+
+
+@pytest.mark.parametrize("code", ["007", "00", "-01", " 01"])
+def test_whole_numbers_that_begin_with_a_zero_are_codes(tmp_path, code):
+    """As subjects are called: 007 joins with what is called 007, and not with 7."""
+    path = write(tmp_path / "a.csv", f"subject,x\n12,1\n{code},2\n")
+    assert CSVSource(path, ["subject"]).as_table().to_pylist() == [{"subject": "12", "x": 1}, {"subject": code, "x": 2}]
+    declared = CSVSource(path, ["subject"], data_schema={"subject": int})
+    assert declared.as_table()["subject"].to_pylist() == [12, int(code)]
+
+
+def test_other_numbers_are_numbers(tmp_path):
+    path = write(tmp_path / "a.csv", "k,x,y,z\n0,0.5,1e5,-0\n10,00.5,inf,20\n")
+    assert CSVSource(path, ["k"]).as_table().to_pylist() == [
+        {"k": 0, "x": 0.5, "y": 100000.0, "z": 0},
+        {"k": 10, "x": 0.5, "y": float("inf"), "z": 20},
+    ]
 
 
 def test_declared_types_reach_the_reader(tmp_path):

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orcapod.databases import MemoryDatabase
+from orcapod.errors import InputValidationError
 from orcapod.hashing.canonical import canonical_bytes
-from orcapod.sources import ArrowTableSource, DictSource
+from orcapod.sources import ArrowTableSource, CSVSource, DictSource
 from orcapod.testing.strategies import ALL_COLUMNS, chunkings, rows, schemas, tables
 
 
@@ -129,14 +131,15 @@ class TestRecordIds:
         assert records == expected
         assert infos == [f"s::{record}::x" for record in expected]
 
-    def test_the_name_of_the_system_tags_is_made_of_the_schema_by_role(self):
+    def test_the_name_of_the_system_tags_is_made_of_the_tags(self):
         def names(source):
             return [name for name in source.output_schema(ALL_COLUMNS)[0] if name.startswith("_tag")]
 
         one = names(DictSource([{"k": 1, "x": 1}], ["k"]))
         assert names(DictSource([{"x": 2, "k": 2}], ["k"], source_id="other", data_schema={"x": int | None})) == one
+        assert names(DictSource([{"k": 1, "x": 1.0, "more": 2}], ["k"])) == one
         assert names(DictSource([{"k": 1, "x": 1}], ["k", "x"])) != one
-        assert names(DictSource([{"k": 1, "x": 1.0}], ["k"])) != one
+        assert names(DictSource([{"k": 1.0, "x": 1}], ["k"])) != one
         assert all(len(name.rpartition("::")[2]) == 12 for name in one)
 
     def test_a_declared_record_id_column_may_be_optional_if_it_holds_no_null(self):
@@ -147,3 +150,83 @@ class TestRecordIds:
         source = DictSource([], [], record_id_column="x", data_schema={"x": int})
         assert source.as_table().num_rows == 0
         assert self.ids(source) == ([], [])
+
+
+class TestNamesOfSources:
+    """Two different things are never called by one name that nobody gave them."""
+
+    def test_a_file_is_called_by_its_place(self, tmp_path, monkeypatch):
+        places = [tmp_path / "a" / "data.csv", tmp_path / "b" / "data.csv"]
+        for place in places:
+            place.parent.mkdir()
+            place.write_text("k,x\n1,2\n")
+        one, other = (CSVSource(place, ["k"]) for place in places)
+        assert (one.source_id, other.source_id) == tuple(map(str, places))
+        assert one.label == other.label == "data.csv"
+        ((_, packet),) = one.iter_packets()
+        assert packet.source_info() == {"x": f"{places[0]}::row_0::x"}
+        for folder, place in (("a", places[0]), ("b", places[1])):
+            monkeypatch.chdir(tmp_path / folder)
+            assert CSVSource("data.csv", ["k"]).source_id == str(place)
+            assert CSVSource("../a/../b/data.csv", ["k"]).source_id == str(places[1])
+
+    def test_a_place_with_what_separates_names_in_it_is_told_from_others(self, tmp_path):
+        places = [tmp_path / name for name in ("a::b.csv", "a%3A%3Ab.csv", "a_b.csv")]
+        for place in places:
+            place.write_text("k,x\n1,2\n")
+        names = [CSVSource(place, ["k"]).source_id for place in places]
+        assert len(set(names)) == len(names)
+        assert not any("::" in name for name in names)
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            lambda: DictSource([{"k": 1, "x": 3}], ["k"]),
+            lambda: DictSource([{"k": 1, "x": 2}], []),
+            lambda: DictSource([{"k": 1, "x": 2}], ["k", "x"]),
+            lambda: DictSource([{"k": 1, "x": 2}], ["k"], record_id_column="k"),
+            lambda: DictSource([{"k": 1, "x": 2}], ["k"], record_id_column="x"),
+            lambda: DictSource([{"k": 1, "x": 2.0}], ["k"]),
+            lambda: DictSource([{"k": 1, "y": 2}], ["k"]),
+            lambda: DictSource([], ["k"], data_schema={"k": int, "x": int}),
+            lambda: DictSource([], ["k"], data_schema={"k": int, "y": int}),
+        ],
+    )
+    def test_rows_without_a_place_are_called_by_their_content(self, other):
+        one = DictSource([{"k": 1, "x": 2}], ["k"])
+        assert one.source_id == DictSource([{"k": 1, "x": 2}], ["k"]).source_id
+        assert one.source_id.startswith("source-")
+        assert other().source_id != one.source_id
+        assert DictSource([], ["k"], data_schema={"k": int, "x": str}).source_id != other().source_id
+
+    def test_what_is_accumulated_needs_a_name_that_was_given(self, tmp_path):
+        (tmp_path / "data.csv").write_text("k,x\n1,2\n")
+        for nameless in (CSVSource(tmp_path / "data.csv", ["k"]), DictSource([{"k": 1}], ["k"])):
+            with pytest.raises(InputValidationError, match="needs a name of its own.*source_id='...'"):
+                nameless.cached(MemoryDatabase())
+        assert CSVSource(tmp_path / "data.csv", ["k"], source_id="d").cached(MemoryDatabase()).source_id == "d"
+
+
+class TestRecordsOfSeveralColumns:
+    ROWS = ({"s": "a", "n": 1, "x": 0.5}, {"s": "a", "n": 2, "x": 1.5}, {"s": "b,n=1", "n": 1, "x": 2.5})
+
+    def names(self, rows, columns):
+        source = DictSource(rows, ["s"], source_id="p", record_id_column=columns)
+        return {packet["x"]: packet.source_info()["x"] for _, packet in source.iter_packets()}
+
+    def test_a_record_is_called_by_all_of_them(self):
+        assert self.names(self.ROWS, ["s", "n"]) == {
+            0.5: "p::s=a,n=1::x",
+            1.5: "p::s=a,n=2::x",
+            2.5: "p::s=b%2Cn%3D1,n=1::x",
+        }
+
+    def test_the_others_keep_their_names_when_one_comes_or_goes(self):
+        before, after = self.names(self.ROWS, ["s", "n"]), self.names(self.ROWS[1:], ["s", "n"])
+        assert {x: before[x] for x in after} == after
+
+    def test_a_name_must_be_a_records_own(self):
+        with pytest.raises(InputValidationError, match="'a', 1.*in row 0 and in row 2"):
+            self.names([*self.ROWS[:2], dict(self.ROWS[0], x=9.0)], ["s", "n"])
+        with pytest.raises(InputValidationError, match="record_id_column 'm' is not there"):
+            self.names(self.ROWS, ["s", "m"])

@@ -38,7 +38,7 @@ class DeltaDatabase(DatabaseView[Store]):
         buffer_bytes: rows of a table are committed when more bytes than this wait; 0 commits them at once.
 
     Raises:
-        StoreVersionError: a newer version of orcapod wrote the store.
+        StoreVersionError: a newer or an older version of orcapod wrote the store.
         DatabaseError: it cannot be used, is a Delta table itself, or the options have credentials.
     """
 

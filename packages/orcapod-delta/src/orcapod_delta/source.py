@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from orcapod.errors import InputValidationError
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash, versioned_content
 from orcapod.sources import TableSource
 from orcapod_delta.data_files import data_files
 from orcapod_delta.faults import is_fault, raised_as
@@ -36,10 +36,10 @@ class DeltaTableSource(TableSource):
         version: its number, or a time: the version that was current then; the newest if None.
         columns: the columns to read, tag columns among them; no others are loaded. All if None.
         storage_options: what object storage needs to know besides credentials, which come from the environment.
-        source_id: what the source is called in provenance; the name of the table and its version if None.
-        record_id_column: the column whose values name the records.
+        source_id: what the source is called in provenance; the place of the table and its version if None.
+        record_id_column: the column whose values name the records, or several.
         data_schema: declared types of columns; the others are taken from the data.
-        label: what the source is called in a pipeline; ``source_id`` if None.
+        label: what the source is called in a pipeline; ``source_id``, or the table's name and version, if None.
 
     Attributes:
         version: the number of the version that is read.
@@ -57,7 +57,7 @@ class DeltaTableSource(TableSource):
         *,
         storage_options: Mapping[str, str] | None = None,
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
@@ -71,15 +71,16 @@ class DeltaTableSource(TableSource):
         super().__init__(
             dict(zip(read.column_names, read.columns, strict=True)),
             tag_columns=tag_columns,
-            source_id=source_id or f"{name.replace('::', '_')}@v{self.version}",
+            source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
-            label=label,
+            label=label or source_id or f"{name}@v{self.version}",
             type_name="DeltaTableSource",
+            location=f"{location.uri.rstrip('/')}@v{self.version}",
         )
 
     def content_hash(self) -> ContentHash:
-        return hash_structure(("content", "delta", self.version, super().content_hash()))
+        return versioned_content(self.version, super().content_hash())
 
 
 def _opened(location: Location, version: int | datetime | None, named: str) -> DeltaTable:

@@ -14,16 +14,14 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from orcapod.databases import check_process, closed_store
-from orcapod.errors import DatabaseError, StoreVersionError
+from orcapod.databases import STORE_FORMAT, check_format, check_process, closed_store
+from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.faults import raised_as
 from orcapod_delta.locations import FORMAT_TABLE, Location, paths_below
 
 __all__ = ["Store"]
-
-_FORMAT = 1
 
 
 class Store:
@@ -34,7 +32,7 @@ class Store:
         buffer_bytes: a table's rows are committed when more bytes than this wait.
 
     Raises:
-        StoreVersionError: a newer version of orcapod wrote the store.
+        StoreVersionError: a newer or an older version of orcapod wrote the store.
         DatabaseError: the location cannot be used.
     """
 
@@ -113,7 +111,7 @@ class Store:
                 marker.table_uri,
                 Schema([Field("format", PrimitiveType("integer"))]),
                 mode="ignore",
-                description=json.dumps({"format": _FORMAT}),
+                description=json.dumps({"format": STORE_FORMAT}),
                 storage_options=options,
             )
             return
@@ -124,11 +122,7 @@ class Store:
             raise DatabaseError(
                 f"{marker.uri}: expected the format of the store as its description, found {description!r}"
             ) from None
-        if version > _FORMAT:
-            raise StoreVersionError(
-                f"{self.location.uri} has format {version}, written by a newer orcapod-delta; "
-                f"this one reads up to {_FORMAT}: upgrade it"
-            )
+        check_format(version, location=self.location.uri, package="orcapod-delta")
 
 
 def _commit(tables: dict[RecordPath, BufferedTable], process: int) -> None:

@@ -12,8 +12,8 @@ import pyarrow as pa
 from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orcapod.databases import Layout, free_identifier, path_text
-from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError, StoreVersionError
+from orcapod.databases import STORE_FORMAT, Layout, check_format, free_identifier, path_text
+from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError
 from orcapod.protocols import RecordPath
 from orcapod_postgres.comments import described
 from orcapod_postgres.pg_columns import pg_column
@@ -24,7 +24,6 @@ __all__ = ["NUMBERS", "ORDER", "Catalog"]
 
 ORDER = "_row"
 NUMBERS = "_orcapod_rows"
-_FORMAT = 1
 _LONGEST_NAME = 63
 _MOST_COLUMNS = 1600
 _OURS = {"_orcapod_format": ["version"], "_orcapod_paths": ["path", "table_name", "arrow_schema", "columns"]}
@@ -55,7 +54,7 @@ class Catalog:
         """Say whether the schema is set up.
 
         Raises:
-            StoreVersionError: a newer version of orcapod wrote it.
+            StoreVersionError: a newer or an older version of orcapod wrote it.
             DatabaseError: tables of our names are there which orcapod did not make.
         """
         columns = (
@@ -75,11 +74,7 @@ class Catalog:
                 f"{self.location} has tables called _orcapod_format or _orcapod_paths which orcapod did not make; "
                 "use another schema"
             )
-        if versions[0][0] > _FORMAT:
-            raise StoreVersionError(
-                f"{self.location} has format {versions[0][0]}, written by a newer orcapod; "
-                f"this one reads up to {_FORMAT}: upgrade it"
-            )
+        check_format(versions[0][0], location=self.location, package="orcapod-postgres")
         return True
 
     def set_up(self, connection: Connection[Any]) -> None:
@@ -92,7 +87,7 @@ class Catalog:
             connection.execute(statement("CREATE SCHEMA {}", quoted(self.schema)), ())
         for text in (
             "CREATE TABLE {}._orcapod_format (version integer NOT NULL)",
-            f"INSERT INTO {{}}._orcapod_format VALUES ({_FORMAT})",
+            f"INSERT INTO {{}}._orcapod_format VALUES ({STORE_FORMAT})",
             "CREATE TABLE {}._orcapod_paths (path text PRIMARY KEY, table_name text NOT NULL UNIQUE,"
             " arrow_schema bytea NOT NULL, columns text NOT NULL)",
             f"CREATE SEQUENCE {{}}.{NUMBERS}",

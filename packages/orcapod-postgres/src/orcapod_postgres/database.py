@@ -82,7 +82,7 @@ class PostgresDatabase(DatabaseView[_Server]):
         statement_timeout: seconds that one statement may take; None for what the server says.
 
     Raises:
-        StoreVersionError: a newer version of orcapod wrote the schema.
+        StoreVersionError: a newer or an older version of orcapod wrote the schema.
         DatabaseError: the server cannot be reached, or the schema cannot be used.
     """
 

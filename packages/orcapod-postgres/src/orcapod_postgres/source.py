@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,8 +34,9 @@ class PostgresTableSource(TableSource):
     temporary files, which is mapped and not read: a table larger than the memory is fine. A later change to the table
     is another source.
 
-    The rows of a table are in the order of its primary key, or else of the tag columns; those of a query as it gives
-    them: order it by something unique, since ``row_{i}`` names them, or give ``record_id_column``.
+    The rows of a table are in the order of its primary key, which also names them in provenance, ``id=7``, whatever
+    comes or goes beside them; or else in the order of the tag columns. Those of a query come as it gives them: order it
+    by something unique, since ``row_{i}`` names them, or give ``record_id_column``.
 
     Args:
         conninfo: a URL or a ``key=value`` string, completed from ``PGHOST``, ``PGPASSWORD`` and the like.
@@ -42,11 +44,12 @@ class PostgresTableSource(TableSource):
         tag_columns: the columns that are keys; the primary key of the table if None.
         query: a ``SELECT`` instead of a table.
         schema: the schema of the table; the first one on the search path that has it if None.
-        source_id: what the source is called in provenance; ``table`` or ``schema.table`` if None, and made from the
-            content for a query.
-        record_id_column: the column whose values name the records: never null, never twice.
+        source_id: what the source is called in provenance; the place of the table, ``postgresql://...``, if None, and
+            made from the content for a query.
+        record_id_column: the column whose values name the records, or several: never null, never twice; the primary
+            key if None.
         data_schema: declared types of columns, ``{"price": float}``; the others follow from the table's types.
-        label: what the source is called in a pipeline; ``source_id`` if None.
+        label: what the source is called in a pipeline; ``source_id``, or ``table`` or ``schema.table``, if None.
 
     Raises:
         DatabaseError: the server cannot be reached.
@@ -62,7 +65,7 @@ class PostgresTableSource(TableSource):
         query: str | None = None,
         schema: str | None = None,
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
@@ -82,8 +85,11 @@ class PostgresTableSource(TableSource):
         named = f"PostgresTableSource {table if table is not None else 'of a query'!r}"
         with _connected(parameters) as connection:
             try:
+                origin: Composable
+                location = None
                 if table is not None:
-                    origin, key = _found(connection, named, table, schema)
+                    found_in, key = _found(connection, named, table, schema)
+                    origin, location = quoted(found_in, table), _location(connection, found_in, table)
                 else:
                     origin, key = statement("({}) AS answer", _as_it_is(query or "")), []
                 tags = list(tag_columns if tag_columns is not None else key)
@@ -101,11 +107,12 @@ class PostgresTableSource(TableSource):
         super().__init__(
             dict(zip(rows.column_names, rows.columns, strict=True)),
             tag_columns=tags,
-            source_id=source_id or (f"{schema}.{table}" if schema else table),
-            record_id_column=record_id_column,
+            source_id=source_id,
+            record_id_column=record_id_column or key,
             data_schema={**annotations, **(data_schema or {})},
-            label=label,
+            label=label or source_id or (f"{schema}.{table}" if schema else table),
             type_name="PostgresTableSource",
+            location=location,
         )
 
     def to_config(self) -> Mapping[str, object]:
@@ -141,8 +148,18 @@ def _as_it_is(query: str) -> Composable:
     return SQL(query.strip().rstrip(";").replace("%", "%%") + "\n")
 
 
-def _found(connection: Connection[Any], named: str, table: str, schema: str | None) -> tuple[Composable, list[str]]:
-    """Return a table, quoted, and the columns of its primary key."""
+def _location(connection: Connection[Any], schema: str, table: str) -> str:
+    """Return where a table is: server, database, schema and name, quoted as in SQL where they are not plain."""
+    info = connection.info
+    database, *names = (
+        name if re.fullmatch(r"\w+", name) else '"' + name.replace('"', '""') + '"'
+        for name in (info.dbname, schema, table)
+    )
+    return f"postgresql://{info.host}:{info.port}/{database}/{'.'.join(names)}"
+
+
+def _found(connection: Connection[Any], named: str, table: str, schema: str | None) -> tuple[str, list[str]]:
+    """Return the schema of a table, and the columns of its primary key."""
     query = (
         "SELECT c.oid::bigint, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relname = %s AND c.relkind = ANY('{r,v,m,f,p}')"
@@ -160,7 +177,7 @@ def _found(connection: Connection[Any], named: str, table: str, schema: str | No
         " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
         " WHERE i.indrelid = %s::bigint::oid AND i.indisprimary ORDER BY k.at"
     )
-    return quoted(row[1], table), [name for (name,) in connection.execute(keys, [row[0]])]
+    return row[1], [name for (name,) in connection.execute(keys, [row[0]])]
 
 
 def _columns(

@@ -19,15 +19,18 @@ from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import Layout, SQLColumn, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import DatabaseView, check_process, closed_store
 
 __all__ = [
+    "STORE_FORMAT",
     "DatabaseView",
     "Layout",
     "MemoryDatabase",
     "NoOpDatabase",
     "SQLColumn",
     "SQLiteDatabase",
+    "check_format",
     "check_process",
     "checked_ids",
     "checked_path",

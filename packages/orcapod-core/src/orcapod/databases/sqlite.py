@@ -63,7 +63,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         path: the file; it and the folders above it are created if they are not there.
 
     Raises:
-        StoreVersionError: a newer version of orcapod wrote the file.
+        StoreVersionError: a newer or an older version of orcapod wrote the file.
         DatabaseError: the file cannot be opened, or is not one of orcapod's.
     """
 

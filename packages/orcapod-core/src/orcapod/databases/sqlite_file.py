@@ -12,12 +12,12 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
+from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
-from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError, StoreVersionError
+from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 
 __all__ = ["SQLiteFile", "open_file"]
 
-_FORMAT = 1
 _BUSY_SECONDS = 30.0
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
@@ -26,7 +26,7 @@ def open_file(path: Path) -> SQLiteFile:
     """Open a file, created if it is not there; for reading only where it may not be written to.
 
     Raises:
-        StoreVersionError: a newer version of orcapod wrote the file.
+        StoreVersionError: a newer or an older version of orcapod wrote the file.
         DatabaseError: the file cannot be opened, or is not one of orcapod's.
     """
     if path.name == ":memory:":
@@ -67,11 +67,8 @@ class SQLiteFile(ABC):
                 version = self._version(connection)
             if version is None:
                 self._set_up()
-            elif version > _FORMAT:
-                raise StoreVersionError(
-                    f"{path} has format {version}, written by a newer orcapod; "
-                    f"this one reads up to {_FORMAT}: upgrade it"
-                )
+            else:
+                check_format(version, location=path, package="orcapod-core")
         except BaseException:
             self.close()
             raise
@@ -198,7 +195,7 @@ class WritableFile(SQLiteFile):
         with self.transaction(write=True) as connection:
             if self._version(connection) is None:
                 connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
-                connection.execute("INSERT INTO _orcapod_format VALUES (?)", (_FORMAT,))
+                connection.execute("INSERT INTO _orcapod_format VALUES (?)", (STORE_FORMAT,))
                 connection.execute(
                     "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
                     " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"

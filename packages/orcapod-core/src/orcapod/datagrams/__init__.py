@@ -7,6 +7,9 @@ from orcapod.datagrams.column_names import (
     SOURCE_TAG,
     ColumnConfig,
     Columns,
+    as_identifier,
+    colliding,
+    column_called,
     source_info_name,
 )
 from orcapod.datagrams.datagram import Datagram, Packet, Tag, row_of
@@ -23,6 +26,9 @@ __all__ = [
     "Packet",
     "StreamSchema",
     "Tag",
+    "as_identifier",
+    "colliding",
+    "column_called",
     "regroup",
     "row_of",
     "source_info_name",

@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, source_info_name
+from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, colliding, source_info_name
+from orcapod.errors import SchemaError
 from orcapod.hashing import hash_rows
 from orcapod.types import STR, Schema
 
@@ -38,12 +39,19 @@ class StreamSchema:
         system_tags: the ids of the source rows that it comes from; ``str``, or ``list[str]`` once
             rows were nested.
         sources: the type of every packet column's source info; likewise ``str`` or ``list[str]``.
+
+    Raises:
+        SchemaError: the names of two columns are one name in Python.
     """
 
     tags: Schema
     packets: Schema
     system_tags: Schema
     sources: Schema
+
+    def __post_init__(self) -> None:
+        if two := colliding([*self.tags, *self.packets]):
+            raise SchemaError(str(two), column=two.other)
 
     @classmethod
     def from_record(cls, tags: Schema, packets: Schema, system_tags: Schema) -> StreamSchema:
@@ -60,9 +68,14 @@ class StreamSchema:
             packets = packets | self.sources.rename({name: source_info_name(name) for name in self.sources})
         return tags, packets
 
+    def entries(self, packets: Iterable[str]) -> Schema:
+        """Return the columns of what is recorded of a row: its keys, and who made these of its data columns."""
+        made_by = {source_info_name(name): self.sources.types[name] for name in packets}
+        return self.tags | self.system_tags | Schema(made_by)
+
     @property
     def structure(self) -> tuple[object, object]:
-        """The part that enters a pipeline hash: the user's columns by role."""
+        """The user's columns by role, as they enter hashes."""
         return self.tags.structure, self.packets.structure
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
+from unicodedata import normalize
 
 from orcapod.errors import SchemaError
 
@@ -14,6 +16,9 @@ __all__ = [
     "SOURCE_TAG",
     "ColumnConfig",
     "Columns",
+    "as_identifier",
+    "colliding",
+    "column_called",
     "source_info_name",
 ]
 
@@ -26,6 +31,46 @@ SOURCE_INFO = "_source_"
 def source_info_name(column: str) -> str:
     """Return the column that says where a packet column's values come from."""
     return SOURCE_INFO + column
+
+
+def as_identifier(name: str) -> str:
+    """Return a name in the form in which Python knows identifiers: the micro sign is the Greek letter there."""
+    return name if name.isascii() else normalize("NFKC", name)
+
+
+def column_called(name: str, columns: Iterable[str]) -> str | None:
+    """Return the column of a name, in whatever form each of them is written; None if there is no such column."""
+    if name in columns:
+        return name
+    wanted = as_identifier(name)
+    if wanted in columns:
+        return wanted
+    return next((each for each in columns if not each.isascii() and as_identifier(each) == wanted), None)
+
+
+class Collision(NamedTuple):
+    """Two names that are one in Python; printed, it says so."""
+
+    one: str
+    other: str
+
+    def __str__(self) -> str:
+        return (
+            f"columns {self.one!r} and {self.other!r} are one name in Python, which does not tell these signs apart "
+            f"({self.one!a} and {self.other!a}); rename one of them"
+        )
+
+
+def colliding(columns: Iterable[str]) -> Collision | None:
+    """Return two columns that differ only in a form that Python does not tell apart in identifiers, if there are."""
+    names = list(columns)
+    if all(map(str.isascii, names)):  # as nearly always
+        return None
+    written: dict[str, str] = {}
+    for name in names:
+        if (other := written.setdefault(as_identifier(name), name)) != name:
+            return Collision(other, name)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from orcapod.hashing import (
     declared_version,
     fingerprint_function,
     hash_rows,
-    hash_structure,
+    recipes,
 )
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
@@ -124,7 +124,7 @@ class PythonPacketFunction:
     @cached_property
     def uri(self) -> FunctionUri:
         """``(name, output schema hash, v{major}, type id)``."""
-        return self.name, hash_structure(self.signature.outputs.structure).short, self._major, self.type_id
+        return recipes.function_uri(self.name, self.signature.outputs, self._major, self.type_id)
 
     def fingerprint(self) -> ContentHash:
         """Return what the code says now, or, with ``identity="version"``, which version it is.
@@ -196,8 +196,9 @@ class PythonPacketFunction:
         Raises:
             SchemaError: a column is missing or of another type, or an output has the name of a tag.
         """
+        columns = self.signature.columns(inputs.packets)
         for name, wanted in self.signature.inputs.types.items():
-            found = inputs.packets.types.get(name)
+            found = inputs.packets.types[columns[name]] if name in columns else None
             if found is None:
                 if name in self.signature.optional:
                     continue
@@ -223,12 +224,17 @@ class PythonPacketFunction:
             raise SchemaError(f"{self.name}: {why}", node=self.name, column=taken[0])
         return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
+    def taken(self, packets: Schema) -> Schema:
+        """Return the columns that the function takes of packets, in the types that it declares."""
+        return self.signature.inputs.select(self.signature.columns(packets))
+
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """Return the columns that the function takes of a chunk, in the types that it declares."""
-        schema = self.signature.inputs.select(name for name in self.signature.inputs if name in chunk.schema.packets)
+        names = self.signature.columns(chunk.schema.packets)
+        schema = self.signature.inputs.select(names)
         columns = {}
         for name, dtype in schema.types.items():
-            column = chunk.column(name)
+            column = chunk.column(names[name])
             columns[name] = column if column.type == dtype.arrow else column.cast(dtype.arrow)
         if not columns:
             return chunk.batch.select([]), schema
@@ -236,10 +242,11 @@ class PythonPacketFunction:
 
     def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
         """Return the rows with an int for a parameter of type float that no float exactly is."""
+        types = self.signature.inputs.types
         widened = [
-            (name, dtype)
-            for name, dtype in self.signature.inputs.types.items()
-            if name in chunk.schema.packets and chunk.column(name).type != dtype.arrow
+            (column, types[name])
+            for name, column in self.signature.columns(chunk.schema.packets).items()
+            if chunk.column(column).type != types[name].arrow
         ]
         try:
             for name, dtype in widened:

@@ -6,8 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, get_args, get_origin, get_type_hints
 
+from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
 from orcapod.types import Schema
 
@@ -27,6 +29,14 @@ class Signature:
     inputs: Schema
     optional: frozenset[str]
     outputs: Schema
+
+    def columns(self, packets: Schema) -> dict[str, str]:
+        """Return the parameters that packets fill, and from which of their columns.
+
+        Python knows an identifier in one form, NFKC; a column may be written in another: ``µm`` with the micro sign.
+        """
+        found = {name: column_called(name, packets) for name in self.inputs}
+        return {name: column for name, column in found.items() if column is not None}
 
     @classmethod
     def of(
@@ -50,7 +60,9 @@ class Signature:
         Raises:
             SchemaError: something is not declared, or declared in a way that no column can have.
         """
+        _check_kind(function, named)
         hints = _hints(function, named)
+        declared = {as_identifier(name): given for name, given in (input_schema or {}).items()}
         inputs: dict[str, Any] = {}
         optional = set()
         for name, parameter in _parameters(function, named).items():
@@ -58,18 +70,40 @@ class Signature:
                 raise SchemaError(
                     f"{named}: parameter {parameter} cannot be filled from a column; give it a plain name"
                 )
-            annotation = (input_schema or {}).get(name, hints.get(name, inspect.Parameter.empty))
+            annotation = declared.get(name, hints.get(name, inspect.Parameter.empty))
+            if annotation is inspect.Parameter.empty and name in ("self", "cls") and not inputs:
+                raise SchemaError(
+                    f"{named}: is a method, and its {name!r} is no column; give the method of an object instead: "
+                    f"function_pod(...)(an_object.{named}), or make it a @staticmethod"
+                )
             if annotation is inspect.Parameter.empty:
                 raise SchemaError(f"{named}: parameter {name!r} has no type; annotate it, as in '{name}: float'")
             inputs[name] = annotation
             if parameter.default is not parameter.empty:
                 optional.add(name)
-        if unknown := sorted(set(input_schema or ()) - set(inputs)):
+        if unknown := sorted(set(declared) - set(inputs)):
             raise SchemaError(f"{named}: input_schema names {unknown[0]!r}, found parameters {list(inputs)}")
+        if two := colliding(output_keys):
+            raise SchemaError(f"{named}: output {two}", column=two.other)
         outputs = output_schema or _outputs(hints.get("return", inspect.Parameter.empty), output_keys, named)
         if list(outputs) != list(output_keys):
             raise SchemaError(f"{named}: output_schema names {list(outputs)}, output_keys names {list(output_keys)}")
         return cls(_schema(inputs, named), frozenset(optional), _schema(outputs, named))
+
+
+def _check_kind(function: Callable[..., Any], named: str) -> None:
+    """Check that a call of the function gives its result."""
+    if isinstance(function, classmethod):
+        raise SchemaError(
+            f"{named}: is a classmethod, which is called by way of its class; give the method of the class instead: "
+            f"function_pod(...)(TheClass.{named}), or make it a @staticmethod"
+        )
+    call = function if hasattr(function, "__code__") else getattr(type(function), "__call__", function)  # noqa: B004
+    if any(is_kind(each) for is_kind in (isgeneratorfunction, isasyncgenfunction) for each in (function, call)):
+        raise SchemaError(
+            f"{named}: is a generator, so that a call gives no result but a way to them; expected a function that "
+            "returns; return a list of what it yields, and explode it if each is to be a row"
+        )
 
 
 def _hints(function: Callable[..., Any], named: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from orcapod.errors import PipelineError
 from orcapod.graph.revision import Revisions
-from orcapod.hashing import hash_structure
 from orcapod.sources import Source
 from orcapod.streams import DerivedStream, Stream, inputs_first, inputs_of
 
@@ -57,6 +57,9 @@ class Graph:
         Args:
             blocks: what is planned, in the order in which it was.
             stands_for: the stream of the plan that an input means, where it is not itself part of it.
+
+        Raises:
+            PipelineError: two different sources are called by one name, and neither took the other's place.
         """
 
         def inputs(stream: Stream) -> list[Stream]:
@@ -71,7 +74,9 @@ class Graph:
         for place, (stream, parts) in enumerate(zip(found.streams, found.inputs, strict=True)):
             revisions.add(stream, found.made[place], parts, block=latest.get(place))
         replaced = revisions.replaced()
-        return cls(_elements(found, [place for place in latest if place not in replaced], replaced))
+        wanted = [place for place in latest if place not in replaced]
+        _check_sources(found, wanted, replaced)
+        return cls(_elements(found, wanted, replaced))
 
 
 class _Collection:
@@ -95,7 +100,7 @@ class _Collection:
         inputs = tuple(self._places[id(part)] for part in parts)
         made: object = None
         if isinstance(stream, DerivedStream):
-            made = hash_structure(stream.producer.content_structure())
+            made = stream.producer.content_hash()
             place = self._derived.setdefault((made, inputs, stream.label), len(self.streams))
         else:
             place = next((at for at, other in enumerate(self.streams) if _same_root(other, stream)), len(self.streams))
@@ -108,6 +113,38 @@ class _Collection:
     def place_of(self, stream: Stream) -> int:
         """Return the place of a stream, or of the one that says the same."""
         return self._places[id(stream)]
+
+
+def _check_sources(found: _Collection, wanted: Sequence[int], replaced: frozenset[int]) -> None:
+    """Check that provenance leads to one source: no two of one name are behind what is current.
+
+    Raises:
+        PipelineError: two are.
+    """
+    current = set(wanted)
+    known: dict[str, tuple[int, Stream]] = {}
+    for place in reversed(range(len(found.streams))):
+        if place not in current or place in replaced:
+            continue
+        current.update(found.inputs[place])
+        stream = found.streams[place]
+        roots = {} if isinstance(stream, DerivedStream) else stream.sources()
+        for name, source in roots.items():
+            at, other = known.setdefault(name, (place, source))
+            if source is not other and source.content_hash() != other.content_hash():
+                made = [_readers(found, each) for each in (place, at)]
+                raise PipelineError(
+                    f"found two different sources called {name!r}, behind {made[0]} and behind {made[1]}, expected "
+                    "one, so that provenance leads to its rows; give one of them another source_id, or build anew what "
+                    "is made of the one that you no longer mean",
+                    source_id=name,
+                )
+
+
+def _readers(found: _Collection, place: int) -> str:
+    return ", ".join(
+        sorted({stream.label for stream, parts in zip(found.streams, found.inputs, strict=True) if place in parts})
+    )
 
 
 def _elements(found: _Collection, wanted: Sequence[int], replaced: frozenset[int]) -> tuple[Element, ...]:
@@ -135,7 +172,7 @@ def _same_root(one: Stream, other: Stream) -> bool:
     return (
         isinstance(one, Source)
         and isinstance(other, Source)
-        and one.label == other.label
+        and (one.label, one.source_id) == (other.label, other.source_id)
         and one.pipeline_hash() == other.pipeline_hash()
         and one.content_hash() == other.content_hash()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from orcapod.pods import PodStream
+from orcapod.sources import Source
 from orcapod.streams import DerivedStream, Stream
 
 __all__ = ["Revisions"]
@@ -24,7 +25,8 @@ class Revisions:
 
     - that was given the same label, whatever either is made of;
     - without a label of their own: when both are what the same definition of a function, edited since, makes
-      of the same, or what the same operator makes of what took the other's place.
+      of the same, or what the same operator makes of what took the other's place. A source is the same as one of
+      its name, whatever its rows are today.
 
     Two functions that one definition made (closures, say) are two.
     """
@@ -60,6 +62,8 @@ class Revisions:
         return frozenset(found)
 
     def _identity(self, stream: Stream, made: object, inputs: tuple[int, ...]) -> object:
+        if isinstance(stream, Source):
+            return "source", stream.source_id
         if not isinstance(stream, DerivedStream):
             return "root", len(self._identities)
         if stream.is_labelled:

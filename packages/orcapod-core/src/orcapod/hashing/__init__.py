@@ -1,5 +1,6 @@
 """Identity: the hashes by which two things are the same."""
 
+from orcapod.hashing import recipes
 from orcapod.hashing.canonical import STRUCTURE_METHOD, hash_structure
 from orcapod.hashing.code import (
     CodeChange,
@@ -13,6 +14,7 @@ from orcapod.hashing.code import (
 )
 from orcapod.hashing.code.ownership import is_own
 from orcapod.hashing.content_hash import ContentHash
+from orcapod.hashing.recipes import versioned_content
 from orcapod.hashing.rows import ROW_METHOD, hash_rows
 
 __all__ = [
@@ -30,4 +32,6 @@ __all__ = [
     "hash_rows",
     "hash_structure",
     "is_own",
+    "recipes",
+    "versioned_content",
 ]

@@ -197,6 +197,7 @@ class FunctionNode(Node):
         function = self._function
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
-        records = PipelineRecords(self._records, self.path, list(function.signature.inputs))
+        taken = function.signature.columns(self.inputs[0].schema.packets).values()
+        records = PipelineRecords(self._records, self.path, list(taken))
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

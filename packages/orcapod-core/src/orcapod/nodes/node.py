@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -214,3 +214,6 @@ class Node(Stream):
 
     def pipeline_hash(self) -> ContentHash:
         return self.stream.pipeline_hash()
+
+    def sources(self) -> Mapping[str, Stream]:
+        return self.stream.sources()

@@ -27,6 +27,7 @@ class Batch(Operator):
         ConfigError: the size is no number of rows.
     """
 
+    name = "Batch"
     order_matters = True
 
     def __init__(self, size: int = 0, *, drop_partial: bool = False) -> None:

@@ -23,6 +23,7 @@ class Concat(Operator):
     keeps the ids it has; those that only other streams have are null in it.
     """
 
+    name = "Concat"
     symmetric = True
     inputs = (1, None)
 

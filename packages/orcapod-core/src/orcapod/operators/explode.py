@@ -31,6 +31,8 @@ class Explode(RowwiseOperator):
         index_tag: a new tag that counts the members of each list from 0.
     """
 
+    name = "Explode"
+
     def __init__(self, columns: str | Sequence[str], *, index_tag: str | None = None) -> None:
         self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
         self.index_tag = index_tag

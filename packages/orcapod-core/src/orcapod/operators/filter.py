@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from math import isnan
 from operator import and_
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import Expression, counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, as_identifier, column_called
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.operators.polars_predicate import PolarsPredicate
@@ -27,11 +28,24 @@ class Filter(RowwiseOperator):
     Args:
         predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
             ``pl.col("x") > 3``; one of polars may look at one row at a time.
-        constraints: ``column=value``; None means that the column is null.
+        constraints: values by column, ``{"a column": 3}``; these may stand in place of the predicate, too.
+        columns: the same as keywords, ``sex="f"``, of any column. None means that the column is null, and NaN that it
+            is NaN, as in joins.
+
+    Raises:
+        SchemaError: there is nothing to filter by, or the predicate is none.
     """
 
-    def __init__(self, predicate: Any = None, **constraints: Any) -> None:
-        if predicate is None and not constraints:
+    name = "Filter"
+
+    def __init__(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> None:
+        if isinstance(predicate, Mapping) and constraints is None:
+            predicate, constraints = None, predicate
+        wanted = {as_identifier(name): value for name, value in (constraints or {}).items()}
+        if twice := [name for name in columns if name in wanted]:
+            raise SchemaError(f"Filter: {twice[0]!r} is among the constraints and a keyword; give it once")
+        wanted |= columns
+        if predicate is None and not wanted:
             raise SchemaError("Filter: nothing to filter by; give a pyarrow expression, or column=value")
         self._polars = PolarsPredicate(predicate) if PolarsPredicate.is_polars(predicate) else None
         if predicate is not None and self._polars is None and not isinstance(predicate, pc.Expression):
@@ -40,7 +54,7 @@ class Filter(RowwiseOperator):
                 "such as pyarrow.compute.field('x') > 3, or one of polars"
             )
         self.predicate: Expression | None = predicate if self._polars is None else None
-        self.constraints = {name: as_standard(value) for name, value in constraints.items()}
+        self.constraints = {name: as_standard(value) for name, value in wanted.items()}
 
     def arguments(self) -> object:
         if self._polars is not None:
@@ -51,12 +65,15 @@ class Filter(RowwiseOperator):
         (schema,) = (stream.schema for stream in inputs)
         columns = schema.tags | schema.packets
         for name, value in self.constraints.items():
-            if name not in columns:
+            column = column_called(name, columns)
+            if column is None:
                 why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
+                if name == "label":
+                    why += "; to give the node a label, apply the operator: Filter(...)(stream, label=...)"
                 raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
-                    columns.types[name].to_storage(value)
+                    columns.types[column].to_storage(value)
                 except ValueTypeError as error:
                     raise SchemaError(
                         f"Filter: {name}={value!r} never holds: {error}; give a value of that type",
@@ -84,11 +101,14 @@ class Filter(RowwiseOperator):
     def _expression(self, columns: Schema) -> Expression:
         tests: list[Expression] = [] if self.predicate is None else [self.predicate]
         for name, value in self.constraints.items():
-            dtype = columns.types[name]
+            column = column_called(name, columns) or name
+            dtype, field = columns.types[column], pc.field(column)
             if value is None:
-                tests.append(pc.field(name).is_null())
+                tests.append(field.is_null())
+            elif isinstance(value, float) and isnan(value):
+                tests.append(pc.is_nan(field))
             else:
-                tests.append(pc.field(name) == pa.scalar(dtype.to_storage(value), dtype.arrow))
+                tests.append(field == pa.scalar(dtype.to_storage(value), dtype.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
 
 
@@ -98,6 +118,8 @@ class DropNulls(RowwiseOperator):
     Args:
         columns: tag or packet columns; all if None.
     """
+
+    name = "DropNulls"
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
         self.columns = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)

@@ -31,6 +31,7 @@ class GroupBy(Operator):
         SchemaError: no tag is named, or one is named twice.
     """
 
+    name = "GroupBy"
     order_matters = True
 
     def __init__(self, *tags: str | Sequence[str]) -> None:

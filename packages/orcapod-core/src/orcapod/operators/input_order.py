@@ -2,12 +2,14 @@
 
 The system tags of input ``i`` are called ``{name}::{P}:{i}``, P being the first digits of its pipeline
 hash and ``i`` its position among the inputs sorted by that hash, so that the order in which the inputs
-were written means nothing. Inputs of equal hash cannot be told apart by their names; their ids are
-put in order by value, row by row, and what else belongs to the inputs goes with the ids.
+were written means nothing. Inputs of equal hash are in the order of the names of their sources, and then of
+their columns. Those that are alike in these, too, such as a stream that is joined with itself, cannot be told
+apart; their ids are put in order by value, row by row, and what else belongs to the inputs goes with the ids.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +21,7 @@ import pyarrow.types as pat
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, StreamSchema
 from orcapod.errors import SchemaError
+from orcapod.hashing import recipes
 from orcapod.operators.nested import with_position
 from orcapod.streams import Stream
 from orcapod.types import Schema, encode
@@ -34,10 +37,10 @@ class InputOrder:
     """Canonical order of the inputs of a join, and names of their system tags in its rows."""
 
     def __init__(self, inputs: Sequence[Stream]) -> None:
-        hashes = [stream.pipeline_hash().hex for stream in inputs]
-        order = sorted(range(len(inputs)), key=lambda index: hashes[index])
+        ranks = _ranks(inputs)
+        order = sorted(range(len(inputs)), key=lambda index: ranks[index])
         positions = {index: position for position, index in enumerate(order)}
-        ending = [f"{SEPARATOR}{stream.pipeline_hash().short}:{positions[i]}" for i, stream in enumerate(inputs)]
+        ending = [SEPARATOR + recipes.joined(stream.pipeline_hash(), positions[i]) for i, stream in enumerate(inputs)]
         self._names = [
             {name: name + ending[i] for name in stream.schema.system_tags} for i, stream in enumerate(inputs)
         ]
@@ -49,7 +52,7 @@ class InputOrder:
                 "made of, and joining rows with what was derived from them doubles these; compute in fewer joins, or "
                 "start provenance anew with node.as_source(source_id=...)"
             )
-        groups = (list(group) for _, group in groupby(order, key=lambda index: hashes[index]))
+        groups = (list(group) for _, group in groupby(order, key=lambda index: ranks[index]))
         self._alike = [group for group in groups if len(group) > 1]
 
     def system_tags(self) -> Schema:
@@ -73,7 +76,7 @@ class InputOrder:
 
     @property
     def alike(self) -> Sequence[Sequence[int]]:
-        """The inputs of equal hash, group by group."""
+        """The inputs that cannot be told apart, group by group."""
         return self._alike
 
     def schemas(self) -> Sequence[StreamSchema]:
@@ -81,11 +84,11 @@ class InputOrder:
         return self._schemas
 
     def ordered(self, batch: pa.RecordBatch, beside: Sequence[Sequence[str]] | None = None) -> pa.RecordBatch:
-        """Return the rows with the ids of inputs of equal hash in order: a sorting network of columns.
+        """Return the rows with the ids of inputs that are alike in order: a sorting network of columns.
 
         Args:
             batch: the rows.
-            beside: for every input the columns that go with its ids, in one order for inputs of equal hash.
+            beside: for every input the columns that go with its ids, in one order for inputs that are alike.
                 Where ids are equal, these decide.
         """
         for group in self._alike:
@@ -109,6 +112,16 @@ class _InputColumns:
     @property
     def all(self) -> Sequence[str]:
         return [*self.ids, *self.beside]
+
+
+def _ranks(inputs: Sequence[Stream]) -> list[tuple[object, ...]]:
+    """Return for every input what decides on its position."""
+    hashes = [stream.pipeline_hash().hex for stream in inputs]
+    count = Counter(hashes)
+    return [
+        (each,) if count[each] == 1 else (each, sorted(stream.sources()), stream.schema.structure)
+        for each, stream in zip(hashes, inputs, strict=True)
+    ]
 
 
 def _exchanged(batch: pa.RecordBatch, first: _InputColumns, second: _InputColumns) -> pa.RecordBatch:

@@ -32,6 +32,7 @@ class Join(Operator):
     columns must be different; the order of inputs means nothing.
     """
 
+    name = "Join"
     symmetric = True
     inputs = (1, None)
 

@@ -28,6 +28,7 @@ class MergeJoin(Operator):
     stream stay as they are. A null tag agrees with nothing.
     """
 
+    name = "MergeJoin"
     symmetric = True
     inputs = (2, None)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orcapod.datagrams import Chunk, StreamSchema, regroup
 from orcapod.errors import SchemaError
+from orcapod.hashing import ContentHash, recipes
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["InputEvent", "Operator", "OperatorStream", "RowwiseOperator", "in_turn", "ordered", "run_operator"]
@@ -38,6 +39,10 @@ class Operator(Producer):
     looking at a row.
     """
 
+    name: str
+    """The name in messages and hashes. It is the operator's for good, whatever becomes of the class; one that does
+    not say its own is known by the place of the class, and is another when that changes."""
+
     inputs: tuple[int, int | None] = (1, 1)
     """How many streams it takes: at least, and at most (None: any number)."""
 
@@ -57,14 +62,15 @@ class Operator(Producer):
             raise SchemaError(f"{self.name} takes {expected} streams, found {len(streams)}; call it with as many")
         return OperatorStream(self, streams, label=label)
 
-    @property
-    def name(self) -> str:
-        """The name in messages and hashes."""
-        return type(self).__name__
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}.{cls.__qualname__}"
 
     @property
-    def default_label(self) -> str:  # type: ignore[override]  # made of the class's name
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.name).lower()
+    def default_label(self) -> str:  # type: ignore[override]  # made of the name
+        _, _, last = self.name.rpartition(".")
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", last).lower()
 
     @abstractmethod
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
@@ -72,13 +78,13 @@ class Operator(Producer):
 
     @abstractmethod
     def arguments(self) -> object:
-        """Return what, beside its class, tells this operator from another."""
+        """Return what, beside its name, tells this operator from another."""
 
-    def content_structure(self) -> object:
-        return "operator", self.name, self.arguments()
+    def content_hash(self) -> ContentHash:
+        return recipes.operator(self.name, self.arguments())
 
-    def pipeline_structure(self) -> object:
-        return self.content_structure()
+    def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
+        return self.content_hash()
 
 
 class OperatorStream(DerivedStream):

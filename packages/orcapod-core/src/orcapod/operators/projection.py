@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, column_called
 from orcapod.errors import SchemaError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.streams import Stream
@@ -37,6 +37,8 @@ class _ColumnsOperator(RowwiseOperator):
 class SelectTagColumns(_ColumnsOperator):
     """Projection on these tag columns, in this order."""
 
+    name = "SelectTagColumns"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         _check(self.name, "tag", self.columns, schema.tags)
@@ -45,6 +47,8 @@ class SelectTagColumns(_ColumnsOperator):
 
 class DropTagColumns(_ColumnsOperator):
     """Projection on all tag columns but these."""
+
+    name = "DropTagColumns"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -55,6 +59,8 @@ class DropTagColumns(_ColumnsOperator):
 class SelectPacketColumns(_ColumnsOperator):
     """Projection on these packet columns, in this order."""
 
+    name = "SelectPacketColumns"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         _check(self.name, "packet", self.columns, schema.packets)
@@ -63,6 +69,8 @@ class SelectPacketColumns(_ColumnsOperator):
 
 class DropPacketColumns(_ColumnsOperator):
     """Projection on all packet columns but these."""
+
+    name = "DropPacketColumns"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -105,6 +113,8 @@ class _MapOperator(RowwiseOperator):
 class MapTags(_MapOperator):
     """Renaming of tag columns, ``{old: new}``."""
 
+    name = "MapTags"
+
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
         self._check("tag", schema.tags, schema.packets)
@@ -113,6 +123,8 @@ class MapTags(_MapOperator):
 
 class MapPackets(_MapOperator):
     """Renaming of packet columns, ``{old: new}``; a value keeps its provenance under the new name."""
+
+    name = "MapPackets"
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -130,6 +142,8 @@ def _check(name: str, role: str, columns: Iterable[str], schema: Schema) -> None
     listed = list(columns)
     if missing := [column for column in listed if column not in schema]:
         why = f"{name}: there is no {role} column {missing[0]!r}; found {list(schema)}, name some of these"
+        if near := column_called(missing[0], schema):
+            why += f"; {near!r} is written with other signs: {near!a}"
         raise SchemaError(why, column=missing[0], found=str(list(schema)))
     if len(set(listed)) != len(listed):
         raise SchemaError(f"{name}: a column is named twice in {listed}; name it once")

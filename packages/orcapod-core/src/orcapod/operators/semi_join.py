@@ -25,6 +25,7 @@ class SemiJoin(Operator):
     Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing.
     """
 
+    name = "SemiJoin"
     inputs = (2, 2)
 
     def arguments(self) -> object:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from types import BuiltinFunctionType, MethodType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
+from orcapod.errors import SchemaError
 from orcapod.functions import Identity, NodeConfig, Packages, PythonPacketFunction
 from orcapod.pods.pod import FunctionPod
 
@@ -40,6 +43,9 @@ def function_pod(
 ) -> Callable[[Callable[P, R_co]], PodFunction[P, R_co]]:
     """Give a typed function a ``pod``, to be applied to streams; the function itself stays as it is.
 
+    The method of an object, and an object that can be called, bear no pod: what is given back for them calls them, and
+    has one. Under or over ``@staticmethod``, the function that the class gives has it.
+
     Args:
         output_keys: the name of its output, or the names of the members of the tuple that it returns.
         name: what it is called in records; the function's own name if None.
@@ -57,9 +63,17 @@ def function_pod(
         timeout: after how many seconds a packet is given up; likewise.
 
     Raises:
-        SchemaError: types are missing, or are such that no column can have them.
+        SchemaError: types are missing, or are such that no column can have them, or it is no function that gives
+            a result when it is called; says what to do.
         ConfigError: a number makes no sense.
     """
+    if callable(output_keys) or isinstance(output_keys, staticmethod | classmethod):
+        name = getattr(output_keys, "__name__", "f")
+        raise SchemaError(
+            f"function_pod was given the function {name!r}, expected the name of its output first: "
+            f"@function_pod('y') above 'def {name}'",
+            node=name,
+        )
     declared = {"max_concurrency": max_concurrency, "retries": retries, "timeout": timeout}
     options: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}
     config = replace(node_config or NodeConfig(), **options) if options else node_config
@@ -75,8 +89,15 @@ def function_pod(
             ignores=ignores,
             packages=packages,
         )
-        podded = cast(PodFunction[P, R_co], function)
-        podded.pod = FunctionPod(packet_function, label=label, node_config=config)
-        return podded
+        given = _bearing(function)
+        bearer: Any = given.__func__ if isinstance(given, staticmethod) else given  # which is what the class gives
+        bearer.pod = FunctionPod(packet_function, label=label, node_config=config)
+        return cast(PodFunction[P, R_co], given)
 
     return give
+
+
+def _bearing(function: Callable[..., Any]) -> Any:
+    """Return what stands for a function and can bear a pod, which is nobody else's."""
+    is_method = isinstance(function, MethodType | BuiltinFunctionType)
+    return partial(function) if is_method or not hasattr(function, "__name__") else function

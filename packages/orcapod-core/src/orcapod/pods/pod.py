@@ -11,7 +11,7 @@ from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
-from orcapod.hashing import Fingerprint
+from orcapod.hashing import ContentHash, Fingerprint, recipes
 from orcapod.operators import Join
 from orcapod.pods.remote_pod import RemotePod
 from orcapod.protocols import (
@@ -95,11 +95,14 @@ class FunctionPod(Producer):
         """Return where its results of this code are looked up and stored outside a pipeline."""
         return NoOpCache(self.packet_function.signature.outputs)
 
-    def content_structure(self) -> object:
-        return "function", self.packet_function.uri, self.packet_function.fingerprint()
+    def content_hash(self) -> ContentHash:
+        return recipes.function_content(self.packet_function.uri, self.packet_function.fingerprint())
 
-    def pipeline_structure(self) -> object:
-        return "function", self.packet_function.uri
+    def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
+        (stream,) = inputs
+        function, schema = self.packet_function, stream.schema
+        entries = schema.entries(function.signature.columns(schema.packets).values())
+        return recipes.function_pipeline(function.uri, function.taken(schema.packets), entries)
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs

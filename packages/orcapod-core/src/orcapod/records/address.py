@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
 
 from orcapod.datagrams import SEPARATOR
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash
+from orcapod.hashing.recipes import record_ids
 from orcapod.protocols import RecordPath
 
 __all__ = [
@@ -36,12 +36,6 @@ def result_path(uri: FunctionUri) -> RecordPath:
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:
     """Return the path of a node's rows; its logs and statuses are below ``_log`` and ``_status``."""
     return *uri, f"schema:{pipeline_hash.short}"
-
-
-def record_ids(uri: FunctionUri, fingerprint: ContentHash, packet_hashes: Iterable[bytes]) -> list[bytes]:
-    """Return the ids of computed records: the same computation has the same id everywhere."""
-    prefix = hash_structure(("record", uri, fingerprint)).digest
-    return [sha256(prefix + packet).digest() for packet in packet_hashes]
 
 
 def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:

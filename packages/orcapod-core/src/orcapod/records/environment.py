@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash, recipes
 
 __all__ = ["Environment"]
 
@@ -55,7 +55,7 @@ class Environment:
 @lru_cache(maxsize=8)
 def _content_hash(environment: Environment) -> ContentHash:
     """Return the hash, cached: there are hundreds of packages, which stay from run to run."""
-    return hash_structure(("environment", astuple(environment)))
+    return recipes.environment(astuple(environment))
 
 
 def _packages() -> tuple[tuple[str, str], ...]:

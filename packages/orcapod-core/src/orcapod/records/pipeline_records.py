@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, source_info_name
-from orcapod.hashing import hash_rows
+from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
 from orcapod.records.result_cache import RECORD_ID
 from orcapod.types import Schema
@@ -45,7 +45,7 @@ class PipelineRecords:
         """
         identifying = rows.schema.tags | rows.schema.system_tags
         batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
-        keys = hash_rows(batch, identifying | Schema({RECORD_ID: bytes}))
+        keys = recipes.entry_ids(batch, identifying | Schema({RECORD_ID: bytes}))
         inputs = [name for name in self._columns if name in rows.schema.packets]
         columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
         columns |= dict(zip(batch.schema.names, batch.columns, strict=True))

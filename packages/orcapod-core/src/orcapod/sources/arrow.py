@@ -29,11 +29,12 @@ class ArrowTableSource(TableSource):
         tag_columns: Sequence[str],
         *,
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
+        location: str | None = None,
     ) -> None:
-        named = named_source(type(self), source_id)
+        named = named_source(type(self), source_id or location)
         if not isinstance(table, pa.Table):
             if not hasattr(table, "__arrow_c_stream__"):
                 raise InputValidationError(
@@ -52,4 +53,5 @@ class ArrowTableSource(TableSource):
             data_schema=data_schema,
             label=label,
             type_name=type(self).__name__,
+            location=location,
         )

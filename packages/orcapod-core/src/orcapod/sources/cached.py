@@ -9,17 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.hashing import ContentHash, hash_rows
+from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database
-from orcapod.sources.catalog import Catalog, Entry, schema_key, widest
+from orcapod.sources.catalog import Catalog, Entry, widest
 from orcapod.sources.root import root_schema
 from orcapod.sources.stored import CONTENT, RECORD, StoredSource
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 
 __all__ = ["CachedSource"]
-
-_NAME_DIGITS = 16
 
 
 class CachedSource(StoredSource):
@@ -64,13 +62,13 @@ class CachedSource(StoredSource):
     def _store(self, chunk: Chunk) -> None:
         columns = self.schema.tags | self.schema.packets
         _, record_tag = self.schema.system_tags
-        keys = hash_rows(chunk.batch, columns)
+        keys = recipes.kept_row_ids(chunk.batch, columns)
         there = self._database.get_records_by_ids(self._path, keys, [CONTENT])
         if there.num_rows == len(set(keys)):
             return  # a store that may only be read is read
         names = chunk.column(record_tag)
         if not self._is_named:
-            names = pa.array([f"content={key.hex()[:_NAME_DIGITS]}" for key in keys], pa.large_string())
+            names = pa.array([recipes.kept_record_name(key) for key in keys], pa.large_string())
         rows: dict[str, Any] = {CONTENT: pa.array(keys, pa.large_binary()), RECORD: names}
         rows |= {name: chunk.column(name) for name in columns}
         self._database.add_records(self._path, pa.table(rows))
@@ -78,8 +76,9 @@ class CachedSource(StoredSource):
 
 def _with_nulls(schema: StreamSchema, catalog: Catalog, source_id: str) -> StreamSchema:
     """Return the schema of what a source gives and of what is stored of it."""
-    stored = [entry for entry in catalog.entries(source_id) if entry.schema_key == schema_key(schema)]
-    called = widest([Entry.of(schema), *stored])
+    today = Entry.of(schema)
+    stored = [entry for entry in catalog.entries(source_id) if entry.schema_key == today.schema_key]
+    called = widest([today, *stored])
 
     def widened(columns: Schema) -> Schema:
         return Schema(

@@ -11,18 +11,13 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import StreamSchema
-from orcapod.hashing import hash_structure
+from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
 
-__all__ = ["Catalog", "Entry", "schema_key", "widest"]
+__all__ = ["Catalog", "Entry", "widest"]
 
 _SOURCES: RecordPath = ("_sources",)
 _OPTIONAL = " | None"
-
-
-def schema_key(schema: StreamSchema) -> str:
-    """Return the key of a schema's rows; the same whether a column may hold None or not."""
-    return hash_structure(("source record", schema.structure)).short
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +25,7 @@ class Entry:
     """Entry for a source: the columns under which rows of it were stored.
 
     Attributes:
-        schema_key: the hash of the schema, nullability left out.
+        schema_key: what names the table of its rows; the same whether a column may hold None or not.
         tags: the tag columns.
         types: of all columns, by name, in their order.
     """
@@ -43,7 +38,8 @@ class Entry:
     def of(cls, schema: StreamSchema) -> Entry:
         """Return the entry of rows of a schema."""
         types = (schema.tags | schema.packets).types
-        return cls(schema_key(schema), tuple(schema.tags), tuple((name, dtype.name) for name, dtype in types.items()))
+        named = tuple((name, dtype.name) for name, dtype in types.items())
+        return cls(recipes.kept_schema(schema.structure), tuple(schema.tags), named)
 
 
 class Catalog:
@@ -54,7 +50,7 @@ class Catalog:
 
     def add(self, source_id: str, entry: Entry) -> None:
         """Write down an entry, if it is not there yet."""
-        key = hash_structure((source_id, entry.schema_key, entry.tags, entry.types)).digest
+        key = recipes.catalog_entry(source_id, entry.schema_key, entry.tags, entry.types)
         if self._database.get_records_by_ids(_SOURCES, [key]).num_rows:
             return
         columns: dict[str, pa.Array[Any]] = {

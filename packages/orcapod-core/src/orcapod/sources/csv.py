@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.datagrams import SEPARATOR
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.table import declared_types
@@ -20,22 +19,26 @@ __all__ = ["CSVSource"]
 
 _EXACT = 2.0**53
 _WHOLE = r"^\s*[+-]?\d+\s*$"
+_CODE = r"^\s*[+-]?0\d"
+_DIGIT = r"\d"
 
 
 class CSVSource(ArrowTableSource):
     """A source over a CSV file with a line of column names, read once, when the source is made.
 
     What the file says enters the identity: an edited file is another source, a moved or touched one is not.
-    Types follow from the values, by the rules of ``pyarrow.csv``, unless ``data_schema`` declares them: a column
-    declared ``str`` keeps ``007`` and ``NA`` as they are. Elsewhere an empty field, and ``NA``, ``null`` and the
-    like, are null; in a text column an empty field is ``""``, and null if it is declared ``str | None``.
+    Types follow from the values, by the rules of ``pyarrow.csv``, unless ``data_schema`` declares them. Whole numbers
+    of which one begins with a zero, ``007``, are codes and stay text; one row ``A0456`` makes text of all others, so
+    declare what names things. A column declared ``str`` keeps ``NA`` as it is. Elsewhere an empty field, and ``NA``,
+    ``null`` and the like, are null; in a text column an empty field is ``""``, and null if it is declared
+    ``str | None``.
 
     Args:
         path: the file; one that ends in ``.gz``, ``.bz2`` or ``.zst`` is unpacked.
         tag_columns: the columns that are keys; the others are the data.
         delimiter: what stands between two fields, one character.
         encoding: of the text.
-        source_id: what the source is called in provenance; the file's name if None.
+        source_id: what the source is called in provenance; the file's absolute path if None.
         record_id_column: see ``TableSource``, and so are the others.
         data_schema: see ``TableSource``.
         label: see ``TableSource``.
@@ -52,7 +55,7 @@ class CSVSource(ArrowTableSource):
         delimiter: str = ",",
         encoding: str = "utf-8",
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
@@ -60,10 +63,11 @@ class CSVSource(ArrowTableSource):
         super().__init__(
             _File(self.path, delimiter, encoding, f"{type(self).__name__} {str(path)!r}").table(data_schema or {}),
             tag_columns,
-            source_id=source_id if source_id is not None else self.path.name.replace(SEPARATOR, "_"),
+            source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
-            label=label,
+            label=label or source_id or self.path.name,
+            location=os.path.abspath(path),  # noqa: PTH100  # which also takes out what is like a/../b
         )
 
 
@@ -79,7 +83,10 @@ class _File:
     def table(self, data_schema: Mapping[str, Any]) -> pa.Table:
         """Read all rows, columns in the types declared, or else those that follow from the values."""
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
-        read = self._read({name: dtype.arrow for name, dtype in declared.items()})
+        types: dict[str, pa.DataType] = {name: dtype.arrow for name, dtype in declared.items()}
+        read = self._read(types)
+        if codes := self._codes(read.schema, declared):
+            read = self._read({**types, **codes})
         if absent := [name for name in declared if name not in read.column_names]:
             why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
             raise self._invalid(why, column=absent[0], found=str(read.column_names))
@@ -110,8 +117,19 @@ class _File:
                 f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema"
             ) from None
 
+    def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
+        """Return the columns of whole numbers that are codes: they begin with zeros, which a number would lose."""
+        numbers = [field.name for field in schema if pa.types.is_integer(field.type)]
+        whole = [name for name in numbers if name not in declared and schema.names.count(name) == 1]
+        written = self._read(dict.fromkeys(whole, pa.large_string())) if whole else None
+        return {
+            name: pa.large_string()
+            for name in whole
+            if written is not None and pc.any(pc.match_substring_regex(written.column(name), _CODE)).as_py()
+        }
+
     def _check_exact(self, name: str, column: pa.ChunkedArray[Any]) -> None:
-        """Refuse whole numbers that were taken for floats because they fit in no int, and changed by that."""
+        """Refuse numbers that were changed by being taken for floats: whole ones that fit in no int, and overflow."""
         if not pc.any(pc.greater_equal(pc.abs(column), _EXACT)).as_py():
             return
         written = self._read({name: pa.large_string()}).column(name)
@@ -120,6 +138,13 @@ class _File:
             raise self._invalid(
                 f"column {name!r} holds whole numbers that do not fit in 64 bits; declare it as str, or as float if "
                 "that is exact enough, in data_schema",
+                column=name,
+            )
+        beyond = pc.match_substring_regex(written.filter(pc.is_inf(column)), _DIGIT)
+        if pc.any(beyond).as_py():
+            raise self._invalid(
+                f"column {name!r} holds numbers that are too large for a float; declare it as str in data_schema, or "
+                "write inf",
                 column=name,
             )
 

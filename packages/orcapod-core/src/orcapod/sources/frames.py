@@ -32,7 +32,7 @@ class DataFrameSource(ArrowTableSource):
         tag_columns: Sequence[str],
         *,
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from orcapod.errors import InputValidationError
@@ -41,7 +41,7 @@ class ListSource(DictSource):
         tag_function: Callable[[Any, int], Mapping[str, Any]] | None = None,
         *,
         source_id: str | None = None,
-        record_id_column: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from hashlib import sha256
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, Chunk
-from orcapod.hashing import ContentHash, hash_rows, hash_structure
-from orcapod.protocols import Database
+from orcapod.errors import InputValidationError
+from orcapod.hashing import ContentHash, recipes
+from orcapod.protocols import Database, checked_database
 from orcapod.sources.cached import CachedSource
 from orcapod.sources.root import Source, checked_source_id, root_schema
 from orcapod.streams import Stream
@@ -48,24 +48,29 @@ class LiveSource(Source):
         return self._renamed() if self._is_anew else self.origin.chunks()
 
     def cached(self, database: Database) -> CachedSource:
-        """Return the cumulative record of it in a database: every row that it ever had, with provenance anew."""
-        rows = self
+        """Return the cumulative record of it in a database: every row that it ever had, with provenance anew.
+
+        Raises:
+            InputValidationError: it has no name of its own, under which that could be found again.
+        """
         if not self._is_anew:
-            rows = LiveSource(self.origin, source_id=self.source_id, label=self.label)
-        return CachedSource(rows, database, source_id=self.source_id, is_named=False)
+            raise InputValidationError(
+                f"source {self.label!r}: what is accumulated needs a name of its own, under which it is found again; "
+                "give it one: as_source(source_id='...')"
+            )
+        return CachedSource(self, checked_database(database), source_id=self.source_id, is_named=False)
 
     def content_hash(self) -> ContentHash:
         """Return the identity of the rows that there are now."""
-        digest = sha256()
-        types = self.schema.tags | self.schema.system_tags | self.schema.packets
-        for chunk in self.chunks():
-            for row in hash_rows(chunk.batch, types):
-                digest.update(row)
-        parts = (self.source_id, self.pipeline_hash(), digest.digest())
-        return hash_structure(("content", "live source", parts))
+        columns = self.schema.tags | self.schema.system_tags | self.schema.packets
+        rows = recipes.rows_digest((chunk.batch for chunk in self.chunks()), columns)
+        return recipes.live_content(self.source_id, self.pipeline_hash(), rows)
 
     def pipeline_hash(self) -> ContentHash:
         return super().pipeline_hash() if self._is_anew else self.origin.pipeline_hash()
+
+    def sources(self) -> Mapping[str, Stream]:
+        return super().sources() if self._is_anew else self.origin.sources()
 
     def _renamed(self) -> Iterator[Chunk]:
         """Give the rows under the names that they have as records of this source."""

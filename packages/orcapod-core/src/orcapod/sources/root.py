@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, StreamSchema
 from orcapod.errors import InputValidationError
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash, recipes
 from orcapod.streams import Stream
 from orcapod.types import STR, Schema
 
-__all__ = ["Source", "root_hash", "root_schema"]
+__all__ = ["Source", "checked_source_id", "root_schema"]
 
 
 class Source(Stream):
@@ -21,19 +23,17 @@ class Source(Stream):
     source_id: str
 
     def pipeline_hash(self) -> ContentHash:
-        return root_hash(self.schema)
+        return recipes.source_pipeline(self.schema.tags)
+
+    def sources(self) -> Mapping[str, Stream]:
+        return {self.source_id: self}
 
 
 def root_schema(tags: Schema, packets: Schema) -> StreamSchema:
     """Return the schema of a stream from outside: one source id and one record id for every row."""
-    digits = hash_structure((tags.structure, packets.structure)).short
+    digits = recipes.system_tags(tags)
     ids = Schema({f"{SOURCE_TAG}{SEPARATOR}{digits}": STR, f"{RECORD_TAG}{SEPARATOR}{digits}": STR})
     return StreamSchema.from_record(tags, packets, ids)
-
-
-def root_hash(schema: StreamSchema) -> ContentHash:
-    """Return the pipeline hash of a stream from outside."""
-    return hash_structure(("pipeline", "source", schema.structure))
 
 
 def checked_source_id(source_id: str, named: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +10,9 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
 from orcapod.errors import InputValidationError
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database
-from orcapod.sources.catalog import Catalog, schema_key, widest
+from orcapod.sources.catalog import Catalog, widest
 from orcapod.sources.root import Source, root_schema
 from orcapod.types import OptionalType, Schema, registry, type_of_column
 
@@ -40,7 +39,7 @@ class StoredSource(Source):
         self.schema = schema
         self.label = label or source_id
         self._database = database
-        self._path = ("_source", source_id, schema_key(schema))
+        self._path = ("_source", source_id, recipes.kept_schema(schema.structure))
 
     @classmethod
     def open(
@@ -116,10 +115,6 @@ class StoredSource(Source):
             yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def content_hash(self) -> ContentHash:
-        digest = sha256()
         rows = self._database.get_records(self._path, [CONTENT])
-        keys: list[Any] = rows.column(0).to_pylist() if rows.num_rows else []
-        for key in sorted(keys):
-            digest.update(key)
-        parts = (self.source_id, self.schema.structure, digest.digest())
-        return hash_structure(("content", "source record", parts))
+        ids: list[Any] = rows.column(0).to_pylist() if rows.num_rows else []
+        return recipes.stored_content(self.source_id, self.schema.structure, ids)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import counted, pc
-from orcapod.datagrams import SEPARATOR, Chunk
+from orcapod.compute import pc
+from orcapod.datagrams import SEPARATOR, Chunk, colliding
 from orcapod.display import html_table
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
-from orcapod.hashing import ContentHash, hash_rows, hash_structure
+from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database, checked_database
 from orcapod.sources.cached import CachedSource
+from orcapod.sources.record_names import RecordNames
 from orcapod.sources.root import Source, checked_source_id, root_schema
 from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 
@@ -30,16 +30,18 @@ class TableSource(Source):
     """A source over a table that is there, whole.
 
     Every row is a record of the source, called ``row_{i}``, or ``{column}={value}`` after the column
-    that identifies it; that name and ``source_id`` stay with every value derived from it.
+    that identifies it (``subject=7,session=2`` after several); that name and ``source_id`` stay with every value
+    derived from it.
 
     Args:
         columns: the columns of the table, all of one length.
         tag_columns: the columns that are keys; the others are the data.
-        source_id: what the source is called in provenance; made from its content if None.
-        record_id_column: the column whose values name the records: never null, never twice.
+        source_id: what the source is called in provenance; where it is, or else made from its content, if None.
+        record_id_column: the column whose values name the records, or several: never null, never twice.
         data_schema: declared types of columns, ``{"x": int | None}``; the others are taken from the data.
         label: what the source is called in a pipeline; ``source_id`` if None.
         type_name: what it is called in messages.
+        location: where the table is, such that no other one is there.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column and row, and why.
@@ -51,38 +53,40 @@ class TableSource(Source):
         *,
         tag_columns: Sequence[str],
         source_id: str | None,
-        record_id_column: str | None,
+        record_id_column: str | Sequence[str] | None,
         data_schema: Mapping[str, Any] | None,
         label: str | None,
         type_name: str,
+        location: str | None = None,
     ) -> None:
-        self._named = f"{type_name} {source_id!r}" if source_id else type_name
+        called = source_id or location
+        self._named = f"{type_name} {called!r}" if called else type_name
         self._declared_id = source_id
         if source_id is not None:
             checked_source_id(source_id, self._named)
+        self._location = location
         tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
-        self._check_names(columns, tags, record_id_column)
+        names = [record_id_column] if isinstance(record_id_column, str) else list(record_id_column or ())
+        self._check_names(columns, tags, names)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
         self._table = pa.table(
             {name: self._conformed(columns[name], name, dtype) for name, dtype in schema.types.items()}
         )
-        self.record_id_column = record_id_column
-        if record_id_column is not None:
-            if "set[" in (named := schema.types[record_id_column]).hash_name:
-                raise self._invalid(
-                    f"record_id_column {record_id_column!r} is {named.name}, whose text differs from run to run; "
-                    "choose a column of str, int or the like"
-                )
-            self._check_record_ids(self._table.column(record_id_column), record_id_column)
+        self._records = RecordNames(names, schema)
+        self._records.check(self._table, self._invalid)
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
         self._label = label
 
     @cached_property
-    def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
+    def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing else tells it
         """The source's name in provenance."""
-        return self._declared_id or f"source-{self._data_digest.hex()[:12]}"
+        if self._declared_id is not None:
+            return self._declared_id
+        if self._location is not None:
+            return self._location.replace("%", "%25").replace(SEPARATOR, "%3A%3A")
+        return recipes.source_name(self.schema.structure, self._records.columns, self._rows_digest)
 
     @property
     def label(self) -> str:  # type: ignore[override]  # made from the content when nothing was given
@@ -92,7 +96,7 @@ class TableSource(Source):
         for start in range(0, self._table.num_rows, _CHUNK_ROWS):
             part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
             columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
-            records = self._record_ids(columns, start, part.num_rows)
+            records = self._records.of(columns, start, part.num_rows)
             producing = pc.binary_join_element_wise(
                 pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
             )
@@ -101,14 +105,25 @@ class TableSource(Source):
             yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
 
     def cached(self, database: Database) -> CachedSource:
-        """Return the cumulative record of this source in a database: every row that it ever had."""
-        return CachedSource(
-            self, checked_database(database), source_id=self.source_id, is_named=self.record_id_column is not None
-        )
+        """Return the cumulative record of this source in a database: every row that it ever had.
+
+        Raises:
+            InputValidationError: the source has no name but the one that follows from its place or content, under
+                which another might be accumulated.
+        """
+        if self._declared_id is None:
+            raise self._invalid(
+                "what is accumulated needs a name of its own, under which it is found again; give the source one: "
+                "source_id='...'"
+            )
+        is_named = bool(self._records.columns)
+        return CachedSource(self, checked_database(database), source_id=self._declared_id, is_named=is_named)
 
     def content_hash(self) -> ContentHash:
-        parts = (self.source_id, self.schema.structure, self.record_id_column, self._data_digest)
-        return hash_structure(("content", "source", parts))
+        """Return the identity of the rows and of the name that was given; where they lie is no part of it."""
+        return recipes.source_content(
+            self._declared_id, self.schema.structure, self._records.columns, self._rows_digest
+        )
 
     def pipeline_hash(self) -> ContentHash:
         return self._pipeline_hash
@@ -118,14 +133,9 @@ class TableSource(Source):
         return super().pipeline_hash()
 
     @cached_property
-    def _data_digest(self) -> bytes:
-        """The digest of all rows, in their order."""
-        digest = sha256()
-        types = self.schema.tags | self.schema.packets
-        for batch in self._table.to_batches(max_chunksize=_CHUNK_ROWS):
-            for row in hash_rows(batch, types):
-                digest.update(row)
-        return digest.digest()
+    def _rows_digest(self) -> bytes:
+        batches = self._table.to_batches(max_chunksize=_CHUNK_ROWS)
+        return recipes.rows_digest(batches, self.schema.tags | self.schema.packets)
 
     def _repr_html_(self) -> str:
         first = self._table.slice(0, _SHOWN_ROWS)
@@ -135,23 +145,10 @@ class TableSource(Source):
         shown = count if self._table.num_rows <= _SHOWN_ROWS else f"the first {_SHOWN_ROWS} of {count}"
         return super()._repr_html_() + html_table(shown, list(types), zip(*columns, strict=True))
 
-    def _record_ids(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
-        if self.record_id_column is None:
-            prefix, names = "row_", counted(start, length).cast(pa.large_string())
-        else:
-            prefix, names = f"{self.record_id_column}=", self._as_text(columns[self.record_id_column])
-        ids: pa.Array[Any] = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_string()), names, _NOTHING)
-        return ids
-
-    def _as_text(self, column: pa.Array[Any]) -> pa.Array[Any]:
-        name = self.record_id_column or ""
-        dtype = (self.schema.tags | self.schema.packets).types[name]
-        return pa.array([str(value) for value in dtype.to_python(column)], pa.large_string())
-
     def _invalid(self, why: str, **about: Any) -> InputValidationError:
         return InputValidationError(f"{self._named}: {why}", **{"source_id": self._declared_id, **about})
 
-    def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_id_column: str | None) -> None:
+    def _check_names(self, columns: Mapping[str, object], tags: Sequence[str], record_ids: Sequence[str]) -> None:
         names = list(columns)
         if not names:
             raise self._invalid("there is no column, so that rows could not be told from nothing; give at least one")
@@ -161,14 +158,16 @@ class TableSource(Source):
             if name.startswith("_"):
                 why = f"column {name!r} starts with '_', which is kept for system columns; rename it"
                 raise self._invalid(why, column=name)
+        if two := colliding(names):
+            raise self._invalid(str(two), column=two.other)
         if missing := [tag for tag in tags if tag not in columns]:
             why = f"tag column {missing[0]!r} is not there; found columns {names}"
             raise self._invalid(why, column=missing[0], found=str(names))
         if len(set(tags)) != len(tags):
             raise self._invalid(f"tag_columns names a column twice: {list(tags)}")
-        if record_id_column is not None and record_id_column not in columns:
-            why = f"record_id_column {record_id_column!r} is not there; found columns {names}"
-            raise self._invalid(why, column=record_id_column, found=str(names))
+        if unknown := [name for name in record_ids if name not in columns]:
+            why = f"record_id_column {unknown[0]!r} is not there; found columns {names}"
+            raise self._invalid(why, column=unknown[0], found=str(names))
 
     def _typed(self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]) -> Schema:
         types: dict[str, LogicalType] = {}
@@ -190,27 +189,6 @@ class TableSource(Source):
             return conform(column, dtype)
         except (SchemaError, ValueTypeError) as error:
             raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
-
-    def _check_record_ids(self, column: pa.ChunkedArray[Any], name: str) -> None:
-        if column.null_count:
-            row = pc.index(column.is_null(), True).as_py()
-            why = f"record_id_column {name!r} is null in row {row}; every record needs a name"
-            raise self._invalid(why, column=name, row=row, found="None")
-        types = Schema({name: type_of_column(column)}) if len(column) else Schema()
-        seen: dict[bytes, int] = {}
-        start = 0
-        for batch in pa.table({name: column}).to_batches() if types else []:
-            for row, digest in enumerate(hash_rows(batch, types), start):
-                if (first := seen.setdefault(digest, row)) != row:
-                    value = column[row].as_py()
-                    raise self._invalid(
-                        f"record_id_column {name!r} is {value!r} in row {first} and in row {row}; "
-                        "a record's name must be its own",
-                        column=name,
-                        row=row,
-                        found=repr(value),
-                    )
-            start += batch.num_rows
 
 
 def named_source(cls: type[TableSource], source_id: str | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.hashing import ContentHash, hash_structure
+from orcapod.hashing import ContentHash, recipes
 from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
 
@@ -26,12 +26,12 @@ class Producer(ABC):
     default_label: str
 
     @abstractmethod
-    def content_structure(self) -> object:
-        """Return what identifies it, the code of a function included."""
+    def content_hash(self) -> ContentHash:
+        """Return its identity, the code of a function included."""
 
     @abstractmethod
-    def pipeline_structure(self) -> object:
-        """Return what identifies its topology and schema, without the code of a function."""
+    def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
+        """Return its part in the pipeline hash of what it makes of these streams, without the code of a function."""
 
     @abstractmethod
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
@@ -59,8 +59,11 @@ class DerivedStream(Stream):
         self.label = label or producer.default_label
         self.is_labelled = bool(label)
         self.schema = producer.output_schema(self.inputs)
-        parts = self._parts([stream.pipeline_hash() for stream in self.inputs])
-        self._pipeline_hash = hash_structure(("pipeline", producer.pipeline_structure(), parts))
+        self._pipeline_hash = recipes.stream_pipeline(
+            producer.pipeline_hash(self.inputs),
+            [stream.pipeline_hash() for stream in self.inputs],
+            symmetric=producer.symmetric,
+        )
         if (record := recording.get()) is not None:
             record.append(self)
 
@@ -84,11 +87,13 @@ class DerivedStream(Stream):
     def pipeline_hash(self) -> ContentHash:
         return self._pipeline_hash
 
-    def _content_of(self, inputs: list[ContentHash]) -> ContentHash:
-        return hash_structure(("content", self.producer.content_structure(), self._parts(inputs)))
+    def sources(self) -> Mapping[str, Stream]:
+        this: Stream = self
+        roots = [part for part in inputs_first([this], inputs_of) if not isinstance(part, DerivedStream)]
+        return {name: source for root in roots for name, source in root.sources().items()}
 
-    def _parts(self, hashes: list[ContentHash]) -> list[ContentHash]:
-        return sorted(hashes, key=str) if self.producer.symmetric else hashes
+    def _content_of(self, inputs: list[ContentHash]) -> ContentHash:
+        return recipes.stream_content(self.producer.content_hash(), inputs, symmetric=self.producer.symmetric)
 
 
 def inputs_of(stream: Stream) -> Sequence[Stream]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -24,7 +24,8 @@ class Stream(Verbs, NoOperand):
     """An immutable sequence of (tag, packet) rows over one schema.
 
     Two hashes name it. ``content_hash`` is that of everything it says: data, functions, structure.
-    ``pipeline_hash`` is that of schema and topology alone, so it stays when rows are added.
+    ``pipeline_hash`` is that of keys and topology alone, so it stays when rows are added, and when a column is that
+    nobody takes.
 
     Attributes:
         schema: the columns by role.
@@ -44,7 +45,11 @@ class Stream(Verbs, NoOperand):
 
     @abstractmethod
     def pipeline_hash(self) -> ContentHash:
-        """Return the identity of schema and topology; equal for other data in the same columns."""
+        """Return the identity of keys and topology; equal for other data in the same columns."""
+
+    def sources(self) -> Mapping[str, Stream]:
+        """Return the sources that its rows come from, by what they are called in provenance."""
+        return {}
 
     def output_schema(self, columns: Columns = None) -> tuple[Schema, Schema]:
         """Return the tag and the packet schema, with the system columns asked for.

@@ -72,16 +72,20 @@ class Verbs:
         """Rename packet columns, ``{old: new}``. See ``operators.MapPackets``."""
         return self._apply(label, (), "MapPackets", names)
 
-    def filter(self, predicate: Any = None, *, label: str | None = None, **constraints: Any) -> Stream:
-        """Return the rows for which an expression of pyarrow or polars holds. See ``operators.Filter``."""
-        return self._apply(label, (), "Filter", predicate, **constraints)
+    def filter(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> Stream:
+        """Return the rows for which an expression holds, and in which columns have these values.
+
+        Every keyword is a column. To give the node a label, apply the operator:
+        ``Filter(sex="f")(stream, label="women")``. See ``operators.Filter``.
+        """
+        return self._apply(None, (), "Filter", predicate, constraints, **columns)
 
     def drop_nulls(self, columns: Sequence[str] | None = None, *, label: str | None = None) -> Stream:
         """Return the rows without null in these columns. See ``operators.DropNulls``."""
         return self._apply(label, (), "DropNulls", columns)
 
     def _apply(
-        self, label: str | None, others: Sequence[Stream], operator: str, *arguments: Any, **options: Any
+        self, label: str | None, others: Sequence[Stream], operator: str, /, *arguments: Any, **options: Any
     ) -> Stream:
         import orcapod.operators
 

@@ -1,0 +1,36 @@
+"""The format of a store: which recipes its paths, names and keys were made by."""
+
+from __future__ import annotations
+
+from orcapod.errors import StoreVersionError
+
+__all__ = ["STORE_FORMAT", "check_format"]
+
+STORE_FORMAT = 2
+"""The format of new stores. In format 1, results lay below the names of pipelines, and hashes were other ones."""
+
+
+def check_format(found: int, *, location: object, package: str) -> None:
+    """Check that a store is of the format that this version reads and writes.
+
+    Args:
+        found: the format that the store says it has.
+        location: which store it is.
+        package: the distribution that reads it.
+
+    Raises:
+        StoreVersionError: it is of another; says what to do.
+    """
+    if found == STORE_FORMAT:
+        return
+    if found > STORE_FORMAT:
+        advice = f"written by a newer {package}; this one reads format {STORE_FORMAT}: upgrade it"
+    else:
+        advice = (
+            f"written by an older {package}; this one reads format {STORE_FORMAT}, in which other hashes are found. "
+            "Nothing of it was touched: give another store, where everything is computed once more, or read this one "
+            f"with the {package} that wrote it"
+        )
+    raise StoreVersionError(
+        f"{location} has format {found}, {advice}", expected=f"format {STORE_FORMAT}", found=f"format {found}"
+    )

@@ -1,0 +1,142 @@
+"""Whole pipelines of every kind of source, operator and function, and what identity makes of them.
+
+What they give is pinned in ``vectors/pipelines-v1.json``, to which it is only ever appended: names, hashes and keys are
+what stores that are in use consist of. ``python -m orcapod.testing.whole_pipelines`` prints what it is now.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.databases import MemoryDatabase
+from orcapod.functions import PythonPacketFunction
+from orcapod.operators import Filter
+from orcapod.pipeline import Pipeline
+from orcapod.pods import FunctionPod
+from orcapod.protocols import Database
+from orcapod.sources import ArrowTableSource, CSVSource, DictSource, ListSource, StoredSource
+from orcapod.streams import Stream
+
+__all__ = ["identities"]
+
+_EVERYTHING = {"system_tags": True, "source": True}
+_TIMES = ("_runs", "_environments")  # which tell when and where
+
+
+def identities() -> dict[str, Any]:
+    """Return, by name, what is to stay the same of streams, and of a store in which pipelines were run."""
+    with TemporaryDirectory() as folder, MemoryDatabase() as database:
+        sources = _sources(Path(folder), database)
+        pipeline = Pipeline(("lab", "pinned"), database)
+        with pipeline:
+            derived = _derived(sources)
+        pipeline.run().raise_for_errors()
+        live = {
+            "live": pipeline["bmi"].as_source(),
+            "live, named": pipeline["bmi"].as_source("anew"),
+        }
+        nodes = {f"node {node.label}": node for node in pipeline.values()}
+        streams = {**sources, **derived, **live, **nodes}
+        return {name: _stream(stream) for name, stream in streams.items()} | {
+            "/".join(path): _table(database.get_records(path))
+            for path in database.list_paths()
+            if path[-1] not in _TIMES
+        }
+
+
+def _sources(folder: Path, database: Database) -> dict[str, Stream]:
+    rows = [{"id": i, "sex": "fm"[i % 2], "weight": 60.5 + i, "note": None if i else "x"} for i in range(4)]
+    sizes = pa.table({"id": [0, 1, 2, 3], "height": [1.5, 1.75, 1.25, 2.0]})
+    (folder / "visits.csv").write_text("id,visit,score\n0,1,2\n0,2,5\n3,1,4\n")
+    people = DictSource(rows, ["id", "sex"], source_id="people")
+    named = DictSource(rows, ["id"], source_id="people by id", record_id_column="id")
+    accumulated = DictSource([{"site": "a"}, {"site": "b"}], ["site"], source_id="sites").cached(database)
+    accumulated.as_table()  # which stores them
+    return {
+        "rows of dicts": people,
+        "rows of dicts, records named": DictSource(
+            rows, ["id"], source_id="patients", record_id_column=["id", "sex"], data_schema={"note": str | None}
+        ),
+        "rows of dicts, nameless": DictSource(rows, ["id"], record_id_column="id"),
+        "an Arrow table": ArrowTableSource(sizes, ["id"], source_id="sizes"),
+        "a CSV file": CSVSource(folder / "visits.csv", ["id", "visit"], source_id="visits"),
+        "a list": ListSource("path", ["a", "b"], source_id="paths"),
+        "a list, tagged": ListSource("path", ["a", "b"], lambda path, at: {"name": path, "at": at}, source_id="tagged"),
+        "accumulated": accumulated,
+        "accumulated, records named": named.cached(database),
+        "stored": StoredSource.open(database, "sites"),
+    }
+
+
+def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
+    people, sizes, visits = (sources[name] for name in ("rows of dicts", "an Arrow table", "a CSV file"))
+
+    def bmi(weight: float, height: float) -> float:
+        return weight / height**2
+
+    def spread(score: list[int]) -> tuple[int, int]:
+        return max(score), min(score)
+
+    def raised(weight: float, by: float = 1.0) -> float:
+        return weight + by
+
+    def pod(function: Any, *outputs: str, version: str = "v1.0") -> FunctionPod:
+        return FunctionPod(PythonPacketFunction(function, outputs, identity="version", version=version))
+
+    heavier = people.map_packets({"weight": "heavier"})
+    return {
+        "filter": people.filter(sex="f", note=None),
+        "drop nulls": people.drop_nulls(["note"]),
+        "drop all nulls": people.drop_nulls(),
+        "select tags": people.select_tag_columns(["id"]),
+        "drop tags": people.drop_tag_columns(["sex"]),
+        "select packets": people.select_packet_columns(["weight"]),
+        "drop packets": people.drop_packet_columns(["note"]),
+        "map tags": people.map_tags({"id": "person"}),
+        "map packets": heavier,
+        "join": people.join(sizes),
+        "join of three": people.join(sizes, visits),
+        "join with itself": people.select_packet_columns([]).join(people.select_packet_columns([])),
+        "merge join": people.merge_join(Filter(sex="m")(people, label="men")),
+        "semi join": people.semi_join(visits),
+        "concat": people.concat(people.filter(sex="m")),
+        "batch": people.batch(3),
+        "batch, whole ones": people.batch(3, drop_partial=True),
+        "group by": visits.group_by("id"),
+        "explode": visits.group_by("id").explode(["visit", "score"], index_tag="at"),
+        "explode, some": people.batch(2).explode("weight"),
+        "function": pod(bmi, "bmi")(people, sizes),
+        "function of groups": pod(spread, "most", "least", version="v2.1")(visits.group_by("id")),
+        "function of a function": pod(raised, "weight")(pod(raised, "weight")(people), label="twice raised"),
+    }
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    table = stream.as_table(_EVERYTHING)
+    ids = [name for name in table.column_names if name.startswith("_")]
+    return {
+        "content": str(stream.content_hash()),
+        "pipeline": str(stream.pipeline_hash()),
+        "columns": [name for name in table.column_names if name not in ids],
+        "first ids": table.select(ids).to_pylist()[0],
+    }
+
+
+def _table(table: pa.Table) -> dict[str, Any]:
+    keys: list[Any] = table.column(0).to_pylist()
+    return {
+        "columns": table.column_names,
+        "keys": sorted(key if isinstance(key, str) else key.hex() for key in keys),
+    }
+
+
+if __name__ == "__main__":
+    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in identities().items()]
+    sys.stdout.write("{\n" + ",\n".join(lines) + "\n}\n")
