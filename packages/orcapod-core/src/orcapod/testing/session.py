@@ -181,7 +181,7 @@ class SessionSuite:
     ) -> None:
         """About when its time is over, whatever it waits for; also the first and the last of a batch."""
         acts = {key: "wait" if key in (0, 7, 12) else "nap" for key in range(20)}
-        calls = _calls(acts, tmp_path, longest=4.0)
+        calls = [call._replace(capture=call.key in (0, 7)) for call in _calls(acts, tmp_path, longest=4.0)]
         with _opened(executor, timeout=1.0) as (session, outcomes):
             for batch in (calls[:5], calls[5:13], calls[13:]):
                 session.submit(batch)
@@ -192,6 +192,8 @@ class SessionSuite:
             key: type(found[key].error).__name__ for key in slow if not isinstance(found[key].error, TimeoutError)
         }
         assert not errors, f"calls that took too long and have no TimeoutError: {errors}"
+        reports = {key: captured and captured.success for key in slow for captured in [found[key].captured]}
+        assert reports == {0: False, 7: False, 12: None}, f"what is logged of calls that took too long: {reports}"
         _assert_own({key: found[key] for key in acts if key not in slow}, acts)
         for key in slow:
             took = ended[key] - float((tmp_path / f"begun-{key}").read_text())
