@@ -558,8 +558,11 @@ def test_a_function_that_cannot_be_sent_fails_its_packets(pool: LocalExecutor) -
         assert "locked cannot be sent to worker processes: cannot pickle '_thread.lock' object" in str(outcome.error)
 
 
+NUMBERS = {"one": 1}
+
+
 def uses_a_global(x: int) -> Any:
-    return [LOCK for _ in range(x)]
+    return [(NUMBERS, LOCK) for _ in range(x)]
 
 
 def uses_one_that_does(x: int) -> Any:
