@@ -261,6 +261,19 @@ class TestKept:
         monkeypatch.setenv("LAB", "north")
         assert pool.execute_callable(moves, {}) == (str(tmp_path), "north", before[2])
 
+    def test_they_work_for_a_program_whose_folder_is_gone(
+        self, pool: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "gone"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        folder.rmdir()
+        session = Session(pool, worker)
+        session.submit([0])
+        (outcome,) = session.all(1)
+        session.close()
+        assert outcome.error is None
+
     def test_a_fork_has_workers_of_its_own(self, pool: LocalExecutor) -> None:
         pid = pool.execute_callable(worker, {})
         child = os.fork()
