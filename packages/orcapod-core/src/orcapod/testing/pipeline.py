@@ -220,6 +220,6 @@ def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
         "records": {
             path: sorted(map(repr, database.get_records(path).column(0).to_pylist()))
             for path in database.list_paths()
-            if path[1] not in _TIMES
+            if path[-1] not in _TIMES
         },
     }
