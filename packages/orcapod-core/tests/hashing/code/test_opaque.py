@@ -226,7 +226,6 @@ UNSEEN = {
     "getattr(sys.modules[__name__], 'g')": "sys.modules",
     "sys.modules['os']": "sys.modules",
     "runpy.run_path('a.py')": "runpy.run_path",
-    "subprocess.run(['a'])": "subprocess.run",
     "Base.__subclasses__()": "__subclasses__()",
     "x.query('a > @K')": "x.query('a > @K')",
     "x.eval('@g(a)')": "x.eval('@g(a)')",

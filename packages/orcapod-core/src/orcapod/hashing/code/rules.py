@@ -24,10 +24,7 @@ UNSEEN = {
     "importlib.import_module": "reaches code by text",
     "os.environ": "reads the environment of the process",
     "os.getenv": "reads the environment of the process",
-    "os.popen": "runs another program",
-    "os.system": "runs another program",
     "runpy": "runs code of a file",
-    "subprocess": "runs another program",
     "sys.modules": "reaches modules by text",
 }
 """What leads to things that no reading of the code can follow, by name, each with how."""
