@@ -101,6 +101,11 @@ class PythonPacketFunction:
             raise SchemaError(f"{self.name}: found identity {identity!r}, expected 'code' or 'version'")
         if packages not in ("name", "version"):
             raise SchemaError(f"{self.name}: found packages {packages!r}, expected 'name' or 'version'")
+        if isinstance(ignores, str):
+            raise SchemaError(f"{self.name}: found ignores={ignores!r}, expected a list, as in ignores=[{ignores!r}]")
+        if plain := [each for each in ignores if isinstance(each, int | float | bytes | None)]:
+            why = f"found {plain[0]!r} in ignores, of which there may be many; give the name under which it is used"
+            raise SchemaError(f"{self.name}: {why}")
         keys = [output_keys] if isinstance(output_keys, str) else list(output_keys)
         if not keys or len(set(keys)) != len(keys):
             raise SchemaError(f"{self.name}: found output_keys {keys}, expected at least one name, none twice")
@@ -114,6 +119,7 @@ class PythonPacketFunction:
         self._packages: Packages = packages
         self._warned: set[str] = set()
         self._last_code: Fingerprint | None = None
+        self._before_runs: dict[ContentHash, Fingerprint] = {}
         self._outputs = list(self.signature.outputs.types.items())
         self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 
@@ -147,9 +153,14 @@ class PythonPacketFunction:
         Args:
             stage: whether a run begins or has ended, so that what changes meanwhile is taken for changed by it.
         """
-        outputs = list(self.signature.outputs)
         if self._identity == "version":
-            return declared_version(self._major, outputs)
+            return declared_version(self._major, list(self.signature.outputs))
+        found = self._looked_at(stage)
+        found = self._before_runs.get(found.hash, found)  # what runs have changed does not count
+        self._last_code = found
+        return found
+
+    def _looked_at(self, stage: RunStage | None) -> Fingerprint:
         arguments = [dtype.annotation for dtype in self.signature.inputs.types.values()]
         found = fingerprint_function(
             self.function,
@@ -157,23 +168,28 @@ class PythonPacketFunction:
             ignores=self._ignores,
             arguments=arguments,
             packages=self._packages,
-            outputs=outputs,
+            outputs=list(self.signature.outputs),
             stage=stage,
         )
         if not self._depends_on:
             self._warn("cannot see into", found.opaque, "results will be found again in this process only")
             self._warn("cannot follow", found.unseen, "a change there goes unnoticed, and old results will be found")
-        self._last_code = found
         return found
 
     @contextmanager
     def running(self, code: Fingerprint) -> Iterator[None]:
-        """Run it meanwhile, so that what it changes is taken for changed by it."""
+        """Run it meanwhile, so that what it changes is taken for changed by it.
+
+        Also what no reading of the code shows to change: an object that keeps what it was asked for, say. Functions
+        and classes that are others afterwards were changed by the user.
+        """
         try:
             yield
         finally:
-            if code.state:
-                self.code("ended")
+            if self._identity == "code" and (code.state or 0 < code.size <= _LARGE):
+                ended = self._looked_at("ended")
+                if ended.hash != code.hash and ended.says_what(code):
+                    self._before_runs[ended.hash] = code
 
     def _warn(self, what: str, listed: Sequence[str], why: str) -> None:
         """Warn once, at the line of the function."""

@@ -19,6 +19,7 @@ import pytest
 import wrapt
 
 import orcapod as op
+from orcapod.errors import SchemaError
 from orcapod.hashing.code import fingerprint_function
 from orcapod.sources import DictSource
 
@@ -208,6 +209,12 @@ def test_objects_that_answer_nothing_end_no_run(module: Callable[[str], Any]) ->
     assert found.opaque == ()
 
 
+def test_an_object_that_says_a_name_which_is_not_its_own_is_opaque() -> None:
+    one, two = (holding(np.frompyfunc(lambda a, k=k: a + k, 1, 1)) for k in (1, 100))
+    assert fingerprint_function(one.function).hash != fingerprint_function(two.function).hash
+    assert fingerprint_function(one.function).opaque
+
+
 class Angry:
     @property
     def __dict__(self) -> Any:  # type: ignore[override]
@@ -337,3 +344,13 @@ def test_large_values_are_looked_at_once_for_a_run_and_not_again_for_reading() -
     assert len(looks) - taken == 1
     table = {**table, "k1": 7}
     assert pipeline.f.as_table().num_rows == 0, "another table, of which nothing is computed yet"
+
+
+@pytest.mark.parametrize(("ignores", "said"), [("T0", r"ignores=\['T0'\]"), ([1.5], "found 1.5 in ignores")])
+def test_what_would_ignore_nothing_or_too_much_is_refused(ignores: Any, said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        op.function_pod("y", ignores=ignores)(knowing_nothing)
+
+
+def knowing_nothing(x: int) -> int:
+    return x

@@ -12,6 +12,7 @@ import types
 import typing
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, time
 from enum import Enum
 from hashlib import sha256
@@ -33,11 +34,12 @@ from orcapod.hashing.code.leaves import (
 )
 from orcapod.hashing.code.live import NotTakenApart, live_identity, taken_apart
 from orcapod.hashing.code.looks import Look, counted
-from orcapod.hashing.code.names import Installed, Sentinel, attributes_of
+from orcapod.hashing.code.names import Installed, Sentinel, attributes_of, content
 from orcapod.hashing.code.ownership import (
     distribution_of,
     file_of,
     module_of,
+    provides,
     public_name,
     version_of,
 )
@@ -334,7 +336,9 @@ class Description:
         except NotTakenApart as why:
             return [self._opaque(item, label, str(why))]
         if isinstance(parts, str):
-            return [parts.encode(), str(getattr(item, "__module__", "")).encode()]
+            modules = [str(module) for module in (getattr(item, "__module__", None), cls.__module__)]
+            found = [module for module in modules if provides(module, parts, item)]
+            return [parts.encode(), found[0].encode()] if found else [self._opaque(item, label, "it has no name")]
         self._alive.append(parts)
         listed = [list(part) if hasattr(type(part), "__next__") else part for part in parts]
         self._alive.append(listed)
@@ -411,6 +415,10 @@ class Description:
         inner: list[bytes] = []
         if cls is FunctionType or issubclass(cls, type):
             inner = [f"{item.__module__}.{item.__qualname__}".encode()]
+            if cls is FunctionType and depth:
+                inner += [self._order(content(cell), depth - 1) for cell in item.__closure__ or ()]
+        elif cls in (datetime, time):
+            inner = [item.isoformat().encode(), b"%d" % item.fold, str(item.tzinfo).encode()]
         elif issubclass(cls, Enum):
             inner = [item.name.encode()]
         elif not self._owns(cls) and (said := leaf(item)) is not None:
@@ -431,7 +439,16 @@ class Description:
         elif issubclass(native, (*_SEQUENCES, *_SETS)):
             yield from native.__iter__(item)
         if cls is functools.partial:
-            yield from (item.func, *item.args)
+            yield from (item.func, *item.args, *(each for pair in item.keywords.items() for each in pair))
+        elif cls is MethodType:
+            yield from (item.__func__, item.__self__)
+        elif typing.get_origin(item) is not None:
+            yield from (typing.get_origin(item), *typing.get_args(item))
+        elif native is object and not self._owns(cls):
+            with suppress(Exception):  # code of the user's, or there is nothing to be had
+                parts = taken_apart(item, cls)
+                self._alive.append(parts)
+                yield from (parts,) if isinstance(parts, str) else parts
         if self._owns(cls):
             yield from (value for _, value in sorted(attributes_of(item).items()))
 

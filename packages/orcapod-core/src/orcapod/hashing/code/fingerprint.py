@@ -328,5 +328,8 @@ def _shown(value: Any) -> str:
     held = value.values() if cls is dict else ()
     if cls not in PLAIN and not (cls in (tuple, list, set, dict) and is_plain(value) and is_plain(held)):
         return f"<{cls.__module__}.{cls.__qualname__}>"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python writes
+        return f"<{cls.__module__}.{cls.__qualname__}>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -230,7 +230,10 @@ def _member(module: ModuleType, name: str) -> object:
         return Sentinel.ABOUT
     if name == "__dict__":
         return module  # as a whole
-    value = getattr(module, name, Sentinel.MISSING)
+    try:
+        value = getattr(module, name, Sentinel.MISSING)
+    except Exception:  # noqa: BLE001 - the module's own ``__getattr__``, which may raise anything
+        return Sentinel.MISSING
     if value is Sentinel.MISSING and hasattr(module, "__path__"):
         return _import(f"{module.__name__}.{name}")
     return value

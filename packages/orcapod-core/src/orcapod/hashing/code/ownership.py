@@ -66,6 +66,8 @@ class Ownership:
         """Say whether a class is own, or was made by running code and is known to its maker alone."""
         if not is_heap_type(cls):
             return False
+        if not isinstance(cls.__module__, str):
+            return True  # made by a call
         claimed = cls.__module__ in _FACTORIES or "<locals>" in cls.__qualname__
         return self.owns(cls.__module__) or (claimed and not _is_there(cls))
 

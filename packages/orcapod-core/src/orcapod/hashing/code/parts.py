@@ -99,6 +99,14 @@ class Fingerprint:
         """Say whether all names still lead to the same objects; whether those have changed, this does not see."""
         return all(binding.is_current() for binding in self.bindings)
 
+    def says_what(self, other: Fingerprint) -> bool:
+        """Say whether the functions and classes that both are made of are written alike, whatever they hold."""
+        mine, theirs = (
+            {(part.kind, part.name): part.source for part in each.parts if part.kind in ("function", "class")}
+            for each in (self, other)
+        )
+        return all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys())
+
 
 def declared_version(major: str, outputs: Sequence[str]) -> Fingerprint:
     """Return the fingerprint of code whose author declares by a version which code it is."""
