@@ -97,7 +97,7 @@ def test_output_is_captured_in_the_order_written(pool: LocalExecutor) -> None:
     assert [(row["__stdout"], row["__stderr"]) for row in logs] == [("python\ndescriptor\nchild\n", "careful")] * 3
 
 
-@op.function_pod("y", timeout=0.3, identity="version")
+@op.function_pod("y", timeout=1.0, identity="version")
 def hangs(x: int) -> int:
     if x == 1:
         time.sleep(60)

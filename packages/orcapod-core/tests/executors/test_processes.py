@@ -788,3 +788,39 @@ def test_a_lock_among_the_globals_fails_the_packets_and_not_the_run(tmp_path: Pa
     """
     done = script(tmp_path, HEAD + textwrap.dedent(text))
     assert "{'computed': 0, 'cached': 0, 'failed': 2} f cannot be sent to worker processes" in done.stdout, done.stderr
+
+
+SLOW_MODULE = """
+import time
+time.sleep(1.5)
+
+def g(x):
+    return x
+"""
+
+
+def test_the_time_that_a_functions_modules_take_to_load_is_not_the_packets(tmp_path: Path) -> None:
+    """A large library may take longer to import than a call may take."""
+    (tmp_path / "slow.py").write_text(SLOW_MODULE)
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import orcapod as op
+from orcapod.executors import LocalExecutor
+from orcapod.sources import DictSource
+import slow
+
+def f(x: int) -> int:
+    return slow.g(x)
+
+if __name__ == "__main__":
+    p = op.Pipeline("p")
+    with p:
+        pod = op.function_pod("y", timeout=1.0, identity="version")(f).pod
+        pod(DictSource([{"i": i, "x": i} for i in range(4)], ["i"], source_id="s"), label="n")
+    with LocalExecutor(2, "process") as pool:
+        print(p.run(execution_engine=pool).counts("n"))
+"""
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "{'computed': 4, 'cached': 0, 'failed': 0}\n"

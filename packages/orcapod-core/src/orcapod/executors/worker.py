@@ -158,6 +158,7 @@ def _answer_batch(connection: Connection, content: bytes, function: Loaded, capt
     except BaseException as error:  # noqa: BLE001  # code of the user's
         connection.send_bytes(serialized((None, None, _taken_apart(error, serialized), None, 0.0)))
         return
+    function.load()  # before the calls are said to be begun: it may import for longer than a call may take
     connection.send_bytes(serialized(None))
     for key, kwargs, wanted in calls:
         if not wanted:
@@ -177,9 +178,14 @@ class Loaded:
         self._content = content
         self._function: Any = None
 
+    def load(self) -> None:
+        """Load it now, as far as that works; if it does not, every call says why."""
+        with suppress(BaseException):  # code of the user's
+            self._function = self._function or pickle.loads(self._content)  # noqa: S301  # from who made this process
+
     def __call__(self, **kwargs: Any) -> Any:
         if self._function is None:
-            self._function = pickle.loads(self._content)  # noqa: S301  # from the process that made this one
+            self._function = pickle.loads(self._content)  # noqa: S301  # likewise
         result = self._function(**kwargs)
         if isinstance(result, CoroutineType):
             import asyncio  # noqa: PLC0415  # a function that is not async does not need it
