@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import orcapod as op
+from orcapod.protocols import NoOpObserver
 from orcapod.sources import DictSource
 
 
@@ -97,3 +98,27 @@ def test_what_the_user_changes_between_two_runs_counts() -> None:
     SETTINGS[0].calls = 5
     assert pipeline.run().counts("n")["computed"] == 1
     assert pipeline["n"].as_table().column("y").to_pylist() == [6]
+
+
+FACTOR = [2]
+OFFSET = 2
+
+
+def adds_an_offset(x: int) -> int:
+    return x + OFFSET + FACTOR[0]
+
+
+class Edits(NoOpObserver):
+    """A user who runs another cell while a run is under way."""
+
+    def on_packet_start(self, *_: Any) -> None:
+        globals()["OFFSET"] = 5
+
+
+def test_a_constant_that_is_edited_during_a_run_counts_in_the_next() -> None:
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        op.function_pod("y")(adds_an_offset).pod(DictSource([{"i": 0, "x": 1}], ["i"], source_id="s"), label="n")
+    pipeline.run(observer=Edits())
+    assert pipeline.run().counts("n")["computed"] == 1
+    assert pipeline["n"].as_table().column("y").to_pylist() == [8]

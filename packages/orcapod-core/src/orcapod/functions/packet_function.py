@@ -188,7 +188,7 @@ class PythonPacketFunction:
         finally:
             if self._identity == "code" and (code.state or 0 < code.size <= _LARGE):
                 ended = self._looked_at("ended")
-                if ended.hash != code.hash and ended.says_what(code):
+                if ended.hash != code.hash and code.is_current() and ended.says_what(code):
                     self._before_runs[ended.hash] = code
 
     def _warn(self, what: str, listed: Sequence[str], why: str) -> None:
