@@ -21,7 +21,7 @@ from orcapod.display import html_table
 from orcapod.errors import ConfigError, LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
-from orcapod.functions import ErrorPolicy, PipelineConfig, checked_flush_interval, checked_policy
+from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
@@ -260,6 +260,8 @@ class Pipeline(Mapping[str, Node]):
         )
         for node in self._nodes.values():
             node.prepare(run)
+        functions = {label: node.function for label, node in self._nodes.items() if isinstance(node, FunctionNode)}
+        check_one_key(functions, run.code)
         return run
 
     def _warn(self) -> None:

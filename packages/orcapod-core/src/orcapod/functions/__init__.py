@@ -11,6 +11,7 @@ from orcapod.functions.node_config import (
     checked_flush_interval,
     checked_policy,
 )
+from orcapod.functions.one_key import check_one_key
 from orcapod.functions.packet_function import Identity, Packages, PythonPacketFunction
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Packages",
     "PipelineConfig",
     "PythonPacketFunction",
+    "check_one_key",
     "checked_flush_interval",
     "checked_policy",
     "is_async",

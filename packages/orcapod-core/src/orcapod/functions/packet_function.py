@@ -41,6 +41,9 @@ Packages = Literal["name", "version"]
 """What counts of installed packages: the names taken from them, or the versions of their distributions too."""
 
 _LARGE = 2_000  # objects, which take some milliseconds to look at
+_ADVICE = (
+    "say with depends_on=[...] what matters of it, with ignores=[...] that nothing does, or pass it as an argument"
+)
 _UNCAPTURED = "A logger was passed but no executor is set — capture will not occur."
 
 
@@ -160,20 +163,37 @@ class PythonPacketFunction:
         self._last_code = found
         return found
 
-    def _looked_at(self, stage: RunStage | None) -> Fingerprint:
-        arguments = [dtype.annotation for dtype in self.signature.inputs.types.values()]
-        found = fingerprint_function(
+    @cached_property
+    def untold(self) -> Fingerprint:
+        """What its code said when this was first asked for, whatever its author says that it depends on."""
+        return self._fingerprint((), None)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether its author says what it depends on."""
+        return self._identity == "version" or bool(self._depends_on)
+
+    def _fingerprint(self, depends_on: Sequence[object], stage: RunStage | None) -> Fingerprint:
+        return fingerprint_function(
             self.function,
-            depends_on=self._depends_on,
+            depends_on=depends_on,
             ignores=self._ignores,
-            arguments=arguments,
+            arguments=[dtype.annotation for dtype in self.signature.inputs.types.values()],
             packages=self._packages,
             outputs=list(self.signature.outputs),
             stage=stage,
         )
+
+    def _looked_at(self, stage: RunStage | None) -> Fingerprint:
+        found = self._fingerprint(self._depends_on, stage)
         if not self._depends_on:
-            self._warn("cannot see into", found.opaque, "results will be found again in this process only")
-            self._warn("cannot follow", found.unseen, "a change there goes unnoticed, and old results will be found")
+            self._warn("cannot see into", found.opaque, f"results will be found again in this process only; {_ADVICE}")
+            self._warn(
+                "cannot follow",
+                found.unseen,
+                f"a change there goes unnoticed, and old results will be found; {_ADVICE}",
+            )
+        self._warn("found ignores of", found.unused, "nothing that it uses bears such a name")
         return found
 
     @contextmanager
@@ -196,10 +216,7 @@ class PythonPacketFunction:
         if not listed or what in self._warned:
             return
         self._warned.add(what)
-        message = (
-            f"{self.name}: {what} {'; '.join(listed)}: {why}; say with depends_on=[...] what matters of it, "
-            "with ignores=[...] that nothing does, or pass it as an argument"
-        )
+        message = f"{self.name}: {what} {'; '.join(listed)}: {why}"
         code = getattr(inspect.unwrap(self.function), "__code__", None)
         if code is None:
             warnings.warn(message, stacklevel=4)

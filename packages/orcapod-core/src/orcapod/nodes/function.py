@@ -46,6 +46,7 @@ class FunctionNode(Node):
         config: how packets are run where nobody says otherwise.
 
     Attributes:
+        function: what makes its packets.
         executor: where the function runs; once set, it holds against the one that a run is given.
         node_config: how its packets are run; the pipeline's defaults if None.
     """
@@ -70,13 +71,13 @@ class FunctionNode(Node):
         self._default_executor = executor
         self._own_executor = stream.producer.executor
         self.node_config = stream.producer.node_config
-        self._function = stream.producer.packet_function
-        self.path = node_path(self._function.uri, self.pipeline_hash())
+        self.function = stream.producer.packet_function
+        self.path = node_path(self.function.uri, self.pipeline_hash())
 
     @property
     def uri(self) -> FunctionUri:
         """What its function is called in records."""
-        return self._function.uri
+        return self.function.uri
 
     @property
     def executor(self) -> PythonFunctionExecutorProtocol:
@@ -97,10 +98,10 @@ class FunctionNode(Node):
         takes_options = executor is run.engine or run.engine is None
         # Also without options: what a node enters and leaves is one like it, whose workers outlive the run.
         executor = self._with_options(executor, run.engine_options if takes_options else {})
-        if not executor.supports(self._function.type_id):
+        if not executor.supports(self.function.type_id):
             raise ExecutionError(
                 f"node {self.label!r}: the executor {executor.executor_type_id!r} does not run functions of type "
-                f"{self._function.type_id!r}; give the node another one"
+                f"{self.function.type_id!r}; give the node another one"
             )
         return executor
 
@@ -137,15 +138,15 @@ class FunctionNode(Node):
 
     def prepare(self, run: Run) -> None:
         run.assigned[self.label] = self.executor_for(run)
-        run.code[self.label] = self._function.code("begins")
+        run.code[self.label] = self.function.code("begins")
 
     def stores(self) -> Sequence[Callable[[], None]]:
         return self._results.flush, self._records.flush
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]
-        with run.assigned[self.label] as executor, self._function.running(code):
-            CodeRecords(self._results).store(self._function.name, code)
+        with run.assigned[self.label] as executor, self.function.running(code):
+            CodeRecords(self._results).store(self.function.name, code)
             step = self._step(code.hash, run.run_id, executor, observer)
             step.error_policy = run.error_policy
             step.config = self.node_config or run.config
@@ -167,7 +168,7 @@ class FunctionNode(Node):
         self, executor: PythonFunctionExecutorProtocol, on_done: OnDone, config: NodeConfig, run: Run
     ) -> CallSession | None:
         """Return what makes the calls; None where they are best made here, one after the other."""
-        function = self._function.function
+        function = self.function.function
         concurrency, timeout = config.max_concurrency, config.timeout
         if isinstance(executor, ConcurrentExecutorProtocol):
             own = executor.open_session(function, on_done, concurrency=concurrency, timeout=timeout)
@@ -185,7 +186,7 @@ class FunctionNode(Node):
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
-        return self._step(self._function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
+        return self._step(self.function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
 
     def _step(
         self,
@@ -194,7 +195,7 @@ class FunctionNode(Node):
         executor: PythonFunctionExecutorProtocol | None,
         observer: ExecutionObserver,
     ) -> Step:
-        function = self._function
+        function = self.function
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
         taken = function.signature.columns(self.inputs[0].schema.packets).values()

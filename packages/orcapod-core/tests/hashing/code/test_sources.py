@@ -196,3 +196,12 @@ def test_the_source_of_a_class_with_decorated_methods_is_found(module: Callable[
     )
     plain, commented, annotated = (module(text.format(line)) for line in ("pass", "'It is.'", "k: int"))
     assert hash_of(plain.A) == hash_of(commented.A) != hash_of(annotated.A)
+
+
+def test_code_that_is_nested_deeply_is_read(module: Callable[[str], Any]) -> None:
+    total = " + ".join(["x"] * 1_500)
+    choice = "".join(f"    elif x == {number}:\n        return {number}\n" for number in range(1, 300))
+    text = f"def f(x):\n    return {total}\ndef g(x):\n    if x == 0:\n        return 0\n{choice}"
+    first, same, other = module(text), module(text), module(text.replace("return 299", "return 0"))
+    assert fingerprint_function(first.f) == fingerprint_function(same.f)
+    assert fingerprint_function(first.g) == fingerprint_function(same.g) != fingerprint_function(other.g)

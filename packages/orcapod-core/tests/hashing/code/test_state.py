@@ -142,3 +142,43 @@ def test_looking_at_it_beside_a_run_settles_nothing(module: Callable[[str], Any]
         == first
         != fingerprint_function(module("S = {}\ndef f(x):\n    S[str(x)] = x\n    return S.get('k')\n").f)
     )
+
+
+def test_state_of_objects_that_know_each_other_is_looked_at_once_each(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "class Node:\n    def __init__(self, name):\n        self.name, self.friends, self.hits = name, [], 0\n"
+        "    def meet(self, other):\n        self.friends.append(other)\n        self.hits += 1\n"
+        "a, b = Node('a'), Node('b')\na.meet(b)\nb.meet(a)\n"
+        "def f(x):\n    a.meet(b)\n    b.meet(a)\n    return x + len(a.friends)\n"
+    )
+    before = begun(lab.f)
+    assert before.opaque == ()
+    lab.f(1)
+    assert ended(lab.f) == before
+    lab.b.name = "c"
+    assert begun(lab.f) != before
+
+
+def test_another_object_in_the_place_of_one_that_changes_counts(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "class Scale:\n    def __init__(self, k):\n        self.calls, self.k = 0, k\n"
+        "    def of(self, x):\n        self.calls += 1\n        return self.k * x\n"
+        "class Box:\n    scale = None\nbox = Box()\nbox.scale = Scale(1)\n"
+        "def f(x):\n    box.scale = box.scale\n    return box.scale.of(x)\n"
+    )
+    before = begun(lab.f)
+    lab.f(1)
+    assert ended(lab.f) == before
+    lab.box.scale = lab.Scale(2)
+    assert begun(lab.f) != before
+
+
+def test_a_parameter_is_not_the_global_of_its_name(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "items = [1, 2]\ndef add(items, x):\n    items.append(x)\n    return items\n"
+        "def f(x):\n    return add([], x) + items\n"
+    )
+    before = begun(lab.f)
+    assert before.state == ()
+    lab.items.append(3)
+    assert begun(lab.f) != before

@@ -16,6 +16,7 @@ from decimal import Decimal
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
+from struct import Struct
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,6 +26,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import orcapod as op
+from orcapod.errors import ConfigError
 from orcapod.hashing.code import Fingerprint, fingerprint_function
 
 
@@ -199,7 +202,7 @@ def test_what_is_often_a_constant_is_seen_into() -> None:
         *(datetime(2020, 1, 1, tzinfo=UTC), OrderedDict(a=1), Counter("a"), defaultdict(list), deque([1])),
         *(deque([1], 3), MappingProxyType({"a": 1}), list[int], dict[str, int], int | None, TypeVar("T"), str.upper),
         *("a".join, "b".join, object, ..., NotImplemented, range(3), pa.int64(), pa.field("x", pa.int64())),
-        pa.field("x", pa.int64(), metadata={"a": "b"}),
+        *(pa.field("x", pa.int64(), metadata={"a": "b"}), Struct("<i"), Struct("<f"), memoryview(b"a")),
     ]
     found = [constant(kind) for kind in kinds]
     assert [kind for kind, each in zip(kinds, found, strict=True) if each.opaque] == []
@@ -251,3 +254,49 @@ def test_a_name_that_leads_nowhere_keeps_its_hash(module: Callable[[str], Any]) 
     """Whatever the house calls what stands in for its value."""
     lab = module("def f(x):\n    return missing(x)\n")
     assert fingerprint_function(lab.f).hash.hex == "ad56e1fc7a2711fdf9608e23bbf856fc2eed235473c782774c55934254ae54b1"
+
+
+def test_what_the_context_says_counts(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "import contextvars, threading\nscale = contextvars.ContextVar('scale', default=1)\n"
+        "local = threading.local()\nlocal.k = 1\ndef f(x):\n    return scale.get() * x + local.k\n"
+    )
+    before = hash_of(lab.f)
+    reset = lab.scale.set(2)
+    after = hash_of(lab.f)
+    assert after != before
+    lab.scale.reset(reset)
+    assert hash_of(lab.f) == before
+    lab.local.k = 2
+    assert hash_of(lab.f) not in (before, after)
+
+
+def test_a_class_that_a_function_made_holds_what_it_took_from_it(module: Callable[[str], Any]) -> None:
+    lab = module(
+        "def make(k):\n    class Limits:\n        most = k\n        def of(self):\n            return self.most\n"
+        "    def f(x):\n        return Limits().of()\n    return f\nf, same, other = make(3), make(3), make(4)\n"
+    )
+    assert hash_of(lab.f) == hash_of(lab.same) != hash_of(lab.other)
+    assert fingerprint_function(lab.f).unseen == ()
+
+
+def test_a_name_to_ignore_means_one_thing(module: Callable[[str], Any]) -> None:
+    cfg = module("K = [1]\ndef g(x):\n    return x + K[0]\n")
+    lab = module(f"import {cfg.__name__} as cfg\nK = [2]\ndef f(x):\n    return cfg.g(x) + K[0]\n")
+    with pytest.raises(ConfigError, match=f"{cfg.__name__}, {lab.__name__}"):
+        fingerprint_function(lab.f, ignores=["K"])
+    ignores = [f"{cfg.__name__}.K"]
+    before = hash_of(lab.f, ignores=ignores)
+    cfg.K.append(3)
+    assert hash_of(lab.f, ignores=ignores) == before
+    lab.K.append(3)
+    assert hash_of(lab.f, ignores=ignores) != before
+
+
+def test_a_name_to_ignore_that_nothing_bears_is_told() -> None:
+    with pytest.warns(UserWarning, match="found ignores of sesion: nothing that it uses bears such a name"):
+        op.PythonPacketFunction(_double, "y", ignores=["sesion"]).code()
+
+
+def _double(x: int) -> int:
+    return 2 * x

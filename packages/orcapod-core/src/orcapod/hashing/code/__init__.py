@@ -1,7 +1,6 @@
 """The identity of user code."""
 
 from orcapod.hashing.code.fingerprint import fingerprint_function
-from orcapod.hashing.code.looks import RunStage
 from orcapod.hashing.code.parts import (
     CODE_METHOD,
     CodeChange,
@@ -11,6 +10,7 @@ from orcapod.hashing.code.parts import (
     compare_parts,
     declared_version,
 )
+from orcapod.hashing.code.rules import RunStage
 
 __all__ = [
     "CODE_METHOD",

@@ -67,6 +67,8 @@ class Changes:
         stands_in = is_class and type(raw(receiver, function.__name__)) is not classmethod  # type: ignore[arg-type]
         names = names_of(function, syntax, self._ownership, arguments)
         for change in syntax.changes:
+            if change.is_parameter and change.path[0] not in arguments:
+                continue  # nobody knows what is given
             if change.what == "contents" or not (stands_in and change.path[0] == first):
                 self._note(change, names)
         for path in syntax.uses:

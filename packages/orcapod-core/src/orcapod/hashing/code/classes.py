@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any, cast
 
 from orcapod.hashing.code.ownership import is_own, module_of
+from orcapod.hashing.code.recursion import deeply
 from orcapod.hashing.code.sources import source_of
 from orcapod.hashing.code.syntax import Syntax, read_class
 
@@ -132,7 +133,7 @@ def _read(cls: type) -> Syntax | None:
     first = vars(cls).get("__firstlineno__")
     lines = [first] if isinstance(first, int) else [code.co_firstlineno for code in own]
     node = source.class_definition(cls.__qualname__, lines)
-    return read_class(node, source.imports) if node and _declares(node, cls) else None
+    return deeply(lambda: read_class(node, source.imports)) if node and _declares(node, cls) else None
 
 
 def _declares(node: ast.ClassDef, cls: type) -> bool:

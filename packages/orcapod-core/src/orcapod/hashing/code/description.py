@@ -1,6 +1,6 @@
 """``Description``: what a value or a piece of code says, each object of it visited once and numbered.
 
-Functions, classes and named values that are met on the way are *units*, which are described by themselves.
+Functions, classes, named values and state that are met on the way are *units*, which are described by themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from orcapod.hashing.code.leaves import (
     plain_bytes,
 )
 from orcapod.hashing.code.live import NotTakenApart, live_identity, taken_apart
-from orcapod.hashing.code.looks import Look, counted
+from orcapod.hashing.code.looks import Look
 from orcapod.hashing.code.names import Installed, Sentinel, attributes_of, content
 from orcapod.hashing.code.ownership import (
     distribution_of,
@@ -44,7 +44,7 @@ from orcapod.hashing.code.ownership import (
     version_of,
 )
 from orcapod.hashing.code.parts import PartKind
-from orcapod.hashing.code.rules import UNSEEN, Note, Rules, Unit
+from orcapod.hashing.code.rules import UNSEEN, Note, Rules, State, Unit
 
 __all__ = ["Description"]
 
@@ -100,13 +100,14 @@ class Description:
         return self._hash.digest()
 
     def look(self) -> Look:
-        """Return all of it as what was found at some location."""
-        return Look(self.digest(), tuple(self.units), tuple(self.notes), tuple(self._code))
+        """Return all of it, as far as it can be said without the units."""
+        digest = self.digest()  # on the way, the rest is found
+        return Look(digest, tuple(self.units), tuple(self.notes), tuple(self._code), self.size)
 
     def token(self, item: object, label: str) -> bytes:
         """Return what stands for an object that the code knows by this name: its bytes, or its number."""
         cls, rules = type(item), self._rules
-        if rules.ignored_names and label in rules.ignored_names:
+        if rules.ignored.has(item, label, self.module):
             return self._ignored(item, label)
         if cls in PLAIN:
             return plain_bytes(item)
@@ -114,9 +115,7 @@ class Description:
             return self._sentinel(cast(Sentinel, item), label)
         if (known := self._tokens.get(id(item))) is not None:
             return known
-        if id(item) in rules.ignored:
-            token = self._ignored(item, label)
-        elif (id(item), "") in rules.changes.earlier and item is not self._inside:
+        if (id(item), "") in rules.changes.earlier and item is not self._inside:
             token = self.state(item, "", item, label)
         else:
             try:
@@ -139,14 +138,10 @@ class Description:
         return b"@%d" % self._indexes[unit.key]
 
     def state(self, owner: object, name: str, value: object, label: str) -> bytes:
-        """Return what stands for something that the code changes: what was there before it ran."""
-        inside = Description(self._rules, self.module, inside=value if name == "" else None)
-        inside.add("state", [inside.token(value, label)])
-        look = counted((id(owner), name), owner, inside.look(), self._rules.stage)
-        self.size += inside.size
-        self._note(label, "state", "", look.digest)
-        self.notes.update(dict.fromkeys(cast("tuple[Note, ...]", look.notes)))
-        return framed("state", [look.digest, *(self.unit(cast(Unit, unit)) for unit in look.units)])
+        """Return what stands for something that the code changes."""
+        if self._rules.ignored.has(value, label, self.module):
+            return self._ignored(value, label)
+        return self.unit(State(self.module, label, "state", value, (id(owner), f"state {name}"), owner, name))
 
     def installed(self, name: str) -> bytes:
         """Return what stands for something that an installed package provides: its name."""
@@ -178,7 +173,7 @@ class Description:
         return id(function) in self._rules.roots or self._rules.ownership.owns(module_of(function))
 
     def _note(self, name: str, kind: PartKind, why: str, digest: bytes = b"") -> None:
-        if name in self._rules.ignored_names and kind != "ignored":
+        if kind != "ignored" and self._rules.ignored.lists(name, self.module):
             kind, why = "ignored", "does not count, as ignores= says"
         self.notes[Note(name, kind, f"module {self.module}", why, digest)] = None
 

@@ -22,12 +22,13 @@ from typing import Any, Literal, cast, get_args
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.description import Description
+from orcapod.hashing.code.ignored import Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
-from orcapod.hashing.code.looks import RunStage
+from orcapod.hashing.code.looks import Look, counted
 from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
-from orcapod.hashing.code.rules import GIVEN, Note, Rules, Unit
+from orcapod.hashing.code.rules import GIVEN, Note, Rules, RunStage, State, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
 from orcapod.hashing.code.syntax import Syntax
@@ -62,18 +63,16 @@ def fingerprint_function(
         stage: whether a run of it begins or has ended, by which is known what runs have changed.
 
     Raises:
+        ConfigError: a name in ``ignores`` could mean several things.
         Exception: a module of the user's own that the function imports when called fails to be imported.
     """
     roots = {"function": function, **{f"depends_on[{index}]": item for index, item in enumerate(depends_on)}}
     ownership = Ownership.of(_module_of(function))
-    names = frozenset(item for item in ignores if isinstance(item, str))
-    ignored = {id(item): item for item in ignores if not isinstance(item, str)}
     rules = Rules(
         Changes(frozenset(), ownership),
         ownership,
         packages=packages,
-        ignored=ignored,
-        ignored_names=names,
+        ignored=Ignored(ignores),
         is_told=bool(depends_on),
         roots=frozenset([id(function)]),
     )
@@ -88,6 +87,7 @@ def fingerprint_function(
     if stage and walk.has_state:
         walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership), stage=stage))
         digest = walk.digest(roots, arguments, outputs)
+    rules.ignored.check()
     return walk.fingerprint(digest)
 
 
@@ -112,7 +112,7 @@ class _Walk:
             given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
         given.add("arguments", (given.token(cls, "argument") for cls in self._own_classes(arguments)))
         given.add("outputs", [name.encode() for name in outputs])
-        described = [self._numbers(given)]
+        described = [self._numbers(given.look())]
         if outputs:
             self._parts.append(outputs_part(outputs))
         described += map(self._described, self._units)  # which grow while they are walked
@@ -133,10 +133,17 @@ class _Walk:
             if note.kind not in ("installed", "package")
             else Part(note.name, note.kind, note.digest.hex())
             for note in self._notes
+            if note.kind != "state"  # which is a unit
         ]
         parts = tuple(dict.fromkeys([*self._parts, *notes]))
-        hash_ = ContentHash(CODE_METHOD, digest)
-        return Fingerprint(hash_, **listed, parts=parts, size=self._size, bindings=tuple(self._bindings))
+        return Fingerprint(
+            ContentHash(CODE_METHOD, digest),
+            **listed,
+            unused=self._rules.ignored.unused(),
+            parts=parts,
+            size=self._size,
+            bindings=tuple(self._bindings),
+        )
 
     def _own_classes(self, annotations: Iterable[object]) -> list[type]:
         """Return the classes with code of the user's own that annotations name."""
@@ -147,35 +154,36 @@ class _Walk:
             found.update(dict.fromkeys(self._own_classes(get_args(annotation))))
         return list(found)
 
-    def _numbers(self, described: Description) -> bytes:
+    def _numbers(self, look: Look) -> bytes:
         """Return what a description says, with the numbers of the units that it refers to."""
-        digest = described.digest()
-        self._notes.update(described.notes)
-        self._size += described.size
-        for unit in described.units:
+        self._notes.update(dict.fromkeys(look.notes))
+        self._size += look.size
+        for unit in look.units:
             if unit.key not in self._indexes:
                 self._indexes[unit.key] = len(self._units)
                 self._units.append(unit)
-        return framed("unit", [digest, *(b"%d" % self._indexes[unit.key] for unit in described.units)])
+        return framed("unit", [look.digest, *(b"%d" % self._indexes[unit.key] for unit in look.units)])
 
     def _described(self, unit: Unit) -> bytes:
         item = unit.item
+        inside = item if isinstance(unit, State) and unit.place == "" else None
+        described = Description(self._rules, unit.module, inside=inside)
         source = ""
-        if type(item) is FunctionType:
-            described = Description(self._rules, module_of(item))
-            source = self._function(item, described)
+        if unit.kind == "function":
+            source = self._function(cast(FunctionType, item), described)
         elif unit.kind == "class":
-            cls = cast(type, item)
-            described = Description(self._rules, cls.__module__)
-            source = self._class(cls, described)
+            source = self._class(cast(type, item), described)
         else:
-            described = Description(self._rules, unit.module)
             described.add("value", [described.token(item, unit.label.rpartition(": ")[2])])
+        look = described.look()
+        if isinstance(unit, State):  # what counts is what was there before it ran
+            self._notes[Note(unit.label, "state", f"module {unit.module}", "")] = None
+            look = counted((id(unit.owner), unit.place), unit.owner, look, self._rules.stage)
+        elif unit.kind not in ("function", "class"):
             source = _shown(item)
-        said = self._numbers(described)
-        uses = tuple(each.name for each in described.units)
-        self._parts.append(Part(unit.name, unit.kind, described.digest().hex(), source, uses))
-        return said
+        uses = tuple(each.name for each in look.units)
+        self._parts.append(Part(unit.name, unit.kind, look.digest.hex(), source, uses))
+        return self._numbers(look)
 
     def _function(self, function: FunctionType, into: Description) -> str:
         if not into.is_own_function(function):
@@ -262,10 +270,15 @@ class _Walk:
         into.add("syntax", [syntax.digest])
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
-        into.add("references", [self._reference(path, names, into, label) for path in syntax.references])
-        for path in syntax.hints:
-            if names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING:
-                into.add("hint", [self._reference(path, names, into, label)])
+
+        def is_there(path: NamePath) -> bool:
+            return names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING
+
+        # What the body of a class in a function took from that function, the class itself holds.
+        taken = [path for path in syntax.references if "<locals>" not in label or is_there(path)]
+        into.add("references", [self._reference(path, names, into, label) for path in taken])
+        for path in filter(is_there, syntax.hints):
+            into.add("hint", [self._reference(path, names, into, label)])
 
     def _reference(self, path: NamePath, names: Names, into: Description, around: str) -> bytes:
         target = names.follow(path, self._rules.changes.earlier)

@@ -21,13 +21,11 @@ _CANONICAL = frozenset({
     date, timedelta, Decimal, UUID, range, ContentHash, type(Path()), PurePosixPath, PureWindowsPath,
 })  # fmt: skip
 _IGNORABLE = frozenset({
-    "_thread.RLock", "_thread.lock", "_thread._local", "_contextvars.ContextVar", "logging.Logger",
-    "logging.LoggerAdapter", "logging.RootLogger", "threading.Barrier", "threading.BoundedSemaphore",
-    "threading.Condition", "threading.Event", "threading.Semaphore", "threading._RLock",
+    "_thread.RLock", "_thread.lock", "logging.Logger", "logging.LoggerAdapter", "logging.RootLogger",
+    "threading.Barrier", "threading.BoundedSemaphore", "threading.Condition", "threading.Event",
+    "threading.Semaphore", "threading._RLock",
     "multiprocessing.synchronize.Lock", "multiprocessing.synchronize.RLock",
 })  # fmt: skip
-
-
 _GENERATORS = frozenset({
     "random.Random", "numpy.random._generator.Generator", "numpy.random.mtrand.RandomState",
 })  # fmt: skip
@@ -136,6 +134,8 @@ def _scalar(item: Any) -> tuple[object, ...]:
 _LIBRARY: Mapping[str, Callable[[Any], tuple[object, ...] | None]] = {  # by name, so that nothing is imported for it
     "builtins.ellipsis": lambda _: (),
     "builtins.NotImplementedType": lambda _: (),
+    "builtins.memoryview": lambda item: (item.format, item.shape, item.tobytes()),
+    "_struct.Struct": lambda item: (item.format,),
     "datetime.timezone": lambda item: (str(item.utcoffset(None)), item.tzname(None)),
     "zoneinfo.ZoneInfo": lambda item: None if item.key is None else (str(item.key),),
     "itertools.count": lambda item: (repr(item),),

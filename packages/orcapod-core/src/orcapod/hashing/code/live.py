@@ -9,6 +9,7 @@ import os
 import threading
 import uuid
 import weakref
+from contextvars import ContextVar
 from typing import Any, cast
 
 __all__ = ["NotTakenApart", "live_identity", "taken_apart"]
@@ -39,6 +40,12 @@ def taken_apart(item: Any, cls: Any) -> tuple[Any, ...] | str:
         return tuple(item.items())
     if issubclass(cls, weakref.WeakSet):
         return (frozenset(item),)
+    if cls is weakref.ref:
+        return (item(),)
+    if cls is ContextVar:
+        return item.name, item.get(None)
+    if cls is threading.local:
+        return (vars(item),)
     if hasattr(cls, "__next__"):
         raise NotTakenApart("an iterator")
     reduced: Any

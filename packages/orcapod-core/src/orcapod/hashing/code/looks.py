@@ -9,14 +9,11 @@ it held at first; if not, somebody else has, and it counts anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from orcapod.hashing.code.names import Location
+from orcapod.hashing.code.rules import Note, RunStage, State, Unit
 
-__all__ = ["Look", "RunStage", "counted"]
-
-RunStage = Literal["begins", "ended"]
-"""Why code is looked at: because a run of it begins, or has ended."""
+__all__ = ["Look", "counted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +25,22 @@ class Look:
         units: the functions, classes and values that it referred to.
         notes: what of it is listed.
         code: the functions and classes that it held itself.
+        size: how many objects it took.
     """
 
     digest: bytes
-    units: tuple[object, ...]
-    notes: tuple[object, ...]
+    units: tuple[Unit, ...]
+    notes: tuple[Note, ...]
     code: tuple[object, ...]
+    size: int
 
     def finds_the_same(self, other: Look) -> bool:
         """Say whether another look found the very same."""
-        if self.digest != other.digest or len(self.code) != len(other.code):
-            return False
-        return all(mine is theirs for mine, theirs in zip(self.code, other.code, strict=True))
+        return self.digest == other.digest and list(map(id, self._objects())) == list(map(id, other._objects()))
+
+    def _objects(self) -> list[object]:
+        """Return the objects in it that its digest does not tell."""
+        return [*self.code, *(unit.owner for unit in self.units if isinstance(unit, State))]
 
 
 @dataclass(slots=True)

@@ -82,6 +82,7 @@ class Fingerprint:
         opaque: what could not be seen into, by dotted name, each with why; sorted. Equal in this process only.
         unseen: what no reading of the code can follow, each with why; sorted. A change there goes unnoticed.
         state: what the code itself changes, by dotted name; sorted. It counts as it was before it ran.
+        unused: names of what does not count that nothing bears; sorted.
         parts: all that it is made of.
         size: how many objects it took to look at them.
         bindings: what names were bound to.
@@ -91,6 +92,7 @@ class Fingerprint:
     opaque: tuple[str, ...]
     unseen: tuple[str, ...]
     state: tuple[str, ...]
+    unused: tuple[str, ...] = field(default=(), compare=False, repr=False)
     parts: tuple[Part, ...] = field(default=(), compare=False, repr=False)
     size: int = field(default=0, compare=False, repr=False)
     bindings: tuple[Binding, ...] = field(default=(), compare=False, repr=False)
@@ -112,7 +114,7 @@ def declared_version(major: str, outputs: Sequence[str]) -> Fingerprint:
     """Return the fingerprint of code whose author declares by a version which code it is."""
     structure = ("version", major, list(outputs))
     parts = [Part("version", "version", hash_structure(major).hex, major), outputs_part(outputs)]
-    return Fingerprint(hash_structure(structure), (), (), (), tuple(parts))
+    return Fingerprint(hash_structure(structure), (), (), (), parts=tuple(parts))
 
 
 def outputs_part(outputs: Sequence[str]) -> Part:
@@ -146,6 +148,8 @@ class CodeChange:
         if len(old) <= 1 and len(new) <= 1 and old != new:
             return f"{self.part}: {self.before.source} -> {self.after.source}"
         lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        if not lines and self.before.uses == self.after.uses:
+            return f"{self.part}: holds something else"
         if not lines:
             return f"{self.part}: uses {', '.join(self.before.uses)} -> {', '.join(self.after.uses)}"
         return "\n    ".join([f"{self.part}:", *lines])

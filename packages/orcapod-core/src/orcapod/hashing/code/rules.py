@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from orcapod.hashing.code.changes import Changes
-from orcapod.hashing.code.looks import RunStage
+from orcapod.hashing.code.ignored import Ignored
 from orcapod.hashing.code.ownership import Ownership
 from orcapod.hashing.code.parts import PartKind
 
-__all__ = ["GIVEN", "UNSEEN", "Note", "Rules", "Unit"]
+__all__ = ["GIVEN", "UNSEEN", "Note", "Rules", "RunStage", "State", "Unit"]
+
+RunStage = Literal["begins", "ended"]
+"""Why code is looked at: because a run of it begins, or has ended."""
 
 GIVEN = "given"
 """The module of what is no module's: what the author gives beside the function."""
@@ -61,6 +63,19 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class State(Unit):
+    """Location that the code changes, and what is found there.
+
+    Attributes:
+        owner: the object that holds it.
+        place: the name or item in its owner; empty for the owner's contents as a whole.
+    """
+
+    owner: object
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Rules of one walk.
 
@@ -68,8 +83,7 @@ class Rules:
         changes: what is state.
         ownership: what is own.
         packages: what counts of installed packages.
-        ignored: objects that do not count, by id.
-        ignored_names: and such by name.
+        ignored: what does not count.
         is_told: whether the author said with ``depends_on`` what matters of what cannot be seen into.
         roots: the functions themselves, whose bodies always count.
         stage: whether a run begins or has ended.
@@ -78,8 +92,7 @@ class Rules:
     changes: Changes
     ownership: Ownership
     packages: Literal["name", "version"] = "name"
-    ignored: Mapping[int, object] = field(default_factory=dict)
-    ignored_names: frozenset[str] = frozenset()
+    ignored: Ignored = field(default_factory=Ignored)
     is_told: bool = False
     roots: frozenset[int] = frozenset()
     stage: RunStage | None = None

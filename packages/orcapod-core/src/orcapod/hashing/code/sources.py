@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType
 
 from orcapod.hashing.code.bytecode import codes_in, read_code
+from orcapod.hashing.code.recursion import deeply
 from orcapod.hashing.code.scopes import Function, Imported
 from orcapod.hashing.code.syntax import Syntax, read_function
 
@@ -30,8 +31,15 @@ def function_syntax(code: CodeType) -> Syntax:
     if key not in _seen:
         source = source_of(code.co_filename, code.co_flags & _FUTURE)
         node = source.function(code) if source else None
-        _seen[key] = read_function(node, source.imports) if source and node else read_code(code)
+        _seen[key] = _read(node, source, code) if source and node else read_code(code)
     return _seen[key]
+
+
+def _read(node: Function, source: "Source", code: CodeType) -> Syntax:
+    try:
+        return deeply(lambda: read_function(node, source.imports))
+    except RecursionError:
+        return read_code(code)
 
 
 def source_of(file: str, flags: int | None = None) -> "Source | None":
@@ -46,8 +54,8 @@ def source_of(file: str, flags: int | None = None) -> "Source | None":
     source = _sources.get(file)
     if source is None or source.lines != lines or flags not in (None, source.flags):
         try:
-            source = _sources[file] = Source(file, lines, flags or 0)
-        except SyntaxError:
+            source = _sources[file] = deeply(lambda: Source(file, lines, flags or 0))
+        except (SyntaxError, RecursionError):
             return None
     return source if lines else None
 
@@ -58,11 +66,13 @@ class Source:
     def __init__(self, file: str, lines: list[str], flags: int) -> None:
         self.lines = lines
         self.flags = flags
-        self._module = ast.parse("".join(lines), file)
+        text = "".join(lines)
+        self._module = ast.parse(text, file)
         # A notebook compiles each statement of a cell by itself, which makes other code in places.
         cell = [] if Path(file).exists() else [ast.Module([item], []) for item in self._module.body]
+        units: list[str | ast.Module] = [text, *cell]
         self._codes: dict[tuple[int, str], list[CodeType]] = {}
-        for unit in (self._module, *cell):
+        for unit in units:
             compiled = compile(unit, file, "exec", flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
             for code in codes_in(compiled):
                 self._codes.setdefault((code.co_firstlineno, code.co_name), []).append(code)

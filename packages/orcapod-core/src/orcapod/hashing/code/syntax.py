@@ -38,6 +38,7 @@ class Change:
         key: the one item that is changed, where it is written as a constant.
         method: the method that is called to change it; empty where an item is set or deleted.
         is_item: whether it is an item of it that is changed, and not it.
+        is_parameter: whether the path begins at a parameter, and not outside.
     """
 
     path: NamePath
@@ -45,6 +46,7 @@ class Change:
     key: str | int | None = None
     method: str = ""
     is_item: bool = False
+    is_parameter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class _Reader:
             return
         (self._references if origin == "outside" else self._uses)[path] = None
         if not isinstance(node.ctx, ast.Load):
-            self._changes[Change(path, "binding")] = None
+            self._changes[Change(path, "binding", is_parameter=origin == "parameter")] = None
 
     def _note_changes(self, node: ast.AST) -> None:
         match node:
@@ -248,7 +250,8 @@ class _Reader:
             node = node.value
         if found and found[1] != "inside":
             for key in keys:
-                self._changes[Change(found[0], "contents", key, method, is_item)] = None
+                change = Change(found[0], "contents", key, method, is_item, is_parameter=found[1] == "parameter")
+                self._changes[change] = None
 
     def _reached_by_text(self, call: ast.Call) -> str:
         """Return how a call is written that reads a file by a constant path, or names of the code in a text."""
