@@ -1,6 +1,7 @@
 from orcapod import databases, errors, executors, observers, operators, orchestrators, sources, types
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
+from orcapod.integrity import verify_store
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
@@ -29,4 +30,5 @@ __all__ = [
     "orchestrators",
     "sources",
     "types",
+    "verify_store",
 ]

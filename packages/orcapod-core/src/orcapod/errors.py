@@ -10,6 +10,7 @@
     ├── DatabaseError (RuntimeError)         a store that cannot do what it was asked
     │   ├── RecordSchemaError (TypeError)    records that do not fit what their path holds
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
+    │   ├── DamagedRecordError (ValueError)  a record that is not as it was stored
     │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
     │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
@@ -36,6 +37,7 @@ from orcapod.display import sizes
 __all__ = [
     "ChannelClosedError",
     "ConfigError",
+    "DamagedRecordError",
     "DatabaseError",
     "DuplicateKeyError",
     "ExecutionError",
@@ -138,6 +140,10 @@ class RecordSchemaError(DatabaseError, TypeError):
 
 class DuplicateKeyError(DatabaseError, ValueError):
     """A key that is already there, when records were added with ``on_conflict="raise"``."""
+
+
+class DamagedRecordError(DatabaseError, ValueError):
+    """A record that is not as it was stored; says which, and what to do."""
 
 
 class RecordTooLargeError(DatabaseError, ValueError):

@@ -52,7 +52,7 @@ def made(module: ModuleType, vector: Mapping[str, str]) -> str:
     given = getattr(module, vector["recipe"])(**arguments)
     match given:
         case list() | tuple():
-            return " ".join(each.hex() if isinstance(each, bytes) else each for each in given)
+            return " ".join(each.hex() if isinstance(each, bytes) else str(each) for each in given)
         case bytes():
             return given.hex()
         case _:

@@ -114,7 +114,7 @@ class Catalog:
     def layout(self, connection: Connection[Any], path: RecordPath) -> Layout | None:
         """Return the layout of the table of a path, None if there is none."""
         row = connection.execute(self._find, [path_text(path)], binary=True).fetchone()
-        return None if row is None else Layout.from_catalog(*row)
+        return None if row is None else Layout.from_catalog(*row, named=self.location)
 
     def tables(self, connection: Connection[Any], prefix: RecordPath) -> list[tuple[RecordPath, str]]:
         """Return all paths below a prefix, and their tables."""

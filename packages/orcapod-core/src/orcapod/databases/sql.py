@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import RecordSchemaError, SchemaError
+from orcapod.errors import DamagedRecordError, RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
 from orcapod.types.codec import decode, encode
 from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
@@ -124,15 +124,36 @@ def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]]) -> pa.Table:
-    """Return batches of rows of SQL values as a table."""
-    columns = [sql_column(field.type) for field in schema]
+def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, named: str) -> pa.Table:
+    """Return batches of rows of SQL values as a table.
+
+    Args:
+        schema: of the table.
+        batches: rows, some at a time.
+        named: what the table is called in errors.
+
+    Raises:
+        DamagedRecordError: a value is none of its column.
+    """
     arrays = [
-        [column.from_sql(values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)]
+        [_column_of(field, values, named) for field, values in zip(schema, zip(*rows, strict=True), strict=True)]
         for rows in batches
         if rows
     ]
     return pa.Table.from_batches([pa.RecordBatch.from_arrays(batch, schema=schema) for batch in arrays], schema)
+
+
+def _column_of(field: pa.Field[Any], values: Sequence[Any], named: str) -> pa.Array[Any]:
+    column = sql_column(field.type)
+    try:
+        return column.from_sql(values)
+    except Exception as error:
+        raise DamagedRecordError(
+            f"{named}, column {field.name!r}: found a value that is none of {field.type}: {error}; "
+            "op.verify_store(..., repair=True) moves its record aside",
+            column=field.name,
+            expected=str(field.type),
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +182,23 @@ class Layout:
 
     @staticmethod
     @lru_cache(maxsize=1024)
-    def from_catalog(table: str, schema: bytes, columns: str) -> Layout:
-        """Return the layout of which ``to_catalog`` returned these."""
-        return Layout(table, pa.ipc.read_schema(pa.py_buffer(schema)), tuple(json.loads(columns)))
+    def from_catalog(table: str, schema: bytes, columns: str, *, named: str) -> Layout:
+        """Return the layout of which ``to_catalog`` returned these.
+
+        Raises:
+            DamagedRecordError: it returned nothing like them; says so of the store that is ``named``.
+        """
+        try:
+            layout = Layout(table, pa.ipc.read_schema(pa.py_buffer(schema)), tuple(json.loads(columns)))
+            layout.named(layout.schema.names)
+            for field in layout.schema:
+                sql_column(field.type)
+        except Exception as error:
+            raise DamagedRecordError(
+                f"{named}: the catalog's entry for table {table!r:.80} cannot be read: {error}; the table itself may "
+                "well be whole: take the store from a copy, or its rows from the table"
+            ) from error
+        return layout
 
 
 def path_text(path: RecordPath) -> str:

@@ -27,9 +27,10 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sqlite_check import find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.view import DatabaseView
-from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
+from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
@@ -101,7 +102,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
         with self._shared.transaction(write=bool(rows)) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
             if not rows:
                 return 0
@@ -135,7 +136,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=False) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
@@ -143,6 +144,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             return table_of(
                 pa.schema([layout.schema.field(name) for name in names]),
                 (connection.execute(select + _marks(some), some).fetchall() for some in _chunks(wanted)),
+                named=self._named(path),
             )
 
     def get_records(
@@ -151,7 +153,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
         with self._shared.transaction(write=False) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
@@ -161,6 +163,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             table = table_of(
                 pa.schema([layout.schema.field(name) for name in read]),
                 iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
+                named=self._named(path),
             )
         return table if where is None else filtered(table, where).select(names)
 
@@ -170,7 +173,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
             return self._relative(
                 path
-                for path, name in ((_path(text), name) for text, name in rows)
+                for path, name in ((self._path(text), name) for text, name in rows)
                 if self._is_below(path)
                 and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
             )
@@ -179,11 +182,16 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=True) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return 0
             delete = f"DELETE FROM {_quoted(layout.table)} WHERE {_quoted(layout.columns[0])} IN "
             return sum(connection.execute(delete + _marks(some), some).rowcount for some in _chunks(unwanted))
+
+    def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
+        """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
+        with self._shared.transaction(write=False) as connection:
+            yield from find_damage(connection)
 
     def flush(self) -> None:
         """Do nothing but check: every ``add_records`` is a transaction of its own."""
@@ -202,6 +210,24 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the view that ``to_config`` described."""
         return cls(config["path"]).at(*config.get("prefix", ()))
+
+    def _layout(self, connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
+        """Return the layout of the table of a path, None if there is none."""
+        query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
+        row = connection.execute(query, (path_text(path),)).fetchone()
+        return None if row is None else Layout.from_catalog(*row, named=str(self._shared.path))
+
+    def _path(self, text: Any) -> RecordPath:
+        try:
+            return tuple(json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise DamagedRecordError(
+                f"{self._shared.path}: the catalog has a path that cannot be read: {text!r:.80}; take the store from a "
+                "copy, or read its tables by SQL"
+            ) from error
+
+    def _named(self, path: RecordPath) -> str:
+        return f"{self._shared.path}, table {'/'.join(path)}"
 
     def _arguments(self) -> tuple[str, ...]:
         return (repr(str(self._shared.path)),)
@@ -269,10 +295,6 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _path(text: str) -> RecordPath:
-    return tuple(json.loads(text))
-
-
 def _chunks(ids: list[Key]) -> Iterator[list[Key]]:
     """Return the keys in lists for one statement each, sorted, which SQLite finds faster."""
     ordered: list[Key] = [
@@ -288,13 +310,6 @@ def _marks(ids: Sequence[Key]) -> str:
 
 def _select(layout: Layout, names: Sequence[str]) -> str:
     return f"SELECT {', '.join(map(_quoted, layout.named(names)))} FROM {_quoted(layout.table)}"
-
-
-def _layout(connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
-    """Return the layout of the table of a path, None if there is none."""
-    query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
-    row = connection.execute(query, (path_text(path),)).fetchone()
-    return None if row is None else Layout.from_catalog(*row)
 
 
 def _create(connection: sqlite3.Connection, path: RecordPath, schema: pa.Schema) -> Layout:

@@ -48,6 +48,9 @@ def open_file(path: Path) -> SQLiteFile:
     return ReadOnlyFile(path, why)
 
 
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)  # the latter for an error that quotes what is damaged
+
+
 class SQLiteFile(ABC):
     """The one connection to a file that all views of a store share, used by one thread at a time.
 
@@ -91,7 +94,7 @@ class SQLiteFile(ABC):
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
-            except sqlite3.Error as error:
+            except _FAULTS as error:
                 raise self._translated(error) or DatabaseError(
                     f"{self.path}: {error}; nothing of this call was written"
                 ) from error
@@ -142,7 +145,7 @@ class SQLiteFile(ABC):
             raise closed_store(self.path)
         return self._connection
 
-    def _translated(self, error: sqlite3.Error) -> DatabaseError | None:
+    def _translated(self, error: Exception) -> DatabaseError | None:
         """Return what an error of SQLite means for whoever uses the store, if it says less than that itself."""
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -188,7 +191,7 @@ class WritableFile(SQLiteFile):
             connection = self._open(str(self.path), uri=False)
             self._prepare(connection)
             return connection
-        except sqlite3.Error as error:
+        except _FAULTS as error:
             raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
     def _set_up(self) -> None:

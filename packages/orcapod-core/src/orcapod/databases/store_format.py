@@ -6,8 +6,8 @@ from orcapod.errors import StoreVersionError
 
 __all__ = ["STORE_FORMAT", "check_format"]
 
-STORE_FORMAT = 2
-"""The format of new stores. In format 1, results lay below the names of pipelines, and hashes were other ones."""
+STORE_FORMAT = 3
+"""The format of new stores. In 1, results lay below the names of pipelines; in 2, they had no checksums."""
 
 
 def check_format(found: int, *, location: object, package: str) -> None:
@@ -27,7 +27,7 @@ def check_format(found: int, *, location: object, package: str) -> None:
         advice = f"written by a newer {package}; this one reads format {STORE_FORMAT}: upgrade it"
     else:
         advice = (
-            f"written by an older {package}; this one reads format {STORE_FORMAT}, in which other hashes are found. "
+            f"written by an older {package}; this one reads format {STORE_FORMAT}. "
             "Nothing of it was touched: give another store, where everything is computed once more, or read this one "
             f"with the {package} that wrote it"
         )

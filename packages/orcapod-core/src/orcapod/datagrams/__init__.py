@@ -4,6 +4,7 @@ from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup
 from orcapod.datagrams.column_names import (
     RECORD_TAG,
     SEPARATOR,
+    SOURCE_INFO,
     SOURCE_TAG,
     ColumnConfig,
     Columns,
@@ -17,6 +18,7 @@ from orcapod.datagrams.datagram import Datagram, Packet, Tag, row_of
 __all__ = [
     "RECORD_TAG",
     "SEPARATOR",
+    "SOURCE_INFO",
     "SOURCE_TAG",
     "Chunk",
     "ColumnConfig",

@@ -34,6 +34,8 @@ class Records(Protocol):
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None: ...
 
+    def count(self, rows: Chunk, ids: Sequence[bytes]) -> int: ...
+
 
 @dataclass(frozen=True)
 class FunctionSpec:

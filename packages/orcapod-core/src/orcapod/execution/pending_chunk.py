@@ -151,6 +151,13 @@ class PendingChunk:
         """Return the rows that have a stored result."""
         return [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
 
+    def count_lost(self) -> int:
+        """Return how many rows are recorded without a result being there."""
+        missing = self.missing()
+        if not missing:
+            return 0
+        return self._spec.records.count(self._taken.take(missing), [self.record_ids[row] for row in missing])
+
     def results(self, rows: Sequence[int]) -> Chunk:
         """Return the results of rows that have one, in the order of ``rows``."""
         return self._results_of(self._taken.take(rows), [self.record_ids[row] for row in rows])

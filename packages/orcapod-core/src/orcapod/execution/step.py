@@ -8,6 +8,7 @@ events costs a trivial packet a third more. Nothing here waits for anything.
 from __future__ import annotations
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -134,12 +135,23 @@ class Step:
             yield PendingChunk(self.spec, _without(chunk, refused), self._cached)
 
     def stored_results(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Give the results that are there already; nothing is computed or told."""
+        """Give the results that are there already; nothing is computed or told.
+
+        It warns of rows that are recorded, and of whose results the store has nothing.
+        """
+        lost = 0
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
             pending = PendingChunk(self.spec, _without(chunk, self.spec.function.refused(chunk)), self._cached)
             pending.look_up()
+            lost += pending.count_lost()
             if rows := pending.rows_with_results():
                 yield pending.results(rows)
+        if lost:
+            warnings.warn(
+                f"{self.label}: left out {lost} rows that were computed, since the store no longer holds their "
+                "results; the next run computes them again; op.verify_store tells which",
+                stacklevel=2,
+            )
 
     def begin(self, attempt: Attempt) -> None:
         """Tell that a packet is being computed, and get a logger for it; another one for every further try."""

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.content_hash import ContentHash
-from orcapod.hashing.rows import hash_rows
+from orcapod.hashing.rows import checksum_rows, hash_rows
 from orcapod.types import Schema
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "live_content",
     "operator",
     "record_ids",
+    "result_checksums",
     "rows_digest",
     "source_content",
     "source_name",
@@ -197,6 +198,11 @@ def record_ids(uri: Sequence[str], fingerprint: ContentHash, packet_hashes: Iter
     """Return the ids of computed records: the same computation has the same id everywhere."""
     prefix = _hashed("record-v1", tuple(uri), fingerprint).digest
     return [sha256(prefix + packet).digest() for packet in packet_hashes]
+
+
+def result_checksums(results: pa.Table, columns: Sequence[str]) -> list[int]:
+    """Return the checksums that results are stored with: of their record ids and their outputs."""
+    return [checksum for batch in results.select(columns).to_batches() for checksum in checksum_rows(batch, columns)]
 
 
 def entry_ids(batch: pa.RecordBatch, identifying: Schema) -> list[bytes]:

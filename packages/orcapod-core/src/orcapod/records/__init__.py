@@ -13,9 +13,19 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
 from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
-from orcapod.records.result_cache import RECORD_ID, NoOpCache, Result, ResultCache, SizeLimit, results_table
+from orcapod.records.result_cache import (
+    CHECKSUM,
+    RECORD_ID,
+    NoOpCache,
+    Result,
+    ResultCache,
+    SizeLimit,
+    damaged_results,
+    results_table,
+)
 
 __all__ = [
+    "CHECKSUM",
     "ENVIRONMENTS",
     "RECORD_ID",
     "RUNS",
@@ -30,6 +40,7 @@ __all__ = [
     "RunLedger",
     "RunRecord",
     "SizeLimit",
+    "damaged_results",
     "node_path",
     "record_ids",
     "record_names",

@@ -43,17 +43,14 @@ class PipelineRecords:
             ids: the record that was computed from each.
             fresh: whether none of the records was there before, so that no row can be.
         """
-        identifying = rows.schema.tags | rows.schema.system_tags
-        batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
-        keys = recipes.entry_ids(batch, identifying | Schema({RECORD_ID: bytes}))
+        batch, keys = _entries(rows, ids)
         inputs = [name for name in self._columns if name in rows.schema.packets]
         columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
         columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {source_info_name(name): rows.source_info(name) for name in inputs}
         records = pa.table(columns)
         if not fresh:
-            there = self._database.get_records_by_ids(self._path, keys, [ROW_ID])
-            existing = set(there.column(0).to_pylist()) if there.num_rows else set()
+            existing = self._existing(keys)
             new = [row for row, key in enumerate(keys) if key not in existing]
             if not new:
                 return
@@ -61,9 +58,30 @@ class PipelineRecords:
                 records = records.take(pa.array(new, pa.int64()))
         self._database.add_records(self._path, records)
 
+    def count(self, rows: Chunk, ids: Sequence[bytes]) -> int:
+        """Return how many of these rows are recorded, with these results."""
+        _, keys = _entries(rows, ids)
+        existing = self._existing(keys)
+        return sum(key in existing for key in keys)
+
+    def _existing(self, keys: Sequence[bytes]) -> set[bytes]:
+        there = self._database.get_records_by_ids(self._path, keys, [ROW_ID])
+        existing: list[Any] = there.column(0).to_pylist() if there.num_rows else []
+        return set(existing)
+
 
 class NoOpRecords:
     """Records of functions that are used outside a pipeline: their rows are nobody's."""
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
         pass
+
+    def count(self, rows: Chunk, ids: Sequence[bytes]) -> int:
+        return 0
+
+
+def _entries(rows: Chunk, ids: Sequence[bytes]) -> tuple[pa.RecordBatch, list[bytes]]:
+    """Return what identifies rows with their results, and its hashes."""
+    identifying = rows.schema.tags | rows.schema.system_tags
+    batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+    return batch, recipes.entry_ids(batch, identifying | Schema({RECORD_ID: bytes}))

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.errors import DamagedRecordError
+from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
 from orcapod.types import Schema
 
-__all__ = ["RECORD_ID", "NoOpCache", "Result", "ResultCache", "SizeLimit", "results_table"]
+__all__ = [
+    "CHECKSUM",
+    "RECORD_ID",
+    "NoOpCache",
+    "Result",
+    "ResultCache",
+    "SizeLimit",
+    "damaged_results",
+    "results_table",
+]
 
 RECORD_ID = "__record_id"
+CHECKSUM = "__checksum"
 
 _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
 
@@ -69,10 +81,24 @@ class ResultCache:
         return SizeLimit(most - _BESIDE_BYTES, f"the {type(self._database).__name__.removesuffix('Database')} store")
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
-        """Return the results of these records that are there: ``__record_id``, then the outputs."""
+        """Return the results of these records that are there: ``__record_id``, then the outputs.
+
+        Raises:
+            DamagedRecordError: one of them is not as it was stored.
+        """
         columns = [RECORD_ID, *self._outputs]
-        results = self._database.get_records_by_ids(self._path, ids, columns)
-        return results.select(columns) if results.num_rows else _empty(self._outputs)
+        results = self._database.get_records_by_ids(self._path, ids, [*columns, CHECKSUM])
+        if not results.num_rows:
+            return _empty(self._outputs)
+        if damaged := damaged_results(results, self._outputs):
+            more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise DamagedRecordError(
+                f"{self._database!r}, table {'/'.join(self._path)}: found a result of {', '.join(self._outputs)} that "
+                f"is not as it was stored, {RECORD_ID} {damaged[0].hex()}{more}; op.verify_store(..., repair=True) "
+                "moves it aside, and the next run computes it again",
+                found=damaged[0].hex(),
+            )
+        return results.select(columns)
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         """Store new results; return what is stored: another writer's where that was first."""
@@ -86,6 +112,7 @@ class ResultCache:
             "__run_id": pa.repeat(pa.scalar(self._run_id, pa.large_string()), length),
             "__timestamp": pa.repeat(now, length),
             "__seconds": pa.array([result.seconds for result in results], pa.float64()),
+            CHECKSUM: pa.array(recipes.result_checksums(table, [RECORD_ID, *self._outputs]), pa.int64()),
             **{name: table.column(name) for name in self._outputs},
         }
         added = self._database.add_records(self._path, pa.table(record))
@@ -109,6 +136,21 @@ class NoOpCache:
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         return results_table(results, self._outputs)
+
+
+def damaged_results(results: pa.Table, outputs: Iterable[str]) -> list[bytes]:
+    """Return the record ids of results that are not as they were stored.
+
+    Args:
+        results: ``__record_id``, the outputs and ``__checksum``.
+        outputs: the columns that the function returns.
+    """
+    made = pa.array(recipes.result_checksums(results, [RECORD_ID, *outputs]), pa.int64())
+    stored = results.column(CHECKSUM)
+    if stored.equals(pa.chunked_array([made])):
+        return []
+    ids: list[Any] = results.column(RECORD_ID).to_pylist()
+    return [each for each, is_, was in zip(ids, made.to_pylist(), stored.to_pylist(), strict=True) if is_ != was]
 
 
 def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:

@@ -1,0 +1,39 @@
+"""Checks of an SQLite file by itself: its pages, and whether its catalog and its tables are of one mind."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from orcapod.protocols import RecordPath
+
+__all__ = ["find_damage"]
+
+_CATALOG = ("_orcapod_format", "_orcapod_paths")
+
+
+def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
+    """Give what is wrong, with the path of the table where it is one's."""
+    try:
+        for (said,) in connection.execute("PRAGMA integrity_check").fetchall():
+            if said != "ok":
+                yield (), said
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        listed = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
+    except sqlite3.Error as error:
+        yield (), f"{type(error).__name__}: {error}"
+        return
+    known = set()
+    for text, name in listed:
+        try:
+            path = tuple(json.loads(text))
+        except (ValueError, TypeError):
+            path = ()
+            yield path, f"the catalog has a path that is none: {text!r:.80}"
+        known.add(name)
+        if name not in tables:
+            yield path, f"the catalog names a table {name!r:.80}, which is not there"
+    for name in sorted(tables - known - {*_CATALOG}):
+        if not name.startswith("sqlite_"):
+            yield (), f"the table {name!r:.80} is in no catalog"
