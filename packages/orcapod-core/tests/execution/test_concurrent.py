@@ -131,6 +131,18 @@ def test_what_is_finished_is_given_on_while_another_call_goes_on(engine: Any, ro
     assert engine.values_of(driven.chunks) == {1: 20, 0: 10}
 
 
+def test_a_session_is_handed_no_more_calls_than_it_makes_at_a_time(engine: Any) -> None:
+    driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), list(range(1, 61)), concurrency=2)
+    session = driven.session
+    session.held(2)
+    with session.changed:
+        assert not session.changed.wait_for(lambda: len(session.calls) > 2, 0.2)
+    while calls := session.held(1):
+        session.end(calls[0], tenfold)
+    driven.join()
+    assert len(engine.values_of(driven.chunks)) == 60
+
+
 def test_rows_of_a_chunk_wait_for_those_of_the_one_before_if_they_are_to_come_in_order(engine: Any) -> None:
     driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2, 3], rows=1, in_order=True)
     first, second, third = driven.session.held(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -52,6 +53,21 @@ def test_no_row_waits_for_another_ones_next_try_but_those_that_equal_it(engine: 
     chunks = list(SequentialDriver(step, is_awaited=True).run([engine.chunk_of([1, 5, 1, 6])]))
     assert calls == [1, 5, 6, 1]
     assert engine.values_of(chunks) == {0: 10, 1: 50, 2: 10, 3: 60}
+
+
+def test_rows_come_in_order_also_where_one_is_tried_again_and_others_take_long(engine: Any) -> None:
+    failed: list[int] = []
+
+    def slow(x: int) -> int:
+        if x == 1 and not failed:
+            failed.append(x)
+            raise ValueError("no value")
+        time.sleep(0.06)  # so long that what is finished is given on
+        return 10 * x
+
+    step = engine.step_of(engine.spec_of(slow), retries=1)
+    chunks = list(SequentialDriver(step, is_awaited=True).run([engine.chunk_of([1, 5, 6])]))
+    assert [row for chunk in chunks for row in chunk.column("i").to_pylist()] == [0, 1, 2]
 
 
 def test_calls_are_made_in_the_calling_thread(engine: Any) -> None:
