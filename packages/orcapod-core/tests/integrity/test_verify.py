@@ -14,8 +14,14 @@ from orcapod.databases import MemoryDatabase, open_database
 from orcapod.errors import ConfigError, DamagedRecordError, DatabaseError
 from orcapod.protocols import Database
 from orcapod.sources import DictSource
+from orcapod.testing import IntegritySuite
 
 ROWS = 20
+
+
+class TestSQLite(IntegritySuite):
+    def open(self, folder: Path) -> Database:
+        return open_database(folder / "store.db")
 
 
 @op.function_pod("y")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.locations import Location
 from orcapod_delta.maintenance import RETENTION, Maintenance
+from orcapod_delta.storage_check import find_damage
 from orcapod_delta.store import Store
 
 __all__ = ["DeltaDatabase"]
@@ -92,6 +93,13 @@ class DeltaDatabase(DatabaseView[Store]):
     def max_record_bytes(self) -> int | None:
         """The bytes of the largest record that a table takes: of all values, as it stores them."""
         return MAX_RECORD_BYTES
+
+    def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
+        """Give what is wrong with logs and files, with the path of the table."""
+        self.flush()
+        for path, why in find_damage(self._shared.location):
+            if self._is_below(path):
+                yield path[len(self._prefix) :], why
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; return how many fewer there are.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.databases import free_identifier
-from orcapod.errors import DatabaseError, RecordSchemaError, SchemaError
+from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, SchemaError
 from orcapod.protocols import Key
 from orcapod_delta.stored_columns import StoredColumn, stored_column
 
@@ -44,13 +44,13 @@ class Layout:
 
         Raises:
             DatabaseError: they do not: another tool made the table, or added columns to it.
+        DamagedRecordError: what they tell cannot be read.
         """
         stored_fields, names = [], []
         for field in fields:
             metadata = field.metadata or {}
             if _TYPE in metadata and _NAME in metadata:
-                schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[_TYPE])))
-                stored_fields.append(pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type))
+                stored_fields.append(_original(field.name, metadata, where))
                 names.append(field.name)
             elif field.name != ORDER:
                 raise DatabaseError(
@@ -118,6 +118,18 @@ class Layout:
                 stored_column(field.type)
             except SchemaError as error:
                 raise RecordSchemaError(f"{'/'.join(path)}: column {field.name!r}: {error}") from error
+
+
+def _original(name: str, metadata: Mapping[bytes, bytes], where: str) -> pa.Field[Any]:
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(metadata[_TYPE])))
+        return pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type)
+    except Exception as error:
+        raise DamagedRecordError(
+            f"{where}: what the table's log says of the type of column {name!r} cannot be read: {error}; take the "
+            "table from a copy",
+            column=name,
+        ) from error
 
 
 def is_ours(schema: pa.Schema) -> bool:

@@ -191,7 +191,9 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
         with self._shared.transaction(write=False) as connection:
-            yield from find_damage(connection)
+            for path, why in find_damage(connection):
+                if not path or self._is_below(path):
+                    yield path[len(self._prefix) :], why
 
     def flush(self) -> None:
         """Do nothing but check: every ``add_records`` is a transaction of its own."""

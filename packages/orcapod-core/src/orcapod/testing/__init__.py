@@ -2,9 +2,18 @@
 
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
+from orcapod.testing.integrity import IntegritySuite
 from orcapod.testing.observer import ObserverSuite
 from orcapod.testing.operator import OperatorSuite
 from orcapod.testing.pipeline import PipelineSuite
 from orcapod.testing.session import SessionSuite
 
-__all__ = ["DatabaseSuite", "ExecutorSuite", "ObserverSuite", "OperatorSuite", "PipelineSuite", "SessionSuite"]
+__all__ = [
+    "DatabaseSuite",
+    "ExecutorSuite",
+    "IntegritySuite",
+    "ObserverSuite",
+    "OperatorSuite",
+    "PipelineSuite",
+    "SessionSuite",
+]
