@@ -164,6 +164,7 @@ class Pipeline(Mapping[str, Node]):
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
+        share_work: bool = False,
         progress: bool | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
@@ -177,6 +178,7 @@ class Pipeline(Mapping[str, Node]):
                 anything, nor have all methods.
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
             flush_interval: after how many seconds, at the latest, a result that exists is stored.
+            share_work: whether processes that run the same at the same time, on one store, each compute a part of it.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
@@ -188,6 +190,7 @@ class Pipeline(Mapping[str, Node]):
         driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
+        run.share_work = share_work
         self._warn()
         return self._run(driver, run)
 
@@ -200,6 +203,7 @@ class Pipeline(Mapping[str, Node]):
         observer: ExecutionObserver | None = None,
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
+        share_work: bool = False,
         progress: bool | None = None,
     ) -> RunResult:
         """Return the same, awaited: async functions run in the caller's event loop, all else beside it.
@@ -211,6 +215,7 @@ class Pipeline(Mapping[str, Node]):
             observer: see ``run``.
             error_policy: see ``run``.
             flush_interval: see ``run``.
+            share_work: see ``run``.
             progress: see ``run``.
 
         Raises:
@@ -221,6 +226,7 @@ class Pipeline(Mapping[str, Node]):
         driver = AsyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
+        run.share_work = share_work
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))

@@ -10,6 +10,7 @@ from orcapod.execution.packet_error import Location, PacketError, PacketErrors, 
 from orcapod.execution.run_loop import RunLoop
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
+from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import FirstFailure, Step
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PacketErrors",
     "RunLoop",
     "SequentialDriver",
+    "SharedWork",
     "Step",
     "ThreadSession",
     "WholeInputs",

@@ -17,6 +17,7 @@ from orcapod.datagrams import Chunk
 from orcapod.execution.in_flight import Completed, InFlight, Promoted
 from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.execution.pending_chunk import PendingChunk
+from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Attempt, Autoflush, EmitTimer, FirstFailure, Step, backoff, no_autoflush
 from orcapod.protocols import Call, CallSession, OnDone, Outcome
 
@@ -49,6 +50,7 @@ class ConcurrentDriver:
         in_flight: what others in the run compute.
         in_order: whether rows are given on in their order.
         is_awaited: whether somebody waits for rows while others are computed.
+        shared: which packets are computed here; all, if None.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class ConcurrentDriver:
         *,
         in_order: bool,
         is_awaited: bool,
+        shared: SharedWork | None = None,
     ) -> None:
         self._step = step
+        self._shared = shared
         self._mailbox = mailbox
         self._session = session
         self._in_flight = in_flight
@@ -115,12 +119,17 @@ class ConcurrentDriver:
             case Completed(pending, result):
                 pending.adopt(result)
             case Promoted(pending, row):
-                self._queue.add(pending, [row])
+                self._enqueue(pending, [row])
 
     def _keep_busy(self) -> bool:
         """Submit all calls for which there is room; say whether there is enough to do without more input."""
         self._submit()
-        while len(self._queue) < self._batch() * self._session.concurrency:
+        while len(self._queue) < (wanted := self._batch() * self._session.concurrency):
+            if self._shared is not None and (taken := self._shared.take(wanted)):
+                for chunk, row in taken:
+                    self._queue.add(chunk, [row])
+                self._submit()
+                continue
             # A portion after the other: what is not begun costs nothing but its rows.
             if (pending := next(self._upcoming, None)) is None:
                 return False
@@ -134,7 +143,14 @@ class ConcurrentDriver:
         pending.on_stored = self._in_flight.complete
         self._pending.append(pending)
         pending.look_up()
-        self._queue.add(pending, [row for row in claimed if not pending.has_result(row)])
+        self._enqueue(pending, [row for row in claimed if not pending.has_result(row)])
+
+    def _enqueue(self, pending: PendingChunk, rows: Sequence[int]) -> None:
+        """Have rows computed, here or by another process."""
+        if self._shared is None:
+            self._queue.add(pending, rows)
+        else:
+            self._shared.offer(pending, rows)
 
     def _batch(self) -> int:
         # Few calls tell little of the next ones, so a batch is not many times as large as what they tell of.
@@ -196,6 +212,8 @@ class ConcurrentDriver:
         waits = [timer.due - time.monotonic()] if self._called else []
         if self._delayed:
             waits.append(self._delayed[0][0] - time.monotonic())
+        if self._shared is not None and (seconds := self._shared.seconds_to_wait()) is not None:
+            waits.append(seconds)
         return max(0.0, min(waits)) if waits else None
 
     def _settled(self) -> Iterator[Chunk]:

@@ -72,9 +72,9 @@ class PendingChunk:
         self._lock = threading.Lock()
         self.on_stored: Callable[[pa.Table], object] | None = None
 
-    def look_up(self) -> None:
-        """Find the results that are there, and tell ``on_stored`` of them."""
-        results = self._spec.cache.lookup(self._distinct_ids)
+    def look_up(self, ids: Sequence[bytes] | None = None) -> None:
+        """Find the results that are there, of all rows or of some records, and tell ``on_stored`` of them."""
+        results = self._spec.cache.lookup(self._distinct_ids if ids is None else ids)
         if not results.num_rows:
             return
         self._is_new = False
@@ -92,6 +92,10 @@ class PendingChunk:
         """Say whether there is a result for a row, whichever row it was computed from."""
         record_id = self.record_ids[row]
         return record_id in self._unsaved or record_id in self._results  # in this order: `store` moves it on
+
+    def is_settled(self, row: int) -> bool:
+        """Say whether there is a result for a row, or there will be none."""
+        return self._states[row] in (RowState.FAILED, RowState.EMITTED) or self.has_result(row)
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the arguments of the calls for these rows, in their order: fresh values at every call."""

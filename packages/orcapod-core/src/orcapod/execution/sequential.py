@@ -12,6 +12,7 @@ from typing import Any
 from orcapod import interrupts
 from orcapod.datagrams import Chunk
 from orcapod.execution.pending_chunk import PendingChunk
+from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Attempt, Autoflush, EmitTimer, Step, backoff, no_autoflush
 from orcapod.forks import generation, leave_if_forked
 
@@ -26,10 +27,12 @@ class SequentialDriver:
     Args:
         step: what is done with each packet before and after its call.
         is_awaited: whether somebody waits for rows while others are computed.
+        shared: which packets are computed here; all, if None.
     """
 
-    def __init__(self, step: Step, *, is_awaited: bool) -> None:
+    def __init__(self, step: Step, *, is_awaited: bool, shared: SharedWork | None = None) -> None:
         self._step = step
+        self._shared = shared
         self._timer = EmitTimer(is_awaited=is_awaited)
         self._size_limit = step.spec.cache.size_limit
         self._generation = generation()
@@ -55,21 +58,23 @@ class SequentialDriver:
     def _computed(self, pending: PendingChunk) -> Iterator[Chunk]:
         timer, later = self._timer, deque[int]()
         missing = pending.missing()
+        shared = self._shared
         try:
-            for row, kwargs in zip(missing, pending.arguments(missing), strict=True):
-                if pending.has_twins:
-                    if pending.has_result(row):
-                        continue  # an equal row was computed meanwhile
-                    if pending.record_ids[row] in self._delayed_ids:
-                        later.append(row)
-                        continue
-                self._compute(Attempt(pending, row), kwargs)
-                if timer.is_due():
-                    yield from timer.timed(pending.settled(in_order=True))
-            while self._delayed or later:
-                self._compute_again(pending, later)
-                if timer.is_due():
-                    yield from timer.timed(pending.settled(in_order=True))
+            for rows in [missing] if shared is None else shared.portions(pending, missing):
+                for row, kwargs in zip(rows, pending.arguments(rows), strict=True):
+                    if pending.has_twins:
+                        if pending.has_result(row):
+                            continue  # an equal row was computed meanwhile
+                        if pending.record_ids[row] in self._delayed_ids:
+                            later.append(row)
+                            continue
+                    self._compute(Attempt(pending, row), kwargs)
+                    if timer.is_due():
+                        yield from timer.timed(pending.settled(in_order=True))
+                while self._delayed or later:
+                    self._compute_again(pending, later)
+                    if timer.is_due():
+                        yield from timer.timed(pending.settled(in_order=True))
         finally:
             for _, _, attempt in self._delayed:
                 self._step.abandon(attempt)

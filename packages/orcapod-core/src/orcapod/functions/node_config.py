@@ -55,6 +55,8 @@ class NodeConfig:
             executor: 32 for an async function, as many as there are workers for a pool, else one.
         retries: how often a packet that fails is tried again, with a growing pause before each try.
         timeout: after how many seconds a packet is given up; None for never.
+        share_work: whether processes that run the same at the same time, on one store, each compute a part of it;
+            else each computes what is not there when it gets to it.
 
     Raises:
         ConfigError: a number makes no sense.
@@ -63,6 +65,7 @@ class NodeConfig:
     max_concurrency: int | None = None
     retries: int = 0
     timeout: float | None = None
+    share_work: bool = False
 
     def __post_init__(self) -> None:
         if self.max_concurrency is not None and (type(self.max_concurrency) is not int or self.max_concurrency < 1):
@@ -71,6 +74,8 @@ class NodeConfig:
             raise ConfigError(f"found retries {self.retries!r}, expected an int from 0 on")
         if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigError(f"found timeout {self.timeout!r}, expected seconds, more than 0, or None")
+        if not isinstance(self.share_work, bool):
+            raise ConfigError(f"found share_work {self.share_work!r}, expected True or False")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Flusher:
     """
 
     def __init__(self, interval: float) -> None:
-        self._interval = interval
+        self.interval = interval
         self._stores: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._error: BaseException | None = None
@@ -66,7 +66,7 @@ class Flusher:
 
     def _rounds(self) -> None:
         was_locked = False
-        while not self._stop.wait(self._interval):
+        while not self._stop.wait(self.interval):
             try:
                 self.flush()
             except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it

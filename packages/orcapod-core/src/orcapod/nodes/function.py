@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError, UnknownOptionError
-from orcapod.execution import ConcurrentDriver, FunctionSpec, Inputs, SequentialDriver, Step, local_session, receiver
+from orcapod.execution import (
+    ConcurrentDriver,
+    FunctionSpec,
+    Inputs,
+    SequentialDriver,
+    SharedWork,
+    Step,
+    local_session,
+    receiver,
+)
 from orcapod.functions import NodeConfig, PipelineConfig
 from orcapod.hashing import ContentHash
 from orcapod.nodes.failures import recorded_failures
@@ -27,9 +37,11 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import CodeRecords, FunctionUri, PipelineRecords, ResultCache, node_path, result_path
+from orcapod.records import Claims, CodeRecords, FunctionUri, PipelineRecords, ResultCache, node_path, result_path
 
 __all__ = ["FunctionNode"]
+
+_LEASE = 15.0  # seconds, after which a process that is not heard of is taken for dead
 
 
 class FunctionNode(Node):
@@ -153,16 +165,27 @@ class FunctionNode(Node):
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()
             session = self._session(executor, receiver(step, mailbox), step.config, run)
-            if session is None:
-                yield from SequentialDriver(step, is_awaited=run.is_overlapping).run(
-                    inputs.chunks(), autoflush=run.flusher.calling
-                )
-            else:
-                in_order = not run.is_overlapping or self.label in run.ordered
-                driver = ConcurrentDriver(
-                    step, mailbox, session, run.in_flight, in_order=in_order, is_awaited=run.is_overlapping
-                )
-                yield from driver.run(autoflush=run.flusher.calling)
+            is_awaited = run.is_overlapping
+            with self._sharing(run, step.config) as shared:
+                if session is None:
+                    sequential = SequentialDriver(step, is_awaited=is_awaited, shared=shared)
+                    yield from sequential.run(inputs.chunks(), autoflush=run.flusher.calling)
+                else:
+                    in_order = not run.is_overlapping or self.label in run.ordered
+                    concurrent = ConcurrentDriver(
+                        step, mailbox, session, run.in_flight, in_order=in_order, is_awaited=is_awaited, shared=shared
+                    )
+                    yield from concurrent.run(autoflush=run.flusher.calling)
+
+    @contextmanager
+    def _sharing(self, run: Run, config: NodeConfig) -> Iterator[SharedWork | None]:
+        """Share the work with other processes meanwhile, if that is wanted."""
+        if not (run.share_work or config.share_work):
+            yield None
+            return
+        claims = Claims(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
+        with SharedWork(claims) as shared, run.flusher.calling(shared.beat):
+            yield shared
 
     def _session(
         self, executor: PythonFunctionExecutorProtocol, on_done: OnDone, config: NodeConfig, run: Run

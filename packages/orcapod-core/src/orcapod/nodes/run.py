@@ -37,6 +37,7 @@ class Run:
         labels: of all nodes, each behind what it is made of.
         is_overlapping: whether nodes run at the same time, and the calls of a node too.
         awaits_together: whether calls of an async function are made at the same time.
+        share_work: whether processes that run the same on one store each compute a part of it.
         ordered: the nodes that give their rows in the order of a synchronous run all the same, by label.
         loop: the asyncio event loop where async functions run.
         in_flight: what is being computed.
@@ -57,6 +58,7 @@ class Run:
     labels: tuple[str, ...]
     is_overlapping: bool = False
     awaits_together: bool = True
+    share_work: bool = False
     ordered: frozenset[str] = frozenset()
     loop: RunLoop = field(default_factory=RunLoop)
     in_flight: InFlight = field(default_factory=InFlight)

@@ -9,6 +9,7 @@ from orcapod.records.address import (
     record_names,
     result_path,
 )
+from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.ledger import RunLedger, RunRecord
@@ -29,6 +30,7 @@ __all__ = [
     "ENVIRONMENTS",
     "RECORD_ID",
     "RUNS",
+    "Claims",
     "CodeRecords",
     "Environment",
     "FunctionUri",
