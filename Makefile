@@ -5,7 +5,7 @@ UV := .ci/uv
 RUN := $(UV) run --frozen --all-packages
 export PYTHON
 
-.PHONY: help demo test lint types wheels bench check format
+.PHONY: help demo test lint types wheels bench chaos check format
 
 help:
 	@echo "make demo    a pipeline over real data, run twice"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   all that a change must pass: lint, types, wheels, test"
 	@echo "make format  rewrite the code as lint wants it"
 	@echo "make bench   the figures of benchmarks/README.md"
+	@echo "make chaos   random harm to random runs: make chaos ARGS='--minutes 30'"
 
 # The first run computes, the second finds everything there and tries again what failed.
 demo:
@@ -37,6 +38,9 @@ wheels:
 
 bench:
 	$(RUN) python benchmarks/run.py $(ARGS)
+
+chaos:
+	$(RUN) python benchmarks/chaos.py $(ARGS)
 
 check:
 	.ci/run

@@ -32,7 +32,7 @@ def slow(x: int) -> int:
     if mode == "hangs":
         time.sleep(600)
     time.sleep(0.01)
-    if mode == "fails" and x % 10 == 3:
+    if mode in ("fails", "twins") and x % 10 == 3:
         raise ValueError("no value")
     return 2 * x
 
@@ -42,7 +42,8 @@ def total(y: list[int]) -> int:
 
 pipeline = op.Pipeline("shared", op.databases.open_database(url))
 with pipeline:
-    numbers = [{"i": i, "side": "lr"[i % 2], "x": i} for i in range(int(rows))]
+    values = [i | 1 if mode == "twins" and i % 20 == 2 else i for i in range(int(rows))]
+    numbers = [{"i": i, "side": "lr"[i % 2], "x": x} for i, x in enumerate(values)]
     numbers = DictSource(numbers, ["i", "side"], source_id="s")
     total.pod(slow.pod(numbers, label="slow").group_by("side"), label="total")
 open(os.path.join(folder, f"ready-{os.getpid()}"), "w").close()
@@ -153,3 +154,12 @@ def test_a_packet_that_fails_fails_for_everyone_and_holds_nobody_up(crowd: Crowd
     crowd.go()
     assert [(failed, rows) for _, failed, rows in crowd.results()] == [(6, 54)] * 2
     assert len(crowd.calls()) <= 54 + 2 * 6 + 3
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("driver", ["sync", "async"])
+def test_equal_packets_that_fail_hold_nobody_up(crowd: Crowd, driver: str) -> None:
+    """Whoever has claimed one of them tries each."""
+    crowd.start(2, driver=driver, mode="twins")
+    crowd.go()
+    assert [(failed, rows) for _, failed, rows in crowd.results()] == [(9, 51)] * 2

@@ -58,6 +58,7 @@ class SharedWork:
         self._open: dict[bytes, _Record] = {}
         self._held: dict[bytes, _Record] = {}
         self._mine: dict[bytes, _Record] = {}
+        self._taken: list[Row] = []
         self._seen: dict[str, tuple[int, float]] = {}
         self._random = random.Random(claims.holder)  # others take others
         self._changed = time.monotonic()
@@ -82,6 +83,8 @@ class SharedWork:
         """Take it that these rows have no result yet."""
         for row in rows:
             record_id = pending.record_ids[row]
+            if record_id in self._mine:  # the row is one of several, and tries what failed for another
+                self._taken.append((pending, row))
             known = self._held.get(record_id) or self._mine.get(record_id) or self._open.get(record_id)
             if known is None:
                 known = self._open[record_id] = _Record(record_id)
@@ -102,7 +105,7 @@ class SharedWork:
         self._let_go_of_failed()
         if self._held and time.monotonic() >= self._next_look:
             self._look_at_held()
-        taken: list[Row] = []
+        taken, self._taken = self._taken, []
         while self._open and not taken:
             taken = self._claim(self._random.sample(list(self._open), min(count, len(self._open))))
         return taken
