@@ -23,7 +23,17 @@ from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
 from orcapod.graph import Element, Graph
-from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
+from orcapod.nodes import (
+    Flusher,
+    FunctionNode,
+    Node,
+    OperatorNode,
+    Run,
+    RunResult,
+    SourceNode,
+    discarding,
+    labels_in_order,
+)
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
@@ -282,12 +292,13 @@ class Pipeline(Mapping[str, Node]):
                 )
 
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:
-        stores = (run.observer.flush, self.result_database.flush, self._records.flush)
+        stores = (self.result_database, self._records)
         with ExitStack() as stack:
             stack.enter_context(interrupts.deferred())
             stack.callback(run.loop.close)
+            stack.enter_context(discarding(*stores))
             stack.enter_context(run.flusher)
-            stack.enter_context(run.flusher.calling(*stores))
+            stack.enter_context(run.flusher.calling(run.observer.flush, *(store.flush for store in stores)))
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
             failure = None
             try:
@@ -390,6 +401,8 @@ class _Recorded:
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         run, result = self._run, self._run.result()
+        if kind is not None:
+            run.flusher.hurry()
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
@@ -405,7 +418,8 @@ class _Recorded:
             executors=run.executors,
         )
         try:
-            RunLedger(self._pipeline.log_database).add(record, self._environment.result())
+            ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
+            run.flusher.patiently(lambda: ledger.add(record, environment))
             run.flusher.flush()
         finally:
             self._looking.shutdown()

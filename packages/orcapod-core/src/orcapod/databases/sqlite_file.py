@@ -19,6 +19,7 @@ from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 __all__ = ["SQLiteFile", "open_file"]
 
 _BUSY_SECONDS = 30.0
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
 
@@ -97,7 +98,8 @@ class SQLiteFile(ABC):
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._translated(error) or DatabaseError(
-                    f"{self.path}: {error}; nothing of this call was written"
+                    f"{self.path}: {error}; nothing of this call was written",
+                    may_pass=getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING,
                 ) from error
             finally:
                 if connection.in_transaction:

@@ -65,16 +65,16 @@ class SequentialDriver:
                         continue
                 self._compute(Attempt(pending, row), kwargs)
                 if timer.is_due():
-                    yield from timer.timed(pending.settled(in_order=True))
+                    yield from timer.timed(self._step.settled(pending, in_order=True))
             while self._delayed or later:
                 self._compute_again(pending, later)
                 if timer.is_due():
-                    yield from timer.timed(pending.settled(in_order=True))
+                    yield from timer.timed(self._step.settled(pending, in_order=True))
         finally:
             for _, _, attempt in self._delayed:
                 self._step.abandon(attempt)
             self._delayed.clear()
-        yield from pending.settled(in_order=True)
+        yield from self._step.settled(pending, in_order=True)
 
     def _compute_again(self, pending: PendingChunk, later: deque[int]) -> None:
         """Try the packet whose time comes first, or else a row that had to wait for an equal one."""
