@@ -32,7 +32,6 @@ class SequentialDriver:
         self._step = step
         self._timer = EmitTimer(is_awaited=is_awaited)
         self._size_limit = step.spec.cache.size_limit
-        self._generation = generation()
         self._delayed: list[tuple[float, int, Attempt]] = []
         self._delayed_ids: set[bytes] = set()
         self._numbers = count()
@@ -92,13 +91,13 @@ class SequentialDriver:
     def _compute(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:
         step = self._step
         step.begin(attempt)
-        started = time.perf_counter()
+        started, since = time.perf_counter(), generation()
         try:
             stored = step.spec.function.call(
                 kwargs, executor=step.executor, logger=attempt.logger, size_limit=self._size_limit
             )
         except BaseException as error:
-            leave_if_forked(self._generation, error)
+            leave_if_forked(since, error)
             if interrupts.is_interrupt(error):
                 step.abandon(attempt, error)
                 raise
@@ -107,6 +106,6 @@ class SequentialDriver:
                 heapq.heappush(self._delayed, (due, next(self._numbers), attempt))
                 self._delayed_ids.add(attempt.pending.record_ids[attempt.row])
         else:
-            leave_if_forked(self._generation)
+            leave_if_forked(since)
             step.succeed(attempt, stored, time.perf_counter() - started)
         interrupts.check()
