@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("resource", reason="no limits of a process here")
 
 PROGRAM = """
-import json, resource, sys, threading, time, warnings
+import json, os, resource, signal, sys, threading, time, traceback, warnings
 import orcapod as op
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError
@@ -27,7 +27,7 @@ from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchest
 from orcapod.sources import DictSource
 
 what, url, driver = sys.argv[1:]
-calls, told = [], threading.Event()
+calls, interrupted, told = [], [], threading.Event()
 warnings.showwarning = lambda message, *more: told.set() if "could not be stored" in str(message) else print(message)
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -36,6 +36,10 @@ def fill():
 
 def free():
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+def interrupt():
+    interrupted.append(time.monotonic())
+    os.kill(os.getpid(), signal.SIGINT)
 
 def wait(done):
     deadline = time.monotonic() + 60
@@ -60,6 +64,9 @@ def work(x: int) -> int:
     if what == "freed" and x == 9:  # full when the last rows are to be stored
         fill()
         threading.Timer(1.5, free).start()
+    if what == "interrupted" and x == 9 and calls.count(9) == 1:
+        fill()
+        threading.Timer(1.0, interrupt).start()
     if what == "full" and x == 3 and calls.count(3) == 1:
         flusher._PATIENCE = 0.3
         fill()
@@ -76,9 +83,11 @@ run = lambda: pipeline.run(
 answer = {}
 try:
     answer["counts"] = run().counts("n")
-except (DatabaseError, ExceptionGroup) as error:
-    answer["error"] = repr(error)
+except (DatabaseError, ExceptionGroup, KeyboardInterrupt) as error:
+    answer["error"] = "".join(traceback.format_exception(error))
     free()
+    if interrupted:
+        answer["seconds"] = time.monotonic() - interrupted[0]
     answer["before"] = len(calls)
     answer["again"] = run().counts("n")
 database.close()
@@ -138,3 +147,12 @@ def test_a_disk_that_stays_full_ends_the_run_with_its_error_and_the_next_goes_on
     assert answer["stored"] == 10
     if scheme == "delta":  # what waits in memory outlives the run, if no table could be written
         assert answer["again"]["cached"] == answer["before"]
+
+
+@pytest.mark.parametrize(("scheme", "driver"), [("sqlite", "sync"), ("delta", "async")])
+def test_an_interrupt_does_not_wait_for_a_disk_that_is_full(scheme: str, driver: str, tmp_path: Path) -> None:
+    """Ctrl-C while the run waits for room: long before the 30 seconds are over, and the next run goes on."""
+    answer = ran("interrupted", scheme, driver, tmp_path)
+    assert "KeyboardInterrupt" in answer["error"]
+    assert answer["seconds"] < 10, "two seconds, and some more for a busy machine"
+    assert answer["stored"] == 10

@@ -186,14 +186,15 @@ class Pipeline(Mapping[str, Node]):
             observer: who is told what happens, beside the orchestrator's observer. It need not inherit from
                 anything, nor have all methods.
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
-            flush_interval: after how many seconds, at the latest, a result that exists is stored.
+            flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
             ConfigError: an argument is not what it has to be; nothing was computed then.
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             ReadOnlyStoreError: a store may only be read; nothing was computed.
-            DatabaseError: something could not be stored.
+            DatabaseError: something could not be stored, though it was tried again for 30 seconds where that may help;
+                an ``ExceptionGroup`` of several.
         """
         driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)

@@ -147,9 +147,9 @@ class Step:
             if rows := pending.rows_with_results():
                 yield pending.results(rows)
 
-    def settled(self, pending: PendingChunk, *, in_order: bool) -> list[Chunk]:
-        """Return the results of a chunk that can be given on, once they are stored."""
-        return self.patiently(lambda: list(pending.settled(in_order=in_order)))
+    def settled(self, pending: PendingChunk, *, in_order: bool) -> Iterator[Chunk]:
+        """Give the results of a chunk that can be given on, once they are stored."""
+        yield from self.patiently(lambda: list(pending.settled(in_order=in_order)))
 
     def begin(self, attempt: Attempt) -> None:
         """Tell that a packet is being computed, and get a logger for it; another one for every further try."""

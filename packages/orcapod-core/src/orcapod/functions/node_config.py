@@ -81,7 +81,7 @@ class PipelineConfig:
 
     Attributes:
         node: how packets are run, in nodes without a configuration of their own.
-        flush_interval: after how many seconds, at the latest, a result that exists is stored.
+        flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
     """
 
     node: NodeConfig = field(default_factory=NodeConfig)

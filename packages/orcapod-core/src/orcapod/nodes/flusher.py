@@ -22,6 +22,7 @@ _PATIENCE = 30.0
 """For how many seconds a store may fail before that ends the run: a network or a disk that is full may recover."""
 
 _LONGEST_PAUSE = 1.0
+_ENDING_SECONDS = 1.0
 
 
 class Flusher:
@@ -40,7 +41,7 @@ class Flusher:
         self._stores: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._hurry = threading.Event()
-        self._round_lock = threading.Lock()
+        self._last_success = 0.0
         self._overdue: BaseException | None = None
         self._death: BaseException | None = None
         self._is_told = False
@@ -93,7 +94,8 @@ class Flusher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        # A store that blocks may do so for long, and whoever has interrupted the run does not wait for it.
+        self._thread.join(_ENDING_SECONDS if self._hurry.is_set() else None)
         if error is None:
             self.check()
 
@@ -121,6 +123,9 @@ class Flusher:
                 try:
                     self._round()
                 except Exception as error:  # noqa: BLE001  # it is tried again, and raised in the end
+                    if self._last_success > started:  # the run itself has made a round since
+                        failures = _Failures()
+                        continue
                     failures.add(started)
                     self._tell(failures, error)
                     if failures.count > 1 and failures.seconds >= _PATIENCE:
@@ -132,9 +137,8 @@ class Flusher:
 
     def _round(self) -> None:
         """Call every store, also if one before it raised."""
-        with self._round_lock:
-            flush_all(list(self._stores))
-            self._overdue = None
+        flush_all(list(self._stores))
+        self._overdue, self._last_success = None, time.monotonic()
 
     def _tell(self, failures: _Failures, error: Exception) -> None:
         """Warn of the second failure in a row, once in a run."""
