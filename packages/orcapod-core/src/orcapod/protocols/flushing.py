@@ -32,9 +32,13 @@ def flush_all(flushes: Iterable[Callable[[], None]]) -> None:
     for flush in flushes:
         try:
             flush()
+        except ExceptionGroup as group:
+            errors |= {repr(error): error for error in group.exceptions}
         except Exception as error:  # noqa: BLE001  # raised below
-            errors.setdefault(repr(error), error)
+            errors[repr(error)] = error
     if len(errors) > 1:
-        raise ExceptionGroup("several things could not be stored", list(errors.values()))
+        raise ExceptionGroup(
+            f"{len(errors)} writes failed: {'; '.join(map(str, errors.values()))}", list(errors.values())
+        )
     for only in errors.values():
         raise only
