@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import orcapod as op
 from orcapod.errors import DatabaseError
 from orcapod.nodes import flusher
+from orcapod.observers import LoggingObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 from orcapod_delta import DeltaDatabase
@@ -84,6 +86,20 @@ def test_a_table_that_cannot_be_written_harms_no_other_run(
         (tmp_path / "bad").unlink()
         assert pipeline_of("bad", database, 20).run(driver).ok
         assert pipeline_of("bad", database, 20)["n"].as_table().num_rows == 20
+
+
+@pytest.mark.filterwarnings("ignore:what was computed could not be stored")
+def test_logs_that_cannot_be_written_are_let_go_with_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they are kept in a store of their own."""
+    monkeypatch.setattr(flusher, "_PATIENCE", 0.2)
+    with DeltaDatabase(tmp_path / "lab") as database, DeltaDatabase(tmp_path / "logs") as logs:
+        observer = LoggingObserver(logs)
+        block(tmp_path / "logs" / "_log")
+        with pytest.raises((DatabaseError, ExceptionGroup), match="_log"):
+            pipeline_of("bad", database, 0).run(observer=observer, flush_interval=0.05)
+        (tmp_path / "logs" / "_log").unlink()
+        assert pipeline_of("good", database, 20).run(observer=observer).ok
+        assert pc.count_distinct(observer.get_logs()["__run_id"]).as_py() == 1
 
 
 def test_only_what_failed_with_the_error_that_ended_a_run_is_let_go(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
-from orcapod.protocols import Database, RecordPath, checked_database, flush_all
+from orcapod.protocols import BufferingDatabaseProtocol, Database, RecordPath, checked_database, flush_all
 from orcapod.types import INT, STR
 
 __all__ = ["BufferedTableWriter", "RowContext"]
@@ -124,7 +124,9 @@ class BufferedTableWriter:
             self._runs.remove(run_id)
         try:
             self.flush()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(self._database, BufferingDatabaseProtocol):
+                self._database.discard_failed(error)
             with self._flushing:
                 others = [(path, table.filter(pc.field("__run_id") != run_id)) for path, table in self._unwritten]
                 self._unwritten = [(path, table) for path, table in others if table.num_rows]
