@@ -39,14 +39,13 @@ def leave_if_forked(since: int, error: BaseException | None = None) -> None:
     """
     if _State.forks == since:
         return
-    code = 0
+    code = 0 if error is None else 1
     try:
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-            if not isinstance(error.code, int | None):
-                sys.stderr.write(f"{error.code}\n")
+        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+            code = error.code or 0
+        elif isinstance(error, SystemExit):
+            sys.stderr.write(f"{error.code}\n")
         elif error is not None:
-            code = 1
             traceback.print_exception(error)
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:

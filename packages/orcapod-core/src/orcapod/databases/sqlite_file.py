@@ -158,9 +158,13 @@ class SQLiteFile(ABC):
         """Return which files are at the paths of those that are open: device and inode."""
         found = {}
         for file in self._open_files():
-            with suppress(FileNotFoundError, NotADirectoryError):
+            try:
                 status = file.stat()
-                found[file] = status.st_dev, status.st_ino
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise DatabaseError(f"cannot look at {file}: {error}", may_pass=True) from error
+            found[file] = status.st_dev, status.st_ino
         return found
 
     @abstractmethod

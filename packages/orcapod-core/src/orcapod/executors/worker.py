@@ -223,14 +223,13 @@ def run_call(
 
 def _leave(error: BaseException | None) -> None:
     """End a process that the function has forked where the function ends: the answer is its parent's to give."""
-    code = 0
+    code = 0 if error is None else 1
     try:
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-            if not isinstance(error.code, int | None):
-                sys.stderr.write(f"{error.code}\n")
+        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+            code = error.code or 0
+        elif isinstance(error, SystemExit):
+            sys.stderr.write(f"{error.code}\n")
         elif error is not None:
-            code = 1
             traceback.print_exception(error)
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):  # closed, or none at all
