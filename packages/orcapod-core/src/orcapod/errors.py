@@ -131,7 +131,19 @@ class LabelError(PipelineError, AttributeError, KeyError):
 
 
 class DatabaseError(OrcapodError, RuntimeError):
-    """A store that cannot do what it was asked."""
+    """A store that cannot do what it was asked.
+
+    Attributes:
+        may_pass: whether the same may succeed a moment later, once a disk has room or a network is back: then it is
+            asked again before a run ends with the error.
+    """
+
+    may_pass = False
+
+    def __init__(self, message: str = "", *, may_pass: bool | None = None, **about: Any) -> None:
+        super().__init__(message, **about)
+        if may_pass is not None:
+            self.may_pass = may_pass
 
 
 class RecordSchemaError(DatabaseError, TypeError):
@@ -193,6 +205,8 @@ class ReadOnlyStoreError(DatabaseError, PermissionError):
 
 class StoreLockedError(DatabaseError, TimeoutError):
     """A store that another program keeps locked; nothing is lost, and the same call may be made again."""
+
+    may_pass = True
 
 
 class StoreVersionError(DatabaseError, OSError):

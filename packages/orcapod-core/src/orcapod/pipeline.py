@@ -23,7 +23,17 @@ from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
 from orcapod.graph import Element, Graph
-from orcapod.nodes import Flusher, FunctionNode, Node, OperatorNode, Run, RunResult, SourceNode, labels_in_order
+from orcapod.nodes import (
+    Flusher,
+    FunctionNode,
+    Node,
+    OperatorNode,
+    Run,
+    RunResult,
+    SourceNode,
+    discarding,
+    labels_in_order,
+)
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
@@ -177,7 +187,7 @@ class Pipeline(Mapping[str, Node]):
             observer: who is told what happens, beside the orchestrator's observer. It need not inherit from
                 anything, nor have all methods.
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
-            flush_interval: after how many seconds, at the latest, a result that exists is stored.
+            flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
             share_work: whether processes that run the same at the same time, on one store, each compute a part of it.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
@@ -185,7 +195,8 @@ class Pipeline(Mapping[str, Node]):
             ConfigError: an argument is not what it has to be; nothing was computed then.
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             ReadOnlyStoreError: a store may only be read; nothing was computed.
-            DatabaseError: something could not be stored.
+            DatabaseError: something could not be stored, though it was tried again for 30 seconds where that may help;
+                an ``ExceptionGroup`` of several.
         """
         driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
@@ -288,12 +299,13 @@ class Pipeline(Mapping[str, Node]):
                 )
 
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:
-        stores = (run.observer.flush, self.result_database.flush, self._records.flush)
+        stores = (self.result_database, self._records)
         with ExitStack() as stack:
             stack.enter_context(interrupts.deferred())
             stack.callback(run.loop.close)
+            stack.enter_context(discarding(*stores))
             stack.enter_context(run.flusher)
-            stack.enter_context(run.flusher.calling(*stores))
+            stack.enter_context(run.flusher.calling(run.observer.flush, *(store.flush for store in stores)))
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
             failure = None
             try:
@@ -396,6 +408,8 @@ class _Recorded:
 
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         run, result = self._run, self._run.result()
+        if kind is not None:
+            run.flusher.hurry()
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
@@ -411,7 +425,8 @@ class _Recorded:
             executors=run.executors,
         )
         try:
-            RunLedger(self._pipeline.log_database).add(record, self._environment.result())
+            ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
+            run.flusher.patiently(lambda: ledger.add(record, environment))
             run.flusher.flush()
         finally:
             self._looking.shutdown()

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+import orcapod as op
 from orcapod.databases import STORE_FORMAT, SQLiteDatabase
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError, StoreVersionError
+from orcapod.sources import DictSource
 from orcapod.testing.database import DatabaseSuite
 
 
@@ -219,3 +224,79 @@ def test_home_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with SQLiteDatabase("~/lab.db") as database:
         assert database.to_config()["path"] == str(tmp_path / "lab.db")
     assert repr(database.at("a", "b")) == f"SQLiteDatabase('{tmp_path}/lab.db', at a/b)"
+
+
+def removed(file: Path) -> None:
+    shutil.rmtree(file.parent)
+
+
+def replaced(file: Path) -> None:
+    """By a copy, as tools do that synchronise folders."""
+    shutil.copy(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+def without_log(file: Path) -> None:
+    """What was written last is in the log, and nowhere else."""
+    file.with_name("run.db-wal").unlink()
+
+
+@pytest.mark.parametrize("happens", [removed, replaced, without_log])
+@pytest.mark.parametrize("then", ["flush", "add_records", "check_writable", "close"])
+def test_a_file_that_is_gone_or_another_is_noticed(happens: Callable[[Path], None], then: str, tmp_path: Path) -> None:
+    """By whatever is next: nothing is written into a file that nobody will ever open again."""
+    file = tmp_path / "lab" / "run.db"
+    database = SQLiteDatabase(file)
+    table = pa.table({"key": ["a"]})
+    database.add_records(("p",), table)
+    database.flush()
+    happens(file)
+    arguments = (("p",), table) if then == "add_records" else ()
+    with pytest.raises(DatabaseError, match=rf"{re.escape(str(file))}.*open it again") as caught:
+        getattr(database.at("q"), then)(*arguments)
+    assert caught.value.found
+    if then != "close":
+        assert database.get_records(("p",)).num_rows == 1, "what is still open can be read"
+        with pytest.raises(DatabaseError, match="open it again"):
+            database.close()
+    database.close()
+
+
+def test_a_file_that_others_open_close_and_clean_up_is_the_same(file: Path) -> None:
+    with SQLiteDatabase(file) as database:
+        for number in range(3):
+            with SQLiteDatabase(file) as other:
+                other.add_records(("p",), pa.table({"key": [f"{number}"]}))
+            shell(file, "PRAGMA wal_checkpoint(TRUNCATE)")
+            shell(file, "VACUUM")
+            database.flush()
+            assert database.add_records(("q",), pa.table({"key": [f"{number}"]})) == 1
+        assert database.get_records(("p",)).num_rows == 3
+
+
+@pytest.mark.parametrize("happens", [removed, replaced])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_run_into_a_file_that_is_gone_or_another_fails(
+    happens: Callable[[Path], None], is_async: bool, tmp_path: Path
+) -> None:
+    """Not at once, maybe, but it never says that all is well; and the next program has a store to begin anew."""
+    file = tmp_path / "lab" / "run.db"
+    pipeline = op.Pipeline("p", file)
+
+    def disturbed(x: int) -> int:
+        if x == 1:
+            happens(file)
+        return x
+
+    with pipeline:
+        op.function_pod("y", identity="version")(disturbed).pod(
+            DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s"), label="n"
+        )
+    with pytest.raises(DatabaseError, match=re.escape(str(file))):
+        pipeline.run(op.orchestrators.AsyncPipelineOrchestrator() if is_async else None)
+    with pytest.raises(DatabaseError, match=re.escape(str(file))):
+        pipeline.run()
+    with pytest.raises(DatabaseError, match=re.escape(str(file))):
+        pipeline.result_database.close()
+    with SQLiteDatabase(file) as database:
+        assert database.add_records(("q",), pa.table({"key": ["a"]})) == 1

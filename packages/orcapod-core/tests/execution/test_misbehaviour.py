@@ -115,38 +115,89 @@ def test_an_alarm_by_which_a_function_limits_its_time_is_a_failure() -> None:
 
 
 _FORKING = """
-import os, sys
+import asyncio, os, sys
 import orcapod as op
 from orcapod.executors import LocalExecutor
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
+
+ENDS = [
+    SystemExit(7), SystemExit(0), SystemExit(None), SystemExit("bye"), ValueError("child"), KeyboardInterrupt("child"),
+    GeneratorExit(), StopIteration(), asyncio.CancelledError(), None,
+]
+
+def forked(x):
+    child = os.fork()
+    if not child:
+        if x == len(ENDS):
+            sys.stderr.close()
+            os.close(1)
+            print("to nobody")
+            sys.exit("to nobody either")
+        if ENDS[x] is not None:
+            raise ENDS[x]
+        return -1  # it comes out of the function like its parent
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 @op.function_pod("y")
 def forking(x: int) -> int:
-    if x == 2:
-        child = os.fork()
-        if not child:
-            sys.exit(7)
-        _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status)
-    if x == 3 and not os.fork():
-        return -1  # it comes out of the function like its parent
-    return x
+    return forked(x)
+
+@op.function_pod("z")
+async def forking_task(x: int) -> int:
+    await asyncio.sleep(0)
+    return forked(x)
 
 pipeline = op.Pipeline("p")
 with pipeline:
-    forking.pod(DictSource([{"i": i, "x": i} for i in range(6)], ["i"], source_id="s"), label="n")
+    rows = DictSource([{"i": i, "x": i} for i in range(len(ENDS) + 1)], ["i"], source_id="s")
+    forking.pod(rows, label="n")
+    forking_task.pod(rows, label="m")
 executors = {"here": LocalExecutor(), "threads": LocalExecutor(2), "processes": LocalExecutor(2, "process")}
-print(pipeline.run(execution_engine=executors[sys.argv[1]]).counts("n"))
-print(sorted(pipeline["n"].as_table().column("y").to_pylist()))
+drivers = {"sync": SyncPipelineOrchestrator(), "async": AsyncPipelineOrchestrator()}
+result = pipeline.run(drivers[sys.argv[2]], execution_engine=executors[sys.argv[1]])
+print([result.counts(label)["computed"] for label in "nm"])
+for label, column in ("n", "y"), ("m", "z"):
+    print([row[column] for row in sorted(pipeline[label].as_table().to_pylist(), key=lambda row: row["i"])])
 """
 
 
-@pytest.mark.parametrize("executor", ["here", "threads", "processes"])
-def test_a_process_that_a_function_forks_ends_where_the_function_does(executor: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("executor", "driver"), [("here", "sync"), ("here", "async"), ("threads", "sync"), ("processes", "async")]
+)
+def test_a_process_that_a_function_forks_ends_where_the_function_does(
+    executor: str, driver: str, tmp_path: Path
+) -> None:
+    """By whatever it is left, and though nothing can be printed any more; its parent goes on."""
     (tmp_path / "program.py").write_text(_FORKING)
-    command = [sys.executable, str(tmp_path / "program.py"), executor]
+    command = [sys.executable, str(tmp_path / "program.py"), executor, driver]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "{'computed': 6, 'cached': 0, 'failed': 0}\n[0, 1, 3, 4, 5, 7]\n", done.stderr
+    codes = [7, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1]
+    assert done.stdout == f"[11, 11]\n{codes}\n{codes}\n", done.stderr
+    assert executor == "processes" or done.stderr.count("bye") == 2
+    assert executor == "processes" or done.stderr.count("ValueError: child") == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_rows_that_are_half_read_may_be_read_on_in_a_fork() -> None:
+    """Such a process was forked by nobody's function."""
+
+    @op.function_pod("y")
+    def same(x: int) -> int:
+        return x
+
+    rows = same.pod(DictSource([{"i": i, "x": i} for i in range(5000)], ["i"], source_id="s"))
+    driven = iter(rows.iter_packets())
+    next(driven)
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(12 if len(list(driven)) == 4999 else 13)
+        finally:
+            os._exit(100)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 12
 
 
 def test_retries_in_this_thread_do_not_wait_one_for_the_other() -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod.errors import RecordSchemaError
 from orcapod.observers import LoggingObserver
 from orcapod.observers.buffered_table_writer import BufferedTableWriter
 from orcapod.protocols import ExecutionObserver, PacketExecutionLoggerProtocol
@@ -259,6 +260,31 @@ def test_a_write_that_fails_is_an_error_and_loses_nothing(rows, broken):
     database.broken = None
     observer.flush()
     assert observer.get_logs()["idx"].to_pylist() == ["0", "1"]
+
+
+def test_a_table_that_cannot_be_written_keeps_no_other_from_being_written(rows, monkeypatch):
+    """And its rows are let go with their run; those of another run under way are kept."""
+    database = MemoryDatabase()
+    observer = LoggingObserver(database)
+    add = database.add_records
+
+    def add_records(path, table):
+        if path == ("_log", "bad"):
+            raise RecordSchemaError("refused")
+        return add(path, table)
+
+    monkeypatch.setattr(database, "add_records", add_records)
+    for run_id in ("run-1", "run-2"):
+        observer.on_run_start(run_id)
+        for path in ("bad", "good"):
+            view = observer.contextualize("h", "label", node_path=(path,))
+            view.create_packet_logger(*rows[0]).record(**QUIET)
+    with pytest.raises(RecordSchemaError, match="refused"):
+        observer.on_run_end("run-1")
+    assert database.get_records(("_log", "good"))["__run_id"].to_pylist() == ["run-1", "run-2"]
+    monkeypatch.undo()
+    observer.on_run_end("run-2")
+    assert database.get_records(("_log", "bad"))["__run_id"].to_pylist() == ["run-2"]
 
 
 def test_a_flush_that_failed_is_asked_for_again(rows):

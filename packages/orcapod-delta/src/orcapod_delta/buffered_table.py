@@ -62,10 +62,12 @@ class BufferedTable:
         self._wanted: pa.Schema | None = None  # the columns after the next commit; None if there is nothing to commit
         self._waiting_bytes = 0
         self._checked_version: int | None = None  # with which the rows that wait were compared
+        self._has_failed = False  # whether the last commit has
 
     def add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         """Take the rows whose keys are not there yet; return how many were taken."""
         check_sizes(self._path, table)
+        self._location.check_length()
         with self._lock:
             if table.num_rows:
                 self._advisory_lock.acquire()
@@ -128,6 +130,7 @@ class BufferedTable:
         with self._lock:
             if self._wanted is None:
                 return
+            self._has_failed = True
             with self._looking() as layout:
                 for _ in self._attempts():
                     if self._wanted is None or self._append(layout, self._wanted):
@@ -135,7 +138,28 @@ class BufferedTable:
                     layout = self._look()
                 self._look()
                 self._advisory_lock.release()
+                self._has_failed = False
                 self._maintenance.after_commit()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of the rows that wait."""
+        return self._waiting_bytes
+
+    def has_failed(self, told: str) -> bool:
+        """Say whether the last commit has failed, and this traceback tells of it."""
+        return self._has_failed and f": {self._location.uri}: " in told
+
+    def discard(self) -> None:
+        """Let go of the rows that wait."""
+        with self._lock:
+            self._forget_waiting()
+            self._advisory_lock.release()
+
+    def check_in_place(self) -> None:
+        """Check that the table was not deleted since it was looked at."""
+        with self._lock, raised_as(DatabaseError, self._location.uri):
+            self._snapshot.check_in_place()
 
     def maintain(self, work: Callable[[Maintenance], int]) -> int:
         """Have something done to the table, if it is there; return what that returns."""
@@ -223,6 +247,7 @@ class BufferedTable:
 
     def _forget_waiting(self) -> None:
         self._waiting, self._wanted, self._waiting_bytes = MemoryDatabase(), None, 0
+        self._has_failed = False
 
     def _attempts(self) -> Iterator[int]:
         """Yield one attempt after the other, for as long as others commit first."""
@@ -231,7 +256,8 @@ class BufferedTable:
             sleep(uniform(0, _PAUSE * min(attempt + 1, 20)))
         raise DatabaseError(
             f"{'/'.join(self._path)}: other writers committed first {_ATTEMPTS} times; nothing of this was written, "
-            "try again when they are fewer"
+            "try again when they are fewer",
+            may_pass=True,
         )
 
     @contextmanager

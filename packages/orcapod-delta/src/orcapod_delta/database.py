@@ -86,8 +86,20 @@ class DeltaDatabase(DatabaseView[Store]):
         return self._table(path).delete(checked_ids(ids))
 
     def flush(self) -> None:
-        """Commit everything added so far, one commit for every table."""
+        """Commit everything added so far, one commit for every table.
+
+        Raises:
+            DatabaseError: a table cannot be written to; its rows wait on, all others were committed.
+            ExceptionGroup: several cannot.
+        """
         self._shared.flush()
+
+    def discard_failed(self, error: BaseException) -> None:
+        """Let go of the rows that wait because their table cannot be written to, which has raised this error.
+
+        A run that ends with the error does this. What no table would be given, since a disk is full, say, waits on.
+        """
+        self._shared.discard_failed(error)
 
     @property
     def max_record_bytes(self) -> int | None:

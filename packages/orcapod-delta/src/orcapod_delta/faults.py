@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
 
 from orcapod.errors import DatabaseError, OrcapodError
 
 __all__ = ["is_fault", "raised_as"]
 
+_LASTING = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -33,4 +34,7 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError)):
             raise
-        raise error_type(f"{where}: {_COLOURS.sub('', str(error))}") from error
+        raised = error_type(f"{where}: {_COLOURS.sub('', str(error))}")
+        if isinstance(raised, DatabaseError):
+            raised.may_pass = is_fault(error) and not isinstance(error, _LASTING)
+        raise raised from error

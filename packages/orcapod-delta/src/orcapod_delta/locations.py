@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from errno import ENAMETOOLONG
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -28,6 +29,8 @@ FORMAT_TABLE = ".orcapod"
 
 _TABLE = ".delta"
 _LONGEST_NAME = 200
+_LONGEST_FILE = f"_delta_log/{'x' * 120}"
+_LONGEST_KEY = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,23 @@ class Location:
                 f"found {self.uri}; rename the folder, or choose another"
             )
 
+    def check_length(self) -> None:
+        """Check that the names of a table's files here are short enough for where they are.
+
+        Raises:
+            DatabaseError: they are longer than the file system or object storage takes.
+        """
+        if self.folder is None:
+            is_long = len(self.uri.partition("://")[2].encode()) + len(_LONGEST_FILE) > _LONGEST_KEY
+        else:
+            is_long = _is_long(self.folder / _LONGEST_FILE)
+        if is_long:
+            raise DatabaseError(
+                f"{self.uri[:200]}... (of {len(self.uri)} characters) is too long a name for where it is to be stored; "
+                "give the pipeline or the function a shorter one",
+                found=self.uri,
+            )
+
     def below(self, folder: str) -> Location:
         """Return a location below this one."""
         return Location(f"{self.uri}/{folder}", self.options)
@@ -149,6 +169,15 @@ def _path_of(folder: str) -> RecordPath:
         )
         for part in whole.split("/")
     )
+
+
+def _is_long(file: Path) -> bool:
+    """Say whether the file system refuses a name for its length."""
+    try:
+        file.lstat()
+    except OSError as error:
+        return error.errno == ENAMETOOLONG
+    return False
 
 
 def _without_user(url: str) -> str:

@@ -12,6 +12,7 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from orcapod.compute import pc
+from orcapod.errors import DatabaseError
 from orcapod_delta.data_files import DataFile, data_files
 from orcapod_delta.layout import ORDER, Layout
 from orcapod_delta.locations import Location
@@ -92,11 +93,16 @@ class Snapshot:
         return sum(each.rows for each in self.files)
 
     def refresh(self) -> bool:
-        """Read what was committed meanwhile; say whether anything was."""
+        """Read what was committed meanwhile; say whether anything was.
+
+        Raises:
+            DatabaseError: the table was there, and is no more.
+        """
         try:
             if self.table is None:
                 self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
             else:
+                self.check_in_place()
                 self._update(self.table)
         except TableNotFoundError:
             return False
@@ -120,6 +126,22 @@ class Snapshot:
             table.update_incremental()
         except DeltaError:  # the log between that version and now may be gone
             self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+
+    def check_in_place(self) -> None:
+        """Check that the table that was looked at is still there: where its log is missing, deltalake sees no change.
+
+        Raises:
+            DatabaseError: it is not; only known of a table on this machine.
+        """
+        folder = self.location.folder
+        if self.table is not None and folder is not None and not (folder / "_delta_log").is_dir():
+            raise DatabaseError(
+                f"{self.location.uri}: this table was deleted or moved away while it was open: what was written to it "
+                "is not there any more; put it back if it was moved, else open the store again and run again: what is "
+                "missing is computed anew",
+                expected="a Delta table",
+                found="none",
+            )
 
     def existing(self, keys: pa.Array[Any]) -> pa.Array[Any]:
         """Return those of these stored keys that are there."""

@@ -6,8 +6,10 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import Lock
+from traceback import format_exception
+from uuid import uuid4
 
 import pyarrow.fs as pafs
 from deltalake import DeltaTable, Field, Schema
@@ -16,7 +18,7 @@ from deltalake.schema import PrimitiveType
 
 from orcapod.databases import STORE_FORMAT, check_format, check_process, closed_store
 from orcapod.errors import DatabaseError
-from orcapod.protocols import RecordPath
+from orcapod.protocols import RecordPath, flush_all
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.faults import raised_as
 from orcapod_delta.locations import FORMAT_TABLE, Location, paths_below
@@ -72,9 +74,36 @@ class Store:
             yield from paths_below(self._filesystem)
 
     def flush(self) -> None:
-        """Commit all rows that wait, of every table, in the order in which the tables were first used."""
+        """Commit all rows that wait, of every table, in the order in which the tables were first used.
+
+        Raises:
+            DatabaseError: a table cannot be written to, or was deleted; all others were committed.
+            ExceptionGroup: several were.
+        """
         self.check()
-        _commit(self._tables, self._process)
+        tables = list(self._tables.values())
+        flush_all([*(each.commit for each in tables), *(each.check_in_place for each in tables)])
+
+    def discard_failed(self, error: BaseException) -> None:
+        """Let go of the rows that wait because of this error, unless the whole store cannot be written to."""
+        told = "".join(format_exception(error))
+        failed = [table for table in list(self._tables.values()) if table.has_failed(told)]
+        if failed and self._takes(sum(table.waiting_bytes for table in failed)):
+            for table in failed:
+                table.discard()
+
+    def _takes(self, size: int) -> bool:
+        """Say whether so many bytes can be written elsewhere in the store."""
+        name = f"{FORMAT_TABLE}-{uuid4()}"
+        try:
+            with self._filesystem.open_output_stream(name) as file:
+                file.write(bytes(size))
+            self._filesystem.delete_file(name)
+        except OSError:
+            with suppress(OSError):
+                self._filesystem.delete_file(name)
+            return False
+        return True
 
     def close(self) -> None:
         """Commit what waits, and be of no more use."""
@@ -127,5 +156,4 @@ class Store:
 
 def _commit(tables: dict[RecordPath, BufferedTable], process: int) -> None:
     if os.getpid() == process:
-        for each in list(tables.values()):
-            each.commit()
+        flush_all([each.commit for each in list(tables.values())])

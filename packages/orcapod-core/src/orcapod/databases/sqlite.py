@@ -196,12 +196,19 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
                     yield path[len(self._prefix) :], why
 
     def flush(self) -> None:
-        """Do nothing but check: every ``add_records`` is a transaction of its own."""
-        with self._shared.transaction(write=False):
-            pass
+        """Check that the file is still at its path: every ``add_records`` is a transaction of its own.
+
+        Raises:
+            DatabaseError: it was deleted or replaced.
+        """
+        self._shared.check_in_place()
 
     def close(self) -> None:
-        """Let go of the file, for all views; closing twice is fine."""
+        """Let go of the file, for all views; closing twice is fine.
+
+        Raises:
+            DatabaseError: it was deleted or replaced.
+        """
         self._shared.close()
 
     def to_config(self) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -19,6 +19,7 @@ from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 __all__ = ["SQLiteFile", "open_file"]
 
 _BUSY_SECONDS = 30.0
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
 
@@ -64,6 +65,7 @@ class SQLiteFile(ABC):
         self._process = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._closer: Callable[[], object] | None = None
+        self._inodes: Mapping[Path, tuple[int, int]] = {}
         try:
             self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
             with self.transaction(write=False) as connection:
@@ -72,6 +74,7 @@ class SQLiteFile(ABC):
                 self._set_up()
             else:
                 check_format(version, location=path, package="orcapod-core")
+            self._inodes = self._found_inodes()
         except BaseException:
             self.close()
             raise
@@ -90,13 +93,16 @@ class SQLiteFile(ABC):
         check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
             connection = self._opened()
+            if write:
+                self._check_in_place()
             try:
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
             except _FAULTS as error:
                 raise self._translated(error) or DatabaseError(
-                    f"{self.path}: {error}; nothing of this call was written"
+                    f"{self.path}: {error}; nothing of this call was written",
+                    may_pass=getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING,
                 ) from error
             finally:
                 if connection.in_transaction:
@@ -107,16 +113,66 @@ class SQLiteFile(ABC):
 
         Raises:
             ReadOnlyStoreError: it may only be read.
+            DatabaseError: it is no longer where it was opened.
         """
+        self.check_in_place()
+
+    def check_in_place(self) -> None:
+        """Check that the file is open, and still the one at its path.
+
+        Raises:
+            DatabaseError: it was closed, deleted or replaced, or belongs to the process that this one was forked from.
+        """
+        check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
             self._opened()
+            self._check_in_place()
 
     def close(self) -> None:
-        """Let go of the file; closing twice is fine."""
+        """Let go of the file; closing twice is fine.
+
+        Raises:
+            DatabaseError: it is no longer where it was opened.
+        """
         with self._lock:
-            self._connection = None
-            if self._closer is not None:
-                self._closer()
+            is_open, self._connection = self._connection is not None, None
+            try:
+                if is_open:
+                    self._check_in_place()
+            finally:
+                if self._closer is not None:
+                    self._closer()
+
+    def _check_in_place(self) -> None:
+        found = self._found_inodes()
+        for file, opened in self._inodes.items():
+            if found.get(file) != opened:
+                happened = "was replaced by another file" if file in found else "was deleted or moved away"
+                lost = "what was written to it" if file == self.path else "what was written to it last"
+                raise DatabaseError(
+                    f"{file} {happened} while {self.path} was open: {lost} is not at that path any more, and what this "
+                    "program has yet to write would not be either; put it back if it was moved, else open it again and "
+                    "run again: what is missing is computed anew",
+                    expected=f"{file} as it was opened",
+                    found=happened,
+                )
+
+    def _found_inodes(self) -> Mapping[Path, tuple[int, int]]:
+        """Return which files are at the paths of those that are open: device and inode."""
+        found = {}
+        for file in self._open_files():
+            try:
+                status = file.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise DatabaseError(f"cannot look at {file}: {error}", may_pass=True) from error
+            found[file] = status.st_dev, status.st_ino
+        return found
+
+    @abstractmethod
+    def _open_files(self) -> Sequence[Path]:
+        """Return the files that SQLite has open as long as the store is."""
 
     @abstractmethod
     def _connect(self) -> sqlite3.Connection:
@@ -186,6 +242,9 @@ class SQLiteFile(ABC):
 class WritableFile(SQLiteFile):
     """A file that is read and written, by any number of processes of one machine at a time."""
 
+    def _open_files(self) -> Sequence[Path]:
+        return self.path, Path(f"{self.path}-wal")
+
     def _connect(self) -> sqlite3.Connection:
         try:
             connection = self._open(str(self.path), uri=False)
@@ -248,6 +307,9 @@ class ReadOnlyFile(SQLiteFile):
         super().check_writable()
         raise self._refusal(self._why)
 
+    def _open_files(self) -> Sequence[Path]:
+        return ()  # what is there now is read
+
     def _opened(self) -> sqlite3.Connection:
         connection = super()._opened()
         if self._as_it_is and self._opened_files != self._files():
@@ -279,7 +341,10 @@ class ReadOnlyFile(SQLiteFile):
 
     def _files(self) -> tuple[object, ...]:
         """Return what changes whenever somebody writes to the file."""
-        status = self.path.stat()
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise DatabaseError(f"cannot read {self.path}: {error.strerror}") from error
         return status.st_ino, status.st_size, status.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
 
 

@@ -218,7 +218,7 @@ class ConcurrentDriver:
 
     def _settled(self) -> Iterator[Chunk]:
         for pending in list(self._pending):
-            yield from pending.settled(in_order=self._in_order)
+            yield from self._step.settled(pending, in_order=self._in_order)
             if pending.is_done:
                 self._pending.remove(pending)
             elif self._in_order:

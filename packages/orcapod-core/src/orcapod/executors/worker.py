@@ -223,16 +223,19 @@ def run_call(
 
 def _leave(error: BaseException | None) -> None:
     """End a process that the function has forked where the function ends: the answer is its parent's to give."""
-    code = 0
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    elif error is not None:
-        traceback.print_exception(error)
-        code = 1
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # closed, or none at all
-            stream.flush()
-    os._exit(code & 0xFF)
+    code = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+            code = error.code or 0
+        elif isinstance(error, SystemExit):
+            sys.stderr.write(f"{error.code}\n")
+        elif error is not None:
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # closed, or none at all
+                stream.flush()
+    finally:
+        os._exit(code & 0xFF)
 
 
 def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> tuple[Any, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import TIMEOUT_MAX
 from typing import Literal, cast, get_args
 
 from orcapod.errors import ConfigError
@@ -15,6 +14,8 @@ __all__ = [
     "checked_flush_interval",
     "checked_policy",
 ]
+
+_LONGEST_FLUSH_INTERVAL = 86_400
 
 ErrorPolicy = Literal["continue", "fail_fast"]
 """What a failed packet does to a run: it is left out, or it ends the run."""
@@ -35,13 +36,14 @@ def checked_flush_interval(seconds: float) -> float:
     """Return the flush interval.
 
     Raises:
-        ConfigError: it is no number of seconds above 0, or no thread can wait that long.
+        ConfigError: it is no number of seconds above 0, or more than a day.
     """
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not (is_number and 0 < seconds <= TIMEOUT_MAX):
+    if not (is_number and 0 < seconds <= _LONGEST_FLUSH_INTERVAL):
         raise ConfigError(
-            f"found flush_interval {seconds!r}, expected seconds, more than 0; the smaller, the less "
-            "an accident can take, and the slower a run of quick functions"
+            f"found flush_interval {seconds!r:.80}, expected seconds, more than 0 and at most "
+            f"{_LONGEST_FLUSH_INTERVAL} (a day); the smaller, the less an accident can take, and the slower a run of "
+            "quick functions"
         )
     return seconds
 
@@ -84,7 +86,7 @@ class PipelineConfig:
 
     Attributes:
         node: how packets are run, in nodes without a configuration of their own.
-        flush_interval: after how many seconds, at the latest, a result that exists is stored.
+        flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
     """
 
     node: NodeConfig = field(default_factory=NodeConfig)

@@ -1,10 +1,20 @@
 """The compiled plan: nodes that execute, look up and store."""
 
-from orcapod.nodes.flusher import Flusher
+from orcapod.nodes.flusher import Flusher, discarding
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.operator import OperatorNode, labels_in_order
 from orcapod.nodes.run import Run, RunResult
 from orcapod.nodes.source import SourceNode
 
-__all__ = ["Flusher", "FunctionNode", "Node", "OperatorNode", "Run", "RunResult", "SourceNode", "labels_in_order"]
+__all__ = [
+    "Flusher",
+    "FunctionNode",
+    "Node",
+    "OperatorNode",
+    "Run",
+    "RunResult",
+    "SourceNode",
+    "discarding",
+    "labels_in_order",
+]

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from orcapod.errors import StoreLockedError
+from orcapod import interrupts
+from orcapod.errors import DatabaseError
+from orcapod.protocols import BufferingDatabaseProtocol, Database, flush_all
 
-__all__ = ["Flusher"]
+__all__ = ["Flusher", "discarding"]
+
+T = TypeVar("T")
+
+_PATIENCE = 30.0
+"""For how many seconds a store may fail before that ends the run: a network or a disk that is full may recover."""
+
+_LONGEST_PAUSE = 1.0
+_ENDING_SECONDS = 1.0
 
 
 class Flusher:
     """A thread that has what is finished stored, so that at most one interval of computing is ever lost.
 
+    A round that fails is made again an interval later. The second failure in a row is warned of; after 30 seconds
+    of them the error is raised where the flusher is used next. A round that succeeds, whoever makes it, makes up for
+    all that failed before. A thread that dies is an error where the flusher is used next, too.
+
     Args:
         interval: seconds between two rounds.
-
-    An error in a round ends the rounds, and is raised where the flusher is used next. A store that another
-    program keeps locked is tried once more first.
     """
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self._stores: list[Callable[[], None]] = []
         self._stop = threading.Event()
-        self._error: BaseException | None = None
+        self._hurry = threading.Event()
+        self._last_success = 0.0
+        self._overdue: BaseException | None = None
+        self._death: BaseException | None = None
+        self._is_told = False
         self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
 
     @contextmanager
@@ -42,15 +59,32 @@ class Flusher:
                 self._stores.remove(store)
 
     def flush(self) -> None:
-        """One round, now."""
+        """Make a round now, patiently.
+
+        Raises:
+            Exception: what a store raised, or an ``ExceptionGroup`` where several did; each of them was tried.
+        """
+        self._patiently(self._round)
         self.check()
-        for store in list(self._stores):
-            store()
+
+    def patiently(self, write: Callable[[], T]) -> T:
+        """Return what this returns; while it fails for a reason that may pass, it is tried again, for 30 seconds.
+
+        Args:
+            write: asks something of a store, and may be called again when it has failed.
+        """
+        if not self._hurry.is_set():
+            self.check()
+        return self._patiently(write)
+
+    def hurry(self) -> None:
+        """Let everything be tried once from now on: the run is about to end before its time."""
+        self._hurry.set()
 
     def check(self) -> None:
-        """Raise what went wrong in a round."""
-        if self._error is not None:
-            raise self._error
+        """Raise what rounds have failed with for too long, or what the thread has died of."""
+        if (error := self._death or self._overdue) is not None:
+            raise error
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -60,19 +94,105 @@ class Flusher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        # A store that blocks may do so for long, and whoever has interrupted the run does not wait for it.
+        self._thread.join(_ENDING_SECONDS if self._hurry.is_set() else None)
         if error is None:
             self.check()
 
-    def _rounds(self) -> None:
-        was_locked = False
-        while not self._stop.wait(self.interval):
+    def _patiently(self, write: Callable[[], T]) -> T:
+        failures = _Failures()
+        while True:
+            started = time.monotonic()
             try:
-                self.flush()
-            except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it
-                if was_locked or not isinstance(error, StoreLockedError):
-                    self._error = error
-                    return
-                was_locked = True
-            else:
-                was_locked = False
+                return write()
+            except Exception as error:
+                failures.add(started)
+                if not _may_pass(error) or failures.seconds >= _PATIENCE or self._hurry.is_set():
+                    self.hurry()  # what else is left to do fails likewise
+                    raise
+                self._tell(failures, error)
+            until = time.monotonic() + min(self.interval, _LONGEST_PAUSE)
+            while (left := until - time.monotonic()) > 0 and not self._hurry.wait(interrupts.slice_of(left)):
+                interrupts.check()
+
+    def _rounds(self) -> None:
+        failures = _Failures()
+        try:
+            while not self._stop.wait(self.interval):
+                started = time.monotonic()
+                try:
+                    self._round()
+                except Exception as error:  # noqa: BLE001  # it is tried again, and raised in the end
+                    if self._last_success > started:  # the run itself has made a round since
+                        failures = _Failures()
+                        continue
+                    failures.add(started)
+                    self._tell(failures, error)
+                    if failures.count > 1 and failures.seconds >= _PATIENCE:
+                        self._overdue = error
+                else:
+                    failures = _Failures()
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it
+            self._death = error
+
+    def _round(self) -> None:
+        """Call every store, also if one before it raised."""
+        flush_all(list(self._stores))
+        self._overdue, self._last_success = None, time.monotonic()
+
+    def _tell(self, failures: _Failures, error: Exception) -> None:
+        """Warn of the second failure in a row, once in a run."""
+        if failures.count == 2 and not self._is_told:
+            self._is_told = True
+            message = (
+                f"what was computed could not be stored, twice in a row: {error}; it is tried again, "
+                f"and kept in memory until then; after {_PATIENCE:.0f} seconds of this the error ends the run"
+            )
+            try:
+                warnings.warn(message, stacklevel=2)
+            except UserWarning:  # whoever wants no warnings wants this error
+                raise error from None
+
+
+class _Failures:
+    """Failures in a row.
+
+    Attributes:
+        count: how many.
+        seconds: for how long there have been nothing but failures.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+    def add(self, started: float) -> None:
+        """Count one more, of what was begun then."""
+        self.count += 1
+        self._since = started if self._since is None else self._since
+
+
+@contextmanager
+def discarding(*databases: Database) -> Iterator[None]:
+    """Have stores let go, if an exception ends the context, of the rows that they could not write because of it.
+
+    So that tables that cannot be written end the run that wrote to them, and no other.
+    """
+    try:
+        yield
+    except BaseException as error:
+        for database in databases:
+            if isinstance(database, BufferingDatabaseProtocol):
+                database.discard_failed(error)
+        raise
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Say whether the same may succeed a moment later."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_may_pass, error.exceptions))
+    return error.may_pass if isinstance(error, DatabaseError) else isinstance(error, OSError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -152,15 +152,16 @@ class FunctionNode(Node):
         run.assigned[self.label] = self.executor_for(run)
         run.code[self.label] = self.function.code("begins")
 
-    def stores(self) -> Sequence[Callable[[], None]]:
-        return self._results.flush, self._records.flush
+    def stores(self) -> Sequence[Database]:
+        return self._results, self._records
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
-            CodeRecords(self._results).store(self.function.name, code)
+            run.flusher.patiently(lambda: CodeRecords(self._results).store(self.function.name, code))
             step = self._step(code.hash, run.run_id, executor, observer)
             step.error_policy = run.error_policy
+            step.patiently = run.flusher.patiently
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -13,10 +13,10 @@ from orcapod.errors import PipelineError
 from orcapod.execution import FirstFailure, Inputs, RunLoop, WholeInputs
 from orcapod.functions import ErrorPolicy, PipelineConfig, checked_policy
 from orcapod.hashing import ContentHash
-from orcapod.nodes.flusher import Flusher
+from orcapod.nodes.flusher import Flusher, discarding
 from orcapod.nodes.rows import Row, fitting, rows_of
 from orcapod.nodes.run import Run
-from orcapod.protocols import ExecutionObserver, NoOpObserver, RecordPath, adapted
+from orcapod.protocols import Database, ExecutionObserver, NoOpObserver, RecordPath, adapted
 from orcapod.sources import LiveSource
 from orcapod.streams import Stream, evaluated, inputs_first
 
@@ -89,6 +89,9 @@ class Node(Stream):
         observer.on_node_start(self.label, node_hash)
         try:
             yield from self.process(inputs, run, observer)
+        except BaseException:
+            run.flusher.hurry()
+            raise
         finally:
             observer.on_node_end(self.label, node_hash)
             run.flusher.flush()
@@ -178,15 +181,16 @@ class Node(Stream):
         return run
 
     def _run_alone(self, inputs: Inputs, run: Run) -> Generator[Chunk, None, None]:
-        stores = [run.observer.flush, *self.stores()]
-        with run.flusher, run.flusher.calling(*stores):
+        stores = self.stores()
+        flushes = [run.observer.flush, *(store.flush for store in stores)]
+        with discarding(*stores), run.flusher, run.flusher.calling(*flushes):
             try:
                 yield from self.run(inputs, run)
             finally:
                 run.loop.close()
 
-    def stores(self) -> Sequence[Callable[[], None]]:
-        """Return what has what it wrote survive the end of the process."""
+    def stores(self) -> Sequence[Database]:
+        """Return where it writes."""
         return ()
 
     def _check_count(self, found: Sequence[object], noun: str) -> None:

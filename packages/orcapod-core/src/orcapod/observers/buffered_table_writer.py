@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
-from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.protocols import BufferingDatabaseProtocol, Database, RecordPath, checked_database, flush_all
 from orcapod.types import INT, STR
 
 __all__ = ["BufferedTableWriter", "RowContext"]
@@ -87,7 +88,8 @@ class BufferedTableWriter:
     """Writer of rows about packets, in tables of one shape: key, context, fields, tags as text.
 
     Any thread may write while another flushes. Rows leave the buffer when the database has them: after
-    a failure they are written by the next flush, under the same keys, so that none is lost or doubled.
+    a failure they are written by the next flush, under the same keys, so that none is lost or doubled. Those that
+    cannot be written when their run ends are let go, since no other run is to fail of them.
 
     Args:
         database: where they are stored.
@@ -117,10 +119,18 @@ class BufferedTableWriter:
         _run_id.set(run_id)
 
     def end_run(self, run_id: str) -> None:
-        """The run is over; write what it has left."""
+        """The run is over; write what it has left, or let go of it if that fails."""
         if run_id in self._runs:
             self._runs.remove(run_id)
-        self.flush()
+        try:
+            self.flush()
+        except BaseException as error:
+            if isinstance(self._database, BufferingDatabaseProtocol):
+                self._database.discard_failed(error)
+            with self._flushing:
+                others = [(path, table.filter(pc.field("__run_id") != run_id)) for path, table in self._unwritten]
+                self._unwritten = [(path, table) for path, table in others if table.num_rows]
+            raise
 
     def context(self, node_label: str | None, node_hash: str | None, path: RecordPath) -> RowContext:
         """Return where rows about a node go, in the run of this thread or task, or else the last one begun."""
@@ -146,18 +156,27 @@ class BufferedTableWriter:
             part.cells += (next(self._numbers), tag.row, at, fields)  # all at once, or not at all
 
     def flush(self) -> None:
-        """Return when all rows written so far survive the end of the process."""
+        """Return when all rows written so far survive the end of the process.
+
+        Raises:
+            Exception: a table cannot be written; all others were.
+            ExceptionGroup: several cannot.
+        """
         with self._flushing:
             with self._writing:
                 self._taken, self._parts, self._latest = [*self._taken, *self._parts.values()], {}, None
             self._unwritten, self._taken = [*self._unwritten, *self._tables(self._taken)], []
-            while self._unwritten:
-                self._database.add_records(*self._unwritten[0])
-                del self._unwritten[0]
-                self._unflushed = True
-            if self._unflushed:
-                self._database.flush()
-                self._unflushed = False
+            flush_all([*(partial(self._add, each) for each in self._unwritten), self._flush_database])
+
+    def _add(self, unwritten: tuple[RecordPath, pa.Table]) -> None:
+        self._database.add_records(*unwritten)
+        self._unwritten = [each for each in self._unwritten if each is not unwritten]
+        self._unflushed = True
+
+    def _flush_database(self) -> None:
+        if self._unflushed:
+            self._database.flush()
+            self._unflushed = False
 
     def read(self, *, run_id: str | None, node_label: str | None) -> pa.Table:
         """Return the rows of all nodes, or of one run or label, in the order of time; whoever wrote them."""

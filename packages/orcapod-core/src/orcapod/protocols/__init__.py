@@ -14,10 +14,12 @@ from orcapod.protocols.executor import (
     PacketFunctionExecutorProtocol,
     PythonFunctionExecutorProtocol,
 )
+from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.noop import NoOpObserver
 from orcapod.protocols.observer import ExecutionObserver
 
 __all__ = [
+    "BufferingDatabaseProtocol",
     "Call",
     "CallSession",
     "CapturedOutput",
@@ -37,4 +39,5 @@ __all__ = [
     "checked_database",
     "checked_executor",
     "checked_observer",
+    "flush_all",
 ]

@@ -106,7 +106,13 @@ class Database(Protocol):
         ...
 
     def flush(self) -> None:
-        """Return when everything added so far survives the end of the process, even ``kill -9``."""
+        """Return when everything added so far survives the end of the process, even ``kill -9``.
+
+        Raises:
+            DatabaseError: something could not be written, and is tried again by the next flush; everything else was. A
+                run goes on for a while if the error ``may_pass``. A store that holds rows in memory until it is flushed
+                has ``discard_failed``, too: see ``BufferingDatabaseProtocol``.
+        """
         ...
 
     def close(self) -> None:

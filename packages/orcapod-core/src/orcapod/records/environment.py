@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from orcapod.hashing import ContentHash, recipes
+from orcapod.records.git_state import git_state
 
 __all__ = ["Environment"]
 
@@ -24,7 +24,7 @@ class Environment:
         platform: operating system and processor.
         packages: the distributions that can be imported, ``(name, version)``, sorted.
         git_commit: the commit that is checked out where the program lies; None outside a repository.
-        git_dirty: whether tracked files differ from it; None outside a repository.
+        git_dirty: whether tracked files differ from it; None outside a repository, or where git cannot tell.
     """
 
     python: str
@@ -38,7 +38,7 @@ class Environment:
         """Return the environment of this process."""
         main = getattr(sys.modules.get("__main__"), "__file__", None)
         folder = str(Path(main).absolute().parent) if main else "."
-        commit, changed = _git(folder)
+        commit, changed = git_state(folder)
         return cls(
             python=f"{platform.python_implementation()} {platform.python_version()}",
             platform=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -72,17 +72,3 @@ def _packages() -> tuple[tuple[str, str], ...]:
                 name, _, version = stem.partition("-")
                 versions.setdefault(name.replace("_", "-").lower(), version)
     return tuple(sorted(versions.items()))
-
-
-def _git(folder: str) -> tuple[str | None, bool | None]:
-    """Return the commit checked out in a folder, and whether tracked files differ from it."""
-    command = ["git", "-C", folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return None, None  # no git here, or a repository too large to ask
-    lines = done.stdout.splitlines()
-    commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid ")), None)
-    if done.returncode or commit in (None, "(initial)"):
-        return None, None
-    return commit, any(not line.startswith("#") for line in lines)
