@@ -203,7 +203,7 @@ def test_in_the_users_function_it_is_raised_at_once(
     executor: LocalExecutor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not only when orcapod has waited in vain for its own code to go on, which would be long here."""
-    monkeypatch.setattr(interrupts, "_PATIENCE", 60.0)
+    monkeypatch.setattr(interrupts, "_REMINDER_SECONDS", 60.0)
 
     def sleeps(x: int) -> int:
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()

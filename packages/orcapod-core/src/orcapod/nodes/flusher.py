@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -28,7 +29,6 @@ class Flusher:
         self._stores: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
 
     @contextmanager
     def calling(self, *stores: Callable[[], None]) -> Iterator[None]:
@@ -53,6 +53,8 @@ class Flusher:
             raise self._error
 
     def __enter__(self) -> Self:
+        rounds = copy_context()  # what the run's thread knows of its end, the flusher's has to know
+        self._thread = threading.Thread(target=rounds.run, args=(self._rounds,), name="orcapod-flusher", daemon=True)
         self._thread.start()
         return self
 
