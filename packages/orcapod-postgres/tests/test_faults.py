@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import count
 from random import Random
 from typing import Any
 
@@ -18,7 +16,7 @@ import pytest
 
 import orcapod as op
 from orcapod.datagrams import Chunk
-from orcapod.errors import DatabaseError, DuplicateKeyError
+from orcapod.errors import DatabaseError
 from orcapod.observers import StatusObserver
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresDatabase
@@ -127,42 +125,6 @@ def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> N
             assert waits(own_conninfo, "relation", writing)
         assert writing.result() == 90
         assert database.get_records(("p",)).num_rows == 100
-
-
-@contextmanager
-def commits_that_hang(server: Server) -> Iterator[None]:
-    """While this lasts a transaction is committed, but nobody is told: a standby that does not exist has to agree.
-
-    From soon on: the server reads its configuration when it comes to it.
-    """
-    conninfo = server.conninfo()
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        connection.execute("SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            connection.execute("SELECT pg_reload_conf()")
-
-
-@pytest.mark.parametrize("on_conflict", ["skip", "raise"])
-def test_a_commit_whose_answer_is_lost(own_server: Server, own_conninfo: str, on_conflict: Any) -> None:
-    """It is not done again: the count is right, and no key is in conflict with itself."""
-    with PostgresDatabase(own_conninfo) as database, ThreadPoolExecutor(1) as pool:
-        with commits_that_hang(own_server):
-            for turn in count():
-                keys = [f"{turn}a", f"{turn}b"]
-                writing = pool.submit(database.add_records, ("p",), pa.table({"key": keys}), on_conflict=on_conflict)
-                if (waiting := waits(own_conninfo, "SyncRep", writing)) is not None:
-                    break
-            asked(own_conninfo, "SELECT pg_terminate_backend(%s)", waiting)
-            assert writing.result(60) == 2
-        with pytest.raises(DuplicateKeyError, match=keys[0]):
-            database.add_records(("p",), pa.table({"key": keys[:1]}), on_conflict="raise")
-        assert database.get_records(("p",))["key"].to_pylist() == [
-            f"{each}{end}" for each in range(turn + 1) for end in "ab"
-        ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process can be set on Linux only")
