@@ -145,10 +145,11 @@ def interrupt_first() -> Iterator[None]:
             behind = behind.__context__
         if not isinstance(behind, KeyboardInterrupt) or behind is outside:
             raise
-        told = {id(failure.__cause__) for failure in failures}
-        for failure in reversed(failures):
-            if id(failure) not in told:
-                behind.add_note(failure_note(failure))
+        causes = {id(failure.__cause__) for failure in failures}
+        told = [failure_note(failure) for failure in reversed(failures) if id(failure) not in causes]
+        for note in dict.fromkeys(told):
+            if note not in getattr(behind, "__notes__", ()):
+                behind.add_note(note)
         raise behind from None
 
 
