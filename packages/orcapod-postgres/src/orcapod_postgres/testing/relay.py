@@ -27,7 +27,14 @@ class Relay:
         on_message: called with what a client says before it is passed on; a ``ConnectionError`` that it raises
             breaks that connection off instead.
         on_answer: likewise, with what the server says.
+
+    Attributes:
+        refused: how many connections came while the server was away.
+        held: how many messages came while nothing was passed on.
     """
+
+    refused = 0
+    held = 0
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class Relay:
             try:
                 server.connect(str(self._server.folder / _SOCKET))
             except OSError:
+                self.refused += 1
                 _end(client)
                 _end(server)
                 continue
@@ -92,6 +100,7 @@ class Relay:
     def _pass_on(self, source: socket.socket, sink: socket.socket, look: Callable[[bytes], object]) -> None:
         with suppress(OSError):  # one of the two is gone, and so is the other then
             while said := source.recv(_BYTES_AT_ONCE):
+                self.held += not self._passing.is_set()
                 self._passing.wait()
                 look(said)
                 sink.sendall(said)

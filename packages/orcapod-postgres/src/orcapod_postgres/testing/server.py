@@ -97,7 +97,9 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
         settings = [f"--{name}={value}" for name, value in self._options.items()]
         command = self._binaries.command("postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), *settings)
         with (self.folder / "log").open("ab") as log:
@@ -130,8 +132,7 @@ class Server:
             self._guard.communicate(timeout=_STARTING)  # closes the pipe
 
     def __enter__(self) -> Self:
-        if self._process is None:
-            self.start()
+        self.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:

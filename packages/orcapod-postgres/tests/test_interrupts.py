@@ -1,0 +1,122 @@
+"""Ctrl-C while the server is away: the program ends at once, as interrupted, and says what it could not store."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from orcapod_postgres.testing import Relay, Server
+
+pytestmark = pytest.mark.postgres
+
+PROGRAM = """
+import asyncio, logging, os, sys, time
+import orcapod as op
+from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
+from orcapod.sources import DictSource
+from orcapod_postgres import PostgresDatabase, connection
+
+logging.basicConfig()
+connection._SILENT_SECONDS = 0.5  # a server that is merely slow has longer
+
+@op.function_pod(output_keys="y")
+def double(x: int) -> int:
+    if x == 50:
+        os.write(1, b"computing\\n")  # what is printed is logged
+    time.sleep(0.01)
+    return 2 * x
+
+@op.function_pod(output_keys="z")
+def shown(y: int) -> str:
+    return str(y)
+
+with PostgresDatabase(sys.argv[1]) as database:
+    pipeline = op.Pipeline("interrupted", database)
+    with pipeline:
+        numbers = DictSource([{"i": i, "x": i} for i in range(3000)], ["i"], source_id="s")
+        shown.pod(double.pod(numbers, label="double"), label="shown")
+    logs = pipeline.log_database
+    options = {
+        "observer": CompositeObserver(LoggingObserver(logs), StatusObserver(logs)),
+        "flush_interval": float(sys.argv[3]),
+    }
+    try:
+        match sys.argv[2]:
+            case "sync":
+                pipeline.run(SyncPipelineOrchestrator(), **options)
+            case "async":
+                pipeline.run(AsyncPipelineOrchestrator(), **options)
+            case "awaited":
+                asyncio.run(pipeline.run_async(**options))
+    except KeyboardInterrupt as interrupt:
+        error = interrupt if sys.argv[2] != "awaited" else interrupt.__context__
+        print(*getattr(error, "__notes__", ()), sep="\\n", flush=True)
+        raise
+"""
+
+STOPPED, SILENT = "stopped", "silent"
+
+
+@pytest.fixture
+def relay(own_server: Server) -> Iterator[Relay]:
+    with Relay(own_server) as relay:
+        yield relay
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("server", "how", "flush_interval"),
+    [
+        (STOPPED, "sync", "0.1"),
+        (STOPPED, "sync", "60"),  # the main thread itself stores
+        (STOPPED, "async", "0.1"),
+        (STOPPED, "awaited", "0.1"),
+        (SILENT, "sync", "0.1"),
+        (SILENT, "async", "0.1"),
+    ],
+)
+def test_it_ends_the_program(
+    own_server: Server, own_conninfo: str, relay: Relay, server: str, how: str, flush_interval: str
+) -> None:
+    dbname = own_conninfo.rpartition("dbname=")[2]
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, relay.conninfo(dbname), how, flush_interval],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "computing\n", program.communicate()[1][-3000:]
+        if server == STOPPED:
+            own_server.stop("immediate")
+            wait_until(lambda: relay.refused > 1)
+        else:
+            relay.hold()
+            wait_until(lambda: relay.held)
+        program.send_signal(signal.SIGINT)
+        interrupted = time.monotonic()
+        told, errors = program.communicate(timeout=60)
+        seconds = time.monotonic() - interrupted
+    finally:
+        program.kill()
+        program.communicate()
+        own_server.start()
+    assert "KeyboardInterrupt" in errors
+    assert program.returncode == -signal.SIGINT
+    assert "when the run ended, this failed: DatabaseError: " in told
+    assert "nothing of this call was written" in told
+    assert "psycopg" not in errors
+    assert seconds < 4  # two are promised, on a machine that does nothing else
