@@ -75,7 +75,7 @@ def relay(own_server: Server, commits: Commits) -> Iterator[Relay]:
 @pytest.fixture
 def relayed(own_conninfo: str, relay: Relay) -> str:
     """How to connect to the database of ``own_conninfo`` by way of the relay."""
-    return relay.conninfo(own_conninfo.rpartition("dbname=")[2])
+    return relay.conninfo(own_conninfo)
 
 
 def commit_25(conninfo: str) -> None:

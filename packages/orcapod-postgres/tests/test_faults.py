@@ -20,7 +20,7 @@ from orcapod.errors import DatabaseError
 from orcapod.observers import StatusObserver
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresDatabase
-from orcapod_postgres.testing import Server
+from orcapod_postgres.testing import Relay, Server
 
 pytestmark = pytest.mark.postgres
 
@@ -87,8 +87,10 @@ def all_are_there(database: PostgresDatabase, rows: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-def test_a_server_that_restarts_during_a_run(own_server: Server, own_conninfo: str, how: Any) -> None:
-    """Stopped in order or crashed: the run goes on where it was, and everything is there once."""
+def test_a_server_that_restarts_during_a_run(
+    own_server: Server, own_conninfo: str, how: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopped in order or crashed: the run goes on where it was, everything is there once, and nobody talks of it."""
 
     def restart() -> None:
         own_server.stop(how)
@@ -101,9 +103,32 @@ def test_a_server_that_restarts_during_a_run(own_server: Server, own_conninfo: s
         result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
         assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
         all_are_there(database, ROWS)
+    assert not caplog.records
 
 
-def test_connections_that_are_broken_off_during_a_run(own_conninfo: str) -> None:
+def test_a_server_that_comes_back_is_found_soon(own_server: Server, own_conninfo: str) -> None:
+    """Whoever waits for it tries again every now and then, and not after ever longer pauses."""
+    with (
+        Relay(own_server) as relay,
+        ThreadPoolExecutor(2) as pool,
+        PostgresDatabase(relay.conninfo(own_conninfo)) as database,
+    ):
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        own_server.stop("immediate")
+        adding = pool.submit(database.add_records, ("p",), pa.table({"key": ["b"]}))
+        reading = pool.submit(database.get_records_by_ids, ("p",), ["a"])
+        while relay.refused < 16:
+            assert not adding.done()
+            assert not reading.done()
+            time.sleep(0.005)
+        own_server.start()
+        back = time.monotonic()
+        assert adding.result() == 1
+        assert reading.result()["key"].to_pylist() == ["a"]
+        assert time.monotonic() - back < 5
+
+
+def test_connections_that_are_broken_off_during_a_run(own_conninfo: str, caplog: pytest.LogCaptureFixture) -> None:
     with PostgresDatabase(own_conninfo) as database:
         pipeline = op.Pipeline("broken", database)
         with pipeline:
@@ -111,6 +136,25 @@ def test_connections_that_are_broken_off_during_a_run(own_conninfo: str) -> None
         result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
         assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
         all_are_there(database, ROWS)
+    assert not caplog.records
+
+
+def test_a_connection_that_is_broken_off_while_it_reads(
+    own_server: Server, own_conninfo: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of a large table: it is read again from its beginning."""
+    table = pa.table({"key": [f"k{i:06}" for i in range(100_000)]})
+    broken = iter([False, True])
+
+    def on_message(said: bytes) -> None:
+        if b"FETCH FORWARD" in said and next(broken, False):
+            raise ConnectionResetError
+
+    with Relay(own_server, on_message) as relay, PostgresDatabase(relay.conninfo(own_conninfo)) as database:
+        database.add_records(("p",), table)
+        assert database.get_records(("p",)).equals(table)
+    assert next(broken, None) is None
+    assert not caplog.records
 
 
 def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> None:

@@ -90,9 +90,8 @@ def wait_until(condition: Callable[[], object]) -> None:
 def test_it_ends_the_program(
     own_server: Server, own_conninfo: str, relay: Relay, server: str, how: str, flush_interval: str
 ) -> None:
-    dbname = own_conninfo.rpartition("dbname=")[2]
     program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, relay.conninfo(dbname), how, flush_interval],
+        [sys.executable, "-c", PROGRAM, relay.conninfo(own_conninfo), how, flush_interval],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
+from psycopg.conninfo import make_conninfo
+
 from orcapod_postgres.testing.server import Server, short_folder
 
 __all__ = ["Relay"]
@@ -54,9 +56,9 @@ class Relay:
         self._listening.listen()
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
 
-    def conninfo(self, dbname: str = "postgres") -> str:
-        """Return how to connect by way of this socket."""
-        return f"host={self.folder} port=5432 user=postgres dbname={dbname}"
+    def conninfo(self, conninfo: str) -> str:
+        """Return how to connect to a database of the server by way of this socket."""
+        return make_conninfo(conninfo, host=str(self.folder))
 
     def hold(self) -> None:
         """Pass on nothing any more, as a network does whose cable was pulled; connections stay open."""
