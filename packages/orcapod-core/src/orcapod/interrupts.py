@@ -25,9 +25,9 @@ from typing import Any, TypeVar
 __all__ = [
     "Patience",
     "Stop",
+    "add_failure_notes",
     "check",
     "deferred",
-    "failure_note",
     "interrupt_first",
     "is_interrupt",
     "is_over",
@@ -146,16 +146,21 @@ def interrupt_first() -> Iterator[None]:
         if not isinstance(behind, KeyboardInterrupt) or behind is outside:
             raise
         causes = {id(failure.__cause__) for failure in failures}
-        told = [failure_note(failure) for failure in reversed(failures) if id(failure) not in causes]
-        for note in dict.fromkeys(told):
-            if note not in getattr(behind, "__notes__", ()):
-                behind.add_note(note)
+        for failure in reversed(failures):
+            if id(failure) not in causes:
+                add_failure_notes(behind, failure)
         raise behind from None
 
 
-def failure_note(failure: Exception) -> str:
-    """Return what an interrupt tells of something that failed when the run ended."""
-    return f"when the run ended, this failed: {type(failure).__name__}: {failure}"
+def add_failure_notes(interrupt: BaseException, failure: Exception) -> None:
+    """Let an interrupt tell of what failed when the run ended, or of all in a group; of each once."""
+    if isinstance(failure, ExceptionGroup):
+        for each in failure.exceptions:
+            add_failure_notes(interrupt, each)
+        return
+    note = f"when the run ended, this failed: {type(failure).__name__}: {failure}"
+    if note not in getattr(interrupt, "__notes__", ()):
+        interrupt.add_note(note)
 
 
 def check() -> None:

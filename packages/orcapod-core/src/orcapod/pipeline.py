@@ -231,7 +231,7 @@ class Pipeline(Mapping[str, Node]):
             await asyncio.wait([ending])
             # Taken, or asyncio would print it: the cancellation says it all, but for what could not be stored.
             if not ending.cancelled() and isinstance(failure := ending.exception(), Exception):
-                cancelled.add_note(interrupts.failure_note(failure))
+                interrupts.add_failure_notes(cancelled, failure)
             raise
 
     def _begun(

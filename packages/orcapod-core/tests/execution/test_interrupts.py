@@ -231,10 +231,13 @@ def test_what_fails_on_the_way_out_becomes_a_note() -> None:
         except OSError as error:
             raise DatabaseError(message) from error
 
+    def fail_twice() -> None:
+        raise ExceptionGroup("all", [DatabaseError("results are not stored"), DatabaseError("logs are not stored")])
+
     def run() -> None:
         with ExitStack() as steps:
             steps.callback(fail, "the run is not stored")
-            steps.callback(fail, "results are not stored")
+            steps.callback(fail_twice)
             steps.callback(fail, "results are not stored")
             raise KeyboardInterrupt
 
@@ -242,6 +245,7 @@ def test_what_fails_on_the_way_out_becomes_a_note() -> None:
         run()
     assert caught.value.__notes__ == [
         "when the run ended, this failed: DatabaseError: results are not stored",
+        "when the run ended, this failed: DatabaseError: logs are not stored",
         "when the run ended, this failed: DatabaseError: the run is not stored",
     ]
 
