@@ -1,4 +1,4 @@
-"""Ctrl-C while the server is away: the program ends at once, as interrupted, and says what it could not store."""
+"""Ctrl-C, or another signal, while the server is away: the program ends at once, and says what it could not store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orcapod_postgres.testing import Relay, Server
 pytestmark = pytest.mark.postgres
 
 PROGRAM = """
-import asyncio, logging, os, sys, time
+import asyncio, logging, os, signal, sys, time
 import orcapod as op
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
@@ -23,6 +23,7 @@ from orcapod.sources import DictSource
 from orcapod_postgres import PostgresDatabase, connection
 
 logging.basicConfig()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
 connection._SILENT_SECONDS = 0.5  # a server that is merely slow has longer
 
 @op.function_pod(output_keys="y")
@@ -54,7 +55,7 @@ with PostgresDatabase(sys.argv[1]) as database:
                 pipeline.run(AsyncPipelineOrchestrator(), **options)
             case "awaited":
                 asyncio.run(pipeline.run_async(**options))
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, SystemExit) as interrupt:
         error = interrupt if sys.argv[2] != "awaited" else interrupt.__context__
         print(*getattr(error, "__notes__", ()), sep="\\n", flush=True)
         raise
@@ -77,18 +78,27 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "how", "flush_interval"),
+    ("server", "how", "flush_interval", "by"),
     [
-        (STOPPED, "sync", "0.1"),
-        (STOPPED, "sync", "60"),  # the main thread itself stores
-        (STOPPED, "async", "0.1"),
-        (STOPPED, "awaited", "0.1"),
-        (SILENT, "sync", "0.1"),
-        (SILENT, "async", "0.1"),
+        (STOPPED, "sync", "0.1", signal.SIGINT),
+        (STOPPED, "sync", "60", signal.SIGINT),  # the main thread itself stores
+        (STOPPED, "async", "0.1", signal.SIGINT),
+        (STOPPED, "awaited", "0.1", signal.SIGINT),
+        (STOPPED, "sync", "0.1", signal.SIGTERM),
+        (STOPPED, "sync", "60", signal.SIGTERM),
+        (STOPPED, "async", "0.1", signal.SIGTERM),
+        (SILENT, "sync", "0.1", signal.SIGINT),
+        (SILENT, "async", "0.1", signal.SIGINT),
     ],
 )
 def test_it_ends_the_program(
-    own_server: Server, own_conninfo: str, relay: Relay, server: str, how: str, flush_interval: str
+    own_server: Server,
+    own_conninfo: str,
+    relay: Relay,
+    server: str,
+    how: str,
+    flush_interval: str,
+    by: signal.Signals,
 ) -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, relay.conninfo(own_conninfo), how, flush_interval],
@@ -105,7 +115,7 @@ def test_it_ends_the_program(
         else:
             relay.hold()
             wait_until(lambda: relay.held)
-        program.send_signal(signal.SIGINT)
+        program.send_signal(by)
         interrupted = time.monotonic()
         told, errors = program.communicate(timeout=60)
         seconds = time.monotonic() - interrupted
@@ -113,8 +123,8 @@ def test_it_ends_the_program(
         program.kill()
         program.communicate()
         own_server.start()
-    assert "KeyboardInterrupt" in errors
-    assert program.returncode == -signal.SIGINT
+    assert program.returncode == (-signal.SIGINT if by == signal.SIGINT else 3)
+    assert ("KeyboardInterrupt" in errors) is (by == signal.SIGINT)
     assert "when the run ended, this failed: DatabaseError: " in told
     assert "nothing of this call was written" in told
     assert "psycopg" not in errors

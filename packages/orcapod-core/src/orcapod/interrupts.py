@@ -32,6 +32,7 @@ __all__ = [
     "is_interrupt",
     "is_over",
     "pause",
+    "request_stop",
     "runs_user_code",
     "slice_of",
 ]
@@ -143,7 +144,7 @@ def interrupt_first() -> Iterator[None]:
         while isinstance(behind, Exception) and behind is not outside:
             failures.append(behind)
             behind = behind.__context__
-        if not isinstance(behind, KeyboardInterrupt) or behind is outside:
+        if not isinstance(behind, KeyboardInterrupt | SystemExit) or behind is outside:
             raise
         causes = {id(failure.__cause__) for failure in failures}
         for failure in reversed(failures):
@@ -192,6 +193,12 @@ def pause(seconds: float) -> None:
         check()
 
 
+def request_stop() -> None:
+    """Ask the run of this thread to end, for an interrupt that the program's own handler raised."""
+    if (stop := _stop.get()) is not None:
+        stop.set()
+
+
 def is_over() -> bool:
     """Say whether the run of this thread was asked to end so long ago that nothing is waited for any more."""
     stop = _stop.get()
@@ -225,7 +232,11 @@ class Patience:
         """
         until = time.monotonic() + seconds
         while not self.is_over and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _SLICE))
+            try:
+                time.sleep(min(left, _SLICE))
+            except BaseException:  # a signal's handler raised it
+                request_stop()
+                raise
             if not self._is_ending:
                 check()
 

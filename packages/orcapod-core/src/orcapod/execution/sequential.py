@@ -100,6 +100,7 @@ class SequentialDriver:
         except BaseException as error:
             leave_if_forked(self._generation, error)
             if interrupts.is_interrupt(error):
+                interrupts.request_stop()
                 step.abandon(attempt, error)
                 raise
             if step.fail(attempt, error):
