@@ -33,10 +33,26 @@ def test_a_url_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("postgresql://h/a%40b", "dbname", "a@b"),
+        ("postgresql://u@h/x?user=me@server", "user", "me@server"),
+        ("postgresql://u:p#?&@h1:1,h2:2/x", "password", "p#?&"),
+        ("postgresql://h1:1,h2:2/x", "port", "1,2"),
+        ("host=@abstract dbname=a@b", "host", "@abstract"),
+        ("host=@abstract dbname=a@b", "dbname", "a@b"),
+    ],
+)
+def test_signs_that_mean_nothing_are_understood(text: str, name: str, value: str) -> None:
+    assert connection_parameters(text)[name] == value
+
+
+@pytest.mark.parametrize(
     ("url", "rest", "schema"),
     [
         ("postgres://h/d", "postgres://h/d", None),
         ("postgres://h/d?schema=a", "postgres://h/d", "a"),
+        ("postgres://u:p?schema=b@h/d?schema=a", "postgres://u:p?schema=b@h/d", "a"),
         ("postgres://h/d?a=b%20c+&schema=x%2By&d=e", "postgres://h/d?a=b%20c+&d=e", "x+y"),
     ],
 )

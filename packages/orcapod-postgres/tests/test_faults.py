@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import count
 from random import Random
 from typing import Any
 
@@ -18,11 +16,11 @@ import pytest
 
 import orcapod as op
 from orcapod.datagrams import Chunk
-from orcapod.errors import DatabaseError, DuplicateKeyError
+from orcapod.errors import DatabaseError
 from orcapod.observers import StatusObserver
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresDatabase
-from orcapod_postgres.testing import Server
+from orcapod_postgres.testing import Relay, Server
 
 pytestmark = pytest.mark.postgres
 
@@ -89,8 +87,10 @@ def all_are_there(database: PostgresDatabase, rows: int) -> None:
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-def test_a_server_that_restarts_during_a_run(own_server: Server, own_conninfo: str, how: Any) -> None:
-    """Stopped in order or crashed: the run goes on where it was, and everything is there once."""
+def test_a_server_that_restarts_during_a_run(
+    own_server: Server, own_conninfo: str, how: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopped in order or crashed: the run goes on where it was, everything is there once, and nobody talks of it."""
 
     def restart() -> None:
         own_server.stop(how)
@@ -103,9 +103,32 @@ def test_a_server_that_restarts_during_a_run(own_server: Server, own_conninfo: s
         result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
         assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
         all_are_there(database, ROWS)
+    assert not caplog.records
 
 
-def test_connections_that_are_broken_off_during_a_run(own_conninfo: str) -> None:
+def test_a_server_that_comes_back_is_found_soon(own_server: Server, own_conninfo: str) -> None:
+    """Whoever waits for it tries again every now and then, and not after ever longer pauses."""
+    with (
+        Relay(own_server) as relay,
+        ThreadPoolExecutor(2) as pool,
+        PostgresDatabase(relay.conninfo(own_conninfo)) as database,
+    ):
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        own_server.stop("immediate")
+        adding = pool.submit(database.add_records, ("p",), pa.table({"key": ["b"]}))
+        reading = pool.submit(database.get_records_by_ids, ("p",), ["a"])
+        while relay.refused < 16:
+            assert not adding.done()
+            assert not reading.done()
+            time.sleep(0.005)
+        own_server.start()
+        back = time.monotonic()
+        assert adding.result() == 1
+        assert reading.result()["key"].to_pylist() == ["a"]
+        assert time.monotonic() - back < 5
+
+
+def test_connections_that_are_broken_off_during_a_run(own_conninfo: str, caplog: pytest.LogCaptureFixture) -> None:
     with PostgresDatabase(own_conninfo) as database:
         pipeline = op.Pipeline("broken", database)
         with pipeline:
@@ -113,6 +136,25 @@ def test_connections_that_are_broken_off_during_a_run(own_conninfo: str) -> None
         result = pipeline.run(observer=StatusObserver(pipeline.log_database), flush_interval=0.05)
         assert result.counts("double") == {"computed": ROWS, "cached": 0, "failed": 0}
         all_are_there(database, ROWS)
+    assert not caplog.records
+
+
+def test_a_connection_that_is_broken_off_while_it_reads(
+    own_server: Server, own_conninfo: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle of a large table: it is read again from its beginning."""
+    table = pa.table({"key": [f"k{i:06}" for i in range(100_000)]})
+    broken = iter([False, True])
+
+    def on_message(said: bytes) -> None:
+        if b"FETCH FORWARD" in said and next(broken, False):
+            raise ConnectionResetError
+
+    with Relay(own_server, on_message) as relay, PostgresDatabase(relay.conninfo(own_conninfo)) as database:
+        database.add_records(("p",), table)
+        assert database.get_records(("p",)).equals(table)
+    assert next(broken, None) is None
+    assert not caplog.records
 
 
 def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> None:
@@ -127,42 +169,6 @@ def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> N
             assert waits(own_conninfo, "relation", writing)
         assert writing.result() == 90
         assert database.get_records(("p",)).num_rows == 100
-
-
-@contextmanager
-def commits_that_hang(server: Server) -> Iterator[None]:
-    """While this lasts a transaction is committed, but nobody is told: a standby that does not exist has to agree.
-
-    From soon on: the server reads its configuration when it comes to it.
-    """
-    conninfo = server.conninfo()
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        connection.execute("SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            connection.execute("SELECT pg_reload_conf()")
-
-
-@pytest.mark.parametrize("on_conflict", ["skip", "raise"])
-def test_a_commit_whose_answer_is_lost(own_server: Server, own_conninfo: str, on_conflict: Any) -> None:
-    """It is not done again: the count is right, and no key is in conflict with itself."""
-    with PostgresDatabase(own_conninfo) as database, ThreadPoolExecutor(1) as pool:
-        with commits_that_hang(own_server):
-            for turn in count():
-                keys = [f"{turn}a", f"{turn}b"]
-                writing = pool.submit(database.add_records, ("p",), pa.table({"key": keys}), on_conflict=on_conflict)
-                if (waiting := waits(own_conninfo, "SyncRep", writing)) is not None:
-                    break
-            asked(own_conninfo, "SELECT pg_terminate_backend(%s)", waiting)
-            assert writing.result(60) == 2
-        with pytest.raises(DuplicateKeyError, match=keys[0]):
-            database.add_records(("p",), pa.table({"key": keys[:1]}), on_conflict="raise")
-        assert database.get_records(("p",))["key"].to_pylist() == [
-            f"{each}{end}" for each in range(turn + 1) for end in "ab"
-        ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process can be set on Linux only")

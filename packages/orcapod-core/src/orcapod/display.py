@@ -1,16 +1,21 @@
-"""How things look to a person: amounts of bytes, tables of escaped text in whatever colours the page has."""
+"""How things look to a person: amounts of bytes, tables of escaped text, values that may have a password in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from reprlib import Repr
 
-__all__ = ["html_table", "shortened", "sizes"]
+__all__ = ["discreet", "html_table", "shortened", "sizes"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 4
+
+_SCHEME = re.compile(r"([a-zA-Z][\w+.-]*:/*)?(.*)", re.DOTALL)
+_AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
+_SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -29,6 +34,20 @@ def shortened(value: object) -> str:
     """Return a value as text of one short line; text as it is."""
     shown = value if isinstance(value, str) else _SHORT.repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def discreet(value: object) -> str:
+    """Return a value for a message, but only its scheme, if any, where there may be a password in it.
+
+    Args:
+        value: a URL or the like; or anything, of which the first 80 characters are shown as ``repr`` has them.
+    """
+    if isinstance(value, str):
+        scheme, rest = _SCHEME.fullmatch(value).groups("")  # type: ignore[union-attr]  # all texts match
+        hides = _AROUND_SECRETS.search(rest)
+        return f"{scheme}... (not shown: there may be a password in it)" if hides else value
+    shown = repr(value)
+    return "..." if _SECRETS.search(shown) else shown[:80]
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -243,11 +243,12 @@ class Pipeline(Mapping[str, Node]):
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
         try:
             return await asyncio.shield(ending)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             run.stop.set()
             await asyncio.wait([ending])
-            if not ending.cancelled():
-                ending.exception()  # taken, or asyncio would print it: the cancellation says it all
+            # Taken, or asyncio would print it: the cancellation says it all, but for what could not be stored.
+            if not ending.cancelled() and isinstance(failure := ending.exception(), Exception):
+                interrupts.add_failure_notes(cancelled, failure)
             raise
 
     def _begun(
@@ -301,7 +302,7 @@ class Pipeline(Mapping[str, Node]):
     def _run(self, driver: Orchestrator, run: Run) -> RunResult:
         stores = (self.result_database, self._records)
         with ExitStack() as stack:
-            stack.enter_context(interrupts.deferred())
+            stack.enter_context(interrupts.deferred(run.stop))
             stack.callback(run.loop.close)
             stack.enter_context(discarding(*stores))
             stack.enter_context(run.flusher)
@@ -309,7 +310,8 @@ class Pipeline(Mapping[str, Node]):
             stack.enter_context(_Recorded(self, run, type(driver).__name__))
             failure = None
             try:
-                driver.run(list(self._nodes.values()), run)
+                with interrupts.interrupt_first():
+                    driver.run(list(self._nodes.values()), run)
             except FirstFailure as first:
                 failure = first.error
             if failure is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orcapod.display import discreet
 from orcapod.errors import ConfigError, PluginError
 
 __all__ = ["Registry", "checked_object"]
@@ -74,7 +75,7 @@ def checked_object(found: object, protocol: type, *, noun: str, ways: str) -> An
         some = "" if len(missing) == len(wanted) else f" that has {', '.join(missing)} too"
         kind = type(found).__qualname__
         raise ConfigError(
-            f"found {found!r:.80} of type {kind}, expected {noun}{some}; {ways}",
+            f"found {discreet(found)} of type {kind}, expected {noun}{some}; {ways}",
             expected=noun,
             found=kind,
         )

@@ -14,6 +14,8 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ import pytest
 import orcapod as op
 from orcapod import interrupts
 from orcapod.databases import SQLiteDatabase
+from orcapod.errors import DatabaseError
 from orcapod.executors import LocalExecutor
 from orcapod.observers import LoggingObserver
 from orcapod.sources import DictSource
@@ -203,7 +206,7 @@ def test_in_the_users_function_it_is_raised_at_once(
     executor: LocalExecutor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not only when orcapod has waited in vain for its own code to go on, which would be long here."""
-    monkeypatch.setattr(interrupts, "_PATIENCE", 60.0)
+    monkeypatch.setattr(interrupts, "_REMINDER_SECONDS", 60.0)
 
     def sleeps(x: int) -> int:
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
@@ -217,3 +220,73 @@ def test_in_the_users_function_it_is_raised_at_once(
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(execution_engine=executor, observer=LoggingObserver(pipeline.log_database))
     assert time.monotonic() - started < 15
+
+
+def test_what_fails_on_the_way_out_becomes_a_note() -> None:
+    """The interrupt is what is raised; what failed is told once, and its causes with it."""
+
+    def fail(message: str) -> None:
+        try:
+            raise OSError("refused")
+        except OSError as error:
+            raise DatabaseError(message) from error
+
+    def fail_twice() -> None:
+        raise ExceptionGroup("all", [DatabaseError("results are not stored"), DatabaseError("logs are not stored")])
+
+    def run() -> None:
+        with ExitStack() as steps:
+            steps.callback(fail, "the run is not stored")
+            steps.callback(fail_twice)
+            steps.callback(fail, "results are not stored")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, interrupts.deferred():
+        run()
+    assert caught.value.__notes__ == [
+        "when the run ended, this failed: DatabaseError: results are not stored",
+        "when the run ended, this failed: DatabaseError: logs are not stored",
+        "when the run ended, this failed: DatabaseError: the run is not stored",
+    ]
+
+
+def test_an_interrupt_of_before_takes_no_error_s_place() -> None:
+    def run() -> None:
+        with interrupts.deferred():
+            raise DatabaseError("away")
+
+    def run_again() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            run()
+
+    with pytest.raises(DatabaseError, match="away"):
+        run_again()
+
+
+def test_all_steps_and_threads_of_a_run_share_the_patience_of_its_end() -> None:
+    """A thread that waits when the run is asked to end, and one after the other that wait then."""
+    stop, waited = interrupts.Stop(), []
+
+    def wait() -> None:
+        patience = interrupts.Patience(600)
+        while not patience.is_over:
+            patience.pause(600)
+        waited.append(time.monotonic())
+
+    with interrupts.deferred(stop):
+        thread = threading.Thread(target=copy_context().run, args=(wait,))
+        thread.start()
+        stop.set()
+        for _ in range(50):
+            wait()
+        thread.join()
+    assert max(waited) - min(waited) < 10
+    assert not interrupts.Patience(600).is_over  # what comes after the run is patient again
+
+
+def test_an_interrupt_while_something_is_away_is_raised_at_once() -> None:
+    threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt), interrupts.deferred():
+        interrupts.Patience(600).pause(600)

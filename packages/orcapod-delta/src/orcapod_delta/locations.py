@@ -12,6 +12,8 @@ from pathlib import Path
 import pyarrow.fs as pafs
 from deltalake.fs import DeltaStorageHandler
 
+from orcapod.databases import is_path
+from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 
@@ -60,24 +62,27 @@ class Location:
                 "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
         text = os.fspath(location)
+        scheme, separator, rest = text.partition("://")
+        is_url = separator and isinstance(location, str)
+        if not is_url and not is_path(text):
+            raise DatabaseError(f"{_EXPECTED}, found {discreet(text)}; give a folder of such a name by its whole path")
         if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
             raise DatabaseError(
-                f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for "
+                f"{_EXPECTED}, found {discreet(text)!r}: deltalake takes {found[0]!r} for "
                 "something else; rename the folder, or choose another"
             )
-        scheme, separator, rest = text.partition("://")
-        if not separator or not isinstance(location, str):
+        if not is_url:
             if not text:
                 raise DatabaseError(f"{_EXPECTED}, found ''")
             return cls(str(Path(text).expanduser().absolute()), declared)
         if scheme in ("s3", "s3a", "delta+s3"):
             bucket, _, prefix = rest.partition("/")
-            if not bucket or "@" in bucket or "?" in rest or "#" in rest:
-                raise DatabaseError(f"{_EXPECTED}, without credentials or options, found {_without_user(text)}")
+            if not bucket or "@" in rest or "?" in rest or "#" in rest:
+                raise DatabaseError(f"{_EXPECTED}, without credentials or options, found {discreet(text)}")
             return cls("/".join(["s3:/", bucket, *filter(None, prefix.split("/"))]), declared)
         if scheme == "delta" and rest.startswith("/") and rest.strip("/") and "?" not in rest:
             return cls(str(Path(rest[1:]).expanduser().absolute()), declared)
-        raise DatabaseError(f"{_EXPECTED}, found {_without_user(text)}")
+        raise DatabaseError(f"{_EXPECTED}, found {discreet(text)}")
 
     @property
     def folder(self) -> Path | None:
@@ -178,7 +183,3 @@ def _is_long(file: Path) -> bool:
     except OSError as error:
         return error.errno == ENAMETOOLONG
     return False
-
-
-def _without_user(url: str) -> str:
-    return re.sub(r"//[^/]*@", "//...@", url)

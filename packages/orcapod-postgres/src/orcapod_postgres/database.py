@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from orcapod.databases import (
     DatabaseView,
@@ -34,7 +34,7 @@ from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
 from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
-from orcapod_postgres.retrying_pool import RetryingPool
+from orcapod_postgres.retrying_pool import RetryingPool, transaction
 from orcapod_postgres.statements import Packed, quoted, statement
 
 __all__ = ["PostgresDatabase"]
@@ -72,7 +72,7 @@ class PostgresDatabase(DatabaseView[_Server]):
 
     Any number of threads, processes and machines may use it at the same time. All views share one pool of
     connections: closing any of them closes all. A call during which the connection breaks or the server
-    restarts is made again for half a minute; each write is done once, or not at all if it raises.
+    restarts is made again for half a minute; each write is there once, or not at all if it raises.
 
     Args:
         conninfo: a URL or a ``key=value`` string with any parameters that libpq knows, those of TLS among them; what
@@ -102,7 +102,7 @@ class PostgresDatabase(DatabaseView[_Server]):
         try:
             catalog = Catalog(schema, pool.database)
             if not pool.read(catalog.ready):
-                pool.write(catalog.set_up)
+                pool.write(lambda connection, _: catalog.set_up(connection))
         except BaseException:
             pool.close()
             raise
@@ -137,20 +137,24 @@ class PostgresDatabase(DatabaseView[_Server]):
             layout = self._catalog.layout(connection, path)
             merged_schema(path, None if layout is None else layout.schema, table.schema)
 
-        def add(connection: Connection[Any]) -> int:
+        def add(connection: Connection[Any], before: int | None) -> int:
             layout = self._catalog.layout(connection, path)
             if layout is None or merged_schema(path, layout.schema, table.schema) is not layout.schema:
                 layout = self._catalog.fitted(connection, path, table.schema)
                 merged_schema(path, layout.schema, table.schema)
-            insert = _insert(
-                self._catalog.schema,
-                layout.table,
-                tuple(layout.named(table.column_names)),
-                tuple(pg_type.declared for pg_type in pg_types),
-                on_conflict,
-            )
+            names = tuple(layout.named(table.column_names))
+            declared = tuple(pg_type.declared for pg_type in pg_types)
+            skips = on_conflict == "skip" or before is not None
+            insert = _insert(self._catalog.schema, layout.table, names, declared, skips=skips)
             try:
-                return sum(_sent(connection, insert, packed) for packed in _portions(path, table, pg_types))
+                added = sum(_sent(connection, insert, packed) for packed in _portions(path, table, pg_types))
+                if before is None:
+                    return added
+                count = _count_equal(self._catalog.schema, layout.table, names, declared)
+                equal = sum(_counted(connection, count, packed) for packed in _portions(path, table, pg_types))
+                if on_conflict == "raise" and equal < table.num_rows:
+                    raise _KeyThereError
+                return min(before, equal)
             except psycopg.errors.UniqueViolation:
                 raise _KeyThereError from None
             except psycopg.errors.ProgramLimitExceeded as error:
@@ -164,7 +168,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             self._pool.read(check)
             return 0
         try:
-            return self._pool.write(add)
+            return self._pool.write(add, otherwise=f"nothing of this call was written to {'/'.join(path)}")
         except _KeyThereError:
             raise duplicate_key(path, self._first_duplicate(path, table.column(0))) from None
 
@@ -201,7 +205,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             needed = [] if where is None else named_columns(path, layout.schema, where)
             wanted = list(dict.fromkeys([*names, *needed]))
             order = statement(" ORDER BY {}", quoted(ORDER))
-            with connection.transaction(), connection.cursor("records", binary=True) as cursor:
+            with transaction(connection), connection.cursor("records", binary=True) as cursor:
                 cursor.execute(self._select(layout, wanted, order), ())
                 table = _table(layout, wanted, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
             return table if where is None else filtered(table, where).select(names)
@@ -230,13 +234,13 @@ class PostgresDatabase(DatabaseView[_Server]):
         """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
 
-        def delete(connection: Connection[Any]) -> int:
+        def delete(connection: Connection[Any], before: int | None) -> int:
             layout = self._catalog.layout(connection, path)
             if layout is None:
                 return 0
             condition, packed = _among(layout, unwanted)
             text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
-            return sum(connection.execute(text, [some]).rowcount for some in packed)
+            return max(before or 0, sum(connection.execute(text, [some]).rowcount for some in packed))
 
         return self._pool.write(delete)
 
@@ -297,11 +301,9 @@ class PostgresDatabase(DatabaseView[_Server]):
 
 
 @lru_cache(maxsize=256)
-def _insert(
-    schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...], on_conflict: OnConflict
-) -> bytes:
+def _insert(schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...], *, skips: bool) -> bytes:
     """Return an INSERT that numbers rows as they come, but inserts by key: no two writers deadlock."""
-    inputs = [quoted(f"c{at}") for at in range(len(names))]
+    inputs = _inputs(names)
     insert = statement(
         "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
         " AS given ({})) AS numbered ORDER BY c0, n{}",
@@ -309,11 +311,35 @@ def _insert(
         SQL(", ").join(map(quoted, (ORDER, *names))),
         SQL(", ").join([quoted("n"), *inputs]),
         Literal(quoted(schema, NUMBERS).as_string(None)),
-        SQL(", ").join(SQL("%b::" + pg_type + "[]") for pg_type in declared),
+        _arrays(declared),
         SQL(", ").join(inputs),
-        SQL(" ON CONFLICT DO NOTHING" if on_conflict == "skip" else ""),
+        SQL(" ON CONFLICT DO NOTHING" if skips else ""),
     )
     return insert.as_bytes(None)
+
+
+def _count_equal(schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...]) -> bytes:
+    """Return a SELECT of how many of the rows, as an INSERT takes them, are there with all their values."""
+    inputs, held = _inputs(names), [quoted("held", name) for name in names]
+    count = statement(
+        "SELECT count(DISTINCT c0) FROM unnest({}) AS given ({}) JOIN {} AS held ON {} = c0"
+        " AND ROW({}) IS NOT DISTINCT FROM ROW({})",
+        _arrays(declared),
+        SQL(", ").join(inputs),
+        quoted(schema, table),
+        held[0],
+        SQL(", ").join(held),
+        SQL(", ").join(inputs),
+    )
+    return count.as_bytes(None)
+
+
+def _inputs(names: Sequence[str]) -> list[Identifier]:
+    return [quoted(f"c{at}") for at in range(len(names))]
+
+
+def _arrays(declared: Sequence[str]) -> Composed:
+    return SQL(", ").join(SQL("%b::" + pg_type + "[]") for pg_type in declared)
 
 
 class _KeyThereError(Exception):
@@ -347,6 +373,12 @@ def _sent(connection: Connection[Any], insert: bytes, packed: list[Packed]) -> i
     finally:
         if not connection.closed:
             connection.pgconn.nonblocking = 1
+
+
+def _counted(connection: Connection[Any], count: bytes, packed: list[Packed]) -> int:
+    row = connection.execute(count, packed).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _fitting(

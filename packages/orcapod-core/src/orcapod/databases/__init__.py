@@ -14,6 +14,7 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
+from orcapod.databases.location import is_path
 from orcapod.databases.memory import MemoryDatabase
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
@@ -41,6 +42,7 @@ __all__ = [
     "duplicate_key",
     "filtered",
     "free_identifier",
+    "is_path",
     "merged_schema",
     "named_columns",
     "open_database",

@@ -23,6 +23,7 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.view import DatabaseView, closed_store
+from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -39,7 +40,7 @@ class MemoryDatabase(DatabaseView["_Memory"]):
     def from_url(cls, url: str) -> Self:
         """Return a new, empty store; the only URL is ``memory://``."""
         if url != "memory://":
-            raise DatabaseError(f"expected memory://, found {url}; what is in memory has no place")
+            raise DatabaseError(f"expected memory://, found {discreet(url)}; what is in memory has no place")
         return cls()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:

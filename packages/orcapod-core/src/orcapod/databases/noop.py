@@ -8,6 +8,7 @@ from typing import Self
 import pyarrow as pa
 
 from orcapod.compute import Expression
+from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -68,7 +69,7 @@ class NoOpDatabase:
     def from_url(cls, url: str) -> Self:
         """Return one; the only URL is ``noop://``."""
         if url != "noop://":
-            raise DatabaseError(f"expected noop://, found {url}; what keeps nothing has no place")
+            raise DatabaseError(f"expected noop://, found {discreet(url)}; what keeps nothing has no place")
         return cls()
 
     @classmethod

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
+from orcapod.databases.location import is_path
 from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.display import discreet
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
 from orcapod.protocols.database import Database
@@ -22,6 +25,7 @@ _REGISTRY = Registry(
         "postgres": "orcapod-postgres",
     },
 )
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+")
 
 
 def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
@@ -40,28 +44,34 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
         DatabaseError: the store cannot be opened.
     """
     if isinstance(location, Mapping):
-        if not isinstance(name := location.get("type"), str):
+        name = location.get("type")
+        if not isinstance(name, str) or not _SCHEME.fullmatch(name):
             raise DatabaseError(
-                f"expected a configuration with a type, as to_config() gives it, found {dict(location)!r}"
+                f"expected a configuration with a type, as to_config() gives it, found {', '.join(map(str, location))}"
             )
         return _class(name).from_config(location)
     if not isinstance(location, str | os.PathLike):
         cls = type(location).__qualname__
         raise ConfigError(
-            f"found {location!r:.80} of type {cls}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
+            f"found {discreet(location)} of type {cls}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
             "file, or what to_config() of a store gave",
             expected="URL or path",
             found=cls,
         )
     text = os.fspath(location)
     scheme, separator, rest = text.partition("://")
-    if not separator or not isinstance(location, str):
-        if text.startswith("sqlite:"):
-            raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {text}")
-        if not text:
-            raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
-        return SQLiteDatabase(text)
-    return _class(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
+    if separator and isinstance(location, str) and _SCHEME.fullmatch(scheme):
+        return _class(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
+    if not text:
+        raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
+    if not is_path(text):
+        raise DatabaseError(
+            "expected a URL, such as sqlite:///relative.db, sqlite:////absolute.db or "
+            f"postgresql://user@host:5432/dbname, or the path of an SQLite file, found {discreet(text)}; a password "
+            "comes from PGPASSWORD or ~/.pgpass, a connection string of libpq goes to PostgresDatabase(...), and a "
+            "file of such a name is opened by sqlite:///"
+        )
+    return SQLiteDatabase(text)
 
 
 def _class(name: str) -> type[Database]:

@@ -30,6 +30,7 @@ from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, r
 from orcapod.databases.sqlite_check import find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.view import DatabaseView
+from orcapod.display import discreet
 from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -76,9 +77,11 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
         scheme, _, path = url.partition(":///")
         if scheme != "sqlite" or not path:
-            raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {url}")
+            raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {discreet(url)}")
         if "?" in path:
-            raise DatabaseError(f"expected no options, found {url}; a file of such a name can be opened by its path")
+            raise DatabaseError(
+                f"expected no options, found {discreet(url)}; a file of such a name can be opened by its path"
+            )
         return cls(path)
 
     @property

@@ -104,6 +104,7 @@ class SequentialDriver:
         except BaseException as error:
             leave_if_forked(since, error)
             if interrupts.is_interrupt(error):
+                interrupts.request_stop()
                 step.abandon(attempt, error)
                 raise
             if step.fail(attempt, error):

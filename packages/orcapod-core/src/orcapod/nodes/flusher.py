@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -45,7 +46,6 @@ class Flusher:
         self._overdue: BaseException | None = None
         self._death: BaseException | None = None
         self._is_told = False
-        self._thread = threading.Thread(target=self._rounds, name="orcapod-flusher", daemon=True)
 
     @contextmanager
     def calling(self, *stores: Callable[[], None]) -> Iterator[None]:
@@ -87,6 +87,8 @@ class Flusher:
             raise error
 
     def __enter__(self) -> Self:
+        rounds = copy_context()  # what the run's thread knows of its end, the flusher's has to know
+        self._thread = threading.Thread(target=rounds.run, args=(self._rounds,), name="orcapod-flusher", daemon=True)
         self._thread.start()
         return self
 

@@ -121,7 +121,7 @@ class Node(Stream):
             fitting(rows, part.schema, node=self.label) for rows, part in zip(input_streams, self.inputs, strict=True)
         ]
         try:
-            with interrupts.deferred():
+            with interrupts.deferred(run.stop):
                 return [row for chunk in self._run_alone(WholeInputs(inputs), run) for row in rows_of(chunk)]
         except FirstFailure as first:
             failure = first.error

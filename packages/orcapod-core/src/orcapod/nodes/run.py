@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Event
 from traceback import format_exception_only
 from typing import Any
 
@@ -13,6 +12,7 @@ from orcapod.errors import LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
+from orcapod.interrupts import Stop
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
@@ -62,7 +62,7 @@ class Run:
     ordered: frozenset[str] = frozenset()
     loop: RunLoop = field(default_factory=RunLoop)
     in_flight: InFlight = field(default_factory=InFlight)
-    stop: Event = field(default_factory=Event)
+    stop: Stop = field(default_factory=Stop)
     assigned: dict[str, PythonFunctionExecutorProtocol] = field(default_factory=dict)
     code: dict[str, Fingerprint] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)

@@ -101,6 +101,8 @@ class _NodeThreads:
                     if self._run.stop.is_set():
                         raise _Stopped
         except BaseException as error:
+            if interrupts.is_interrupt(error):
+                self._run.stop.set()
             self._stop(error)
             deadline = time.monotonic() + _STOPPING_SECONDS
             for thread in self._threads:

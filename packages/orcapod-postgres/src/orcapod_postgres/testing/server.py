@@ -16,7 +16,7 @@ from psycopg import sql
 
 from orcapod_postgres.testing.binaries import Binaries, ServerUnavailableError, find_binaries
 
-__all__ = ["Server"]
+__all__ = ["Server", "short_folder"]
 
 _STARTING = 60.0
 _LONGEST_SOCKET = 107 - len("/.s.PGSQL.5432")
@@ -60,7 +60,7 @@ class Server:
         self._options = _OPTIONS | options
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self.folder = _short_folder()
+        self.folder = short_folder()
         self._guard = subprocess.Popen(
             ["sh", "-c", _GUARD, "sh", str(self.folder)],
             stdin=subprocess.PIPE,
@@ -97,7 +97,9 @@ class Server:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
         settings = [f"--{name}={value}" for name, value in self._options.items()]
         command = self._binaries.command("postgres", "-D", str(self.folder / "data"), "-k", str(self.folder), *settings)
         with (self.folder / "log").open("ab") as log:
@@ -130,8 +132,7 @@ class Server:
             self._guard.communicate(timeout=_STARTING)  # closes the pipe
 
     def __enter__(self) -> Self:
-        if self._process is None:
-            self.start()
+        self.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -159,7 +160,7 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")[-500:].strip() or "it says nothing"
 
 
-def _short_folder() -> Path:
+def short_folder() -> Path:
     """Return a new folder whose path leaves room for the name of a socket in it."""
     for parent in (tempfile.gettempdir(), "/tmp"):
         folder = Path(tempfile.mkdtemp(prefix="orcapod-pg-", dir=parent))
