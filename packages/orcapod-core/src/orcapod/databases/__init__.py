@@ -20,7 +20,7 @@ from orcapod.databases.open import open_database
 from orcapod.databases.sql import Layout, SQLColumn, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.sqlite import SQLiteDatabase
 from orcapod.databases.store_format import STORE_FORMAT, check_format
-from orcapod.databases.view import DatabaseView, check_process, closed_store
+from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
 
 __all__ = [
     "STORE_FORMAT",
@@ -32,6 +32,7 @@ __all__ = [
     "SQLiteDatabase",
     "check_format",
     "check_process",
+    "checked_config",
     "checked_ids",
     "checked_path",
     "checked_table",

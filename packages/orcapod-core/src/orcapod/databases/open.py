@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.display import shown
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
 from orcapod.protocols.database import Database
@@ -42,13 +43,13 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     if isinstance(location, Mapping):
         if not isinstance(name := location.get("type"), str):
             raise DatabaseError(
-                f"expected a configuration with a type, as to_config() gives it, found {dict(location)!r}"
+                f"expected a configuration with a type, as to_config() gives it, found {shown(dict(location))}"
             )
         return _class(name).from_config(location)
     if not isinstance(location, str | os.PathLike):
         cls = type(location).__qualname__
         raise ConfigError(
-            f"found {location!r:.80} of type {cls}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
+            f"found {shown(location)} of type {cls}, expected a URL such as sqlite:///lab.db, the path of an SQLite "
             "file, or what to_config() of a store gave",
             expected="URL or path",
             found=cls,

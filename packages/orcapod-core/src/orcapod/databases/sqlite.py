@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases.contract import (
     checked_ids,
@@ -28,7 +29,7 @@ from orcapod.databases.contract import (
 )
 from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, rows_of, sql_column, table_of
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
-from orcapod.databases.view import DatabaseView
+from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -68,12 +69,13 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(open_file(Path(os.fspath(path)).expanduser().absolute()))
+        given = Checks("SQLiteDatabase", DatabaseError).file("path", path)
+        super().__init__(open_file(Path(given).expanduser().absolute()))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
-        scheme, _, path = url.partition(":///")
+        scheme, _, path = Checks("SQLiteDatabase", DatabaseError).text("the URL", url).partition(":///")
         if scheme != "sqlite" or not path:
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {url}")
         if "?" in path:
@@ -201,7 +203,8 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the view that ``to_config`` described."""
-        return cls(config["path"]).at(*config.get("prefix", ()))
+        given, prefix = checked_config(config)
+        return cls(given.get("path", "")).at(*prefix)
 
     def _arguments(self) -> tuple[str, ...]:
         return (repr(str(self._shared.path)),)
