@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.types import Schema
 
 __all__ = ["RECORD_ID", "NoOpCache", "Result", "ResultCache", "SizeLimit", "results_table"]
@@ -54,11 +55,12 @@ class ResultCache:
     """
 
     def __init__(self, database: Database, path: RecordPath, outputs: Schema, *, code: str, run_id: str = "") -> None:
-        self._database = database
-        self._path = path
-        self._outputs = outputs
-        self._code = code
-        self._run_id = run_id
+        check = Checks("ResultCache")
+        self._database = checked_database(database)
+        self._path = check.names("path", path)
+        self._outputs = check.instance("outputs", outputs, Schema, "a Schema", "give Schema({'y': int})")
+        self._code = check.text("code", code)
+        self._run_id = check.text("run_id", run_id)
 
     @property
     def size_limit(self) -> SizeLimit | None:
