@@ -1,5 +1,9 @@
-"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours."""
+"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours.
 
+``argument_faults`` calls something with every kind of wrong argument.
+"""
+
+from orcapod.testing.arguments import argument_faults
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
 from orcapod.testing.observer import ObserverSuite
@@ -7,4 +11,12 @@ from orcapod.testing.operator import OperatorSuite
 from orcapod.testing.pipeline import PipelineSuite
 from orcapod.testing.session import SessionSuite
 
-__all__ = ["DatabaseSuite", "ExecutorSuite", "ObserverSuite", "OperatorSuite", "PipelineSuite", "SessionSuite"]
+__all__ = [
+    "DatabaseSuite",
+    "ExecutorSuite",
+    "ObserverSuite",
+    "OperatorSuite",
+    "PipelineSuite",
+    "SessionSuite",
+    "argument_faults",
+]
