@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 from deltalake.fs import DeltaStorageHandler
 
+from orcapod.checks import Checks
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
 
@@ -49,14 +50,22 @@ class Location:
         Raises:
             DatabaseError: it is neither, or there is a secret in it.
         """
-        declared = dict(options or {})
-        secret = sorted(name for name, value in declared.items() if _SECRET.search(name) or "@" in str(value))
+        check = Checks("", DatabaseError)
+        declared = dict(check.mapping_or_empty("storage_options", options, "{'aws_region': 'eu-west-1'}"))
+        secret = sorted(
+            name
+            for name, value in declared.items()
+            if _SECRET.search(name) or (isinstance(value, str) and "@" in value)
+        )
         if secret:
             raise DatabaseError(
                 f"found {', '.join(secret)} in storage_options, expected no credentials there; "
                 "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        text = os.fspath(location)
+        for value in declared.values():
+            check.text("storage_options with the value", value)
+        is_url = isinstance(location, str) and "://" in location
+        text = check.text("location", location) if is_url else check.file("location", location)
         if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
             raise DatabaseError(
                 f"{_EXPECTED}, found {_without_user(text)!r}: deltalake takes {found[0]!r} for "
