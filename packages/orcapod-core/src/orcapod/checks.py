@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from threading import TIMEOUT_MAX
 from typing import Any, TypeVar
 
 from orcapod.display import shown
@@ -133,6 +134,12 @@ class Checks:
         if type(found) is not int or found < least or (most is not None and found > most):
             to = "on" if most is None else f"to {most:,}"
             raise self.wrong(name, found, f"an int from {least} {to}{also}")
+        return found
+
+    def seconds(self, name: str, found: object, *, also: str = "") -> float:
+        """Return an amount of seconds that one can wait: more than 0, and no more than a clock can count."""
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= TIMEOUT_MAX:
+            raise self.wrong(name, found, f"seconds, more than 0{also}")
         return found
 
     def flag(self, name: str, found: object) -> bool:

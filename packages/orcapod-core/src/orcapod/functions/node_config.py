@@ -71,8 +71,8 @@ class NodeConfig:
         if self.max_concurrency is not None:
             check.count("max_concurrency", self.max_concurrency, least=1, also=", or None")
         check.count("retries", self.retries, least=0)
-        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
-            raise ConfigError(f"found timeout {shown(self.timeout)}, expected seconds, more than 0, or None")
+        if self.timeout is not None:
+            check.seconds("timeout", self.timeout, also=", or None")
 
 
 def checked_node_config(config: NodeConfig | None) -> NodeConfig | None:
