@@ -29,6 +29,7 @@ def connection_parameters(conninfo: str | None) -> dict[str, Any]:
     Raises:
         DatabaseError: it cannot be read. The message shows nothing of it, since there may be a password in it.
     """
+    conninfo = None if conninfo is None else checked_conninfo(conninfo)
     try:
         return dict(conninfo_to_dict(conninfo or ""))
     except psycopg.Error:
@@ -37,6 +38,22 @@ def connection_parameters(conninfo: str | None) -> dict[str, Any]:
             "that PostgreSQL cannot read (not shown: there may be a password in it); a special character in a "
             "password is written %XX in a URL"
         ) from None
+
+
+def checked_conninfo(found: str) -> str:
+    """Return a connection string, which nothing is known of but that it is text.
+
+    Raises:
+        DatabaseError: it is none. The message shows nothing of it.
+    """
+    kind = "a text with characters that are none" if isinstance(found, str) else type(found).__qualname__
+    is_text = isinstance(found, str) and found == found.encode(errors="replace").decode() and "\0" not in found
+    if not is_text:
+        raise DatabaseError(
+            "expected a connection string like postgresql://user@host:5432/dbname or 'host=... dbname=...', found "
+            f"{kind} (not shown: there may be a password in it); give a str"
+        )
+    return found
 
 
 def split_url(url: str) -> tuple[str, str | None]:
