@@ -247,8 +247,26 @@ door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 
 FOR_OTHERS = {
     *("DatabaseView", "Layout", "SQLColumn", "check_format", "check_process", "checked_config", "checked_ids"),
-    *("checked_path", "checked_table", "chosen_columns", "closed_store", "conformed", "duplicate_key", "filtered"),
-    *("free_identifier", "merged_schema", "named_columns", "path_text", "rows_of", "sql_column", "table_of"),
+    *(
+        "checked_path",
+        "checked_table",
+        "chosen_columns",
+        "closed_store",
+        "conformed",
+        "damaged_catalog",
+        "duplicate_key",
+        "filtered",
+    ),
+    *(
+        "free_identifier",
+        "merged_schema",
+        "named_columns",
+        "path_of_text",
+        "path_text",
+        "rows_of",
+        "sql_column",
+        "table_of",
+    ),
     *("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"),
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),

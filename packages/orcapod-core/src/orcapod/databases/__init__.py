@@ -17,7 +17,17 @@ from orcapod.databases.contract import (
 from orcapod.databases.memory import MemoryDatabase
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
-from orcapod.databases.sql import Layout, SQLColumn, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sql import (
+    Layout,
+    SQLColumn,
+    damaged_catalog,
+    free_identifier,
+    path_of_text,
+    path_text,
+    rows_of,
+    sql_column,
+    table_of,
+)
 from orcapod.databases.sqlite import SQLiteDatabase
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
@@ -39,12 +49,14 @@ __all__ = [
     "chosen_columns",
     "closed_store",
     "conformed",
+    "damaged_catalog",
     "duplicate_key",
     "filtered",
     "free_identifier",
     "merged_schema",
     "named_columns",
     "open_database",
+    "path_of_text",
     "path_text",
     "rows_of",
     "sql_column",

@@ -7,7 +7,6 @@ path under which Arrow schema, and by which version of orcapod the file can be r
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,9 +26,20 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
-from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sql import (
+    Layout,
+    SQLType,
+    damaged_catalog,
+    free_identifier,
+    path_of_text,
+    path_text,
+    rows_of,
+    sql_column,
+    table_of,
+)
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.view import DatabaseView, checked_config
+from orcapod.display import shown
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -103,7 +113,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
         with self._shared.transaction(write=bool(rows)) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
             if not rows:
                 return 0
@@ -137,7 +147,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=False) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
@@ -145,6 +155,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             return table_of(
                 pa.schema([layout.schema.field(name) for name in names]),
                 (connection.execute(select + _marks(some), some).fetchall() for some in _chunks(wanted)),
+                where=self._named(path),
             )
 
     def get_records(
@@ -153,7 +164,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
         with self._shared.transaction(write=False) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
@@ -163,6 +174,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             table = table_of(
                 pa.schema([layout.schema.field(name) for name in read]),
                 iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
+                where=self._named(path),
             )
         return table if where is None else filtered(table, where).select(names)
 
@@ -172,7 +184,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             rows = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
             return self._relative(
                 path
-                for path, name in ((_path(text), name) for text, name in rows)
+                for path, name in ((self._path(text), name) for text, name in rows)
                 if self._is_below(path)
                 and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
             )
@@ -181,7 +193,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=True) as connection:
-            layout = _layout(connection, path)
+            layout = self._layout(connection, path)
             if layout is None:
                 return 0
             delete = f"DELETE FROM {_quoted(layout.table)} WHERE {_quoted(layout.columns[0])} IN "
@@ -208,6 +220,28 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
 
     def _arguments(self) -> tuple[str, ...]:
         return (repr(str(self._shared.path)),)
+
+    def _named(self, path: RecordPath) -> str:
+        return f"{self._shared.path}: {'/'.join(path)}"
+
+    def _layout(self, connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
+        """Return the layout of the table of a path, None if there is none.
+
+        Raises:
+            DatabaseError: the catalog is damaged.
+        """
+        query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
+        row = connection.execute(query, (path_text(path),)).fetchone()
+        try:
+            return None if row is None else Layout.from_catalog(*row)
+        except ValueError as error:
+            raise damaged_catalog(self._named(path), "_orcapod_paths", error) from error
+
+    def _path(self, text: str) -> RecordPath:
+        try:
+            return path_of_text(text)
+        except ValueError as error:
+            raise damaged_catalog(f"{self._shared.path}: {shown(text)}", "_orcapod_paths", error) from error
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:
@@ -272,10 +306,6 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _path(text: str) -> RecordPath:
-    return tuple(json.loads(text))
-
-
 def _chunks(ids: list[Key]) -> Iterator[list[Key]]:
     """Return the keys in lists for one statement each, sorted, which SQLite finds faster."""
     ordered: list[Key] = [
@@ -291,13 +321,6 @@ def _marks(ids: Sequence[Key]) -> str:
 
 def _select(layout: Layout, names: Sequence[str]) -> str:
     return f"SELECT {', '.join(map(_quoted, layout.named(names)))} FROM {_quoted(layout.table)}"
-
-
-def _layout(connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
-    """Return the layout of the table of a path, None if there is none."""
-    query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
-    row = connection.execute(query, (path_text(path),)).fetchone()
-    return None if row is None else Layout.from_catalog(*row)
 
 
 def _create(connection: sqlite3.Connection, path: RecordPath, schema: pa.Schema) -> Layout:

@@ -71,7 +71,12 @@ class LogicalType(ABC):
 
     def to_python(self, column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
         """Return the values of a column, every one a fresh object."""
-        values = column.to_pylist()
+        try:
+            values = column.to_pylist()
+        except (OverflowError, ValueError) as error:
+            raise ValueTypeError(
+                f"expected {self.name}, found a stored value that is none: {error}", expected=self.name
+            ) from error
         if self.is_identity:
             return values
         return [None if value is None else self.from_storage(value) for value in values]
