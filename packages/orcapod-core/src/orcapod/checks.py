@@ -105,7 +105,7 @@ class Checks:
     def members(self, name: str, found: object) -> tuple[Any, ...]:
         """Return the members of a list of anything."""
         if isinstance(found, str | bytes | Mapping) or not isinstance(found, Iterable):
-            raise self.wrong_type(name, found, "a list", f"as in {name}=[...]")
+            raise self.wrong_type(name, found, "a list", f"give one, as in {name}=[{shown(found)}]")
         return tuple(found)
 
     def iterable(self, name: str, found: object, expected: str, advice: str) -> Iterable[Any]:
