@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from orcapod.errors import DatabaseError, OrcapodError
+from orcapod.errors import DatabaseError, OrcapodError, ValueTypeError
 
 __all__ = ["is_fault", "raised_as"]
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_NOISE = re.compile(r"\x1b\[[0-9;]*m|\n +0: .*", re.DOTALL)  # colours, and where in its machine code it happened
 
 
 def is_fault(error: BaseException) -> bool:
@@ -31,6 +31,6 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError)):
+        if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError | ValueTypeError)):
             raise
-        raise error_type(f"{where}: {_COLOURS.sub('', str(error))}") from error
+        raise error_type(f"{where}: {_NOISE.sub('', str(error))}") from error
