@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from reprlib import Repr
 
-__all__ = ["discreet", "html_table", "shortened", "sizes"]
+__all__ = ["discreet", "html_table", "shortened", "shown", "sizes"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -32,8 +32,19 @@ def sizes(*amounts: int) -> tuple[str, ...]:
 
 def shortened(value: object) -> str:
     """Return a value as text of one short line; text as it is."""
-    shown = value if isinstance(value, str) else _SHORT.repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return _cut(value) if isinstance(value, str) else shown(value)
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value in one short line, also of one that has none, or no end."""
+    try:
+        return _cut(_SHORT.repr(value))
+    except Exception:  # noqa: BLE001  # a stranger's code fails, or digits without number: it is there all the same
+        return object.__repr__(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def discreet(value: object) -> str:

@@ -15,10 +15,11 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from orcapod import interrupts
+from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
 from orcapod.display import html_table
-from orcapod.errors import ConfigError, LabelError, PipelineError
+from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
@@ -88,15 +89,15 @@ class Pipeline(Mapping[str, Node]):
         config: PipelineConfig | None = None,
     ) -> None:
         self.config = _checked_config(config)
-        self.name: RecordPath = (name,) if isinstance(name, str) else tuple(name)
-        if not self.name or not all(isinstance(part, str) and part and part[0] != "_" for part in self.name):
+        self.name: RecordPath = Checks("Pipeline", PipelineError).names("the name", name)
+        if not self.name or not all(part and part[0] != "_" for part in self.name):
             raise PipelineError(
                 f"found the name {name!r}, expected a non-empty string that does not start with '_', or several"
             )
         self.database = _opened(database) if database is not None else MemoryDatabase()
         self._records = self.database.at(*self.name)
         self.result_database = self.database if result_database is None else _opened(result_database)
-        self._auto_compile = auto_compile
+        self._auto_compile = Checks("Pipeline").flag("auto_compile", auto_compile)
         self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
         self._nodes: dict[str, Node] = {}
@@ -268,7 +269,7 @@ class Pipeline(Mapping[str, Node]):
             observer=observer,
             error_policy=driver.error_policy if error_policy is None else checked_policy(error_policy),
             engine=None if engine is None else open_executor(engine),
-            engine_options=_checked_options(engine_options),
+            engine_options=Checks().mapping_or_empty("execution_engine_opts", engine_options, "{'workers': 4}"),
             flusher=Flusher(checked_flush_interval(interval)),
             config=self.config.node,
             labels=tuple(self.nodes),
@@ -324,11 +325,12 @@ class Pipeline(Mapping[str, Node]):
         Raises:
             LabelError: no node bears it.
         """
+        Checks(f"pipeline {'/'.join(self.name)!r}", LabelError).text("the label", label)
         self._place_nodes()
         try:
             return self._nodes[label]
         except KeyError:
-            numbered = [name for name in self._nodes if re.fullmatch(re.escape(str(label)) + r"_\d+", name)]
+            numbered = [name for name in self._nodes if re.fullmatch(re.escape(label) + r"_\d+", name)]
             hint = f"there are several: {numbered}" if numbered else f"found {list(self._nodes)}"
             raise LabelError(
                 f"pipeline {'/'.join(self.name)!r} has no node {label!r}; {hint}",
@@ -440,7 +442,7 @@ def _watching(*observers: ExecutionObserver | None, progress: bool | None) -> Ex
     """Return whom a run tells: the observers that were given, each once, and who draws its progress."""
     given = [observer for observer in observers if observer is not None]
     watching = list({id(observer): observer for observer in given}.values())
-    if is_terminal() if progress is None else progress:
+    if is_terminal() if progress is None else Checks().flag("progress", progress):
         watching.append(ProgressObserver())
     match watching:
         case []:
@@ -458,27 +460,12 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
 
 
 def _checked_config(config: PipelineConfig | None) -> PipelineConfig:
-    if config is not None and not isinstance(config, PipelineConfig):
-        raise ConfigError(
-            f"found the config {config!r:.80}, expected a PipelineConfig; how packets are run goes into it: "
-            "PipelineConfig(node=NodeConfig(...))"
-        )
-    return config or PipelineConfig()
+    advice = "how packets are run goes into it: PipelineConfig(node=NodeConfig(...))"
+    given = PipelineConfig() if config is None else config
+    return Checks().instance("the config", given, PipelineConfig, "a PipelineConfig", advice)
 
 
 def _checked_orchestrator(orchestrator: Orchestrator) -> Orchestrator:
-    if not isinstance(orchestrator, Orchestrator):
-        hint = f"; make one: {orchestrator.__name__}()" if isinstance(orchestrator, type) else ""
-        raise ConfigError(
-            f"found the orchestrator {orchestrator!r:.80}, expected a SyncPipelineOrchestrator or an "
-            f"AsyncPipelineOrchestrator{hint}"
-        )
-    return orchestrator
-
-
-def _checked_options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigError(
-            f"found execution_engine_opts {options!r:.80}, expected names and values such as {{'workers': 4}}"
-        )
-    return options or {}
+    kinds: tuple[type[Orchestrator], ...] = (SyncPipelineOrchestrator, AsyncPipelineOrchestrator)
+    expected = "a SyncPipelineOrchestrator or an AsyncPipelineOrchestrator"
+    return Checks().instance("the orchestrator", orchestrator, kinds, expected, "give AsyncPipelineOrchestrator()")

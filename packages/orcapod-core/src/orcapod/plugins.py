@@ -1,17 +1,13 @@
-"""``Registry``: how built-ins and plugins come through the same door, loaded on first use.
-
-What a user hands in has been made already, of a class of orcapod's or of a stranger's: ``checked_object`` sees to that.
-"""
+"""``Registry``: how built-ins and plugins come through the same door, loaded on first use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from orcapod.display import discreet
-from orcapod.errors import ConfigError, PluginError
+from orcapod.errors import PluginError
 
-__all__ = ["Registry", "checked_object"]
+__all__ = ["Registry"]
 
 
 class Registry:
@@ -50,33 +46,3 @@ class Registry:
         from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms that most programs never need
 
         return entry_points(group=self._group)
-
-
-def checked_object(found: object, protocol: type, *, noun: str, ways: str) -> Any:
-    """Return what was handed in, if it is what it has to be.
-
-    Args:
-        found: what was handed in.
-        protocol: what it has to answer; how it may be made again (``from_...``) is not asked for.
-        noun: what it is called in messages, for example ``a database``.
-        ways: what else may be handed in, for example ``give a Database, a URL or a path``.
-
-    Raises:
-        ConfigError: it is a class, or lacks what is expected of it.
-    """
-    if isinstance(found, type):
-        raise ConfigError(
-            f"found the class {found.__name__}, expected {noun}; make one: {found.__name__}(...)",
-            expected=noun,
-            found=found.__name__,
-        )
-    wanted = [name for name in dir(protocol) if not name.startswith(("_", "from_"))]
-    if missing := [name for name in wanted if not hasattr(found, name)]:
-        some = "" if len(missing) == len(wanted) else f" that has {', '.join(missing)} too"
-        kind = type(found).__qualname__
-        raise ConfigError(
-            f"found {discreet(found)} of type {kind}, expected {noun}{some}; {ways}",
-            expected=noun,
-            found=kind,
-        )
-    return found

@@ -138,7 +138,7 @@ def test_a_version_has_a_major_number(version: str) -> None:
 
 
 def test_an_unknown_kind_of_identity_is_refused() -> None:
-    with pytest.raises(SchemaError, match="identity 'name'.*'code' or 'version'"):
+    with pytest.raises(SchemaError, match="identity 'name'.*'code', 'version'"):
         PythonPacketFunction(single, "y", identity="name")  # type: ignore[arg-type]
 
 

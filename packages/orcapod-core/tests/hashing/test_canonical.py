@@ -140,7 +140,7 @@ def test_a_content_hash_is_read_as_it_was_printed():
     assert str(made) == f"structure-v1:{made.digest.hex()}"
     assert made.short == made.hex[:12]
     for text in ("abc", ":00", "m:xyz"):
-        with pytest.raises(ValueError, match="content hash|hexadecimal"):
+        with pytest.raises(ValueError, match="expected a hash as it is printed"):
             ContentHash.parse(text)
 
 

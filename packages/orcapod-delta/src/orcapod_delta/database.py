@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression
-from orcapod.databases import DatabaseView, checked_ids, checked_table
+from orcapod.databases import DatabaseView, checked_config, checked_ids, checked_table
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
@@ -50,7 +51,8 @@ class DeltaDatabase(DatabaseView[Store]):
         *,
         buffer_bytes: int = _BUFFER_BYTES,
     ) -> None:
-        super().__init__(Store(Location.of(path_or_url, storage_options), buffer_bytes))
+        location = Location.of(path_or_url, storage_options)
+        super().__init__(Store(location, Checks("DeltaDatabase").count("buffer_bytes", buffer_bytes, least=0)))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
@@ -130,6 +132,9 @@ class DeltaDatabase(DatabaseView[Store]):
         They come from compaction, from deleting, and from writers that were killed. Normal use removes them after a
         day. Whoever asks for less takes them from processes that are reading or writing just now.
         """
+        Checks("vacuum").instance(
+            "older_than", older_than, timedelta, "a timedelta", "give one, as in timedelta(days=1)"
+        )
         return self._maintain(lambda maintenance: maintenance.vacuum(older_than))
 
     def close(self) -> None:
@@ -148,10 +153,9 @@ class DeltaDatabase(DatabaseView[Store]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the view that ``to_config`` described."""
-        buffer_bytes = config.get("buffer_bytes", _BUFFER_BYTES)
-        return cls(config["path"], config.get("storage_options"), buffer_bytes=buffer_bytes).at(
-            *config.get("prefix", ())
-        )
+        given, prefix = checked_config(config)
+        buffer_bytes = given.get("buffer_bytes", _BUFFER_BYTES)
+        return cls(given.get("path", ""), given.get("storage_options"), buffer_bytes=buffer_bytes).at(*prefix)
 
     def _arguments(self) -> tuple[str, ...]:
         return (repr(self._shared.location.uri),)

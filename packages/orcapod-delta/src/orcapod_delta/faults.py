@@ -9,12 +9,12 @@ from contextlib import contextmanager
 import pyarrow as pa
 from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
 
-from orcapod.errors import DatabaseError, OrcapodError
+from orcapod.errors import DatabaseError, OrcapodError, ValueTypeError
 
 __all__ = ["is_fault", "raised_as"]
 
 _LASTING = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_NOISE = re.compile(r"\x1b\[[0-9;]*m|\n +0: .*", re.DOTALL)  # colours, and where in its machine code it happened
 
 
 def is_fault(error: BaseException) -> bool:
@@ -32,9 +32,9 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError)):
+        if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError | ValueTypeError)):
             raise
-        raised = error_type(f"{where}: {_COLOURS.sub('', str(error))}")
+        raised = error_type(f"{where}: {_NOISE.sub('', str(error))}")
         if isinstance(raised, DatabaseError):
             raised.may_pass = is_fault(error) and not isinstance(error, _LASTING)
         raise raised from error

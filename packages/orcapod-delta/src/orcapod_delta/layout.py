@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.databases import free_identifier
-from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, SchemaError
+from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, SchemaError, ValueTypeError
 from orcapod.protocols import Key
 from orcapod_delta.stored_columns import StoredColumn, stored_column
 
@@ -97,12 +97,20 @@ class Layout:
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
     def from_store(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
-        """Return what was read as records with these columns."""
+        """Return what was read as records with these columns.
+
+        Raises:
+            ValueTypeError: what was read is not what was stored.
+        """
         columns: dict[str, Any] = {}
         for name, stored_name in zip(names, self.stored_names(names), strict=True):
             type_ = self.schema.field(name).type
             column, stored = table.column(stored_name), stored_column(type_)
-            chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
+            try:
+                chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
+            except (pa.ArrowException, SchemaError, ValueTypeError) as error:
+                why = f"column {name!r} is damaged: {error}; restore the table from a copy"
+                raise ValueTypeError(why, column=name) from error
             columns[name] = _chunked(chunks, type_)
         return pa.Table.from_arrays(list(columns.values()), schema=pa.schema([self.schema.field(n) for n in names]))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 from deltalake.fs import DeltaStorageHandler
 
+from orcapod.checks import Checks
 from orcapod.databases import is_path
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
@@ -54,16 +55,22 @@ class Location:
         Raises:
             DatabaseError: it is neither, or there is a secret in it.
         """
-        declared = dict(options or {})
-        secret = sorted(name for name, value in declared.items() if _SECRET.search(name) or "@" in str(value))
+        check = Checks("", DatabaseError)
+        declared = dict(check.mapping_or_empty("storage_options", options, "{'aws_region': 'eu-west-1'}"))
+        secret = sorted(
+            name
+            for name, value in declared.items()
+            if _SECRET.search(name) or (isinstance(value, str) and "@" in value)
+        )
         if secret:
             raise DatabaseError(
                 f"found {', '.join(secret)} in storage_options, expected no credentials there; "
                 "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        text = os.fspath(location)
-        scheme, separator, rest = text.partition("://")
-        is_url = separator and isinstance(location, str)
+        for value in declared.values():
+            check.text("storage_options with the value", value)
+        is_url = isinstance(location, str) and "://" in location
+        text = check.text("location", location) if is_url else check.file("location", location)
         if not is_url and not is_path(text):
             raise DatabaseError(f"{_EXPECTED}, found {discreet(text)}; give a folder of such a name by its whole path")
         if found := _UNREADABLE.search(str(Path(text).expanduser().absolute())):
@@ -75,6 +82,7 @@ class Location:
             if not text:
                 raise DatabaseError(f"{_EXPECTED}, found ''")
             return cls(str(Path(text).expanduser().absolute()), declared)
+        scheme, _, rest = text.partition("://")
         if scheme in ("s3", "s3a", "delta+s3"):
             bucket, _, prefix = rest.partition("/")
             if not bucket or "@" in rest or "?" in rest or "#" in rest:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +43,7 @@ WRITER = WriterProperties(
 )
 """How every file of a store is written, also when files are put together."""
 _CACHED_BYTES = 256 << 20
+_LONGEST_FIRST_COMMIT = 60.0  # seconds
 
 
 class OvertakenError(Exception):
@@ -84,6 +88,7 @@ class Snapshot:
         self.files: tuple[StoredFile, ...] = ()
         self.version: int | None = None
         self._reader: TableReader | None = None
+        self._has_looked_for_files = False
         self._filesystem: pafs.FileSystem | None = None
         self._keys: dict[tuple[str, int], pa.Table] = {}
 
@@ -105,6 +110,7 @@ class Snapshot:
                 self.check_in_place()
                 self._update(self.table)
         except TableNotFoundError:
+            self._warn_of_lost_log()
             return False
         if self.table.version() == self.version:
             return False
@@ -120,6 +126,21 @@ class Snapshot:
         self._keys = {key: index for key, index in self._keys.items() if key in there}
         self.version = self.table.version()  # not asked of the table, which its own commits take further
         return True
+
+    def _warn_of_lost_log(self) -> None:
+        """Warn of files that no log tells of, unless a first commit may be writing them just now."""
+        if self._has_looked_for_files:
+            return
+        self._has_looked_for_files = True
+        found = self.location.filesystem().get_file_info(pafs.FileSelector("", allow_not_found=True))
+        began = time.time() - _LONGEST_FIRST_COMMIT
+        lost = [each for each in found if each.base_name.endswith(".parquet") and (each.mtime_ns or inf) < began * 1e9]
+        if lost:
+            warnings.warn(
+                f"{self.location.uri}: found {len(lost)} files of records and no log that tells of them, so they "
+                "are not read: it was lost, or their writer was killed; restore _delta_log from a copy if there is one",
+                stacklevel=2,
+            )
 
     def _update(self, table: DeltaTable) -> None:
         try:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from orcapod.checks import Checks
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, versioned_content
 from orcapod.sources import TableSource
@@ -21,6 +22,8 @@ from orcapod_delta.locations import Location
 from orcapod_delta.reader import TableReader
 
 __all__ = ["DeltaTableSource"]
+
+_LAST_VERSION = 2**63 - 1
 
 
 class DeltaTableSource(TableSource):
@@ -63,6 +66,10 @@ class DeltaTableSource(TableSource):
     ) -> None:
         location = Location.of(path, storage_options)
         named = f"DeltaTableSource {location.uri}"
+        check = Checks(named, InputValidationError)
+        columns = check.names_or_none("columns", columns)
+        if version is not None and not isinstance(version, datetime):
+            check.count("version", version, least=0, most=_LAST_VERSION, also=", a datetime, or None")
         with raised_as(InputValidationError, named):
             table = _opened(location, version, named)
             read = _read(TableReader(table, location.filesystem()), table, columns, named)
@@ -74,7 +81,9 @@ class DeltaTableSource(TableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
-            label=label or source_id or f"{name}@v{self.version}",
+            label=check.text_or_none("label", label)
+            or check.text_or_none("source_id", source_id)
+            or f"{name}@v{self.version}",
             type_name="DeltaTableSource",
             location=f"{location.uri.rstrip('/')}@v{self.version}",
         )
@@ -115,7 +124,6 @@ def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) 
     if columns is None:
         return list(schema.names)
     called = original_names(schema)
-    wanted = [columns] if isinstance(columns, str) else list(columns)
-    if unknown := [name for name in wanted if name not in called]:
+    if unknown := [name for name in columns if name not in called]:
         raise InputValidationError(f"{named}: expected columns of the table ({', '.join(called)}), found {unknown}")
-    return [*([ORDER] if is_ours(schema) else []), *(called[name] for name in wanted)]
+    return [*([ORDER] if is_ours(schema) else []), *(called[name] for name in columns)]

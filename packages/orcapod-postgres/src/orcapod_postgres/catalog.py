@@ -5,14 +5,21 @@ The tables ``_orcapod_format`` and ``_orcapod_paths`` say so; the sequence ``_or
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pyarrow as pa
 from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orcapod.databases import STORE_FORMAT, Layout, check_format, free_identifier, path_text
+from orcapod.databases import (
+    STORE_FORMAT,
+    Layout,
+    check_format,
+    damaged_catalog,
+    free_identifier,
+    path_of_text,
+    path_text,
+)
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError
 from orcapod.protocols import RecordPath
 from orcapod_postgres.comments import described
@@ -114,13 +121,20 @@ class Catalog:
     def layout(self, connection: Connection[Any], path: RecordPath) -> Layout | None:
         """Return the layout of the table of a path, None if there is none."""
         row = connection.execute(self._find, [path_text(path)], binary=True).fetchone()
-        return None if row is None else Layout.from_catalog(*row, named=self.location)
+        try:
+            return None if row is None else Layout.from_catalog(*row)
+        except ValueError as error:
+            raise damaged_catalog(f"{self.location}: {'/'.join(path)}", "_orcapod_paths", error) from error
 
     def tables(self, connection: Connection[Any], prefix: RecordPath) -> list[tuple[RecordPath, str]]:
         """Return all paths below a prefix, and their tables."""
         beginning = path_text(prefix).removesuffix("]") + (", " if prefix else "")
         query = statement("SELECT path, table_name FROM {} WHERE starts_with(path, %s)", self.name("_orcapod_paths"))
-        return [(tuple(json.loads(text)), table) for text, table in connection.execute(query, [beginning])]
+        rows = connection.execute(query, [beginning]).fetchall()
+        try:
+            return [(path_of_text(text), table) for text, table in rows]
+        except ValueError as error:
+            raise damaged_catalog(f"{self.location}: one of {len(rows)} paths", "_orcapod_paths", error) from error
 
     def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
         """Return the layout of a path with these columns, created or extended in this transaction."""

@@ -33,6 +33,7 @@ def connection_parameters(conninfo: str | None) -> dict[str, Any]:
         DatabaseError: it cannot be read, or a piece of a password may have become something else. The message shows
             nothing of it.
     """
+    conninfo = None if conninfo is None else checked_conninfo(conninfo)
     parameters = None
     with suppress(psycopg.Error):  # which would show it
         parameters = dict(conninfo_to_dict(conninfo or ""))
@@ -57,6 +58,22 @@ def _is_torn(conninfo: str, parameters: Mapping[str, Any]) -> bool:
         or any("@" in host[1:] for host in hosts)  # that of an abstract socket begins with it
         or any(re.search("[;=]|://", other) for other in others)
     )
+
+
+def checked_conninfo(found: str) -> str:
+    """Return a connection string, which nothing is known of but that it is text.
+
+    Raises:
+        DatabaseError: it is none. The message shows nothing of it.
+    """
+    kind = "a text with characters that are none" if isinstance(found, str) else type(found).__qualname__
+    is_text = isinstance(found, str) and found == found.encode(errors="replace").decode() and "\0" not in found
+    if not is_text:
+        raise DatabaseError(
+            "expected a connection string like postgresql://user@host:5432/dbname or 'host=... dbname=...', found "
+            f"{kind} (not shown: there may be a password in it); give a str"
+        )
+    return found
 
 
 def split_url(url: str) -> tuple[str, str | None]:

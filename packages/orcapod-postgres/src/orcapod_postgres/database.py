@@ -18,9 +18,11 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from orcapod.checks import Checks
 from orcapod.databases import (
     DatabaseView,
     Layout,
+    checked_config,
     checked_ids,
     checked_table,
     chosen_columns,
@@ -32,7 +34,7 @@ from orcapod.databases import (
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
-from orcapod_postgres.conninfo import connection_parameters, split_url, without_secrets
+from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.retrying_pool import RetryingPool, transaction
 from orcapod_postgres.statements import Packed, quoted, statement
@@ -44,6 +46,7 @@ _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is 
 _MANY_BYTES = 16 << 20
 _IDS_AT_ONCE = 1_000_000
 _TABLES_AT_ONCE = 200
+_MOST_CONNECTIONS = 10_000
 
 # A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
 # can be needs some of them for itself.
@@ -94,8 +97,11 @@ class PostgresDatabase(DatabaseView[_Server]):
         pool_size: int = 4,
         statement_timeout: float | None = None,
     ) -> None:
-        if pool_size < 1:
-            raise DatabaseError(f"expected a pool_size of at least 1, found {pool_size}")
+        check = Checks("PostgresDatabase", DatabaseError)
+        check.text("schema", schema)
+        check.count("pool_size", pool_size, least=1, most=_MOST_CONNECTIONS)
+        if statement_timeout is not None:
+            check.seconds("statement_timeout", statement_timeout, also=", or None")
         parameters = connection_parameters(conninfo)
         options = {"pool_size": pool_size, "statement_timeout": statement_timeout}
         pool = RetryingPool(parameters, pool_size=pool_size, statement_timeout=statement_timeout)
@@ -111,7 +117,7 @@ class PostgresDatabase(DatabaseView[_Server]):
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return the store of ``postgresql://user@host:5432/dbname``; ``?schema=lab`` chooses the schema."""
-        conninfo, schema = split_url(url)
+        conninfo, schema = split_url(checked_conninfo(url))
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
 
     @property
@@ -266,8 +272,9 @@ class PostgresDatabase(DatabaseView[_Server]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the view that ``to_config`` described; a password comes from libpq's own sources."""
-        options = {name: config[name] for name in ("schema", "pool_size", "statement_timeout") if name in config}
-        return cls(config["conninfo"], **options).at(*config.get("prefix", ()))
+        given, prefix = checked_config(config)
+        options = {name: given[name] for name in ("schema", "pool_size", "statement_timeout") if name in given}
+        return cls(given.get("conninfo"), **options).at(*prefix)
 
     @property
     def _pool(self) -> RetryingPool:

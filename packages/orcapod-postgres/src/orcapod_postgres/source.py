@@ -16,6 +16,7 @@ from psycopg import Connection, IsolationLevel
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composable
 
+from orcapod.checks import Checks
 from orcapod.errors import DatabaseError, InputValidationError
 from orcapod.sources import TableSource
 from orcapod_postgres.column_types import ColumnType, column_types
@@ -71,6 +72,13 @@ class PostgresTableSource(TableSource):
     ) -> None:
         if (table is None) is (query is None):
             raise InputValidationError("PostgresTableSource: expected a table or a query, found both or neither")
+        check = Checks("PostgresTableSource", InputValidationError)
+        texts = {"table": table, "query": query, "schema": schema, "source_id": source_id, "label": label}
+        for name, text in texts.items():
+            check.text_or_none(name, text)
+        tag_columns = check.names_or_none("tag_columns", tag_columns)
+        check.names_or_none("record_id_column", record_id_column)
+        check.mapping_or_empty("data_schema", data_schema, "{'price': float}")
         parameters = connection_parameters(conninfo)
         self._config: dict[str, object] = {
             "type": "postgres-table",

@@ -56,7 +56,10 @@ class Connection:
     @classmethod
     def shared(cls, address: str | None, ray_init: Mapping[str, Any]) -> Connection:
         """Return the connection of other executors that were given the same, or a new one."""
-        key = address, repr(sorted(ray_init.items()))
+        try:
+            key = address, repr(sorted(ray_init.items()))
+        except RecursionError:
+            raise ConfigError("found ray_init with values without end, expected arguments of ray.init") from None
         with _LOCK:
             connection = _SHARED.get(key)
             if connection is None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import ray
 
+from orcapod.checks import Checks
 from orcapod.errors import ExecutionError
 from orcapod.protocols import Call as _Call
 from orcapod.protocols import CallSession, OnDone, Outcome, PacketExecutionLoggerProtocol
@@ -19,6 +20,9 @@ __all__ = ["RayExecutor"]
 
 Retried = bool | Sequence[type[BaseException]]
 """Which exceptions of a function are worth another try: none, all, or those of these types."""
+
+
+_CHECK = Checks("RayExecutor")
 
 
 class RayExecutor:
@@ -63,7 +67,8 @@ class RayExecutor:
         retry_exceptions: Retried = False,
         **ray_remote_options: Any,
     ) -> None:
-        self._connection = Connection.shared(address, ray_init or {})
+        given = _CHECK.mapping_or_empty("ray_init", ray_init, "{'num_cpus': 2}")
+        self._connection = Connection.shared(_CHECK.text_or_none("address", address), given)
         self._set(
             {
                 "runtime_env": runtime_env,
@@ -78,14 +83,16 @@ class RayExecutor:
 
     def _set(self, options: Mapping[str, Any]) -> None:
         given = {name: value for name, value in options.items() if value is not None}
-        for name in ("resources", "runtime_env"):
+        for name, example in (("resources", "{'scanner': 1}"), ("runtime_env", "{'env_vars': {'A': '1'}}")):
             if name in given:
-                given[name] = dict(given[name])
+                given[name] = dict(_CHECK.mapping(name, given[name], example))
+        given["max_retries"] = _CHECK.count("max_retries", options["max_retries"], least=-1)
+        given["retry_exceptions"] = _checked_retried(options["retry_exceptions"])
         if "num_returns" in given:
             raise ExecutionError("found the option 'num_returns', which belongs to RayExecutor; leave it out")
         try:
             ray.remote(**given)(_nothing)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ExecutionError(f"Ray refuses the options {sorted(given)}: {error}") from error
         self._options = given
 
@@ -157,6 +164,15 @@ class RayExecutor:
 
     def __exit__(self, *exc_info: object) -> None:
         """The cluster stays for the next run."""
+
+
+def _checked_retried(found: Retried) -> Retried:
+    if isinstance(found, bool):
+        return found
+    types = _CHECK.members("retry_exceptions", found)
+    if odd := [each for each in types if not (isinstance(each, type) and issubclass(each, BaseException))]:
+        raise _CHECK.wrong("retry_exceptions with", odd[0], "types of exceptions", "as in retry_exceptions=[OSError]")
+    return list(types)
 
 
 def _nothing() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
+from orcapod.display import shown
 from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
@@ -22,6 +25,7 @@ __all__ = [
     "named_columns",
 ]
 
+_CHECK = Checks("", DatabaseError)
 _KEY_TYPES = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
@@ -31,9 +35,10 @@ def checked_path(path: Iterable[str]) -> RecordPath:
     Raises:
         DatabaseError: it is not one or more non-empty strings.
     """
-    parts = (path,) if isinstance(path, str) else tuple(path)
-    if isinstance(path, str) or not parts or not all(isinstance(part, str) and part for part in parts):
-        raise DatabaseError(f"expected a path of one or more non-empty strings, like ('a', 'b'), found {path!r}")
+    parts = () if isinstance(path, str) or not isinstance(path, Iterable) else tuple(path)
+    if not parts or not all(isinstance(part, str) and part for part in parts):
+        raise DatabaseError(f"expected a path of one or more non-empty strings, like ('a', 'b'), found {shown(path)}")
+    _CHECK.text("a path", "/".join(parts))
     return parts
 
 
@@ -43,11 +48,14 @@ def checked_ids(ids: Iterable[Key]) -> list[Key]:
     Raises:
         DatabaseError: these are no strings or bytes, or one string where a sequence of them is wanted.
     """
-    wanted = [] if isinstance(ids, str | bytes) else list(dict.fromkeys(ids))
-    strange = {type(key) for key in wanted if not isinstance(key, str | bytes)}
-    if strange or isinstance(ids, str | bytes):
-        found = ", ".join(sorted(cls.__name__ for cls in strange)) or f"the single key {ids!r}"
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise DatabaseError(f"expected a sequence of keys, each str or bytes, found the single key {shown(ids)}")
+    listed = list(ids)
+    if strange := {type(key) for key in listed if not isinstance(key, str | bytes)}:
+        found = ", ".join(sorted(cls.__name__ for cls in strange))
         raise DatabaseError(f"expected a sequence of keys, each str or bytes, found {found}")
+    wanted = list(dict.fromkeys(listed))
+    _CHECK.text("keys", "".join(key for key in wanted if isinstance(key, str)))
     return wanted
 
 
@@ -58,8 +66,8 @@ def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) ->
         RecordSchemaError: no columns, two of one name, or a first column that cannot be a key.
         DatabaseError: there is no such way to treat conflicts.
     """
-    if on_conflict not in ("skip", "raise"):
-        raise DatabaseError(f"expected on_conflict='skip' or 'raise', found {on_conflict!r}")
+    _CHECK.choice("on_conflict", on_conflict, get_args(OnConflict))
+    _CHECK.instance("records", table, pa.Table, "a pyarrow.Table", "make one: pa.table({'id': [...], 'x': [...]})")
     names = table.column_names
     if not names:
         raise RecordSchemaError(f"{_shown(path)}: expected a key as the first column, found a table of no columns")
@@ -138,6 +146,8 @@ def chosen_columns(path: RecordPath, schema: pa.Schema, columns: Sequence[str] |
     """
     if columns is None:
         return list(schema.names)
+    check = Checks(_shown(path), RecordSchemaError)
+    columns = columns if isinstance(columns, str) else check.names("columns", columns)
     names = set(schema.names)
     unknown = [name for name in columns if name not in names]
     if unknown or isinstance(columns, str):
@@ -154,6 +164,8 @@ def named_columns(path: RecordPath, schema: pa.Schema, where: Expression) -> lis
     Raises:
         RecordSchemaError: it cannot be evaluated with all of them either.
     """
+    check = Checks(_shown(path), RecordSchemaError)
+    check.instance("where", where, pc.Expression, "a condition", "give one, as in pyarrow.compute.field('x') > 3")
     table = schema.empty_table()
     try:
         filtered(table, where)

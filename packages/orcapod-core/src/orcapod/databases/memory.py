@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases.contract import (
     checked_ids,
@@ -22,7 +23,7 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
-from orcapod.databases.view import DatabaseView, closed_store
+from orcapod.databases.view import DatabaseView, checked_config, closed_store
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
@@ -39,7 +40,7 @@ class MemoryDatabase(DatabaseView["_Memory"]):
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return a new, empty store; the only URL is ``memory://``."""
-        if url != "memory://":
+        if Checks("MemoryDatabase", DatabaseError).text("the URL", url) != "memory://":
             raise DatabaseError(f"expected memory://, found {discreet(url)}; what is in memory has no place")
         return cls()
 
@@ -125,7 +126,8 @@ class MemoryDatabase(DatabaseView["_Memory"]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return a new, empty store."""
-        return cls().at(*config.get("prefix", ()))
+        _, prefix = checked_config(config)
+        return cls().at(*prefix)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a MemoryDatabase lives in one process and cannot be pickled; use a store on disk")

@@ -7,6 +7,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
@@ -68,7 +69,7 @@ class NoOpDatabase:
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return one; the only URL is ``noop://``."""
-        if url != "noop://":
+        if Checks("NoOpDatabase", DatabaseError).text("the URL", url) != "noop://":
             raise DatabaseError(f"expected noop://, found {discreet(url)}; what keeps nothing has no place")
         return cls()
 

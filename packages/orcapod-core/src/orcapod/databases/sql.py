@@ -7,23 +7,45 @@ bytes of ``orcapod.types.codec``. Its Arrow type is stored beside the table and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from types import NoneType
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.display import shown
 from orcapod.errors import DamagedRecordError, RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
 from orcapod.types.codec import decode, encode
 from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
 
-__all__ = ["Layout", "SQLColumn", "free_identifier", "path_text", "rows_of", "sql_column", "table_of"]
+__all__ = [
+    "Layout",
+    "SQLColumn",
+    "damaged_catalog",
+    "free_identifier",
+    "path_of_text",
+    "path_text",
+    "rows_of",
+    "sql_column",
+    "table_of",
+]
 
 SQLType = Literal["boolean", "integer", "real", "text", "bytes"]
+
+_PYTHON_TYPES: Mapping[SQLType, frozenset[type]] = {
+    "boolean": frozenset([int, NoneType]),
+    "integer": frozenset([int, NoneType]),
+    "real": frozenset([float, str, NoneType]),
+    "text": frozenset([str, NoneType]),
+    "bytes": frozenset([bytes, NoneType]),
+}
+_UNDECODABLE = (pa.ArrowException, SchemaError, TypeError, ValueError, OverflowError)
+"""What Arrow and our own codec raise for values that they did not write."""
 
 _NAN = "NaN"  # SQLite has no NaN: it would come back as NULL
 
@@ -41,6 +63,20 @@ class SQLColumn:
     type: SQLType
     to_sql: Callable[[pa.Array[Any]], list[Any]]
     from_sql: Callable[[Sequence[Any]], pa.Array[Any]]
+
+    def checked(self, values: Sequence[Any]) -> pa.Array[Any]:
+        """Return SQL values as an array, if they are what ``to_sql`` gives.
+
+        Raises:
+            TypeError: they are of another SQL type, which Arrow may read as something else.
+            Exception: they cannot be read as what they should be; one of many kinds.
+        """
+        if odd := set(map(type, values)) - _PYTHON_TYPES[self.type]:
+            raise TypeError(f"expected {self.type}, found {', '.join(sorted(cls.__name__ for cls in odd))}")
+        array = self.from_sql(values)
+        if self.type == "bytes" and pa.types.is_nested(array.type):
+            array.validate(full=True)
+        return array
 
 
 @lru_cache(maxsize=512)
@@ -60,7 +96,7 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
     if pa.types.is_null(type_):
         return SQLColumn("bytes", lambda array: [None] * len(array), lambda values: pa.nulls(len(values)))
     if pa.types.is_boolean(type_):
-        return SQLColumn("boolean", pa.Array.to_pylist, lambda values: pa.array(values, pa.int8()).cast(type_))
+        return SQLColumn("boolean", pa.Array.to_pylist, _booleans_from_sql)
     if pa.types.is_integer(type_) and type_ != pa.uint64():
         return SQLColumn("integer", pa.Array.to_pylist, lambda values: pa.array(values, type_))
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
@@ -94,6 +130,12 @@ def _payloads(array: pa.Array[Any]) -> list[bytes | None]:
     return [blob if valid else None for blob, valid in zip(payloads, array.is_valid().to_pylist(), strict=True)]
 
 
+def _booleans_from_sql(values: Sequence[Any]) -> pa.Array[Any]:
+    if not {0, 1, None}.issuperset(values):
+        raise ValueError("expected 0 or 1")
+    return pa.array(values, pa.int8()).cast(pa.bool_())
+
+
 def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
     values: list[float | None] = array.to_pylist()
     if not pc.any(pc.is_nan(array)).as_py():
@@ -124,36 +166,54 @@ def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, named: str) -> pa.Table:
+def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, where: str) -> pa.Table:
     """Return batches of rows of SQL values as a table.
 
     Args:
-        schema: of the table.
-        batches: rows, some at a time.
-        named: what the table is called in errors.
+        schema: the columns, the key first.
+        batches: the rows.
+        where: what messages call the table.
 
     Raises:
-        DamagedRecordError: a value is none of its column.
+        DamagedRecordError: a value is none of its column's type; says which column and record.
     """
-    arrays = [
-        [_column_of(field, values, named) for field, values in zip(schema, zip(*rows, strict=True), strict=True)]
-        for rows in batches
-        if rows
-    ]
-    return pa.Table.from_batches([pa.RecordBatch.from_arrays(batch, schema=schema) for batch in arrays], schema)
+    return pa.Table.from_batches(
+        [
+            pa.RecordBatch.from_arrays(
+                [
+                    _decoded(field, values, rows, where)
+                    for field, values in zip(schema, zip(*rows, strict=True), strict=True)
+                ],
+                schema=schema,
+            )
+            for rows in batches
+            if rows
+        ],
+        schema,
+    )
 
 
-def _column_of(field: pa.Field[Any], values: Sequence[Any], named: str) -> pa.Array[Any]:
+def _decoded(field: pa.Field[Any], values: Sequence[Any], rows: Sequence[Sequence[Any]], where: str) -> pa.Array[Any]:
     column = sql_column(field.type)
     try:
-        return column.from_sql(values)
-    except Exception as error:
-        raise DamagedRecordError(
-            f"{named}, column {field.name!r}: found a value that is none of {field.type}: {error}; "
-            "op.verify_store(..., repair=True) moves its record aside",
-            column=field.name,
-            expected=str(field.type),
-        ) from error
+        return column.checked(values)
+    except _UNDECODABLE:
+        for row, value in zip(rows, values, strict=True):
+            try:
+                column.checked([value])
+            except _UNDECODABLE as error:
+                raise DamagedRecordError(
+                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
+                    "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
+                    column=field.name,
+                    expected=str(field.type),
+                    found=shown(value),
+                ) from error
+        raise
+
+
+def _key(key: object) -> str:
+    return key.hex() if isinstance(key, bytes) else shown(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,28 +242,48 @@ class Layout:
 
     @staticmethod
     @lru_cache(maxsize=1024)
-    def from_catalog(table: str, schema: bytes, columns: str, *, named: str) -> Layout:
+    def from_catalog(table: str, schema: bytes, columns: str) -> Layout:
         """Return the layout of which ``to_catalog`` returned these.
 
         Raises:
-            DamagedRecordError: it returned nothing like them; says so of the store that is ``named``.
+            ValueError: they are damaged.
         """
         try:
-            layout = Layout(table, pa.ipc.read_schema(pa.py_buffer(schema)), tuple(json.loads(columns)))
-            layout.named(layout.schema.names)
-            for field in layout.schema:
-                sql_column(field.type)
-        except Exception as error:
-            raise DamagedRecordError(
-                f"{named}: the catalog's entry for table {table!r:.80} cannot be read: {error}; the table itself may "
-                "well be whole: take the store from a copy, or its rows from the table"
-            ) from error
-        return layout
+            read = pa.ipc.read_schema(pa.py_buffer(schema))
+            names = json.loads(columns)
+            if isinstance(table, str) and list(map(type, names)) == [str] * len(read.names):
+                return Layout(table, read, tuple(names))
+        except (pa.ArrowException, TypeError, ValueError, OSError, RecursionError) as error:
+            raise ValueError(f"it cannot be read: {error}") from error
+        raise ValueError("the names in it do not fit its schema")
 
 
 def path_text(path: RecordPath) -> str:
     """Return a path as one text, different for different paths."""
     return json.dumps(path)
+
+
+def path_of_text(text: str) -> RecordPath:
+    """Return the path of which ``path_text`` made this.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    try:
+        path = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+    if not isinstance(path, list) or not path or not all(isinstance(part, str) for part in path):
+        raise ValueError("it is no path")
+    return tuple(path)
+
+
+def damaged_catalog(where: str, table: str, error: ValueError) -> DamagedRecordError:
+    """Return the error for a row of a catalog that cannot be read."""
+    return DamagedRecordError(
+        f"{where}: its row in {table} is damaged: {error}; restore the store from a copy, or move it aside to compute "
+        "everything again"
+    )
 
 
 def free_identifier(name: str, taken: Collection[str], *, max_bytes: int | None = None) -> str:

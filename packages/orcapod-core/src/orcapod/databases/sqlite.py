@@ -7,7 +7,6 @@ path under which Arrow schema, and by which version of orcapod the file can be r
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases.contract import (
     checked_ids,
@@ -26,12 +26,22 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
-from orcapod.databases.sql import Layout, SQLType, free_identifier, path_text, rows_of, sql_column, table_of
+from orcapod.databases.sql import (
+    Layout,
+    SQLType,
+    damaged_catalog,
+    free_identifier,
+    path_of_text,
+    path_text,
+    rows_of,
+    sql_column,
+    table_of,
+)
 from orcapod.databases.sqlite_check import find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
-from orcapod.databases.view import DatabaseView
-from orcapod.display import discreet
-from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, RecordTooLargeError
+from orcapod.databases.view import DatabaseView, checked_config
+from orcapod.display import discreet, shown
+from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
@@ -70,12 +80,13 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(open_file(Path(os.fspath(path)).expanduser().absolute()))
+        given = Checks("SQLiteDatabase", DatabaseError).file("path", path)
+        super().__init__(open_file(Path(given).expanduser().absolute()))
 
     @classmethod
     def from_url(cls, url: str) -> Self:
         """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
-        scheme, _, path = url.partition(":///")
+        scheme, _, path = Checks("SQLiteDatabase", DatabaseError).text("the URL", url).partition(":///")
         if scheme != "sqlite" or not path:
             raise DatabaseError(f"expected sqlite:///relative.db or sqlite:////absolute.db, found {discreet(url)}")
         if "?" in path:
@@ -147,7 +158,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             return table_of(
                 pa.schema([layout.schema.field(name) for name in names]),
                 (connection.execute(select + _marks(some), some).fetchall() for some in _chunks(wanted)),
-                named=self._named(path),
+                where=self._named(path),
             )
 
     def get_records(
@@ -166,7 +177,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             table = table_of(
                 pa.schema([layout.schema.field(name) for name in read]),
                 iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
-                named=self._named(path),
+                where=self._named(path),
             )
         return table if where is None else filtered(table, where).select(names)
 
@@ -221,28 +232,33 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the view that ``to_config`` described."""
-        return cls(config["path"]).at(*config.get("prefix", ()))
+        given, prefix = checked_config(config)
+        return cls(given.get("path", "")).at(*prefix)
 
-    def _layout(self, connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
-        """Return the layout of the table of a path, None if there is none."""
-        query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
-        row = connection.execute(query, (path_text(path),)).fetchone()
-        return None if row is None else Layout.from_catalog(*row, named=str(self._shared.path))
-
-    def _path(self, text: Any) -> RecordPath:
-        try:
-            return tuple(json.loads(text))
-        except (ValueError, TypeError) as error:
-            raise DamagedRecordError(
-                f"{self._shared.path}: the catalog has a path that cannot be read: {text!r:.80}; take the store from a "
-                "copy, or read its tables by SQL"
-            ) from error
+    def _arguments(self) -> tuple[str, ...]:
+        return (repr(str(self._shared.path)),)
 
     def _named(self, path: RecordPath) -> str:
         return f"{self._shared.path}, table {'/'.join(path)}"
 
-    def _arguments(self) -> tuple[str, ...]:
-        return (repr(str(self._shared.path)),)
+    def _layout(self, connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
+        """Return the layout of the table of a path, None if there is none.
+
+        Raises:
+            DatabaseError: the catalog is damaged.
+        """
+        query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
+        row = connection.execute(query, (path_text(path),)).fetchone()
+        try:
+            return None if row is None else Layout.from_catalog(*row)
+        except ValueError as error:
+            raise damaged_catalog(self._named(path), "_orcapod_paths", error) from error
+
+    def _path(self, text: str) -> RecordPath:
+        try:
+            return path_of_text(text)
+        except ValueError as error:
+            raise damaged_catalog(f"{self._shared.path}: {shown(text)}", "_orcapod_paths", error) from error
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Generic, NoReturn, Self, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
+from orcapod.checks import Checks
 from orcapod.databases.contract import checked_path
 from orcapod.errors import DatabaseError
 from orcapod.protocols.database import RecordPath
 
-__all__ = ["DatabaseView", "check_process", "closed_store"]
+__all__ = ["DatabaseView", "check_process", "checked_config", "closed_store"]
 
 Shared = TypeVar("Shared")
 
@@ -83,6 +84,17 @@ class DatabaseView(ABC, Generic[Shared]):
     def _relative(self, paths: Iterable[RecordPath]) -> list[RecordPath]:
         """Return those paths of the store that are of this view, as paths of this view, sorted."""
         return sorted(path[len(self._prefix) :] for path in paths if self._is_below(path))
+
+
+def checked_config(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return what ``to_config`` of a store gave, and the prefix of its view.
+
+    Raises:
+        DatabaseError: it is nothing of that kind.
+    """
+    check = Checks("a configuration", DatabaseError)
+    given = check.mapping("the configuration", config, "that which to_config() gives")
+    return given, check.names_or_none("the prefix", given.get("prefix")) or ()
 
 
 def check_process(opener: int, location: object, database: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 from unicodedata import normalize
 
+from orcapod.checks import Checks
 from orcapod.errors import SchemaError
 
 __all__ = [
@@ -94,10 +95,12 @@ class ColumnConfig:
         """
         if isinstance(columns, ColumnConfig):
             return columns
+        check = Checks("", SchemaError)
+        given = check.mapping_or_empty("columns", columns, "{'source': True}")
         names = [field.name for field in fields(cls)]
-        if unknown := sorted(set(columns or ()) - set(names)):
+        if unknown := sorted(set(given) - set(names)):
             raise SchemaError(f"columns={{...}} found {unknown}, expected some of {names}")
-        return cls(**(columns or {}))
+        return cls(**{name: check.flag(name, value) for name, value in given.items()})
 
 
 Columns = ColumnConfig | Mapping[str, bool] | None

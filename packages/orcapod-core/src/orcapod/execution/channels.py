@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
-from orcapod.errors import ConfigError
 from orcapod.execution.inputs import Inputs
 from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.operators import InputEvent
@@ -25,9 +25,7 @@ def checked_buffer_size(buffer_size: int) -> int:
     Raises:
         ConfigError: it is below 1.
     """
-    if type(buffer_size) is not int or buffer_size < 1:
-        raise ConfigError(f"found buffer_size {buffer_size!r}, expected an int from 1 on")
-    return buffer_size
+    return Checks().count("buffer_size", buffer_size, least=1)
 
 
 @dataclass(frozen=True, slots=True)

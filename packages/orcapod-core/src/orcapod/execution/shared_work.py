@@ -182,11 +182,12 @@ class SharedWork:
         self._next_look = now + max(pause, _OVERHEADS * (now - started))
 
     def _dead(self, holders: set[str]) -> set[str]:
-        """Return those that have not been heard of for as long as their lease."""
-        now, dead, beats = time.monotonic(), set(), self._claims.beats() if holders else {}
-        for holder in holders:
-            number, lease = beats.get(holder, (-1, self._claims.lease))
-            last, since = self._seen.get(holder, (-2, now))
+        """Return those that have not been heard of for as long as their lease, and those that others have buried."""
+        now, beats = time.monotonic(), self._claims.beats() if holders else {}
+        dead = holders - beats.keys()
+        for holder in holders & beats.keys():
+            number, lease = beats[holder]
+            last, since = self._seen.setdefault(holder, (number, now))
             if number != last:
                 self._seen[holder] = (number, now)
             elif now - since > lease:

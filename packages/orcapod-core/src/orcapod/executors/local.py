@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, Literal, Self, get_args
 
+from orcapod.checks import Checks
 from orcapod.errors import ConfigError, ExecutionError
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.functions import is_async, run_to_end
@@ -24,6 +25,9 @@ Kind = Literal["thread", "process"]
 
 CaptureMethod = Literal["sys", "fd"]
 """Where output is taken: where Python writes it, or where it leaves the process."""
+
+
+_MOST_WORKERS = 10_000  # more than that no machine has room for
 
 
 class LocalExecutor:
@@ -68,12 +72,11 @@ class LocalExecutor:
     executor_type_id = "local"
 
     def __init__(self, workers: int | None = None, kind: Kind = "thread", *, capture: CaptureMethod = "sys") -> None:
-        if workers is not None and (type(workers) is not int or workers < 1):
-            raise ConfigError(f"found workers {workers!r}, expected an int from 1 on, or None")
-        if kind not in get_args(Kind):
-            raise ConfigError(f"found kind {kind!r}, expected one of {get_args(Kind)}")
-        if capture not in get_args(CaptureMethod):
-            raise ConfigError(f"found capture {capture!r}, expected one of {get_args(CaptureMethod)}")
+        check = Checks()
+        if workers is not None:
+            check.count("workers", workers, least=1, most=_MOST_WORKERS, also=", or None")
+        check.choice("kind", kind, get_args(Kind))
+        check.choice("capture", capture, get_args(CaptureMethod))
         if capture == "fd" and kind == "thread" and workers is not None and workers > 1:
             raise ConfigError(
                 f"found capture 'fd' with {workers} threads, which have one stdout between them; leave out workers, "

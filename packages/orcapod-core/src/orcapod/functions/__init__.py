@@ -9,6 +9,7 @@ from orcapod.functions.node_config import (
     NodeConfig,
     PipelineConfig,
     checked_flush_interval,
+    checked_node_config,
     checked_policy,
 )
 from orcapod.functions.one_key import check_one_key
@@ -24,6 +25,7 @@ __all__ = [
     "PythonPacketFunction",
     "check_one_key",
     "checked_flush_interval",
+    "checked_node_config",
     "checked_policy",
     "is_async",
     "run_to_end",

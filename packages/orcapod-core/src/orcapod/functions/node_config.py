@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
+from orcapod.checks import Checks
+from orcapod.display import shown
 from orcapod.errors import ConfigError
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "NodeConfig",
     "PipelineConfig",
     "checked_flush_interval",
+    "checked_node_config",
     "checked_policy",
 ]
 
@@ -27,9 +30,8 @@ def checked_policy(policy: str) -> ErrorPolicy:
     Raises:
         ConfigError: there is none.
     """
-    if policy not in get_args(ErrorPolicy):
-        raise ConfigError(f"found error_policy {policy!r}, expected one of {get_args(ErrorPolicy)}")
-    return cast(ErrorPolicy, policy)
+    checked: ErrorPolicy = Checks().choice("error_policy", policy, get_args(ErrorPolicy))
+    return checked
 
 
 def checked_flush_interval(seconds: float) -> float:
@@ -41,7 +43,7 @@ def checked_flush_interval(seconds: float) -> float:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not (is_number and 0 < seconds <= _LONGEST_FLUSH_INTERVAL):
         raise ConfigError(
-            f"found flush_interval {seconds!r:.80}, expected seconds, more than 0 and at most "
+            f"found flush_interval {shown(seconds)}, expected seconds, more than 0 and at most "
             f"{_LONGEST_FLUSH_INTERVAL} (a day); the smaller, the less an accident can take, and the slower a run of "
             "quick functions"
         )
@@ -70,14 +72,24 @@ class NodeConfig:
     share_work: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_concurrency is not None and (type(self.max_concurrency) is not int or self.max_concurrency < 1):
-            raise ConfigError(f"found max_concurrency {self.max_concurrency!r}, expected an int from 1 on, or None")
-        if type(self.retries) is not int or self.retries < 0:
-            raise ConfigError(f"found retries {self.retries!r}, expected an int from 0 on")
-        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
-            raise ConfigError(f"found timeout {self.timeout!r}, expected seconds, more than 0, or None")
-        if not isinstance(self.share_work, bool):
-            raise ConfigError(f"found share_work {self.share_work!r}, expected True or False")
+        check = Checks()
+        if self.max_concurrency is not None:
+            check.count("max_concurrency", self.max_concurrency, least=1, also=", or None")
+        check.count("retries", self.retries, least=0)
+        if self.timeout is not None:
+            check.seconds("timeout", self.timeout, also=", or None")
+        check.flag("share_work", self.share_work)
+
+
+def checked_node_config(config: NodeConfig | None) -> NodeConfig | None:
+    """Return the configuration of a node, or None.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if config is None:
+        return None
+    return Checks().instance("node_config", config, NodeConfig, "a NodeConfig", "give one, as in NodeConfig(retries=2)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +105,5 @@ class PipelineConfig:
     flush_interval: float = 1.0
 
     def __post_init__(self) -> None:
+        Checks().instance("node", self.node, NodeConfig, "a NodeConfig", "give NodeConfig(...)")
         checked_flush_interval(self.flush_interval)

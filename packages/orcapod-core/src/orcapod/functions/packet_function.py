@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
@@ -95,31 +97,31 @@ class PythonPacketFunction:
             "depends_on": depends_on, "ignores": ignores, "packages": packages,
             "input_schema": input_schema, "output_schema": output_schema,
         }  # fmt: skip
-        self.name = name or str(getattr(function, "__name__", ""))
+        given = Checks("a packet function", SchemaError).text_or_none("name", name)
+        self.name = given or str(getattr(function, "__name__", ""))
         if not re.fullmatch(r"[^\s:/]+", self.name) or self.name == "<lambda>":
             raise SchemaError(f"found a function called {self.name!r}; give it a name of its own with name='...'")
-        if not (major := re.fullmatch(r"v?(\d+)(\.\d+)*", version)):
+        check = Checks(self.name, SchemaError)
+        if not (major := re.fullmatch(r"v?(\d+)(\.\d+)*", check.text("version", version))):
             raise SchemaError(f"{self.name}: found version {version!r}, expected 'v{{major}}.{{minor}}' as in 'v1.0'")
-        if identity not in ("code", "version"):
-            raise SchemaError(f"{self.name}: found identity {identity!r}, expected 'code' or 'version'")
-        if packages not in ("name", "version"):
-            raise SchemaError(f"{self.name}: found packages {packages!r}, expected 'name' or 'version'")
-        if isinstance(ignores, str):
-            raise SchemaError(f"{self.name}: found ignores={ignores!r}, expected a list, as in ignores=[{ignores!r}]")
-        if plain := [each for each in ignores if isinstance(each, int | float | bytes | None)]:
-            why = f"found {plain[0]!r} in ignores, of which there may be many; give the name under which it is used"
-            raise SchemaError(f"{self.name}: {why}")
-        keys = [output_keys] if isinstance(output_keys, str) else list(output_keys)
+        self._identity: Identity = check.choice("identity", identity, get_args(Identity))
+        self._packages: Packages = check.choice("packages", packages, get_args(Packages))
+        self._depends_on, self._ignores = check.members("depends_on", depends_on), check.members("ignores", ignores)
+        if plain := [each for each in self._ignores if isinstance(each, int | float | bytes | None)]:
+            why = "of which there may be many; give the name under which it is used"
+            raise SchemaError(f"{self.name}: found {shown(plain[0])} in ignores, {why}")
+        keys = check.names("output_keys", output_keys)
         if not keys or len(set(keys)) != len(keys):
-            raise SchemaError(f"{self.name}: found output_keys {keys}, expected at least one name, none twice")
+            raise SchemaError(f"{self.name}: found output_keys {list(keys)}, expected at least one name, none twice")
         self.signature = Signature.of(
-            function, keys, named=self.name, input_schema=input_schema, output_schema=output_schema
+            function,
+            keys,
+            named=self.name,
+            input_schema=check.mapping_or_empty("input_schema", input_schema, "{'x': int}"),
+            output_schema=check.mapping_or_empty("output_schema", output_schema, "{'y': int}"),
         )
         self.is_async = is_async(function)
         self._major = f"v{major[1]}"
-        self._identity = identity
-        self._depends_on, self._ignores = tuple(depends_on), tuple(ignores)
-        self._packages: Packages = packages
         self._warned: set[str] = set()
         self._last_code: Fingerprint | None = None
         self._before_runs: dict[ContentHash, Fingerprint] = {}

@@ -9,6 +9,7 @@ from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, get_args, get_origin, get_type_hints
 
+from orcapod.checks import Checks
 from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
 from orcapod.types import Schema
@@ -45,8 +46,8 @@ class Signature:
         output_keys: Sequence[str],
         *,
         named: str,
-        input_schema: Mapping[str, Any] | None,
-        output_schema: Mapping[str, Any] | None,
+        input_schema: Mapping[str, Any],
+        output_schema: Mapping[str, Any],
     ) -> Signature:
         """Return the signature that a function declares.
 
@@ -62,7 +63,7 @@ class Signature:
         """
         _check_kind(function, named)
         hints = _hints(function, named)
-        declared = {as_identifier(name): given for name, given in (input_schema or {}).items()}
+        declared = {as_identifier(name): given for name, given in input_schema.items()}
         inputs: dict[str, Any] = {}
         optional = set()
         for name, parameter in _parameters(function, named).items():
@@ -98,6 +99,7 @@ def _check_kind(function: Callable[..., Any], named: str) -> None:
             f"{named}: is a classmethod, which is called by way of its class; give the method of the class instead: "
             f"function_pod(...)(TheClass.{named}), or make it a @staticmethod"
         )
+    Checks(named, SchemaError).function("the function", function)
     call = function if hasattr(function, "__code__") else getattr(type(function), "__call__", function)  # noqa: B004
     if any(is_kind(each) for is_kind in (isgeneratorfunction, isasyncgenfunction) for each in (function, call)):
         raise SchemaError(

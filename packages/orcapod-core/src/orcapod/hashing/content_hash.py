@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orcapod.checks import Checks
+
 __all__ = ["SHORT_DIGITS", "ContentHash"]
 
 SHORT_DIGITS = 12
@@ -40,12 +42,17 @@ class ContentHash:
         """Return the hash that was printed as ``method:hex``.
 
         Raises:
-            ValueError: the text is not of that form.
+            ConfigError: the text is not of that form.
         """
-        method, colon, digits = text.rpartition(":")
-        if not colon or not method:
-            raise ValueError(f"a content hash is written 'method:hex', found {text!r}")
-        return cls(method, bytes.fromhex(digits))
+        check = Checks("ContentHash")
+        method, _, digits = check.text("text", text).rpartition(":")
+        try:
+            digest = bytes.fromhex(digits)
+        except ValueError:
+            digest = b""
+        if not method or not digest:
+            raise check.wrong("text", text, "a hash as it is printed, 'method:hex'", "give all of it")
+        return cls(method, digest)
 
     def __str__(self) -> str:
         return f"{self.method}:{self.hex}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from orcapod import interrupts
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
-from orcapod.errors import PipelineError
+from orcapod.errors import InputValidationError, PipelineError
 from orcapod.execution import FirstFailure, Inputs, RunLoop, WholeInputs
 from orcapod.functions import ErrorPolicy, PipelineConfig, checked_policy
 from orcapod.hashing import ContentHash
@@ -151,6 +152,11 @@ class Node(Stream):
         from orcapod.nodes.between import run_between  # noqa: PLC0415  # likewise
 
         self._check_count(channels[:-1], "input channels, and one for the output")
+        check, advice = Checks(f"node {self.label!r}"), "give orcapod.orchestrators.Channel()"
+        for channel in channels[:-1]:
+            check.instance("an input channel", channel, AsyncIterable, "one that gives rows", advice)
+        if not all(callable(getattr(channels[-1], name, None)) for name in ("send", "close")):
+            raise check.wrong("the output channel", channels[-1], "one that rows are sent into", advice)
         run = self._own_run(observer, error_policy)
         run.is_overlapping, run.ordered = True, frozenset([self.label])
         run.loop = RunLoop(asyncio.get_running_loop())
@@ -210,7 +216,8 @@ class Node(Stream):
             source_id: if given, provenance starts anew: rows are ``row_0``, ``row_1``, ... of this source. If None,
                 rows keep their provenance and system tags.
         """
-        label = source_id or "/".join([*self.pipeline, self.label])
+        check = Checks("as_source", InputValidationError)
+        label = check.text_or_none("source_id", source_id) or "/".join([*self.pipeline, self.label])
         return LiveSource(self, source_id=source_id, label=label)
 
     def content_hash(self) -> ContentHash:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.streams import Stream
@@ -31,13 +32,23 @@ def fitting(rows: Stream | Iterable[Row], schema: StreamSchema, *, node: str) ->
     Raises:
         SchemaError: they are of another schema.
     """
+    Checks(f"node {node!r}", SchemaError).iterable("input", rows, "a stream, or its rows", "give another node")
     if isinstance(rows, Stream):
         _check(rows.schema, schema, node)
         yield from rows.chunks()
         return
-    for chunk in _chunks(rows):
+    for chunk in _chunks(_checked(row, node) for row in rows):
         _check(chunk.schema, schema, node)
         yield chunk
+
+
+def _checked(row: object, node: str) -> Row:
+    match row:
+        case (Tag() as tag, Packet() as packet):
+            return tag, packet
+    raise Checks(f"node {node!r}", SchemaError).wrong(
+        "row", row, "a pair of a Tag and a Packet", "give rows of a stream"
+    )
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[Chunk]:

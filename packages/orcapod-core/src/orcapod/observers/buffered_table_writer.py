@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
 from orcapod.protocols import BufferingDatabaseProtocol, Database, RecordPath, checked_database, flush_all
@@ -180,8 +181,12 @@ class BufferedTableWriter:
 
     def read(self, *, run_id: str | None, node_label: str | None) -> pa.Table:
         """Return the rows of all nodes, or of one run or label, in the order of time; whoever wrote them."""
+        check = Checks()
+        wanted = {
+            "__run_id": check.text_or_none("run_id", run_id),
+            "__node_label": check.text_or_none("node_label", node_label),
+        }
         self.flush()
-        wanted = {"__run_id": run_id, "__node_label": node_label}
         where: pc.Expression | None = None
         for name, value in wanted.items():
             if value is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.errors import ConfigError
 from orcapod.operators.nested import nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
@@ -31,10 +31,9 @@ class Batch(Operator):
     order_matters = True
 
     def __init__(self, size: int = 0, *, drop_partial: bool = False) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-            raise ConfigError(f"Batch: found size {size!r}, expected a number of rows, or 0 for all; give one")
-        self.size = size
-        self.drop_partial = bool(drop_partial)
+        check = Checks(self.name)
+        self.size = check.count("size", size, least=0, also=", 0 for all rows")
+        self.drop_partial = check.flag("drop_partial", drop_partial)
 
     def arguments(self) -> object:
         return self.size, self.drop_partial

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Origin, StreamSchema, Tag
 from orcapod.errors import InputValidationError, SchemaError
@@ -34,8 +35,9 @@ class Explode(RowwiseOperator):
     name = "Explode"
 
     def __init__(self, columns: str | Sequence[str], *, index_tag: str | None = None) -> None:
-        self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
-        self.index_tag = index_tag
+        check = Checks(self.name, SchemaError)
+        self.columns = check.names("columns", columns)
+        self.index_tag = check.text_or_none("index_tag", index_tag)
         if not self.columns:
             raise SchemaError("Explode: found no column, expected one or more columns of lists; name them")
         if len(set(self.columns)) != len(self.columns):

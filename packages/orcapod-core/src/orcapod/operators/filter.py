@@ -11,8 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier, column_called
+from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.operators.polars_predicate import PolarsPredicate
@@ -41,7 +43,8 @@ class Filter(RowwiseOperator):
     def __init__(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> None:
         if isinstance(predicate, Mapping) and constraints is None:
             predicate, constraints = None, predicate
-        wanted = {as_identifier(name): value for name, value in (constraints or {}).items()}
+        given = Checks(self.name, SchemaError).mapping_or_empty("constraints", constraints, "{'sex': 'f'}")
+        wanted = {as_identifier(name): value for name, value in given.items()}
         if twice := [name for name in columns if name in wanted]:
             raise SchemaError(f"Filter: {twice[0]!r} is among the constraints and a keyword; give it once")
         wanted |= columns
@@ -76,7 +79,7 @@ class Filter(RowwiseOperator):
                     columns.types[column].to_storage(value)
                 except ValueTypeError as error:
                     raise SchemaError(
-                        f"Filter: {name}={value!r} never holds: {error}; give a value of that type",
+                        f"Filter: {name}={shown(value)} never holds: {error}; give a value of that type",
                         **error.about(column=name),
                     ) from None
         if self._polars is not None:
@@ -122,7 +125,7 @@ class DropNulls(RowwiseOperator):
     name = "DropNulls"
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
-        self.columns = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)
+        self.columns = Checks(self.name, SchemaError).names_or_none("columns", columns)
 
     def arguments(self) -> object:
         return self.columns

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
@@ -35,7 +36,7 @@ class GroupBy(Operator):
     order_matters = True
 
     def __init__(self, *tags: str | Sequence[str]) -> None:
-        self.tags = tuple(name for each in tags for name in ((each,) if isinstance(each, str) else each))
+        self.tags = tuple(name for each in tags for name in Checks(self.name, SchemaError).names("tags", each))
         if not self.tags:
             raise SchemaError("GroupBy: found no tag to group by, expected one or more; use Batch() for one group")
         if len(set(self.tags)) != len(self.tags):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, column_called
 from orcapod.errors import SchemaError
 from orcapod.operators.operator import RowwiseOperator
@@ -25,7 +26,7 @@ class _ColumnsOperator(RowwiseOperator):
     """Selection of some columns of one role."""
 
     def __init__(self, columns: Sequence[str]) -> None:
-        self.columns = (columns,) if isinstance(columns, str) else tuple(columns)
+        self.columns = Checks(self.name, SchemaError).names("columns", columns)
 
     def arguments(self) -> object:
         return self.columns
@@ -82,7 +83,10 @@ class _MapOperator(RowwiseOperator):
     """Renaming of some columns of one role."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
-        self.names = dict(names)
+        check = Checks(self.name, SchemaError)
+        self.names = dict(check.mapping("names", names, "{'old': 'new'}"))
+        for new in self.names.values():
+            check.text("a new name", new)
 
     def arguments(self) -> object:
         return self.names
@@ -94,7 +98,7 @@ class _MapOperator(RowwiseOperator):
         _check(self.name, role, self.names, mine)
         taken = [self.names.get(name, name) for name in mine] + list(others)
         for old, new in self.names.items():
-            if not isinstance(new, str) or not new or new.startswith("_"):
+            if not new or new.startswith("_"):
                 raise SchemaError(
                     f"{self.name}: {old!r} cannot become {new!r}; a name may not be empty or start with '_', "
                     "choose another",

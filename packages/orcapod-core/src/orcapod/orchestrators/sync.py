@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from orcapod import interrupts
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
 from orcapod.execution import WholeInputs
 from orcapod.functions import ErrorPolicy, checked_policy
@@ -40,7 +41,7 @@ class SyncPipelineOrchestrator:
         error_policy: ErrorPolicy = "continue",
         observer: ExecutionObserver | None = None,
     ) -> None:
-        self.awaits_together = await_together
+        self.awaits_together = Checks("SyncPipelineOrchestrator").flag("await_together", await_together)
         self.error_policy = checked_policy(error_policy)
         self.observer = None if observer is None else checked_observer(observer)
 

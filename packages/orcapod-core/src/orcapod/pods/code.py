@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from orcapod.display import shown
 from orcapod.errors import ConfigError
 from orcapod.functions import PythonPacketFunction
 from orcapod.hashing import CodeChanges, ContentHash, Part, compare_parts
 from orcapod.pods.pod import FunctionPod
-from orcapod.protocols import Database
+from orcapod.protocols import Database, checked_database
 from orcapod.records import CodeRecords
 
 __all__ = ["code_of", "compare_code"]
@@ -30,12 +31,13 @@ def code_of(code: object, store: Database | None = None) -> tuple[Part, ...]:
                 f"found the fingerprint {code} and no store; give the database that holds its results too, "
                 "as in code_of(fingerprint, pipeline.result_database)"
             )
-        return CodeRecords(store).parts(code if isinstance(code, ContentHash) else ContentHash.parse(code))
+        fingerprint = code if isinstance(code, ContentHash) else ContentHash.parse(code)
+        return CodeRecords(checked_database(store)).parts(fingerprint)
     pod = getattr(code, "pod", code)
     function = pod.packet_function if isinstance(pod, FunctionPod) else pod
     if not isinstance(function, PythonPacketFunction):
         raise ConfigError(
-            f"found {code!r:.80} of type {type(code).__qualname__}, expected a function with a pod, a pod, "
+            f"found {shown(code)} of type {type(code).__qualname__}, expected a function with a pod, a pod, "
             "a packet function, or a fingerprint",
             found=type(code).__qualname__,
         )

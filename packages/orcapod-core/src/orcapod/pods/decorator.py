@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, MethodType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from orcapod.errors import SchemaError
-from orcapod.functions import Identity, NodeConfig, Packages, PythonPacketFunction
+from orcapod.functions import Identity, NodeConfig, Packages, PythonPacketFunction, checked_node_config
 from orcapod.pods.pod import FunctionPod
 
 __all__ = ["PodFunction", "function_pod"]
@@ -76,7 +76,9 @@ def function_pod(
         )
     declared = {"max_concurrency": max_concurrency, "retries": retries, "timeout": timeout}
     options: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}
-    config = replace(node_config or NodeConfig(), **options) if options else node_config
+    config = checked_node_config(node_config)
+    if options:
+        config = replace(config or NodeConfig(), **options)
 
     def give(function: Callable[P, R_co]) -> PodFunction[P, R_co]:
         packet_function = PythonPacketFunction(

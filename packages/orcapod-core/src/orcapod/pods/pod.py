@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, SupportsIndex
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
-from orcapod.functions import NodeConfig, PythonPacketFunction
+from orcapod.functions import NodeConfig, PythonPacketFunction, checked_node_config
 from orcapod.hashing import ContentHash, Fingerprint, recipes
 from orcapod.operators import Join
 from orcapod.pods.remote_pod import RemotePod
@@ -21,6 +22,7 @@ from orcapod.protocols import (
     PacketExecutionLoggerProtocol,
     PythonFunctionExecutorProtocol,
     RecordPath,
+    checked_database,
     checked_executor,
 )
 from orcapod.records import CodeRecords, NoOpCache, NoOpRecords, ResultCache, result_path
@@ -49,10 +51,17 @@ class FunctionPod(Producer):
         executor: PythonFunctionExecutorProtocol | None = None,
         node_config: NodeConfig | None = None,
     ) -> None:
-        self.packet_function = packet_function
-        self.node_config = node_config
+        check = Checks("FunctionPod", SchemaError)
+        self.packet_function = check.instance(
+            "packet_function",
+            packet_function,
+            PythonPacketFunction,
+            "a PythonPacketFunction",
+            "make one: PythonPacketFunction(function, 'y'), or put @function_pod('y') above the function",
+        )
         self.default_label = packet_function.name
-        self.own_label = label
+        self.own_label = check.text_or_none("label", label)
+        self.node_config = checked_node_config(node_config)
         self.executor = None if executor is None else checked_executor(executor)
 
     @property
@@ -70,7 +79,7 @@ class FunctionPod(Producer):
         if not streams:
             raise SchemaError(f"{self.packet_function.name}.pod takes at least one stream, found none")
         source = streams[0] if len(streams) == 1 else Join()(*streams)
-        return PodStream(self, [source], label=label or self.own_label)
+        return PodStream(self, [source], label=self.own_label if label is None else label)
 
     def process_packet(
         self, tag: Tag, packet: Packet, logger: PacketExecutionLoggerProtocol | None = None
@@ -81,6 +90,9 @@ class FunctionPod(Producer):
             SchemaError: a column that the function takes is missing, or of another type.
             Exception: whatever the function raised, as itself.
         """
+        check = Checks(f"{self.packet_function.name}.pod", SchemaError)
+        check.instance("tag", tag, Tag, "a Tag", "give a row of a stream")
+        check.instance("packet", packet, Packet, "a Packet", "give a row of a stream")
         row = row_of(tag, packet)
         schema = self.packet_function.output_schema(row.schema)
         try:
@@ -132,8 +144,9 @@ class CachedFunctionPod(FunctionPod):
     """
 
     def __init__(self, pod: FunctionPod, database: Database) -> None:
+        Checks("CachedFunctionPod", SchemaError).instance("pod", pod, FunctionPod, "a FunctionPod", "give function.pod")
         super().__init__(pod.packet_function, label=pod.own_label, executor=pod.executor, node_config=pod.node_config)
-        self._database = database
+        self._database = checked_database(database)
 
     def cache(self, code: Fingerprint) -> Cache:
         function = self.packet_function

@@ -3,6 +3,7 @@
 from orcapod.protocols.adapted import adapted, checked_observer
 from orcapod.protocols.checked import checked_database, checked_executor
 from orcapod.protocols.database import Database, Key, OnConflict, RecordPath
+from orcapod.protocols.decoding import decoding
 from orcapod.protocols.executor import (
     Call,
     CallSession,
@@ -39,5 +40,6 @@ __all__ = [
     "checked_database",
     "checked_executor",
     "checked_observer",
+    "decoding",
     "flush_all",
 ]

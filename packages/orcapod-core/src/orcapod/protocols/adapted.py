@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from orcapod.display import shown
 from orcapod.errors import ConfigError
 from orcapod.protocols.database import RecordPath
 from orcapod.protocols.noop import NoOpObserver
@@ -42,7 +43,7 @@ def checked_observer(observer: Any) -> ExecutionObserver:
     if not any(hasattr(observer, hook) for hook in _HOOKS):
         found = type(observer).__qualname__
         raise ConfigError(
-            f"found {observer!r:.80} of type {found}, expected an observer; give one, such as "
+            f"found {shown(observer)} of type {found}, expected an observer; give one, such as "
             "LoggingObserver(pipeline.log_database), or several as CompositeObserver(one, other)",
             expected="observer",
             found=found,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orcapod.plugins import checked_object
+from orcapod.checks import checked_object
 from orcapod.protocols.database import Database
 from orcapod.protocols.executor import PythonFunctionExecutorProtocol
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from orcapod.errors import UnknownCodeError
 from orcapod.hashing import ContentHash, Fingerprint, Part, hash_structure
-from orcapod.protocols import Database
+from orcapod.protocols import Database, decoding
 from orcapod.records.address import CODE
 
 __all__ = ["CodeRecords"]
@@ -52,9 +52,12 @@ class CodeRecords:
                 "and the store that holds them",
                 found=str(fingerprint),
             )
-        ids: list[str] = json.loads(found[0]["__parts"])
-        rows = {row["__code_id"]: row for row in self._rows(ids, _COLUMNS)}
-        return tuple(_part(rows[part_id]) for part_id in ids)
+        with decoding(CODE, str(fingerprint), "__parts"):
+            ids: list[str] = json.loads(found[0]["__parts"])
+            if not isinstance(ids, list) or not all(isinstance(part_id, str) for part_id in ids):
+                raise TypeError("it is no list of keys")
+            rows = {row["__code_id"]: row for row in self._rows(ids, _COLUMNS)}
+            return tuple(_part(rows[part_id]) for part_id in ids)
 
     def _rows(self, ids: Sequence[str], columns: Sequence[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._database.get_records_by_ids(CODE, ids, columns).to_pylist()
@@ -67,7 +70,8 @@ def _row(row_id: str, part: Part, parts: Sequence[str] | None) -> tuple[str | No
 
 
 def _part(row: dict[str, Any]) -> Part:
-    uses = tuple(json.loads(row["__uses"]))
+    with decoding(CODE, row["__code_id"], "__uses"):
+        uses = tuple(json.loads(row["__uses"]))
     return Part(row["__name"], row["__kind"], row["__digest"], row["__source"], uses)
 
 

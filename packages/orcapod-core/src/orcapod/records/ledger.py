@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.protocols import Database
+from orcapod.protocols import Database, decoding
 from orcapod.records.address import ENVIRONMENTS, RUNS
 from orcapod.records.environment import Environment
 
@@ -85,7 +85,9 @@ class RunLedger:
         columns = ["__run_id", "__started", "__counts"]
         runs: list[Any] = self._database.get_records(RUNS, columns).to_pylist()
         for run in sorted(runs, key=lambda run: run["__started"], reverse=True):
-            if counts := json.loads(run["__counts"]).get(label):
+            with decoding(RUNS, run["__run_id"], "__counts"):
+                counts = json.loads(run["__counts"]).get(label)
+            if counts:
                 return run["__run_id"], counts
         return None
 

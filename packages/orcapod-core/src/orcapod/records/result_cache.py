@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
 from orcapod.hashing import recipes
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.types import Schema
 
 __all__ = [
@@ -66,11 +67,12 @@ class ResultCache:
     """
 
     def __init__(self, database: Database, path: RecordPath, outputs: Schema, *, code: str, run_id: str = "") -> None:
-        self._database = database
-        self._path = path
-        self._outputs = outputs
-        self._code = code
-        self._run_id = run_id
+        check = Checks("ResultCache")
+        self._database = checked_database(database)
+        self._path = check.names("path", path)
+        self._outputs = check.instance("outputs", outputs, Schema, "a Schema", "give Schema({'y': int})")
+        self._code = check.text("code", code)
+        self._run_id = check.text("run_id", run_id)
 
     @property
     def size_limit(self) -> SizeLimit | None:

@@ -34,7 +34,7 @@ class ArrowTableSource(TableSource):
         label: str | None = None,
         location: str | None = None,
     ) -> None:
-        named = named_source(type(self), source_id or location)
+        named = named_source(type(self).__name__, source_id if location is None else location)
         if not isinstance(table, pa.Table):
             if not hasattr(table, "__arrow_c_stream__"):
                 raise InputValidationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.datagrams import StreamSchema
 from orcapod.hashing import recipes
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, decoding
 
 __all__ = ["Catalog", "Entry", "widest"]
 
@@ -65,21 +65,21 @@ class Catalog:
     def entries(self, source_id: str) -> list[Entry]:
         """Return all entries of a source."""
         rows: list[Any] = self._database.get_records(_SOURCES).to_pylist()
-        return [
-            Entry(
-                row["__place"],
-                tuple(json.loads(row["__tags"])),
-                tuple((name, called) for name, called in json.loads(row["__types"])),
-            )
-            for row in rows
-            if row["__source_id"] == source_id
-        ]
+        return [_entry(row) for row in rows if row["__source_id"] == source_id]
 
     def source_ids(self) -> list[str]:
         """Return the sources of which rows are stored, sorted."""
         rows = self._database.get_records(_SOURCES)
         names: list[Any] = pc.unique(rows.column("__source_id")).to_pylist() if rows.num_rows else []
         return sorted(names)
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    with decoding(_SOURCES, row["__entry_id"], "__tags"):
+        tags = tuple(json.loads(row["__tags"]))
+    with decoding(_SOURCES, row["__entry_id"], "__types"):
+        types = tuple((name, called) for name, called in json.loads(row["__types"]))
+    return Entry(row["__place"], tags, types)
 
 
 def widest(entries: Iterable[Entry]) -> dict[str, str]:

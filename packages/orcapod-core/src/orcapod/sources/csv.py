@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
@@ -59,14 +60,18 @@ class CSVSource(ArrowTableSource):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        self.path = Path(path)
+        named = type(self).__name__
+        check = Checks(named, InputValidationError)
+        self.path = Path(check.file("path", path))
+        check.text("encoding", encoding)
+        file = _File(self.path, check.text("delimiter", delimiter), encoding, f"{named} {str(path)!r}")
         super().__init__(
-            _File(self.path, delimiter, encoding, f"{type(self).__name__} {str(path)!r}").table(data_schema or {}),
+            file.table(check.mapping_or_empty("data_schema", data_schema, "{'x': int}")),
             tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
-            label=label or source_id or self.path.name,
+            label=check.text_or_none("label", label) or check.text_or_none("source_id", source_id) or self.path.name,
             location=os.path.abspath(path),  # noqa: PTH100  # which also takes out what is like a/../b
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from reprlib import repr as shortened
 from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
+from orcapod.display import shown
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.sources.table import TableSource, declared_types, named_source
 from orcapod.types import LogicalType, column_of, misfit, type_of_values
@@ -36,8 +37,8 @@ class DictSource(TableSource):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        named = named_source(type(self), source_id)
-        listed = list(rows)
+        named = named_source(type(self).__name__, source_id)
+        listed = list(Checks(named, InputValidationError).iterable("rows", rows, "rows", "give a list of dicts"))
         names = _names(named, listed, data_schema)
         declared = declared_types(named, dict.fromkeys(names), data_schema)
         types: dict[str, LogicalType] = {}
@@ -49,9 +50,16 @@ class DictSource(TableSource):
                 columns[name] = pa.chunked_array([column_of(values, types[name])])
             except (SchemaError, ValueTypeError) as error:
                 row = misfit(values) if isinstance(error, SchemaError) else None
-                where = "" if row is None else f" (first in row {row}: {shortened(values[row])})"
+                where = "" if row is None else f" (first in row {row}: {shown(values[row])})"
                 about = error.about(column=name, source_id=source_id, row=error.row if row is None else row)
                 raise InputValidationError(f"{named}: column {name!r}: {error}{where}", **about) from None
+            except RecursionError:
+                raise InputValidationError(
+                    f"{named}: column {shown(name)}: found values that contain themselves, or go too "
+                    "deep, expected some that end; flatten them",
+                    column=name,
+                    source_id=source_id,
+                ) from None
         super().__init__(
             columns,
             tag_columns=tag_columns,
@@ -65,9 +73,10 @@ class DictSource(TableSource):
 
 def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[str, Any] | None) -> list[str]:
     if not rows:
-        if not data_schema:
+        declared = Checks(named, InputValidationError).mapping_or_empty("data_schema", data_schema, "{'x': int}")
+        if not declared:
             raise InputValidationError(f"{named}: no rows, so nothing is known of its columns; declare data_schema")
-        return list(data_schema)
+        return list(declared)
     for row, found in enumerate(rows):
         if not isinstance(found, Mapping):
             cls = type(found).__qualname__

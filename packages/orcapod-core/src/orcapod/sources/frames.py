@@ -37,7 +37,7 @@ class DataFrameSource(ArrowTableSource):
         label: str | None = None,
     ) -> None:
         super().__init__(
-            _table(frame, named_source(type(self), source_id)),
+            _table(frame, named_source(type(self).__name__, source_id)),
             tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,

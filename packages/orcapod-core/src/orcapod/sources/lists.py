@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from orcapod.checks import Checks
+from orcapod.display import shown
 from orcapod.errors import InputValidationError
 from orcapod.sources.dicts import DictSource
 from orcapod.sources.table import named_source
@@ -45,11 +47,15 @@ class ListSource(DictSource):
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
-        named = named_source(type(self), source_id)
-        declared = dict(data_schema or {})
+        named = named_source(type(self).__name__, source_id)
+        check = Checks(named, InputValidationError)
+        check.text("name", name)
+        check.iterable("elements", elements, "the elements", "give a list")
+        declared = dict(check.mapping_or_empty("data_schema", data_schema, "{'x': int}"))
         if tag_function is None:
             tag_function = _index_tag
             declared.setdefault(INDEX_TAG, int)
+        check.function("tag_function", tag_function)
         rows = [_row(named, name, element, index, tag_function) for index, element in enumerate(elements)]
         if not rows and name not in declared:
             raise InputValidationError(
@@ -73,10 +79,17 @@ def _index_tag(element: Any, index: int) -> Mapping[str, Any]:  # noqa: ARG001  
 def _row(
     named: str, name: str, element: Any, index: int, tag_function: Callable[[Any, int], Mapping[str, Any]]
 ) -> dict[str, Any]:
-    tags = tag_function(element, index)
+    try:
+        tags = tag_function(element, index)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise  # it was called, and raised that itself
+        raise InputValidationError(
+            f"{named}: the tag_function cannot be called: {error}; give one that takes an element and its index"
+        ) from error
     if not isinstance(tags, Mapping):
         raise InputValidationError(
-            f"{named}: for element {index} the tag_function gave {tags!r} of type {type(tags).__qualname__}, "
+            f"{named}: for element {index} the tag_function gave {shown(tags)} of type {type(tags).__qualname__}, "
             "expected a dict of tag names to values",
             row=index,
             expected="dict",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, Chunk
 from orcapod.errors import InputValidationError
@@ -38,7 +39,7 @@ class LiveSource(Source):
 
     def __init__(self, origin: Stream, *, source_id: str | None, label: str) -> None:
         self.origin = origin
-        self.label = label
+        self.label = Checks("source").text("label", label)
         self.source_id = label if source_id is None else checked_source_id(source_id, "source")
         self._is_anew = source_id is not None
         tags, packets = origin.schema.tags, origin.schema.packets

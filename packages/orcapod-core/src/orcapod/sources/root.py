@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orcapod.checks import Checks
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG, StreamSchema
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, recipes
@@ -42,9 +43,10 @@ def checked_source_id(source_id: str, named: str) -> str:
     Raises:
         InputValidationError: it could not be told apart in provenance.
     """
-    if not isinstance(source_id, str) or not source_id or SEPARATOR in source_id:
+    Checks(named, InputValidationError).text("source_id", source_id)
+    if not source_id or SEPARATOR in source_id:
         raise InputValidationError(
-            f"{named}: source_id {source_id!r} is empty, contains {SEPARATOR!r} or is no text; choose another name",
+            f"{named}: source_id {source_id!r} is empty or contains {SEPARATOR!r}; choose another name",
             source_id=source_id,
         )
     return source_id

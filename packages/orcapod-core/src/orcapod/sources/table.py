@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, colliding
-from orcapod.display import html_table
+from orcapod.display import html_table, shown
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database, checked_database
@@ -59,14 +60,14 @@ class TableSource(Source):
         type_name: str,
         location: str | None = None,
     ) -> None:
-        called = source_id or location
-        self._named = f"{type_name} {called!r}" if called else type_name
-        self._declared_id = source_id
         if source_id is not None:
-            checked_source_id(source_id, self._named)
-        self._location = location
-        tags = [tag_columns] if isinstance(tag_columns, str) else list(tag_columns or ())
-        names = [record_id_column] if isinstance(record_id_column, str) else list(record_id_column or ())
+            checked_source_id(source_id, named_source(type_name, source_id))
+        self._declared_id = source_id
+        self._named = named_source(type_name, source_id or location)
+        check = Checks(self._named, InputValidationError)
+        self._location = check.text_or_none("location", location)
+        tags = check.names_or_none("tag_columns", tag_columns) or ()
+        names = list(check.names_or_none("record_id_column", record_id_column) or ())
         self._check_names(columns, tags, names)
         schema = self._typed(columns, declared_types(self._named, columns, data_schema))
         self._table = pa.table(
@@ -77,7 +78,7 @@ class TableSource(Source):
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
-        self._label = label
+        self._label = check.text_or_none("label", label)
 
     @cached_property
     def source_id(self) -> str:  # type: ignore[override]  # made from the content when nothing else tells it
@@ -154,7 +155,8 @@ class TableSource(Source):
             raise self._invalid("there is no column, so that rows could not be told from nothing; give at least one")
         for name in names:
             if not isinstance(name, str) or not name:
-                raise self._invalid(f"found a column called {name!r}, expected non-empty strings; rename it")
+                raise self._invalid(f"found a column called {shown(name)}, expected non-empty strings; rename it")
+            Checks(self._named, InputValidationError).text("a column called", name)
             if name.startswith("_"):
                 why = f"column {name!r} starts with '_', which is kept for system columns; rename it"
                 raise self._invalid(why, column=name)
@@ -163,8 +165,9 @@ class TableSource(Source):
         if missing := [tag for tag in tags if tag not in columns]:
             why = f"tag column {missing[0]!r} is not there; found columns {names}"
             raise self._invalid(why, column=missing[0], found=str(names))
-        if len(set(tags)) != len(tags):
-            raise self._invalid(f"tag_columns names a column twice: {list(tags)}")
+        for argument, named in (("tag_columns", tags), ("record_id_column", record_ids)):
+            if len(set(named)) != len(named):
+                raise self._invalid(f"{argument} names a column twice: {list(named)}; name it once")
         if unknown := [name for name in record_ids if name not in columns]:
             why = f"record_id_column {unknown[0]!r} is not there; found columns {names}"
             raise self._invalid(why, column=unknown[0], found=str(names))
@@ -191,9 +194,9 @@ class TableSource(Source):
             raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
 
 
-def named_source(cls: type[TableSource], source_id: str | None) -> str:
+def named_source(type_name: str, called: object) -> str:
     """Return the name of a source in messages."""
-    return f"{cls.__name__} {source_id!r}" if source_id else cls.__name__
+    return f"{type_name} {shown(called)}" if isinstance(called, str) and called else type_name
 
 
 def declared_types(
@@ -205,7 +208,8 @@ def declared_types(
         InputValidationError: it names a column that is not there, or a type that is not known.
     """
     types: dict[str, LogicalType] = {}
-    for name, annotation in (data_schema or {}).items():
+    declared = Checks(named, InputValidationError).mapping_or_empty("data_schema", data_schema, "{'x': int}")
+    for name, annotation in declared.items():
         if name not in columns:
             raise InputValidationError(
                 f"{named}: data_schema declares {name!r}, found columns {list(columns)}",

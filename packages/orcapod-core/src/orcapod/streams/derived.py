@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.hashing import ContentHash, recipes
 from orcapod.streams.evaluation import evaluated, inputs_first
@@ -56,8 +57,9 @@ class DerivedStream(Stream):
     def __init__(self, producer: Producer, inputs: Sequence[Stream], *, label: str | None) -> None:
         self.producer = producer
         self.inputs = tuple(inputs)
-        self.label = label or producer.default_label
-        self.is_labelled = bool(label)
+        given = Checks(producer.default_label).text_or_none("label", label)
+        self.label = given or producer.default_label
+        self.is_labelled = bool(given)
         self.schema = producer.output_schema(self.inputs)
         self._pipeline_hash = recipes.stream_pipeline(
             producer.pipeline_hash(self.inputs),

@@ -1,5 +1,9 @@
-"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours."""
+"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours.
 
+``argument_faults`` calls something with every kind of wrong argument.
+"""
+
+from orcapod.testing.arguments import argument_faults
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
 from orcapod.testing.integrity import IntegritySuite
@@ -16,4 +20,5 @@ __all__ = [
     "OperatorSuite",
     "PipelineSuite",
     "SessionSuite",
+    "argument_faults",
 ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
 
+from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 
 __all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", "registry"]
@@ -70,7 +71,12 @@ class LogicalType(ABC):
 
     def to_python(self, column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
         """Return the values of a column, every one a fresh object."""
-        values = column.to_pylist()
+        try:
+            values = column.to_pylist()
+        except (OverflowError, ValueError) as error:
+            raise ValueTypeError(
+                f"expected {self.name}, found a stored value that is none: {error}", expected=self.name
+            ) from error
         if self.is_identity:
             return values
         return [None if value is None else self.from_storage(value) for value in values]
@@ -141,14 +147,12 @@ class TypeRegistry:
         """
         if isinstance(annotation, LogicalType):
             return annotation
-        try:
-            return self._resolved[annotation]
-        except (KeyError, TypeError):
-            dtype = self._create(annotation)
         # Equal annotations are not always the same: tuple[()] and Literal[1], Literal[True].
-        if isinstance(annotation, type):
-            self._resolved[annotation] = dtype
-        return dtype
+        if not isinstance(annotation, type):
+            return self._create(annotation)
+        if annotation not in self._resolved:
+            self._resolved[annotation] = self._create(annotation)
+        return self._resolved[annotation]
 
     def _create(self, annotation: Any) -> LogicalType:
         origin = get_origin(annotation)
@@ -191,14 +195,9 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
             expected=expected,
             found="None",
         )
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    cls = type(value).__qualname__
+    found = f"{shown(value)} of type {type(value).__qualname__}"
     return ValueTypeError(
-        f"expected {expected}, found {shown} of type {cls}" + (f": {why}" if why else ""),
-        expected=expected,
-        found=f"{shown} of type {cls}",
+        f"expected {expected}, found {found}" + (f": {why}" if why else ""), expected=expected, found=found
     )
 
 
@@ -208,4 +207,4 @@ def quoted(name: str) -> str:
 
 
 def _shown(annotation: Any) -> str:
-    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
+    return annotation.__qualname__ if isinstance(annotation, type) else shown(annotation)

@@ -7,10 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.display import html_table
+from orcapod.errors import SchemaError
 from orcapod.types.logical import LogicalType, OptionalType, registry
 
 __all__ = ["Schema"]
+
+_CHECK = Checks("Schema", SchemaError)
 
 
 class Schema(Mapping[str, Any]):
@@ -21,7 +25,7 @@ class Schema(Mapping[str, Any]):
             a ``LogicalType``.
 
     Raises:
-        SchemaError: no Arrow type is known for one of the types.
+        SchemaError: no Arrow type is known for one of the types, or there are no names and types.
 
     Two schemas are equal when their columns are, in any order.
     """
@@ -29,7 +33,12 @@ class Schema(Mapping[str, Any]):
     __slots__ = ("_types",)
 
     def __init__(self, columns: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self._types: dict[str, LogicalType] = {name: registry.resolve(given) for name, given in dict(columns).items()}
+        try:
+            given = columns if isinstance(columns, Mapping) else dict(columns)
+        except (TypeError, ValueError):
+            raise _CHECK.wrong("columns", columns, "a dict such as {'x': int}", "give names and types") from None
+        _CHECK.names("columns", given)
+        self._types: dict[str, LogicalType] = {name: registry.resolve(dtype) for name, dtype in given.items()}
 
     @property
     def types(self) -> Mapping[str, LogicalType]:
@@ -49,17 +58,26 @@ class Schema(Mapping[str, Any]):
         return tuple(sorted((name, dtype.hash_name) for name, dtype in self._types.items()))
 
     def select(self, names: Iterable[str]) -> Schema:
-        """Return the schema of these columns alone, in this order."""
-        return Schema({name: self._types[name] for name in names})
+        """Return the schema of these columns alone, in this order.
+
+        Raises:
+            SchemaError: one of them is not there.
+        """
+        wanted = _CHECK.names("columns", names)
+        if unknown := [name for name in wanted if name not in self._types]:
+            raise SchemaError(f"found no column {unknown[0]!r}, expected some of {list(self)}", column=unknown[0])
+        return Schema({name: self._types[name] for name in wanted})
 
     def drop(self, names: Iterable[str]) -> Schema:
         """Return the schema without these columns."""
-        gone = frozenset(names)
+        gone = frozenset(_CHECK.names("columns", names))
         return Schema({name: dtype for name, dtype in self._types.items() if name not in gone})
 
     def rename(self, names: Mapping[str, str]) -> Schema:
         """Return the schema with some columns renamed, ``{old: new}``."""
-        return Schema({names.get(name, name): dtype for name, dtype in self._types.items()})
+        given = _CHECK.mapping("names", names, "{'old': 'new'}")
+        _CHECK.names("new names", given.values())
+        return Schema({given.get(name, name): dtype for name, dtype in self._types.items()})
 
     def __or__(self, other: Schema) -> Schema:
         return Schema({**self._types, **other._types})
