@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import Token
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
@@ -45,6 +46,7 @@ from orcapod.protocols import (
     RecordPath,
     adapted,
     checked_database,
+    flush_all,
 )
 from orcapod.records import Environment, RunLedger, RunRecord
 from orcapod.sources import LiveSource
@@ -420,8 +422,8 @@ class _Recorded:
         )
         try:
             ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
-            run.flusher.patiently(lambda: ledger.add(record, environment))
-            run.flusher.flush()
+            store = partial(run.flusher.patiently, partial(ledger.add, record, environment))
+            flush_all([store, run.flusher.flush])
         finally:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)

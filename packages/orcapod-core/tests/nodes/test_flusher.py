@@ -38,7 +38,7 @@ def pipeline_on(hook: Hook, function: Callable[..., Any], rows: int = 4) -> op.P
 
     class FailingDatabase(MemoryDatabase):
         def add_records(self, path: Any, table: pa.Table, *, on_conflict: Any = "skip") -> int:
-            hook(path[0] if path[0] == "_result" else "records", _is_flusher())
+            hook(path[0] if path[0].startswith("_") else "records", _is_flusher())
             return super().add_records(path, table, on_conflict=on_conflict)
 
         def flush(self) -> None:
@@ -112,7 +112,7 @@ def test_one_failure_is_not_told(driver: Any) -> None:
 
 
 @driven
-@pytest.mark.parametrize("what", ["_result", "records", "flush"])
+@pytest.mark.parametrize("what", ["_code", "_result", "records", "flush", "_environments", "_runs"])
 def test_the_run_waits_for_a_store_that_recovers(driver: Any, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is nothing else to do: at the end of rows, of a node, or of the run."""
     monkeypatch.setattr(flusher_module, "_LONGEST_PAUSE", 0.01)
@@ -168,6 +168,20 @@ def test_what_no_time_mends_is_not_waited_for(driver: Any, error: Exception, mon
 
     with pytest.raises(type(error), match=str(error)):
         pipeline_on(hook, same).run(driver, flush_interval=60)
+
+
+@driven
+def test_a_run_that_cannot_be_written_down_is_flushed_all_the_same(driver: Any) -> None:
+    events: list[str] = []
+
+    def hook(done: str, by_flusher: bool) -> None:
+        events.append(done)
+        if done == "_runs":
+            raise DatabaseError("damaged")
+
+    with pytest.raises(DatabaseError, match="damaged"):
+        pipeline_on(hook, same).run(driver, flush_interval=60)
+    assert "flush" in events[events.index("_runs") :]
 
 
 @driven
