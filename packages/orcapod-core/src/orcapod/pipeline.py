@@ -405,7 +405,7 @@ class _Recorded:
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         run, result = self._run, self._run.result()
         if kind is not None:
-            run.flusher.hurry()
+            run.flusher.stop_retrying()
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
@@ -422,7 +422,7 @@ class _Recorded:
         )
         try:
             ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
-            store = partial(run.flusher.patiently, partial(ledger.add, record, environment))
+            store = partial(run.flusher.with_retries, partial(ledger.add, record, environment))
             flush_all([store, run.flusher.flush])
         finally:
             self._looking.shutdown()
