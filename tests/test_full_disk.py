@@ -68,7 +68,7 @@ def work(x: int) -> int:
         fill()
         threading.Timer(1.0, interrupt).start()
     if what == "full" and x == 3 and calls.count(3) == 1:
-        flusher._PATIENCE = 0.3
+        flusher._RETRY_SECONDS = 0.3
         fill()
     return 10 * x
 

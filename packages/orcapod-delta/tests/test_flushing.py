@@ -71,7 +71,7 @@ def test_a_table_that_cannot_be_written_harms_no_other_run(
     bad: str, driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that is too long is refused at once; what no try can write is let go with the run that wrote it."""
-    monkeypatch.setattr(flusher, "_PATIENCE", 0.2)
+    monkeypatch.setattr(flusher, "_RETRY_SECONDS", 0.2)
     database = DeltaDatabase(tmp_path)
     assert pipeline_of("good", database, 0).run(driver).ok
     block(tmp_path / "bad")
@@ -91,7 +91,7 @@ def test_a_table_that_cannot_be_written_harms_no_other_run(
 @pytest.mark.filterwarnings("ignore:what was computed could not be stored")
 def test_logs_that_cannot_be_written_are_let_go_with_their_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though they are kept in a store of their own."""
-    monkeypatch.setattr(flusher, "_PATIENCE", 0.2)
+    monkeypatch.setattr(flusher, "_RETRY_SECONDS", 0.2)
     with DeltaDatabase(tmp_path / "lab") as database, DeltaDatabase(tmp_path / "logs") as logs:
         observer = LoggingObserver(logs)
         block(tmp_path / "logs" / "_log")

@@ -134,16 +134,16 @@ class DatabaseError(OrcapodError, RuntimeError):
     """A store that cannot do what it was asked.
 
     Attributes:
-        may_pass: whether the same may succeed a moment later, once a disk has room or a network is back: then it is
+        is_transient: whether the same may succeed a moment later, once a disk has room or a network is back: then it is
             asked again before a run ends with the error.
     """
 
-    may_pass = False
+    is_transient = False
 
-    def __init__(self, message: str = "", *, may_pass: bool | None = None, **about: Any) -> None:
+    def __init__(self, message: str = "", *, is_transient: bool | None = None, **about: Any) -> None:
         super().__init__(message, **about)
-        if may_pass is not None:
-            self.may_pass = may_pass
+        if is_transient is not None:
+            self.is_transient = is_transient
 
 
 class RecordSchemaError(DatabaseError, TypeError):
@@ -206,7 +206,7 @@ class ReadOnlyStoreError(DatabaseError, PermissionError):
 class StoreLockedError(DatabaseError, TimeoutError):
     """A store that another program keeps locked; nothing is lost, and the same call may be made again."""
 
-    may_pass = True
+    is_transient = True
 
 
 class StoreVersionError(DatabaseError, OSError):

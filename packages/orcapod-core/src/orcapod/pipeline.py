@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import Token
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
@@ -46,6 +47,7 @@ from orcapod.protocols import (
     RecordPath,
     adapted,
     checked_database,
+    flush_all,
 )
 from orcapod.records import Environment, RunLedger, RunRecord
 from orcapod.sources import LiveSource
@@ -413,7 +415,7 @@ class _Recorded:
     def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
         run, result = self._run, self._run.result()
         if kind is not None:
-            run.flusher.hurry()
+            run.flusher.stop_retrying()
         if kind is None:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
@@ -430,8 +432,8 @@ class _Recorded:
         )
         try:
             ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
-            run.flusher.patiently(lambda: ledger.add(record, environment))
-            run.flusher.flush()
+            store = partial(run.flusher.with_retries, partial(ledger.add, record, environment))
+            flush_all([store, run.flusher.flush])
         finally:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)

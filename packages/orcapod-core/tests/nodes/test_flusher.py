@@ -20,7 +20,7 @@ from orcapod.protocols import flush_all
 from orcapod.sources import DictSource
 
 _LONG = 60.0
-PASSING = DatabaseError("no room", may_pass=True)
+TRANSIENT = DatabaseError("no room", is_transient=True)
 
 driven = pytest.mark.parametrize("driver", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
 
@@ -38,7 +38,7 @@ def pipeline_on(hook: Hook, function: Callable[..., Any], rows: int = 4) -> op.P
 
     class FailingDatabase(MemoryDatabase):
         def add_records(self, path: Any, table: pa.Table, *, on_conflict: Any = "skip") -> int:
-            hook(path[0] if path[0] == "_result" else "records", _is_flusher())
+            hook(path[0] if path[0].startswith("_") else "records", _is_flusher())
             return super().add_records(path, table, on_conflict=on_conflict)
 
         def flush(self) -> None:
@@ -65,7 +65,7 @@ def told(found: list[warnings.WarningMessage]) -> list[str]:
         (AsyncPipelineOrchestrator(), "flush"),
     ],
 )
-@pytest.mark.parametrize("error", [PASSING, OSError("no room"), ValueError("a stranger's")])
+@pytest.mark.parametrize("error", [TRANSIENT, OSError("no room"), ValueError("a stranger's")])
 def test_failures_that_are_overcome_end_nothing_and_are_told_once(driver: Any, what: str, error: Exception) -> None:
     """Whatever the flusher is told by a store, it tries again; the run goes on meanwhile."""
     failures: list[str] = []
@@ -100,7 +100,7 @@ def test_one_failure_is_not_told(driver: Any) -> None:
         if by_flusher and done == "flush":
             if not failures:
                 failures.append(done)
-                raise PASSING
+                raise TRANSIENT
             stored.set()
 
     def waiting(x: int) -> int:
@@ -112,7 +112,7 @@ def test_one_failure_is_not_told(driver: Any) -> None:
 
 
 @driven
-@pytest.mark.parametrize("what", ["_result", "records", "flush"])
+@pytest.mark.parametrize("what", ["_code", "_result", "records", "flush", "_environments", "_runs"])
 def test_the_run_waits_for_a_store_that_recovers(driver: Any, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is nothing else to do: at the end of rows, of a node, or of the run."""
     monkeypatch.setattr(flusher_module, "_LONGEST_PAUSE", 0.01)
@@ -121,7 +121,7 @@ def test_the_run_waits_for_a_store_that_recovers(driver: Any, what: str, monkeyp
     def hook(done: str, by_flusher: bool) -> None:
         if not by_flusher and done == what and len(failures) < 3:
             failures.append(done)
-            raise PASSING
+            raise TRANSIENT
 
     pipeline = pipeline_on(hook, same)
     with pytest.warns(UserWarning, match="twice in a row: no room"):
@@ -139,13 +139,13 @@ def test_what_goes_on_failing_ends_the_run_long_before_all_is_computed(
     driver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though only the flusher meets it; what the run itself writes is taken."""
-    monkeypatch.setattr(flusher_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(flusher_module, "_RETRY_SECONDS", 0.1)
     calls: list[int] = []
     failed_twice = threading.Event()
 
     def hook(done: str, by_flusher: bool) -> None:
         if by_flusher and done == "flush":
-            raise PASSING
+            raise TRANSIENT
 
     def waiting(x: int) -> int:
         calls.append(x)
@@ -160,7 +160,7 @@ def test_what_goes_on_failing_ends_the_run_long_before_all_is_computed(
 @driven
 @pytest.mark.parametrize("error", [RecordSchemaError("another type"), DatabaseError("damaged"), ValueError("odd")])
 def test_what_no_time_mends_is_not_waited_for(driver: Any, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flusher_module, "_PATIENCE", 1e9)
+    monkeypatch.setattr(flusher_module, "_RETRY_SECONDS", 1e9)
 
     def hook(done: str, by_flusher: bool) -> None:
         if not by_flusher and done == "_result":
@@ -171,11 +171,25 @@ def test_what_no_time_mends_is_not_waited_for(driver: Any, error: Exception, mon
 
 
 @driven
+def test_a_run_that_cannot_be_written_down_is_flushed_all_the_same(driver: Any) -> None:
+    events: list[str] = []
+
+    def hook(done: str, by_flusher: bool) -> None:
+        events.append(done)
+        if done == "_runs":
+            raise DatabaseError("damaged")
+
+    with pytest.raises(DatabaseError, match="damaged"):
+        pipeline_on(hook, same).run(driver, flush_interval=60)
+    assert "flush" in events[events.index("_runs") :]
+
+
+@driven
 @pytest.mark.parametrize("left", [KeyboardInterrupt, SystemExit])
 def test_a_run_that_is_interrupted_waits_for_no_store(
     driver: Any, left: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flusher_module, "_PATIENCE", 1e9)
+    monkeypatch.setattr(flusher_module, "_RETRY_SECONDS", 1e9)
     is_leaving = False
 
     class Leaving(op.observers.NoOpObserver):
@@ -187,7 +201,7 @@ def test_a_run_that_is_interrupted_waits_for_no_store(
 
     def hook(done: str, by_flusher: bool) -> None:
         if is_leaving and not by_flusher:
-            raise PASSING
+            raise TRANSIENT
 
     with pytest.raises((left, DatabaseError)):
         pipeline_on(hook, same).run(driver, observer=Leaving(), flush_interval=60)
@@ -230,7 +244,7 @@ def test_every_store_is_tried_and_what_several_raise_is_a_group() -> None:
     one, other, twin = DatabaseError("one"), OSError("other"), DatabaseError("one")
     flusher = Flusher(60)
     with flusher, flusher.calling(store("a", one), store("b"), store("c", other), store("d", twin), store("e")):
-        flusher.hurry()
+        flusher.stop_retrying()
         with pytest.raises(ExceptionGroup) as several:
             flusher.flush()
         assert set(map(repr, several.value.exceptions)) == {repr(one), repr(other)}, "views of one store raise the same"

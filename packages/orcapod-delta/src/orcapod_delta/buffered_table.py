@@ -257,7 +257,7 @@ class BufferedTable:
         raise DatabaseError(
             f"{'/'.join(self._path)}: other writers committed first {_ATTEMPTS} times; nothing of this was written, "
             "try again when they are fewer",
-            may_pass=True,
+            is_transient=True,
         )
 
     @contextmanager

@@ -13,7 +13,7 @@ from orcapod.errors import DatabaseError, OrcapodError, ValueTypeError
 
 __all__ = ["is_fault", "raised_as"]
 
-_LASTING = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
+_PERMANENT = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
 _NOISE = re.compile(r"\x1b\[[0-9;]*m|\n +0: .*", re.DOTALL)  # colours, and where in its machine code it happened
 
 
@@ -36,5 +36,5 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
             raise
         raised = error_type(f"{where}: {_NOISE.sub('', str(error))}")
         if isinstance(raised, DatabaseError):
-            raised.may_pass = is_fault(error) and not isinstance(error, _LASTING)
+            raised.is_transient = is_fault(error) and not isinstance(error, _PERMANENT)
         raise raised from error

@@ -88,11 +88,11 @@ class Store:
         """Let go of the rows that wait because of this error, unless the whole store cannot be written to."""
         told = "".join(format_exception(error))
         failed = [table for table in list(self._tables.values()) if table.has_failed(told)]
-        if failed and self._takes(sum(table.waiting_bytes for table in failed)):
+        if failed and self._has_room_for(sum(table.waiting_bytes for table in failed)):
             for table in failed:
                 table.discard()
 
-    def _takes(self, size: int) -> bool:
+    def _has_room_for(self, size: int) -> bool:
         """Say whether so many bytes can be written elsewhere in the store."""
         name = f"{FORMAT_TABLE}-{uuid4()}"
         try:

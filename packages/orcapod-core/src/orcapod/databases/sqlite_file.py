@@ -19,7 +19,7 @@ from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 __all__ = ["SQLiteFile", "open_file"]
 
 _BUSY_SECONDS = 30.0
-_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+_TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
 
@@ -102,7 +102,7 @@ class SQLiteFile(ABC):
             except _FAULTS as error:
                 raise self._translated(error) or DatabaseError(
                     f"{self.path}: {error}; nothing of this call was written",
-                    may_pass=getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING,
+                    is_transient=getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT,
                 ) from error
             finally:
                 if connection.in_transaction:
@@ -166,7 +166,7 @@ class SQLiteFile(ABC):
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise DatabaseError(f"cannot look at {file}: {error}", may_pass=True) from error
+                raise DatabaseError(f"cannot look at {file}: {error}", is_transient=True) from error
             found[file] = status.st_dev, status.st_ino
         return found
 

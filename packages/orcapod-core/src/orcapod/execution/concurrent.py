@@ -19,7 +19,7 @@ from orcapod.execution.mailbox import Mailbox, Signal
 from orcapod.execution.pending_chunk import PendingChunk
 from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Attempt, Autoflush, EmitTimer, FirstFailure, Step, backoff, no_autoflush
-from orcapod.protocols import Call, CallSession, OnDone, Outcome
+from orcapod.protocols import Call, CallSession, OnDone, Outcome, flush_all
 
 __all__ = ["Completion", "ConcurrentDriver", "receiver"]
 
@@ -225,8 +225,7 @@ class ConcurrentDriver:
                 return
 
     def _store(self) -> None:
-        for pending in list(self._pending):
-            pending.store()
+        flush_all([pending.store for pending in list(self._pending)])
 
     def _wind_up(self) -> None:
         """End: also before the time, and then take in what is finished, and say of the rest that it is not."""

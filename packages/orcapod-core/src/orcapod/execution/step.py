@@ -31,7 +31,7 @@ from orcapod.protocols import (
     RecordPath,
 )
 
-__all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Patiently", "Step", "backoff", "no_autoflush"]
+__all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "WithRetries", "backoff", "no_autoflush"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
@@ -42,7 +42,7 @@ _LONGEST_BACKOFF = 10.0
 Autoflush = Callable[[Callable[[], None]], AbstractContextManager[None]]
 """Given a function that stores what is finished, has it called now and then while the context lasts."""
 
-Patiently = Callable[[Callable[[], list[Chunk]]], list[Chunk]]
+WithRetries = Callable[[Callable[[], list[Chunk]]], list[Chunk]]
 """Given something that asks a store, returns its answer; it may ask again where the store fails."""
 
 
@@ -116,7 +116,7 @@ class Step:
         path: where its logs go.
         error_policy: what a failed packet does.
         config: how packets are run.
-        patiently: makes what is asked of the store.
+        with_retries: asks the store.
         counts: how many packets were ``computed``, ``cached`` and ``failed``.
         errors: the packets that failed.
     """
@@ -128,7 +128,7 @@ class Step:
     path: RecordPath = ()
     error_policy: ErrorPolicy = "continue"
     config: NodeConfig = field(default_factory=NodeConfig)
-    patiently: Patiently = call
+    with_retries: WithRetries = call
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
 
@@ -161,7 +161,7 @@ class Step:
 
     def settled(self, pending: PendingChunk, *, in_order: bool) -> Iterator[Chunk]:
         """Give the results of a chunk that can be given on, once they are stored."""
-        yield from self.patiently(lambda: list(pending.settled(in_order=in_order)))
+        yield from self.with_retries(lambda: list(pending.settled(in_order=in_order)))
 
     def begin(self, attempt: Attempt) -> None:
         """Tell that a packet is being computed, and get a logger for it; another one for every further try."""

@@ -232,10 +232,9 @@ def _leave(error: BaseException | None) -> None:
         elif error is not None:
             traceback.print_exception(error)
         for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # closed, or none at all
-                stream.flush()
+            stream.flush()
     finally:
-        os._exit(code & 0xFF)
+        os._exit(code & 0xFF)  # also where nothing can be printed any more
 
 
 def unpicklable(answer: tuple[Any, ...], error: BaseException, dumps: Dumps) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ __all__ = ["Flusher", "discarding"]
 
 T = TypeVar("T")
 
-_PATIENCE = 30.0
+_RETRY_SECONDS = 30.0
 """For how many seconds a store may fail before that ends the run: a network or a disk that is full may recover."""
 
 _LONGEST_PAUSE = 1.0
@@ -41,11 +41,11 @@ class Flusher:
         self.interval = interval
         self._stores: list[Callable[[], None]] = []
         self._stop = threading.Event()
-        self._hurry = threading.Event()
+        self._ending = threading.Event()
         self._last_success = 0.0
-        self._overdue: BaseException | None = None
-        self._death: BaseException | None = None
-        self._is_told = False
+        self._lasting_error: BaseException | None = None
+        self._thread_error: BaseException | None = None
+        self._has_warned = False
 
     @contextmanager
     def calling(self, *stores: Callable[[], None]) -> Iterator[None]:
@@ -59,31 +59,31 @@ class Flusher:
                 self._stores.remove(store)
 
     def flush(self) -> None:
-        """Make a round now, patiently.
+        """Make a round now, with retries.
 
         Raises:
             Exception: what a store raised, or an ``ExceptionGroup`` where several did; each of them was tried.
         """
-        self._patiently(self._round)
+        self._with_retries(self._round)
         self.check()
 
-    def patiently(self, write: Callable[[], T]) -> T:
+    def with_retries(self, write: Callable[[], T]) -> T:
         """Return what this returns; while it fails for a reason that may pass, it is tried again, for 30 seconds.
 
         Args:
             write: asks something of a store, and may be called again when it has failed.
         """
-        if not self._hurry.is_set():
+        if not self._ending.is_set():
             self.check()
-        return self._patiently(write)
+        return self._with_retries(write)
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """Let everything be tried once from now on: the run is about to end before its time."""
-        self._hurry.set()
+        self._ending.set()
 
     def check(self) -> None:
         """Raise what rounds have failed with for too long, or what the thread has died of."""
-        if (error := self._death or self._overdue) is not None:
+        if (error := self._thread_error or self._lasting_error) is not None:
             raise error
 
     def __enter__(self) -> Self:
@@ -97,11 +97,11 @@ class Flusher:
     ) -> None:
         self._stop.set()
         # A store that blocks may do so for long, and whoever has interrupted the run does not wait for it.
-        self._thread.join(_ENDING_SECONDS if self._hurry.is_set() else None)
+        self._thread.join(_ENDING_SECONDS if self._ending.is_set() else None)
         if error is None:
             self.check()
 
-    def _patiently(self, write: Callable[[], T]) -> T:
+    def _with_retries(self, write: Callable[[], T]) -> T:
         failures = _Failures()
         while True:
             started = time.monotonic()
@@ -109,12 +109,12 @@ class Flusher:
                 return write()
             except Exception as error:
                 failures.add(started)
-                if not _may_pass(error) or failures.seconds >= _PATIENCE or self._hurry.is_set():
-                    self.hurry()  # what else is left to do fails likewise
+                if not _is_transient(error) or failures.seconds >= _RETRY_SECONDS or self._ending.is_set():
+                    self.stop_retrying()  # what else is left to do fails likewise
                     raise
-                self._tell(failures, error)
+                self._warn(failures, error)
             until = time.monotonic() + min(self.interval, _LONGEST_PAUSE)
-            while (left := until - time.monotonic()) > 0 and not self._hurry.wait(interrupts.slice_of(left)):
+            while (left := until - time.monotonic()) > 0 and not self._ending.wait(interrupts.slice_of(left)):
                 interrupts.check()
 
     def _rounds(self) -> None:
@@ -129,26 +129,26 @@ class Flusher:
                         failures = _Failures()
                         continue
                     failures.add(started)
-                    self._tell(failures, error)
-                    if failures.count > 1 and failures.seconds >= _PATIENCE:
-                        self._overdue = error
+                    self._warn(failures, error)
+                    if failures.count > 1 and failures.seconds >= _RETRY_SECONDS:
+                        self._lasting_error = error
                 else:
                     failures = _Failures()
         except BaseException as error:  # noqa: BLE001  # whatever it is, the run's own thread raises it
-            self._death = error
+            self._thread_error = error
 
     def _round(self) -> None:
         """Call every store, also if one before it raised."""
         flush_all(list(self._stores))
-        self._overdue, self._last_success = None, time.monotonic()
+        self._lasting_error, self._last_success = None, time.monotonic()
 
-    def _tell(self, failures: _Failures, error: Exception) -> None:
+    def _warn(self, failures: _Failures, error: Exception) -> None:
         """Warn of the second failure in a row, once in a run."""
-        if failures.count == 2 and not self._is_told:
-            self._is_told = True
+        if failures.count == 2 and not self._has_warned:
+            self._has_warned = True
             message = (
                 f"what was computed could not be stored, twice in a row: {error}; it is tried again, "
-                f"and kept in memory until then; after {_PATIENCE:.0f} seconds of this the error ends the run"
+                f"and kept in memory until then; after {_RETRY_SECONDS:.0f} seconds of this the error ends the run"
             )
             try:
                 warnings.warn(message, stacklevel=2)
@@ -193,8 +193,8 @@ def discarding(*databases: Database) -> Iterator[None]:
         raise
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Say whether the same may succeed a moment later."""
     if isinstance(error, BaseExceptionGroup):
-        return all(map(_may_pass, error.exceptions))
-    return error.may_pass if isinstance(error, DatabaseError) else isinstance(error, OSError)
+        return all(map(_is_transient, error.exceptions))
+    return error.is_transient if isinstance(error, DatabaseError) else isinstance(error, OSError)

@@ -158,10 +158,10 @@ class FunctionNode(Node):
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
-            run.flusher.patiently(lambda: CodeRecords(self._results).store(self.function.name, code))
+            run.flusher.with_retries(lambda: CodeRecords(self._results).store(self.function.name, code))
             step = self._step(code.hash, run.run_id, executor, observer)
             step.error_policy = run.error_policy
-            step.patiently = run.flusher.patiently
+            step.with_retries = run.flusher.with_retries
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()

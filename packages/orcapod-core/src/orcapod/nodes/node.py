@@ -91,7 +91,7 @@ class Node(Stream):
         try:
             yield from self.process(inputs, run, observer)
         except BaseException:
-            run.flusher.hurry()
+            run.flusher.stop_retrying()
             raise
         finally:
             observer.on_node_end(self.label, node_hash)

@@ -109,9 +109,9 @@ class Database(Protocol):
         """Return when everything added so far survives the end of the process, even ``kill -9``.
 
         Raises:
-            DatabaseError: something could not be written, and is tried again by the next flush; everything else was. A
-                run goes on for a while if the error ``may_pass``. A store that holds rows in memory until it is flushed
-                has ``discard_failed``, too: see ``BufferingDatabaseProtocol``.
+            DatabaseError: something could not be written, and is tried again by the next flush; everything else was.
+                A run goes on for a while if the error ``is_transient``. A store that holds rows in memory until it is
+                flushed has ``discard_failed``, too: see ``BufferingDatabaseProtocol``.
         """
         ...
 
