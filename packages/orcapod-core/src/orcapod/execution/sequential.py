@@ -48,7 +48,8 @@ class SequentialDriver:
             pending.look_up()
             with autoflush(pending.store):
                 try:
-                    yield from self._computed(pending)
+                    with interrupts.noticed():
+                        yield from self._computed(pending)
                 finally:
                     pending.store()
 
@@ -100,7 +101,6 @@ class SequentialDriver:
         except BaseException as error:
             leave_if_forked(self._generation, error)
             if interrupts.is_interrupt(error):
-                interrupts.request_stop()
                 step.abandon(attempt, error)
                 raise
             if step.fail(attempt, error):
