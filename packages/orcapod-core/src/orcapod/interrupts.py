@@ -31,8 +31,8 @@ __all__ = [
     "interrupt_first",
     "is_interrupt",
     "is_over",
+    "noticed",
     "pause",
-    "request_stop",
     "runs_user_code",
     "slice_of",
 ]
@@ -193,10 +193,15 @@ def pause(seconds: float) -> None:
         check()
 
 
-def request_stop() -> None:
-    """Ask the run of this thread to end, for an interrupt that the program's own handler raised."""
-    if (stop := _stop.get()) is not None:
-        stop.set()
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Ask the run of this thread to end if an interrupt ends the block, also one of the program's own handler."""
+    try:
+        yield
+    except BaseException as error:
+        if (stop := _stop.get()) is not None and is_interrupt(error):
+            stop.set()
+        raise
 
 
 def is_over() -> bool:
@@ -232,11 +237,7 @@ class Patience:
         """
         until = time.monotonic() + seconds
         while not self.is_over and (left := until - time.monotonic()) > 0:
-            try:
-                time.sleep(min(left, _SLICE))
-            except BaseException:  # a signal's handler raised it
-                request_stop()
-                raise
+            time.sleep(min(left, _SLICE))
             if not self._is_ending:
                 check()
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 
+from orcapod import interrupts
 from orcapod.datagrams import Chunk
 from orcapod.execution.in_flight import Completed, InFlight, Promoted
 from orcapod.execution.mailbox import Mailbox, Signal
@@ -89,7 +90,8 @@ class ConcurrentDriver:
         """
         with autoflush(self._store):
             try:
-                yield from self._results()
+                with interrupts.noticed():
+                    yield from self._results()
             finally:
                 self._wind_up()
 

@@ -50,7 +50,8 @@ class SequentialDriver:
             pending.look_up()
             with autoflush(pending.store):
                 try:
-                    yield from self._computed(pending)
+                    with interrupts.noticed():
+                        yield from self._computed(pending)
                 finally:
                     pending.store()
 
@@ -104,7 +105,6 @@ class SequentialDriver:
         except BaseException as error:
             leave_if_forked(since, error)
             if interrupts.is_interrupt(error):
-                interrupts.request_stop()
                 step.abandon(attempt, error)
                 raise
             if step.fail(attempt, error):

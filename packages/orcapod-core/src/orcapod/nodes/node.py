@@ -89,7 +89,8 @@ class Node(Stream):
         observer = adapted(run.observer.contextualize(node_hash, self.label, node_path=self.path))
         observer.on_node_start(self.label, node_hash)
         try:
-            yield from self.process(inputs, run, observer)
+            with interrupts.noticed():
+                yield from self.process(inputs, run, observer)
         except BaseException:
             run.flusher.stop_retrying()
             raise

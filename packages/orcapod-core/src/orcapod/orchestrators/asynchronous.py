@@ -94,15 +94,9 @@ class _NodeThreads:
     def wait(self) -> None:
         """Return when all nodes have ended; raise what ended one of them before its time."""
         try:
-            for thread in self._threads:
-                while thread.is_alive():
-                    thread.join(0.05)
-                    interrupts.check()
-                    if self._run.stop.is_set():
-                        raise _Stopped
+            with interrupts.noticed():
+                self._join()
         except BaseException as error:
-            if interrupts.is_interrupt(error):
-                self._run.stop.set()
             self._stop(error)
             deadline = time.monotonic() + _STOPPING_SECONDS
             for thread in self._threads:
@@ -110,6 +104,14 @@ class _NodeThreads:
             raise
         if self._error is not None:
             raise self._error
+
+    def _join(self) -> None:
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(0.05)
+                interrupts.check()
+                if self._run.stop.is_set():
+                    raise _Stopped
 
     def _run_node(self, node: Node, inputs: InputChannels, readers: Sequence[_Reader]) -> None:
         try:
