@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 from orcapod.display import shown
 from orcapod.errors import ConfigError, OrcapodError
 
-__all__ = ["Checks", "checked_object"]
+__all__ = ["MOST_AT_ONCE", "Checks", "checked_object"]
+
+MOST_AT_ONCE = 10_000
+"""How many threads, processes or connections are more than a machine has room for."""
 
 T = TypeVar("T")
 
