@@ -374,3 +374,11 @@ def cyclic() -> dict[str, Any]:
     made: dict[str, Any] = {}
     made["itself"] = made
     return made
+
+
+@pytest.mark.parametrize("cls", [MemoryDatabase, SQLiteDatabase])
+def test_what_is_no_configuration_is_not_shown(cls: Any) -> None:
+    """It may be a URL, with a password in it."""
+    with pytest.raises(DatabaseError, match="as to_config.. gives it, found one of type str") as raised:
+        cls.from_config("postgresql://me:hunter2@host/lab")
+    assert "hunter2" not in str(raised.value)
