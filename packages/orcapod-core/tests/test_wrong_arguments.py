@@ -275,7 +275,6 @@ FOR_OTHERS = {
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
     *("CachedSource", "LiveSource", "StoredSource", "TableSource"),  # made by other sources and by nodes
-    "RunResult",
     *("NoOpObserver", "ProgressObserver", "is_terminal"),  # take nothing
 }
 """What is for those who write a store, an executor or an operator, or what nobody makes."""
