@@ -32,6 +32,7 @@ from orcapod.operators import Filter
 from orcapod.orchestrators import AsyncPipelineOrchestrator, Channel, SyncPipelineOrchestrator
 from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource
 from orcapod.testing import argument_faults
+from orcapod.types import TypeRegistry
 
 Arguments = Mapping[str, Callable[[], object]]
 DOORS: dict[str, tuple[Callable[..., object], Arguments, tuple[str, ...]]] = {}
@@ -242,6 +243,9 @@ door("Schema, a type", lambda type_: op.Schema({"x": type_}), type_=constant(int
 door("Schema.select", method(lambda: op.Schema({"x": int}), "select"), names=["x"])
 door("Schema.drop", method(lambda: op.Schema({"x": int}), "drop"), names=["x"])
 door("Schema.rename", method(lambda: op.Schema({"x": int}), "rename"), names={"x": "y"})
+door("TypeRegistry.register", method(TypeRegistry, "register"), python=constant(int), factory=constant(len))
+door("RunResult.counts", lambda label: pipeline().run(progress=False).counts(label), label="n")
+door("packet.as_table", lambda columns: next(iter(source()))[1].as_table(columns), columns=None)
 door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 
 
@@ -271,7 +275,6 @@ FOR_OTHERS = {
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
     *("CachedSource", "LiveSource", "StoredSource", "TableSource"),  # made by other sources and by nodes
-    "RunResult",
     *("NoOpObserver", "ProgressObserver", "is_terminal"),  # take nothing
 }
 """What is for those who write a store, an executor or an operator, or what nobody makes."""
@@ -374,3 +377,11 @@ def cyclic() -> dict[str, Any]:
     made: dict[str, Any] = {}
     made["itself"] = made
     return made
+
+
+@pytest.mark.parametrize("cls", [MemoryDatabase, SQLiteDatabase])
+def test_what_is_no_configuration_is_not_shown(cls: Any) -> None:
+    """It may be a URL, with a password in it."""
+    with pytest.raises(DatabaseError, match="as to_config.. gives it, found one of type str") as raised:
+        cls.from_config("postgresql://me:hunter2@host/lab")
+    assert "hunter2" not in str(raised.value)

@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 from orcapod.display import shown
 from orcapod.errors import ConfigError, OrcapodError
 
-__all__ = ["Checks", "checked_object"]
+__all__ = ["MOST_AT_ONCE", "Checks", "checked_object"]
+
+MOST_AT_ONCE = 10_000
+"""How many threads, processes or connections are more than a machine has room for."""
 
 T = TypeVar("T")
 
@@ -92,12 +95,6 @@ class Checks:
             self.text(f"{name} with the name", each)
         return found
 
-    def function(self, name: str, found: object) -> Callable[..., Any]:
-        """Return what can be called."""
-        if not callable(found):
-            raise self.wrong_type(name, found, "a function", "give one")
-        return found
-
     def mapping_or_empty(self, name: str, found: object, example: str) -> Mapping[str, Any]:
         """Return names and what belongs to each; nothing for None."""
         return {} if found is None else self.mapping(name, found, example)
@@ -112,6 +109,12 @@ class Checks:
         """Return what has members."""
         if not isinstance(found, Iterable):
             raise self.wrong_type(name, found, expected, advice)
+        return found
+
+    def function(self, name: str, found: object) -> Callable[..., Any]:
+        """Return what can be called."""
+        if not callable(found):
+            raise self.wrong_type(name, found, "a function", "give one")
         return found
 
     def choice(self, name: str, found: object, choices: Iterable[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import date
@@ -159,3 +160,11 @@ def test_a_day_that_python_does_not_know_is_an_error_of_ours() -> None:
     days: Any = DictSource([{"k": 1, "day": date(2020, 1, 1)}], ["k"]).schema.packets.types["day"]
     with pytest.raises(ValueTypeError, match="expected date, found a stored value that is none"):
         days.to_python(column)
+
+
+def test_damage_that_sqlite_has_no_text_for_is_an_error_of_ours(file: Path) -> None:
+    whole = file.read_bytes()
+    assert b"tablelab/xlab/x" in whole
+    file.write_bytes(whole.replace(b"tablelab/xlab/x", b"table\xb7\xff\xfe/xlab/x"))
+    with pytest.raises(DatabaseError, match=re.escape(f"cannot open {file}: ")):
+        SQLiteDatabase(file)

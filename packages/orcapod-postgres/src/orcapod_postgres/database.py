@@ -18,7 +18,7 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from orcapod.checks import Checks
+from orcapod.checks import MOST_AT_ONCE, Checks
 from orcapod.databases import (
     DatabaseView,
     Layout,
@@ -46,7 +46,6 @@ _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is 
 _MANY_BYTES = 16 << 20
 _IDS_AT_ONCE = 1_000_000
 _TABLES_AT_ONCE = 200
-_MOST_CONNECTIONS = 10_000
 
 # A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
 # can be needs some of them for itself.
@@ -99,7 +98,7 @@ class PostgresDatabase(DatabaseView[_Server]):
     ) -> None:
         check = Checks("PostgresDatabase", DatabaseError)
         check.text("schema", schema)
-        check.count("pool_size", pool_size, least=1, most=_MOST_CONNECTIONS)
+        check.count("pool_size", pool_size, least=1, most=MOST_AT_ONCE)
         if statement_timeout is not None:
             check.seconds("statement_timeout", statement_timeout, also=", or None")
         parameters = connection_parameters(conninfo)

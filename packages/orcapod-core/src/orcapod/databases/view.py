@@ -92,9 +92,11 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[
     Raises:
         DatabaseError: it is nothing of that kind.
     """
-    check = Checks("a configuration", DatabaseError)
-    given = check.mapping("the configuration", config, "that which to_config() gives")
-    return given, check.names_or_none("the prefix", given.get("prefix")) or ()
+    if not isinstance(config, Mapping):  # not shown: it may be a URL with a password
+        raise DatabaseError(
+            f"expected a configuration, as to_config() gives it, found one of type {type(config).__qualname__}"
+        )
+    return config, Checks("a configuration", DatabaseError).names_or_none("the prefix", config.get("prefix")) or ()
 
 
 def check_process(opener: int, location: object, database: str) -> None:

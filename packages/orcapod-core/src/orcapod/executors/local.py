@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, Literal, Self, get_args
 
-from orcapod.checks import Checks
+from orcapod.checks import MOST_AT_ONCE, Checks
 from orcapod.errors import ConfigError, ExecutionError
 from orcapod.executors.capture import CapturedCall, capturing
 from orcapod.functions import is_async, run_to_end
@@ -25,9 +25,6 @@ Kind = Literal["thread", "process"]
 
 CaptureMethod = Literal["sys", "fd"]
 """Where output is taken: where Python writes it, or where it leaves the process."""
-
-
-_MOST_WORKERS = 10_000  # more than that no machine has room for
 
 
 class LocalExecutor:
@@ -74,7 +71,7 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None, kind: Kind = "thread", *, capture: CaptureMethod = "sys") -> None:
         check = Checks()
         if workers is not None:
-            check.count("workers", workers, least=1, most=_MOST_WORKERS, also=", or None")
+            check.count("workers", workers, least=1, most=MOST_AT_ONCE, also=", or None")
         check.choice("kind", kind, get_args(Kind))
         check.choice("capture", capture, get_args(CaptureMethod))
         if capture == "fd" and kind == "thread" and workers is not None and workers > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from orcapod.checks import Checks
+from orcapod.checks import MOST_AT_ONCE, Checks
 from orcapod.display import shown
 from orcapod.errors import ConfigError
 
@@ -74,7 +74,7 @@ class NodeConfig:
     def __post_init__(self) -> None:
         check = Checks()
         if self.max_concurrency is not None:
-            check.count("max_concurrency", self.max_concurrency, least=1, also=", or None")
+            check.count("max_concurrency", self.max_concurrency, least=1, most=MOST_AT_ONCE, also=", or None")
         check.count("retries", self.retries, least=0)
         if self.timeout is not None:
             check.seconds("timeout", self.timeout, also=", or None")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from traceback import format_exception_only
 from typing import Any
 
+from orcapod.checks import Checks
 from orcapod.display import html_table
 from orcapod.errors import LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
@@ -94,6 +95,7 @@ class RunResult:
         Raises:
             LabelError: no function node bears that label.
         """
+        Checks("counts", LabelError).text("the label", label)
         if label not in self.node_counts:
             found = sorted(self.node_counts)
             raise LabelError(f"no function node is called {label!r}; found {found}", expected=str(found), found=label)

@@ -196,7 +196,7 @@ class TableSource(Source):
 
 def named_source(type_name: str, called: object) -> str:
     """Return the name of a source in messages."""
-    return f"{type_name} {shown(called)}" if isinstance(called, str) and called else type_name
+    return f"{type_name} {called!r}" if isinstance(called, str) and called else type_name
 
 
 def declared_types(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 
@@ -132,7 +133,9 @@ class TypeRegistry:
             python: the class, as in ``list`` for ``list[int]``.
             factory: given the whole annotation, returns its logical type or raises ``SchemaError``.
         """
-        self._factories[python] = factory
+        check = Checks("register", SchemaError)
+        check.instance("the type", python, type, "a class", "give that of the values")
+        self._factories[python] = check.function("the factory", factory)
         self._resolved.clear()
 
     def register_form(self, form: Any, factory: Callable[[Any], LogicalType]) -> None:
