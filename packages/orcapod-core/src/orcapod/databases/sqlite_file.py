@@ -21,9 +21,6 @@ __all__ = ["SQLiteFile", "open_file"]
 _BUSY_SECONDS = 30.0
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
-_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises; the latter where its message shows what is no text, in a damaged file."""
-
 
 def open_file(path: Path) -> SQLiteFile:
     """Open a file, created if it is not there; for reading only where it may not be written to.
@@ -49,6 +46,9 @@ def open_file(path: Path) -> SQLiteFile:
         except DatabaseError:
             pass
     return ReadOnlyFile(path, why)
+
+
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)  # the latter for an error that quotes what is damaged
 
 
 class SQLiteFile(ABC):
@@ -94,7 +94,7 @@ class SQLiteFile(ABC):
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
-            except _ERRORS as error:
+            except _FAULTS as error:
                 raise self._translated(error) or DatabaseError(
                     f"{self.path}: {error}; nothing of this call was written"
                 ) from error
@@ -191,7 +191,7 @@ class WritableFile(SQLiteFile):
             connection = self._open(str(self.path), uri=False)
             self._prepare(connection)
             return connection
-        except _ERRORS as error:
+        except _FAULTS as error:
             raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
     def _set_up(self) -> None:
@@ -264,7 +264,7 @@ class ReadOnlyFile(SQLiteFile):
             connection = self._open(f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}", uri=True)
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
-        except _ERRORS as error:
+        except _FAULTS as error:
             self._opened_files, self._as_it_is = (), True  # whoever asks again tries again
             if logs and isinstance(error, sqlite3.OperationalError):
                 raise DatabaseError(
