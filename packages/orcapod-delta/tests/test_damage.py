@@ -78,7 +78,7 @@ def test_a_damaged_type_in_the_log_is_named(folder: Path, text: str) -> None:
     field["metadata"]["orcapod.type"] = text
     metadata["schemaString"] = json.dumps(schema)
     first_commit(folder).write_text("".join(json.dumps(action) + "\n" for action in actions))
-    why = "column 'nested': its type in the log is damaged"
+    why = "column 'nested'"
     with DeltaDatabase(folder.parent) as database, pytest.raises(DatabaseError, match=why) as raised:
         database.get_records(PATH)
     assert str(folder) in str(raised.value)

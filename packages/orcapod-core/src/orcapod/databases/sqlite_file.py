@@ -22,9 +22,6 @@ _BUSY_SECONDS = 30.0
 _TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
-_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What SQLite raises; the latter where its message shows what is no text, in a damaged file."""
-
 
 def open_file(path: Path) -> SQLiteFile:
     """Open a file, created if it is not there; for reading only where it may not be written to.
@@ -50,6 +47,9 @@ def open_file(path: Path) -> SQLiteFile:
         except DatabaseError:
             pass
     return ReadOnlyFile(path, why)
+
+
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)  # the latter for an error that quotes what is damaged
 
 
 class SQLiteFile(ABC):
@@ -99,7 +99,7 @@ class SQLiteFile(ABC):
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
                 connection.execute("COMMIT")
-            except _ERRORS as error:
+            except _FAULTS as error:
                 raise self._translated(error) or DatabaseError(
                     f"{self.path}: {error}; nothing of this call was written",
                     is_transient=getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT,
@@ -250,7 +250,7 @@ class WritableFile(SQLiteFile):
             connection = self._open(str(self.path), uri=False)
             self._prepare(connection)
             return connection
-        except _ERRORS as error:
+        except _FAULTS as error:
             raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
     def _set_up(self) -> None:
@@ -326,7 +326,7 @@ class ReadOnlyFile(SQLiteFile):
             connection = self._open(f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}", uri=True)
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
-        except _ERRORS as error:
+        except _FAULTS as error:
             self._opened_files, self._as_it_is = (), True  # whoever asks again tries again
             if logs and isinstance(error, sqlite3.OperationalError):
                 raise DatabaseError(
