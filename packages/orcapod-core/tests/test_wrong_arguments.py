@@ -115,7 +115,7 @@ def method(make: Callable[[], Any], name: str) -> Callable[..., object]:
 SOURCE: dict[str, object] = {"source_id": None, "record_id_column": None, "data_schema": None, "label": None}
 RUN: dict[str, object] = {
     "orchestrator": None, "execution_engine": None, "execution_engine_opts": None, "observer": None,
-    "error_policy": None, "flush_interval": None, "progress": False,
+    "error_policy": None, "flush_interval": None, "share_work": False, "progress": False,
 }  # fmt: skip
 FUNCTION: dict[str, object] = {
     "output_keys": "y", "name": None, "version": "v0.0", "identity": "code", "depends_on": (), "ignores": (),
@@ -181,6 +181,8 @@ door(
 door("code_of", op.code_of, code=pod, store=None)
 door("code_of, a fingerprint", op.code_of, code=lambda: str(packet_function().fingerprint()), store=ran)
 door("compare_code", op.compare_code, before=pod, after=pod, store=None)
+
+door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None)
 
 door("Pipeline", op.Pipeline, name="p", database=None, result_database=None, auto_compile=False, config=None)
 door("Pipeline, a part of its name", lambda part: op.Pipeline(("p", part)), part="q")
@@ -263,6 +265,7 @@ FOR_OTHERS = {
     ),
     *(
         "free_identifier",
+        "is_path",
         "merged_schema",
         "named_columns",
         "path_of_text",

@@ -43,7 +43,7 @@ def test_a_path_is_a_folder(tmp_path: Path) -> None:
         "_result/double/v1.delta",
         "~41~20b.delta",
     ]
-    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": 2}
+    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": 3}
 
 
 def test_polars_and_duckdb_read_results(tmp_path: Path) -> None:

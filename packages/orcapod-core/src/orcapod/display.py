@@ -57,8 +57,8 @@ def discreet(value: object) -> str:
         scheme, rest = _SCHEME.fullmatch(value).groups("")  # type: ignore[union-attr]  # all texts match
         hides = _AROUND_SECRETS.search(rest)
         return f"{scheme}... (not shown: there may be a password in it)" if hides else value
-    shown = repr(value)
-    return "..." if _SECRETS.search(shown) else shown[:80]
+    text = shown(value)
+    return "..." if _SECRETS.search(text) else text
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

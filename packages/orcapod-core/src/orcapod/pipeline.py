@@ -204,7 +204,7 @@ class Pipeline(Mapping[str, Node]):
         driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
-        run.share_work = share_work
+        run.share_work = Checks().flag("share_work", share_work)
         self._warn()
         return self._run(driver, run)
 
@@ -240,7 +240,7 @@ class Pipeline(Mapping[str, Node]):
         driver = AsyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
-        run.share_work = share_work
+        run.share_work = Checks().flag("share_work", share_work)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))

@@ -107,7 +107,9 @@ def test_rows_whose_result_is_gone_are_told_of(path: Path, database: Database) -
 
 def test_a_cell_that_cannot_be_read_is_named(path: Path, database: Database) -> None:
     edit(path, "_result/double", "UPDATE {} SET y = 'many' WHERE y = 20")
-    with pytest.raises(DamagedRecordError, match=r"store\.db, table _result/double.*column 'y': found a value"):
+    with pytest.raises(
+        DamagedRecordError, match=r"store\.db, table _result/double.*column 'y' of the record \w+ is damaged"
+    ):
         built(database).run()
     (damage,) = [each for each in op.verify_store(database).damages if each.kind == "unreadable"]
     assert (damage.column, type(damage.key)) == ("y", bytes)

@@ -134,8 +134,7 @@ def _original(name: str, metadata: Mapping[bytes, bytes], where: str) -> pa.Fiel
         return pa.field(metadata[_NAME].decode("utf-8", "surrogatepass"), schema.field(0).type)
     except Exception as error:
         raise DamagedRecordError(
-            f"{where}: what the table's log says of the type of column {name!r} cannot be read: {error}; take the "
-            "table from a copy",
+            f"{where}: column {name!r}: its type in the log is damaged: {error}; restore the table from a copy",
             column=name,
         ) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.databases import open_database
 from orcapod.hashing import hash_structure
 from orcapod.integrity.reading import TableReader
@@ -48,13 +49,16 @@ def verify_store(
         result_database: where results are, if not in the same store.
 
     Raises:
+        ConfigError: an argument is not what it has to be.
         DatabaseError: the store cannot be opened, or, for ``repair``, not be written to.
     """
+    Checks("verify_store").flag("repair", repair)
+    results = None if result_database is None else checked_database(result_database)
     if isinstance(store, str | os.PathLike | Mapping):
         with open_database(store) as opened:
-            return _Check(opened, result_database or opened, repair=repair).report()
+            return _Check(opened, results or opened, repair=repair).report()
     database = checked_database(store)
-    return _Check(database, result_database or database, repair=repair).report()
+    return _Check(database, results or database, repair=repair).report()
 
 
 class _Check:
