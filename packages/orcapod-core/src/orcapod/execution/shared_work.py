@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,19 +67,23 @@ class SharedWork:
         self._next_look = 0.0
         self._has_found = False
         self._next_beat = 0.0
+        self._beating = threading.Lock()
 
     def __enter__(self) -> Self:
         self.beat()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        with self._beating:
+            self._next_beat = math.inf
         self._claims.close()
 
     def beat(self) -> None:
-        """Tell others that this process is alive, if it is time to."""
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + self._claims.lease / _BEATS_PER_LEASE
-            self._claims.beat()
+        """Tell others that this process is alive, if it is time to; any thread may do so."""
+        with self._beating:
+            if time.monotonic() >= self._next_beat:
+                self._claims.beat()
+                self._next_beat = time.monotonic() + self._claims.lease / _BEATS_PER_LEASE
 
     def offer(self, pending: PendingChunk, rows: Sequence[int]) -> None:
         """Take it that these rows have no result yet."""
@@ -121,7 +127,7 @@ class SharedWork:
                 continue
             if record.holder == self._claims.holder:
                 self._mine[record.record_id] = record
-                taken += record.rows
+                taken += [(pending, row) for pending, row in record.rows if not pending.is_settled(row)]
             else:
                 self._held[record.record_id] = record
         return taken
