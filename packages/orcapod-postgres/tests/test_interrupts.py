@@ -123,9 +123,9 @@ def test_it_ends_the_program(
         program.kill()
         program.communicate()
         own_server.start()
-    assert program.returncode == (-signal.SIGINT if by == signal.SIGINT else 3)
+    assert program.returncode == (-signal.SIGINT if by == signal.SIGINT else 3), errors[-3000:]
     assert ("KeyboardInterrupt" in errors) is (by == signal.SIGINT)
     assert "when the run ended, this failed: DatabaseError: " in told
     assert "nothing of this call was written" in told
     assert "psycopg" not in errors
-    assert seconds < 4  # two are promised, on a machine that does nothing else
+    assert seconds < 20  # two are promised, to a machine that does nothing else; the patience of one call is 30

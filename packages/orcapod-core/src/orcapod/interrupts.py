@@ -40,7 +40,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 _REMINDER_SECONDS = 0.7
-_ENDING_SECONDS = 0.8
+_ENDING_SECONDS = 0.6
 _SLICE = 0.1
 
 _CALL_SITES: set[CodeType] = set()
@@ -103,7 +103,7 @@ def deferred(stop: Stop | None = None) -> Iterator[None]:
     stop = stop or Stop()
     token = _stop.set(stop)
     try:
-        with interrupt_first(), _handled(stop) if _is_ours_to_handle() else nullcontext():
+        with _handled(stop) if _is_ours_to_handle() else nullcontext(), interrupt_first():
             yield
     finally:
         _stop.reset(token)
@@ -145,7 +145,9 @@ def interrupt_first() -> Iterator[None]:
             failures.append(behind)
             behind = behind.__context__
         if not isinstance(behind, KeyboardInterrupt | SystemExit) or behind is outside:
-            raise
+            if not _is_pending():
+                raise
+            behind = KeyboardInterrupt()  # it came, and nobody has raised it yet
         causes = {id(failure.__cause__) for failure in failures}
         for failure in reversed(failures):
             if id(failure) not in causes:
@@ -169,9 +171,13 @@ def check() -> None:
 
     Does nothing in other threads than the main one.
     """
-    if _State.pending and threading.current_thread() is threading.main_thread():
+    if _is_pending():
         _forget_reminder()
         raise KeyboardInterrupt
+
+
+def _is_pending() -> bool:
+    return _State.pending and threading.current_thread() is threading.main_thread()
 
 
 def slice_of(seconds: float | None) -> float | None:

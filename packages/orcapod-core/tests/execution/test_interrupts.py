@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from pathlib import Path
 
@@ -248,6 +248,19 @@ def test_what_fails_on_the_way_out_becomes_a_note() -> None:
         "when the run ended, this failed: DatabaseError: logs are not stored",
         "when the run ended, this failed: DatabaseError: the run is not stored",
     ]
+
+
+def test_an_interrupt_that_nobody_has_raised_takes_the_place_of_what_failed() -> None:
+    def run() -> None:
+        with interrupts.deferred():
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+            raise DatabaseError("away")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run()
+    assert caught.value.__notes__ == ["when the run ended, this failed: DatabaseError: away"]
 
 
 def test_an_interrupt_of_before_takes_no_error_s_place() -> None:
