@@ -134,10 +134,13 @@ class SessionSuite:
     Attributes:
         deadly: what a function may do to end its worker; nothing, where functions run in this process.
         sessions: how many are opened one after the other; fewer, where one takes long.
+        largest_batch: how many calls that take no time are handed over at once; fewer, where a session that is closed
+            waits for a batch only so long.
     """
 
     deadly: ClassVar[Sequence[str]] = ("exit", "kill")
     sessions: ClassVar[int] = 40
+    largest_batch: ClassVar[int] = 400
 
     @pytest.fixture
     @abstractmethod
@@ -308,7 +311,7 @@ class SessionSuite:
                 folder.mkdir()
                 outcomes = CollectedOutcomes()
                 session = _session(executor, outcomes)
-                for batch in _batches(_calls(acts, folder), chance, largest=400):
+                for batch in _batches(_calls(acts, folder), chance, largest=self.largest_batch):
                     session.submit(batch)
                 _await_any_file(folder, "signed-*")
                 time.sleep(chance.uniform(0, 0.02))
