@@ -35,6 +35,7 @@ class SequentialDriver:
         self._shared = shared
         self._timer = EmitTimer(is_awaited=is_awaited)
         self._size_limit = step.spec.cache.size_limit
+        self._generation = generation()
         self._delayed: list[tuple[float, int, Attempt]] = []
         self._delayed_ids: set[bytes] = set()
         self._numbers = count()
@@ -57,6 +58,7 @@ class SequentialDriver:
 
     def _computed(self, pending: PendingChunk) -> Iterator[Chunk]:
         timer, later = self._timer, deque[int]()
+        self._generation = generation()
         missing = pending.missing()
         shared = self._shared
         try:
@@ -70,16 +72,21 @@ class SequentialDriver:
                             continue
                     self._compute(Attempt(pending, row), kwargs)
                     if timer.is_due():
-                        yield from timer.timed(self._step.settled(pending, in_order=True))
+                        yield from self._given(pending)
                 while self._delayed or later:
                     self._compute_again(pending, later)
                     if timer.is_due():
-                        yield from timer.timed(self._step.settled(pending, in_order=True))
+                        yield from self._given(pending)
         finally:
             for _, _, attempt in self._delayed:
                 self._step.abandon(attempt)
             self._delayed.clear()
         yield from self._step.settled(pending, in_order=True)
+
+    def _given(self, pending: PendingChunk) -> Iterator[Chunk]:
+        """Give on what is finished."""
+        yield from self._timer.timed(self._step.settled(pending, in_order=True))
+        self._generation = generation()  # a process that was forked meanwhile may be the one that reads on
 
     def _compute_again(self, pending: PendingChunk, later: deque[int]) -> None:
         """Try the packet whose time comes first, or else a row that had to wait for an equal one."""
@@ -97,13 +104,13 @@ class SequentialDriver:
     def _compute(self, attempt: Attempt, kwargs: dict[str, Any]) -> None:
         step = self._step
         step.begin(attempt)
-        started, since = time.perf_counter(), generation()
+        started = time.perf_counter()
         try:
             stored = step.spec.function.call(
                 kwargs, executor=step.executor, logger=attempt.logger, size_limit=self._size_limit
             )
         except BaseException as error:
-            leave_if_forked(since, error)
+            leave_if_forked(self._generation, error)
             if interrupts.is_interrupt(error):
                 step.abandon(attempt, error)
                 raise
@@ -112,6 +119,6 @@ class SequentialDriver:
                 heapq.heappush(self._delayed, (due, next(self._numbers), attempt))
                 self._delayed_ids.add(attempt.pending.record_ids[attempt.row])
         else:
-            leave_if_forked(since)
+            leave_if_forked(self._generation)
             step.succeed(attempt, stored, time.perf_counter() - started)
         interrupts.check()
