@@ -136,6 +136,23 @@ class Catalog:
         except ValueError as error:
             raise damaged_catalog(f"{self.location}: one of {len(rows)} paths", "_orcapod_paths", error) from error
 
+    def faults(self, connection: Connection[Any]) -> list[tuple[RecordPath, str]]:
+        """Return what of the catalog is not as the tables of the schema are, with the path where it is one's."""
+        query = (
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_attribute a ON a.attrelid = c.oid"
+            " WHERE n.nspname = %s AND c.relkind = 'r' AND a.attname = %s AND NOT a.attisdropped"
+        )
+        there = {name for (name,) in connection.execute(query, [self.schema, ORDER])}
+        listed = self.tables(connection, ())
+        missing = [
+            (path, f"the catalog names a table {name!r}, which is not there")
+            for path, name in listed
+            if name not in there
+        ]
+        unlisted = sorted(there - {name for _, name in listed})
+        return [*missing, *(((), f"the table {name!r} is in no catalog") for name in unlisted)]
+
     def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
         """Return the layout of a path with these columns, created or extended in this transaction."""
         self._lock(connection)

@@ -249,6 +249,12 @@ class PostgresDatabase(DatabaseView[_Server]):
 
         return self._pool.write(delete)
 
+    def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
+        """Give what is wrong with the schema beside its records, with the path of the table where it is one's."""
+        for path, why in self._pool.read(self._catalog.faults):
+            if not path or self._is_below(path):
+                yield path[len(self._prefix) :], why
+
     def flush(self) -> None:
         """Do nothing but check: every ``add_records`` is a transaction of its own."""
         self._pool.check()

@@ -37,7 +37,7 @@ from orcapod.databases.sql import (
     sql_column,
     table_of,
 )
-from orcapod.databases.sqlite_check import find_damage
+from orcapod.databases.sqlite_check import ORDER, find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.display import discreet, shown
@@ -46,7 +46,6 @@ from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
-_ORDER = "_row"
 _IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
@@ -173,7 +172,7 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             names = chosen_columns(path, layout.schema, columns)
             needed = [] if where is None else named_columns(path, layout.schema, where)
             read = list(dict.fromkeys([*names, *needed]))
-            cursor = connection.execute(_select(layout, read) + f" ORDER BY {_ORDER}")
+            cursor = connection.execute(_select(layout, read) + f" ORDER BY {ORDER}")
             table = table_of(
                 pa.schema([layout.schema.field(name) for name in read]),
                 iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
@@ -344,17 +343,17 @@ def _create(connection: sqlite3.Connection, path: RecordPath, schema: pa.Schema)
     taken = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
     wanted = "/".join(path)
     table = free_identifier("_" + wanted if wanted.casefold().startswith("sqlite_") else wanted, taken)
-    layout = Layout(table, schema, ()).extended(schema, taken=[_ORDER])
+    layout = Layout(table, schema, ()).extended(schema, taken=[ORDER])
     _check_width(connection, path, layout)
     key, *others = (_definition(name, field) for name, field in zip(layout.columns, schema, strict=True))
-    columns = ", ".join([f"{_ORDER} INTEGER PRIMARY KEY", f"{key} NOT NULL UNIQUE", *others])
+    columns = ", ".join([f"{ORDER} INTEGER PRIMARY KEY", f"{key} NOT NULL UNIQUE", *others])
     connection.execute(f"CREATE TABLE {_quoted(table)} ({columns})")
     connection.execute("INSERT INTO _orcapod_paths VALUES (?, ?, ?, ?)", (path_text(path), *layout.to_catalog()))
     return layout
 
 
 def _extend(connection: sqlite3.Connection, path: RecordPath, layout: Layout, schema: pa.Schema) -> Layout:
-    extended = layout.extended(schema, taken=[_ORDER])
+    extended = layout.extended(schema, taken=[ORDER])
     _check_width(connection, path, extended)
     old = len(layout.columns)
     for name, field in zip(extended.columns[old:], list(schema)[old:], strict=True):

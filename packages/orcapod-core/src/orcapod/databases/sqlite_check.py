@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 from orcapod.protocols import RecordPath
 
-__all__ = ["find_damage"]
+__all__ = ["ORDER", "find_damage"]
+
+ORDER = "_row"
+"""The first column of every table: the order of its rows."""
 
 _CATALOG = ("_orcapod_format", "_orcapod_paths")
 
@@ -35,5 +38,6 @@ def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, st
         if name not in tables:
             yield path, f"the catalog names a table {name!r:.80}, which is not there"
     for name in sorted(tables - known - {*_CATALOG}):
-        if not name.startswith("sqlite_"):
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", [name]).fetchall()
+        if columns and columns[0] == (ORDER,):  # others may be somebody else's
             yield (), f"the table {name!r:.80} is in no catalog"
