@@ -1,5 +1,10 @@
 """The PostgreSQL server of this session, for what has to hold on every store."""
 
+import signal
+
 from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
 __all__ = ["postgres_conninfo", "postgres_server"]
+
+# In the background and under nohup, SIGINT is ignored here and in the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -102,6 +102,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "operators",
         "orchestrators",
         "sources",
+        "verify_store",
     }
     missing = promised - set(orcapod.__all__)
     assert not missing, missing

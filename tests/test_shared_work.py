@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 import orcapod as op
 from orcapod.databases import open_database
@@ -65,7 +67,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         case "delta":
             return f"delta:///{tmp_path / 'store'}"
         case _:
-            return str(request.getfixturevalue("postgres_conninfo"))
+            parameters = conninfo_to_dict(request.getfixturevalue("postgres_conninfo"))
+            return f"postgresql://?{urlencode(parameters)}"
 
 
 class Crowd:
@@ -108,7 +111,7 @@ def crowd(url: str, tmp_path: Path) -> Iterator[Crowd]:
     yield crowd
     for process in crowd.processes:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def check_shared(crowd: Crowd, url: str, *, driver: str) -> None:

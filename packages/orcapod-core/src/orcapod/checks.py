@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import TIMEOUT_MAX
 from typing import Any, TypeVar
 
-from orcapod.display import shown
+from orcapod.display import discreet, shown
 from orcapod.errors import ConfigError, OrcapodError
 
 __all__ = ["MOST_AT_ONCE", "Checks", "checked_object"]
@@ -188,7 +188,7 @@ def checked_object(found: object, protocol: type, *, noun: str, ways: str) -> An
         some = "" if len(missing) == len(wanted) else f" that has {', '.join(missing)} too"
         kind = type(found).__qualname__
         raise ConfigError(
-            f"found {shown(found)} of type {kind}, expected {noun}{some}; {ways}",
+            f"found {discreet(found)} of type {kind}, expected {noun}{some}; {ways}",
             expected=noun,
             found=kind,
         )

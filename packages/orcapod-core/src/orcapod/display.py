@@ -51,14 +51,17 @@ def discreet(value: object) -> str:
     """Return a value for a message, but only its scheme, if any, where there may be a password in it.
 
     Args:
-        value: a URL or the like; or anything, of which the first 80 characters are shown as ``repr`` has them.
+        value: a URL or the like; or anything, which is shown in short.
     """
     if isinstance(value, str):
         scheme, rest = _SCHEME.fullmatch(value).groups("")  # type: ignore[union-attr]  # all texts match
         hides = _AROUND_SECRETS.search(rest)
         return f"{scheme}... (not shown: there may be a password in it)" if hides else value
-    text = shown(value)
-    return "..." if _SECRETS.search(text) else text
+    try:
+        whole = repr(value)
+    except Exception:  # noqa: BLE001  # a stranger's code fails
+        return object.__repr__(value)
+    return "..." if _SECRETS.search(whole) else shown(value)
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
