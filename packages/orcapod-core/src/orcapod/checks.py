@@ -188,8 +188,7 @@ def checked_object(found: object, protocol: type, *, noun: str, ways: str) -> An
         some = "" if len(missing) == len(wanted) else f" that has {', '.join(missing)} too"
         kind = type(found).__qualname__
         raise ConfigError(
-            f"found {shown(found) if discreet(found) == found else discreet(found)} of type {kind}, expected "
-            f"{noun}{some}; {ways}",
+            f"found {discreet(found, quoted=True)} of type {kind}, expected {noun}{some}; {ways}",
             expected=noun,
             found=kind,
         )

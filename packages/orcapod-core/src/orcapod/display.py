@@ -47,16 +47,19 @@ def _cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def discreet(value: object) -> str:
+def discreet(value: object, *, quoted: bool = False) -> str:
     """Return a value for a message, but only its scheme, if any, where there may be a password in it.
 
     Args:
         value: a URL or the like; or anything, which is shown in short.
+        quoted: whether a text is shown as ``repr`` has it.
     """
     if isinstance(value, str):
         scheme, rest = _SCHEME.fullmatch(value).groups("")  # type: ignore[union-attr]  # all texts match
         hides = _AROUND_SECRETS.search(rest)
-        return f"{scheme}... (not shown: there may be a password in it)" if hides else value
+        if hides:
+            return f"{scheme}... (not shown: there may be a password in it)"
+        return shown(value) if quoted else value
     try:
         whole = repr(value)
     except Exception:  # noqa: BLE001  # a stranger's code fails
