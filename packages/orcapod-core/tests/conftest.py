@@ -5,7 +5,7 @@ import signal
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "orcapod", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "orcapod", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("orcapod")
 

@@ -15,7 +15,7 @@ from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 __all__ = ["own_conninfo", "own_server", "postgres_conninfo", "postgres_server"]
 
 settings.register_profile(
-    "orcapod", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    "orcapod", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("orcapod")
 

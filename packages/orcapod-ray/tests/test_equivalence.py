@@ -13,12 +13,10 @@ from orcapod_ray import RayExecutor
 pytestmark = pytest.mark.ray
 
 
-class TestRayInMemory(PipelineSuite):
+class TestRay(PipelineSuite):
     @pytest.fixture
     def executor(self, cluster: RayExecutor) -> RayExecutor:
         return cluster
 
-
-class TestRayOnSQLite(TestRayInMemory):
     def make_database(self, folder: Path) -> SQLiteDatabase:
         return SQLiteDatabase(folder / "lab.db")

@@ -179,7 +179,7 @@ class SharedWork:
             record.holder = holders.get(record.name, "")
             if record.holder in dead:
                 record.deaths += 1
-            if not record.holder or record.holder in dead:
+            if record.holder in dead or record.holder in ("", self._claims.holder):
                 self._open[key] = self._held.pop(key)
         now = time.monotonic()
         if len(self._held) < before:
