@@ -157,6 +157,16 @@ def test_results_in_another_store_are_looked_for_there(tmp_path: Path) -> None:
         assert op.verify_store(results).ok
 
 
+def test_results_of_another_store_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
+    with open_database(tmp_path / "rows.db") as rows, open_database(tmp_path / "results.db") as results:
+        pipeline = op.Pipeline("lab", rows, result_database=results)
+        with pipeline:
+            double.pod(DictSource([{"i": 0, "x": 1}], ["i"], source_id="s"))
+        pipeline.run()
+        edit(tmp_path / "results.db", "_result/double", "ALTER TABLE {} RENAME TO gone")
+        assert [each.kind for each in op.verify_store(rows, result_database=results).damages] == ["unreadable"]
+
+
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(ConfigError):
         op.verify_store(5)  # type: ignore[arg-type]

@@ -133,7 +133,8 @@ class _Check:
         ids: list[Any] = table.column(RECORD_ID).to_pylist()
         try:
             there = self._results.get_records_by_ids(results, ids, [RECORD_ID])
-        except Exception:  # noqa: BLE001 - which the check of that table tells
+        except Exception as error:  # noqa: BLE001 - whatever damage makes of it, also in another store
+            yield Finding("unreadable", results, why=f"asked for by {'/'.join(path)}: {type(error).__name__}: {error}")
             return
         known = set(there.column(0).to_pylist()) if there.num_rows else set()
         self._used.setdefault(results, set()).update(ids)
