@@ -70,14 +70,13 @@ def test_the_order_survives_a_vacuum(file: Path) -> None:
 
 
 def test_what_is_declared(file: Path) -> None:
-    """Write-ahead log, explicit order, a unique key."""
+    """Write-ahead log, explicit order, a key in every row: unique where it is text; bytes have an index of our own."""
     with SQLiteDatabase(file) as database:
         database.add_records(("p",), pa.table({"Key": ["a"], "key": [1], "_row": [2], "x": [0.5]}))
         (sql,) = shell(file, "SELECT sql FROM sqlite_master WHERE name = 'p'")[0]
         assert shell(file, "PRAGMA journal_mode") == [("wal",)]
     assert sql == (
-        'CREATE TABLE "p" (_row INTEGER PRIMARY KEY, "Key" TEXT NOT NULL UNIQUE,'
-        ' "key~2" INTEGER, "_row~2" INTEGER, "x")'
+        'CREATE TABLE "p" (_row INTEGER PRIMARY KEY, "Key" TEXT NOT NULL UNIQUE, "key~2" INTEGER, "_row~2" INTEGER, "x")'
     )
 
 

@@ -2,7 +2,8 @@
 
 One SQL table per path, named by the path joined with "/"; its columns in the order they came, after
 ``_row``, the order of the rows. The tables ``_orcapod_paths`` and ``_orcapod_format`` say which table holds which
-path under which Arrow schema, and by which version of orcapod the file can be read.
+path under which Arrow schema, and by which version of orcapod the file can be read; ``_orcapod_keys_0`` and the like
+are the index of all keys.
 """
 
 from __future__ import annotations
@@ -21,44 +22,33 @@ from orcapod.databases.contract import (
     checked_ids,
     checked_table,
     chosen_columns,
-    duplicate_key,
     filtered,
     merged_schema,
     named_columns,
 )
 from orcapod.databases.sql import (
-    Layout,
-    SQLType,
     damaged_catalog,
-    free_identifier,
     path_of_text,
-    path_text,
     rows_of,
     sql_column,
     table_of,
 )
-from orcapod.databases.sqlite_check import ORDER, find_damage
+from orcapod.databases.sqlite_check import find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
+from orcapod.databases.sqlite_keys import ORDER
+from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.display import discreet, shown
-from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
+from orcapod.errors import DatabaseError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
-_IDS_AT_ONCE = 30_000
 _ROWS_AT_ONCE = 65_536
 _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
 _NUMBER_BYTES = 9
 _NAMED = "an SQLite store"
-_DECLARED: dict[SQLType, str] = {
-    "boolean": "INTEGER",
-    "integer": "INTEGER",
-    "real": "",  # declared REAL, SQLite would keep -0.0 as the integer 0
-    "text": "TEXT",
-    "bytes": "BLOB",
-}
 
 
 class SQLiteDatabase(DatabaseView[SQLiteFile]):
@@ -115,33 +105,21 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         literals = {name: text for name in table.column_names[1:] if (text := _literal(table.column(name)))}
         rows = rows_of(path, table.drop_columns(list(literals)))
         with self._shared.transaction(write=bool(rows)) as connection:
-            layout = self._layout(connection, path)
-            schema = merged_schema(path, None if layout is None else layout.schema, table.schema)
+            found = self._table(connection, path)
+            schema = merged_schema(path, None if found is None else found.layout.schema, table.schema)
             if not rows:
                 return 0
-            if layout is None:
-                layout = _create(connection, path, schema)
-            elif layout.schema != schema:
-                layout = _extend(connection, path, layout, schema)
-            names = layout.named(table.column_names)
-            skip = f" ON CONFLICT ({_quoted(names[0])}) DO NOTHING" if on_conflict == "skip" else ""
+            if found is None:
+                found = SQLiteTable.create(connection, path, schema)
+            elif found.layout.schema != schema:
+                found = found.extended(connection, schema)
             values = [literals.get(name, "?") for name in table.column_names]
-            statement = (
-                f"INSERT INTO {_quoted(layout.table)} ({', '.join(map(_quoted, names))})"
-                f" VALUES ({', '.join(values)}){skip}"
-            )
-            before = connection.total_changes
             try:
-                connection.executemany(statement, rows)
-            except sqlite3.IntegrityError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-                    raise
-                raise duplicate_key(path, rows[connection.total_changes - before][0]) from None
+                return found.insert(connection, found.layout.named(table.column_names), values, rows, on_conflict)
             except (sqlite3.DataError, OverflowError):  # the latter for values that no int of C counts
                 names = [name for name in table.column_names if name not in literals]
                 _check_sizes(path, names, rows, self._shared.max_record_bytes)
                 raise
-            return connection.total_changes - before
 
     def get_records_by_ids(
         self, path: RecordPath, ids: Sequence[Key], columns: Sequence[str] | None = None
@@ -149,14 +127,13 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return the records of these keys that are there; a table of no columns for an unknown path."""
         path, wanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=False) as connection:
-            layout = self._layout(connection, path)
-            if layout is None:
+            found = self._table(connection, path)
+            if found is None:
                 return pa.table({})
-            names = chosen_columns(path, layout.schema, columns)
-            select = _select(layout, names) + f" WHERE {_quoted(layout.columns[0])} IN "
+            names = chosen_columns(path, found.layout.schema, columns)
             return table_of(
-                pa.schema([layout.schema.field(name) for name in names]),
-                (connection.execute(select + _marks(some), some).fetchall() for some in _chunks(wanted)),
+                pa.schema([found.layout.schema.field(name) for name in names]),
+                found.rows_of_keys(connection, wanted, found.layout.named(names)),
                 where=self._named(path),
             )
 
@@ -166,15 +143,16 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """Return all records of a path in the order added; a table of no columns for an unknown path."""
         path = self._absolute(path)
         with self._shared.transaction(write=False) as connection:
-            layout = self._layout(connection, path)
-            if layout is None:
+            found = self._table(connection, path)
+            if found is None:
                 return pa.table({})
-            names = chosen_columns(path, layout.schema, columns)
-            needed = [] if where is None else named_columns(path, layout.schema, where)
+            schema = found.layout.schema
+            names = chosen_columns(path, schema, columns)
+            needed = [] if where is None else named_columns(path, schema, where)
             read = list(dict.fromkeys([*names, *needed]))
-            cursor = connection.execute(_select(layout, read) + f" ORDER BY {ORDER}")
+            cursor = connection.execute(f"{found.select(found.layout.named(read))} ORDER BY {ORDER}")
             table = table_of(
-                pa.schema([layout.schema.field(name) for name in read]),
+                pa.schema([schema.field(name) for name in read]),
                 iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
                 where=self._named(path),
             )
@@ -188,18 +166,17 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
                 path
                 for path, name in ((self._path(text), name) for text, name in rows)
                 if self._is_below(path)
-                and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").fetchone()[0]
+                and connection.execute(f"SELECT EXISTS (SELECT 1 FROM {quoted(name)})").fetchone()[0]
             )
 
     def delete_records(self, path: RecordPath, ids: Sequence[Key]) -> int:
         """Remove the records of these keys; return how many were there."""
         path, unwanted = self._absolute(path), checked_ids(ids)
         with self._shared.transaction(write=True) as connection:
-            layout = self._layout(connection, path)
-            if layout is None:
+            found = self._table(connection, path)
+            if found is None:
                 return 0
-            delete = f"DELETE FROM {_quoted(layout.table)} WHERE {_quoted(layout.columns[0])} IN "
-            return sum(connection.execute(delete + _marks(some), some).rowcount for some in _chunks(unwanted))
+            return found.delete(connection, unwanted)
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
@@ -207,6 +184,13 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             for path, why in find_damage(connection):
                 if not path or self._is_below(path):
                     yield path[len(self._prefix) :], why
+
+    def rebuild_indexes(self) -> None:
+        """Make the indexes of the file anew, of the records that it holds."""
+        with self._shared.transaction(write=True) as connection:
+            for (text,) in connection.execute("SELECT path FROM _orcapod_paths").fetchall():
+                if table := self._table(connection, self._path(text)):
+                    table.rebuild_index(connection)
 
     def flush(self) -> None:
         """Check that the file is still at its path: every ``add_records`` is a transaction of its own.
@@ -240,16 +224,14 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     def _named(self, path: RecordPath) -> str:
         return f"{self._shared.path}, table {'/'.join(path)}"
 
-    def _layout(self, connection: sqlite3.Connection, path: RecordPath) -> Layout | None:
-        """Return the layout of the table of a path, None if there is none.
+    def _table(self, connection: sqlite3.Connection, path: RecordPath) -> SQLiteTable | None:
+        """Return the table of a path, None if there is none.
 
         Raises:
             DatabaseError: the catalog is damaged.
         """
-        query = "SELECT table_name, arrow_schema, columns FROM _orcapod_paths WHERE path = ?"
-        row = connection.execute(query, (path_text(path),)).fetchone()
         try:
-            return None if row is None else Layout.from_catalog(*row)
+            return SQLiteTable.find(connection, path)
         except ValueError as error:
             raise damaged_catalog(self._named(path), "_orcapod_paths", error) from error
 
@@ -316,63 +298,3 @@ def _stored_bytes(value: Any) -> int:
     if not isinstance(value, bytes):
         return _NUMBER_BYTES
     return len(value) + max(1, -(-(2 * len(value) + 13).bit_length() // 7))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _chunks(ids: list[Key]) -> Iterator[list[Key]]:
-    """Return the keys in lists for one statement each, sorted, which SQLite finds faster."""
-    ordered: list[Key] = [
-        *sorted(key for key in ids if isinstance(key, str)),
-        *sorted(key for key in ids if isinstance(key, bytes)),
-    ]
-    return (ordered[start : start + _IDS_AT_ONCE] for start in range(0, len(ordered), _IDS_AT_ONCE))
-
-
-def _marks(ids: Sequence[Key]) -> str:
-    return f"({', '.join('?' * len(ids))})"
-
-
-def _select(layout: Layout, names: Sequence[str]) -> str:
-    return f"SELECT {', '.join(map(_quoted, layout.named(names)))} FROM {_quoted(layout.table)}"
-
-
-def _create(connection: sqlite3.Connection, path: RecordPath, schema: pa.Schema) -> Layout:
-    taken = [name for (name,) in connection.execute("SELECT name FROM sqlite_master")]
-    wanted = "/".join(path)
-    table = free_identifier("_" + wanted if wanted.casefold().startswith("sqlite_") else wanted, taken)
-    layout = Layout(table, schema, ()).extended(schema, taken=[ORDER])
-    _check_width(connection, path, layout)
-    key, *others = (_definition(name, field) for name, field in zip(layout.columns, schema, strict=True))
-    columns = ", ".join([f"{ORDER} INTEGER PRIMARY KEY", f"{key} NOT NULL UNIQUE", *others])
-    connection.execute(f"CREATE TABLE {_quoted(table)} ({columns})")
-    connection.execute("INSERT INTO _orcapod_paths VALUES (?, ?, ?, ?)", (path_text(path), *layout.to_catalog()))
-    return layout
-
-
-def _extend(connection: sqlite3.Connection, path: RecordPath, layout: Layout, schema: pa.Schema) -> Layout:
-    extended = layout.extended(schema, taken=[ORDER])
-    _check_width(connection, path, extended)
-    old = len(layout.columns)
-    for name, field in zip(extended.columns[old:], list(schema)[old:], strict=True):
-        connection.execute(f"ALTER TABLE {_quoted(layout.table)} ADD COLUMN {_definition(name, field)}")
-    connection.execute(
-        "UPDATE _orcapod_paths SET table_name = ?, arrow_schema = ?, columns = ? WHERE path = ?",
-        (*extended.to_catalog(), path_text(path)),
-    )
-    return extended
-
-
-def _check_width(connection: sqlite3.Connection, path: RecordPath, layout: Layout) -> None:
-    limit = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - 1  # one is _row
-    if len(layout.columns) > limit:
-        raise RecordSchemaError(
-            f"{'/'.join(path)}: expected at most {limit} columns, which is what SQLite holds, "
-            f"found {len(layout.columns)}; put some together in a struct or a list"
-        )
-
-
-def _definition(name: str, field: pa.Field[Any]) -> str:
-    return f"{_quoted(name)} {_DECLARED[sql_column(field.type).type]}".rstrip()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 
+from orcapod.databases.sql import path_of_text
+from orcapod.databases.sqlite_keys import ORDER
+from orcapod.databases.sqlite_table import SQLiteTable
 from orcapod.protocols import RecordPath
 
-__all__ = ["ORDER", "find_damage"]
-
-ORDER = "_row"
-"""The first column of every table: the order of its rows."""
-
-_CATALOG = ("_orcapod_format", "_orcapod_paths")
+__all__ = ["find_damage"]
 
 
 def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
@@ -27,17 +24,27 @@ def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, st
     except sqlite3.Error as error:
         yield (), f"{type(error).__name__}: {error}"
         return
-    known = set()
     for text, name in listed:
         try:
-            path = tuple(json.loads(text))
-        except (ValueError, TypeError):
-            path = ()
-            yield path, f"the catalog has a path that is none: {text!r:.80}"
-        known.add(name)
-        if name not in tables:
+            path = path_of_text(text)
+        except ValueError:
+            yield (), f"the catalog has a path that is none: {text!r:.80}"
+            continue
+        if name in tables:
+            yield from ((path, why) for why in _found_in_table(connection, path))
+        else:
             yield path, f"the catalog names a table {name!r:.80}, which is not there"
-    for name in sorted(tables - known - {*_CATALOG}):
+    for name in sorted(tables - {name for _, name in listed}):
         columns = connection.execute("SELECT name FROM pragma_table_info(?)", [name]).fetchall()
         if columns and columns[0] == (ORDER,):  # others may be somebody else's
             yield (), f"the table {name!r:.80} is in no catalog"
+
+
+def _found_in_table(connection: sqlite3.Connection, path: RecordPath) -> Iterator[str]:
+    try:
+        if table := SQLiteTable.find(connection, path):
+            yield from table.find_damage(connection)
+    except ValueError as error:
+        yield f"its row in the catalog is damaged: {error}"
+    except (sqlite3.Error, ArithmeticError, TypeError) as error:
+        yield f"its keys, or the index of them, cannot be read: {type(error).__name__}: {error}"

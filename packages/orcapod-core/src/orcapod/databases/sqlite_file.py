@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
+from orcapod.databases.sqlite_keys import KeyIndex
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
@@ -188,7 +189,7 @@ class SQLiteFile(ABC):
         )
         self._connection = connection
         self._closer = weakref.finalize(self, _close, connection, self._process)
-        connection.execute("PRAGMA cache_size = -65536")  # KiB: the key index of a million records stays in memory
+        connection.execute("PRAGMA cache_size = -65536")  # KiB: the keys of four million records stay in memory
         return connection
 
     def _opened(self) -> sqlite3.Connection:
@@ -259,9 +260,10 @@ class WritableFile(SQLiteFile):
                 connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
                 connection.execute("INSERT INTO _orcapod_format VALUES (?)", (STORE_FORMAT,))
                 connection.execute(
-                    "CREATE TABLE _orcapod_paths (path TEXT PRIMARY KEY, table_name TEXT NOT NULL UNIQUE,"
-                    " arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
+                    "CREATE TABLE _orcapod_paths (number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE,"
+                    " table_name TEXT NOT NULL UNIQUE, arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
                 )
+                KeyIndex.create(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA page_size = 8192")  # of a new file; twice SQLite's own: a tenth faster

@@ -6,8 +6,11 @@ from orcapod.errors import StoreVersionError
 
 __all__ = ["STORE_FORMAT", "check_format"]
 
-STORE_FORMAT = 3
-"""The format of new stores. In 1, results lay below the names of pipelines; in 2, they had no checksums."""
+STORE_FORMAT = 4
+"""The format of new stores.
+
+In 1, results lay below the names of pipelines; in 2, they had no checksums; in 3, SQLite files had an index per table.
+"""
 
 
 def check_format(found: int, *, location: object, package: str) -> None:

@@ -81,6 +81,8 @@ class _Check:
         paths: list[RecordPath] = []
         try:
             self._findings += [Finding("storage", path, why=why) for path, why in self._found_by_itself()]
+            if self._findings and self._repair:
+                self._rebuild_indexes()
             paths = self._database.list_paths()
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
@@ -96,6 +98,11 @@ class _Check:
         """Return what a store finds that checks itself."""
         find_damage = getattr(self._database, "find_damage", None)
         return () if find_damage is None else find_damage()
+
+    def _rebuild_indexes(self) -> None:
+        """Let a store make its indexes anew, if it has such."""
+        if rebuild_indexes := getattr(self._database, "rebuild_indexes", None):
+            rebuild_indexes()
 
     def _check(self, path: RecordPath) -> None:
         reader = TableReader(self._database, path)

@@ -32,7 +32,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 added = 0
 for batch in range(50):
-    keys = [f"k{row}" for row in range(batch * 20, batch * 20 + 40)]
+    keys = [b"k%d" % row for row in range(batch * 20, batch * 20 + 40)]
     added += database.add_records(("shared",), pa.table({"key": keys, "worker": [worker] * 40}))
     database.flush()
 print(added, flush=True)
@@ -103,13 +103,14 @@ class DatabaseLifetimeSuite:
 
     # Several at once
 
-    def test_threads_add_each_key_once(self, database: Database) -> None:
+    @pytest.mark.parametrize("kind", [str, str.encode])
+    def test_threads_add_each_key_once(self, database: Database, kind: Callable[[str], Key]) -> None:
         """Eight threads with overlapping keys: no error, no double, every row whole."""
 
         def add(worker: int) -> int:
             view, added = database.at("t"), 0
             for batch in range(10):
-                keys = [f"k{row}" for row in range(batch * 20, batch * 20 + 40)]
+                keys = [kind(f"k{row}") for row in range(batch * 20, batch * 20 + 40)]
                 added += view.add_records(("p",), keyed(keys, worker=[worker] * 40, same=[worker] * 40))
                 found = view.get_records_by_ids(("p",), keys)
                 assert found.num_rows == 40
@@ -157,7 +158,7 @@ class DatabaseLifetimeSuite:
         _end(worker)
         with closing(self.reopen(database)) as again:
             assert again.get_records(("shared",))["worker"].to_pylist() == [7] * 1020
-            assert again.add_records(("shared",), keyed(["k0", "new"], worker=[8, 8])) == 1
+            assert again.add_records(("shared",), keyed([b"k0", b"new"], worker=[8, 8])) == 1
 
     # Opening and closing
 

@@ -10,12 +10,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import DatabaseError
-from orcapod.protocols.database import Database, OnConflict, RecordPath
+from orcapod.protocols.database import Database, Key, OnConflict, RecordPath
 
 __all__ = ["DatabaseMachine"]
 
 _PATHS = st.sampled_from([("p",), ("P",), ("p", "q"), ("p/q",)])
-_KEYS = st.sampled_from(["a", "A", "b", "c", "☃", ""])
+_TEXTS: list[Key] = ["a", "A", "b", "c", "☃", ""]
+_BYTES: list[Key] = [b"a", b"A", b"\0", b"", b"plumless", b"buckeroo"]  # the last two have one CRC-32
+_KEYS = st.sampled_from([*_TEXTS, *_BYTES])
 _COLUMNS: dict[str, st.SearchStrategy[pa.DataType]] = {
     "x": st.sampled_from([pa.int64(), pa.int64(), pa.int64(), pa.string()]),  # seldom of another type: refused
     "X": st.just(pa.float64()),
@@ -31,8 +33,9 @@ _VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
 
 @st.composite
 def _tables(draw: st.DrawFn) -> pa.Table:
-    keys = draw(st.lists(_KEYS, max_size=5))
-    columns: dict[str, pa.Array[Any]] = {"key": pa.array(keys, pa.string())}
+    kind, type_ = draw(st.sampled_from([(_TEXTS, pa.string()), (_BYTES, pa.binary())]))
+    keys = draw(st.lists(st.sampled_from(kind), max_size=5))
+    columns: dict[str, pa.Array[Any]] = {"key": pa.array(keys, type_)}
     for name in draw(st.lists(st.sampled_from(list(_COLUMNS)), unique=True)):
         type_ = draw(_COLUMNS[name])
         values = st.lists(st.none() | _VALUES[type_], min_size=len(keys), max_size=len(keys))
@@ -65,12 +68,12 @@ class DatabaseMachine(RuleBasedStateMachine):
         assert answers[0] == answers[1], answers
 
     @rule(path=_PATHS, ids=st.lists(_KEYS, max_size=4))
-    def delete(self, path: RecordPath, ids: list[str]) -> None:
+    def delete(self, path: RecordPath, ids: list[Key]) -> None:
         """As many records are removed."""
         assert self.store.delete_records(path, ids) == self.model.delete_records(path, ids)
 
     @rule(path=_PATHS, ids=st.lists(_KEYS, max_size=4))
-    def look_up(self, path: RecordPath, ids: list[str]) -> None:
+    def look_up(self, path: RecordPath, ids: list[Key]) -> None:
         """The same records are found."""
         found, expected = (database.get_records_by_ids(path, ids) for database in (self.store, self.model))
         assert found.schema.equals(expected.schema)
