@@ -70,7 +70,7 @@ def test_the_order_survives_a_vacuum(file: Path) -> None:
 
 
 def test_what_is_declared(file: Path) -> None:
-    """Write-ahead log, explicit order, a key in every row: unique where it is text; bytes have an index of our own."""
+    """Write-ahead log, explicit order, a key in every row; one of text is unique by SQLite's own constraint."""
     with SQLiteDatabase(file) as database:
         database.add_records(("p",), pa.table({"Key": ["a"], "key": [1], "_row": [2], "x": [0.5]}))
         (sql,) = shell(file, "SELECT sql FROM sqlite_master WHERE name = 'p'")[0]

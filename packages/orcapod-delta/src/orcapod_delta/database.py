@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from orcapod.databases import DatabaseView, checked_config, checked_ids, checked
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
-from orcapod_delta.locations import Location
+from orcapod_delta.locations import Location, folder_of
 from orcapod_delta.maintenance import RETENTION, Maintenance
 from orcapod_delta.storage_check import find_damage
 from orcapod_delta.store import Store
@@ -107,6 +108,12 @@ class DeltaDatabase(DatabaseView[Store]):
     def max_record_bytes(self) -> int | None:
         """The bytes of the largest record that a table takes: of all values, as it stores them."""
         return MAX_RECORD_BYTES
+
+    @property
+    def claims_folder(self) -> Path | None:
+        """The folder for claims of programs that share the work of this view; None if the store is on no disk here."""
+        folder = self._shared.location.folder
+        return None if folder is None else folder / ".claims" / folder_of((*self._prefix, "claims"))
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with logs and files, with the path of the table."""

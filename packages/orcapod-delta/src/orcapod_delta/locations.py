@@ -159,7 +159,7 @@ def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[Recor
             continue
         if info.base_name.endswith(_TABLE):
             yield _path_of(info.path)
-        elif info.base_name != FORMAT_TABLE:
+        elif not info.base_name.startswith("."):  # those are ours
             yield from paths_below(filesystem, info.path)
 
 

@@ -111,7 +111,7 @@ class ConcurrentDriver:
                         self._handle(more)
                 case _:
                     pass  # nothing came in time, or one of several inputs has ended
-            if timer.is_due() or not self._called:
+            if (timer.is_due() or not self._called) and (self._shared is None or self._shared.store(self._store)):
                 yield from timer.timed(self._settled())
 
     def _handle(self, completion: Completion) -> None:

@@ -6,7 +6,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -17,6 +17,7 @@ from orcapod.records import Claims
 __all__ = ["SharedWork"]
 
 _SHORTEST_PORTION, _OVERHEADS = 0.1, 5
+_STORE_OVERHEADS = 10
 _FIRST_LOOK, _LAST_LOOK = 0.02, 1.0
 _MOST = 4096
 _BEATS_PER_LEASE = 3
@@ -36,7 +37,7 @@ class _Record:
     @property
     def name(self) -> str:
         """What it is claimed under; another name once its holder is dead."""
-        return f"{self.record_id.hex()}:{self.deaths}"
+        return f"{self.record_id.hex()}-{self.deaths}"
 
     @property
     def is_settled(self) -> bool:
@@ -66,6 +67,8 @@ class SharedWork:
         self._changed = time.monotonic()
         self._next_look = 0.0
         self._has_found = False
+        self._stored = time.monotonic()
+        self._store_seconds = 0.0
         self._next_beat = 0.0
         self._beating = threading.Lock()
 
@@ -135,8 +138,8 @@ class SharedWork:
     def portions(self, pending: PendingChunk, rows: Sequence[int]) -> Iterator[list[int]]:
         """Give the rows of a chunk that are to be computed here, some at a time; wait for what others compute.
 
-        What one portion gave is stored before the next is taken. A portion takes a tenth of a second, or five times
-        as long as it takes to claim it.
+        A portion takes a tenth of a second, or five times as long as it takes to claim it. What portions gave is stored
+        when that took a tenth of the time since, and when there are no more to take: others may wait for it.
         """
         self.offer(pending, rows)
         count = 1
@@ -147,15 +150,24 @@ class SharedWork:
             if taken:
                 yield taken
                 computed = time.monotonic()
-                pending.store()
-                self._claims.flush()  # soon: others wait for it, and some stores let one process add at a time
-                overhead = begun - started + time.monotonic() - computed
-                wanted = max(_SHORTEST_PORTION, _OVERHEADS * overhead)
+                wanted = max(_SHORTEST_PORTION, _OVERHEADS * (begun - started))
                 fitting = int(len(taken) * wanted / max(computed - begun, 1e-9))
                 count = max(1, min(fitting, 8 * count, _MOST))
+                self.store(pending.store)
             else:
                 interrupts.pause(self.seconds_to_wait() or 0.0)
         self._let_go_of_failed()
+
+    def store(self, store: Callable[[], object]) -> bool:
+        """Store what is computed, and let others see it, if it is time to; say whether it was."""
+        started = time.monotonic()
+        if self._open and started - self._stored < _STORE_OVERHEADS * self._store_seconds:
+            return False
+        store()
+        self._claims.flush()  # at once: some stores let one process add at a time
+        self._stored = time.monotonic()
+        self._store_seconds = self._stored - started
+        return True
 
     def _let_go_of_failed(self) -> None:
         """Forget what is settled; what has no result is let go of, since others may want to try."""

@@ -37,7 +37,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_executor,
 )
-from orcapod.records import Claims, CodeRecords, FunctionUri, PipelineRecords, ResultCache, node_path, result_path
+from orcapod.records import CodeRecords, FunctionUri, PipelineRecords, ResultCache, claims_in, node_path, result_path
 
 __all__ = ["FunctionNode"]
 
@@ -184,7 +184,7 @@ class FunctionNode(Node):
         if not (run.share_work or config.share_work):
             yield None
             return
-        claims = Claims(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
+        claims = claims_in(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
         with SharedWork(claims) as shared, run.flusher.calling(shared.beat):
             yield shared
 

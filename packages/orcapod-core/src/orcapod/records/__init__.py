@@ -12,6 +12,7 @@ from orcapod.records.address import (
 from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
+from orcapod.records.folder_claims import claims_in
 from orcapod.records.ledger import RunLedger, RunRecord
 from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
@@ -42,6 +43,7 @@ __all__ = [
     "RunLedger",
     "RunRecord",
     "SizeLimit",
+    "claims_in",
     "damaged_results",
     "node_path",
     "record_ids",
