@@ -75,8 +75,12 @@ def test_what_is_declared(file: Path) -> None:
         database.add_records(("p",), pa.table({"Key": ["a"], "key": [1], "_row": [2], "x": [0.5]}))
         (sql,) = shell(file, "SELECT sql FROM sqlite_master WHERE name = 'p'")[0]
         assert shell(file, "PRAGMA journal_mode") == [("wal",)]
+        database.add_records(("hashed",), pa.table({"key": [b"a"]}))
+        (hashed,) = shell(file, "SELECT sql FROM sqlite_master WHERE name = 'hashed'")[0]
+    assert hashed == 'CREATE TABLE "hashed" (_row INTEGER PRIMARY KEY, "key" BLOB NOT NULL)'
     assert sql == (
-        'CREATE TABLE "p" (_row INTEGER PRIMARY KEY, "Key" TEXT NOT NULL UNIQUE, "key~2" INTEGER, "_row~2" INTEGER, "x")'
+        'CREATE TABLE "p" (_row INTEGER PRIMARY KEY, "Key" TEXT NOT NULL UNIQUE,'
+        ' "key~2" INTEGER, "_row~2" INTEGER, "x")'
     )
 
 
