@@ -320,14 +320,15 @@ class RaySession:
                     self._fail(batch.tries.pop(key), error)
             else:
                 self._conclude(batch, next(iter(batch.tries)) if key is None else key, *answer)
-        self._share([batch.tries.pop(key) for key in rest if key in batch.tries])
+        if rest:
+            self._share([batch.tries.pop(key) for key in rest if key in batch.tries])
         if self._waiting:
             self._start()
 
     def _share(self, tries: Sequence[_Try]) -> None:
         """Have calls made next that a batch has given back, since another one took long: in all places."""
-        size = -(-len(tries) // self.concurrency)
-        self._waiting.extendleft(reversed([list(tries[at : at + size]) for at in range(0, len(tries), size or 1)]))
+        size = len(tries) // self.concurrency + 1
+        self._waiting.extendleft(reversed([list(tries[at : at + size]) for at in range(0, len(tries), size)]))
 
     def _conclude(self, batch: _Batch, key: int, value: Any, failure: Any, fields: Any, seconds: float) -> None:
         each = batch.tries.pop(key, None)
