@@ -355,8 +355,11 @@ from orcapod_ray import RayExecutor
 @op.function_pod("y", identity="version", timeout=7200)
 def f(x: int) -> int:
     if x >= 10 and not Path("again").exists():
+        while len(list(Path().glob("ends *"))) < 10:
+            time.sleep(0.01)
         Path(f"began {x}").touch()
         time.sleep(3600)
+    Path(f"ends {x}").touch()
     return x
 
 pipeline = op.Pipeline("p", "lab.db")

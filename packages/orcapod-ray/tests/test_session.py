@@ -64,7 +64,7 @@ def test_answers_come_while_the_next_call_of_their_batch_goes_on(
         assert (tmp_path / "began 2").exists()
         (tmp_path / "go on").touch()
         assert soon(lambda: len(outcomes) == 4)
-    assert [(outcome.key, outcome.value) for outcome in outcomes] == [(x, x) for x in range(4)]
+    assert sorted((outcome.key, outcome.value) for outcome in outcomes) == [(x, x) for x in range(4)]
 
 
 def test_a_call_that_ends_its_worker_takes_no_answer_with_it_that_had_come(
@@ -83,10 +83,30 @@ def test_a_call_that_ends_its_worker_takes_no_answer_with_it_that_had_come(
 
     with session_of(cluster.with_options(max_retries=0), dies_late) as (session, outcomes):
         session.submit(calls(4))
-        assert soon(lambda: len(outcomes) == 2)
+        assert soon(lambda: len(outcomes) >= 2)
         (tmp_path / "die").touch()
         assert soon(lambda: len(outcomes) == 4)
     assert sorted((tmp_path / "calls").read_text().split()) == ["0", "1", "2", "2", "3"]
+
+
+def notes(x: int, marks: str) -> int:
+    """Note that it was called; of the third, return when somebody has left a mark."""
+    with Path(marks, "calls").open("a") as file:
+        file.write(f"{x} ")
+    while x == 3 and not Path(marks, "go on").exists():
+        time.sleep(0.01)
+    return x
+
+
+def test_calls_behind_one_that_takes_long_are_made_elsewhere(cluster: RayExecutor, tmp_path: Path) -> None:
+    """Each is made once."""
+    with session_of(cluster, notes) as (session, outcomes):
+        session.submit(calls(9, marks=str(tmp_path))[1:])
+        assert soon(lambda: len(outcomes) == 7)
+        assert {outcome.key for outcome in outcomes} == {1, 2, 4, 5, 6, 7, 8}
+        (tmp_path / "go on").touch()
+        assert soon(lambda: len(outcomes) == 8)
+    assert sorted((tmp_path / "calls").read_text().split()) == [str(x) for x in range(1, 9)]
 
 
 ROOM: list[int] = []
@@ -126,7 +146,7 @@ def test_closing_hands_over_what_has_ended_and_nothing_after(
         began = time.monotonic()
         session.close()
         assert time.monotonic() - began < 1
-        assert [outcome.key for outcome in outcomes] == [0, 1]
+        assert sorted(outcome.key for outcome in outcomes) == [0, 1]
         (tmp_path / "go on").touch()
     assert cluster.execute_callable(inner, {"x": 1}) == 2  # time enough for what is closed to go on
     assert len(outcomes) == 2
@@ -277,4 +297,4 @@ def test_a_fork_of_a_function_ends_where_the_function_does(cluster: RayExecutor,
     with session_of(cluster, forks_and_ends_by) as (session, outcomes):
         session.submit(calls(3, way=way))
         assert soon(lambda: len(outcomes) >= 3)
-    assert [(outcome.key, outcome.value, outcome.error) for outcome in outcomes] == [(x, code, None) for x in range(3)]
+    assert sorted((outcome.key, outcome.value) for outcome in outcomes) == [(x, code) for x in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -221,3 +222,24 @@ def test_a_node_that_is_no_longer_read_stores_what_is_finished(engine: Any) -> N
     chunks.close()  # type: ignore[attr-defined]  # a generator
     assert session.is_closed
     assert sorted(engine.stored(spec).column("y").to_pylist()) == [10, 20]
+
+
+def test_many_results_are_stored_as_soon_as_there_is_nothing_else_to_do(engine: Any) -> None:
+    """Before the others have ended, and before it is time to give them on."""
+    spec = engine.spec_of(tenfold)
+    driven = Driven(engine, engine.step_of(spec), list(range(1, 4001)), concurrency=2)
+    driven.driver._timer.due = time.monotonic() + 1e6
+    ended = 0
+    while ended < 3000:
+        for call in driven.session.held(1)[: 3000 - ended]:
+            driven.session.end(call, tenfold)
+            ended += 1
+    deadline = time.monotonic() + 20
+    while engine.stored(spec).num_rows < 2000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while calls := driven.session.held(1):
+        for call in calls:
+            driven.session.end(call, tenfold)
+    driven.join()
+    assert engine.stored(spec).num_rows == 4000

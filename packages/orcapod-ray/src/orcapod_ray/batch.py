@@ -2,8 +2,8 @@
 
 It is sent there by value, with what it uses of orcapod, so that workers need nothing of it. Calls
 are made in the worker's main thread, as without orcapod: there ``ray.get`` gives the CPU back, and
-signals work. Ray takes answers only between two calls; those that have waited when a call goes on
-for long are sent to the session directly, by another thread.
+signals work. Ray takes answers only between two calls. When a call goes on for long, another thread
+sends the session those that have waited, and gives it back the calls that wait behind.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pickle
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -42,10 +43,10 @@ __all__ = [
 Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
 """A pickled value, and its large parts beside it, which Ray hands on without a copy."""
 
-Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]]]
+Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]], list[int]]
 """Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed.
 
-One without a key says why the calls could not be read.
+One without a key says why the calls could not be read. Then the keys of calls that are given back, not begun.
 """
 
 Direct = tuple[str, int, bytes, int]
@@ -156,24 +157,25 @@ def make_batch(
     """
     each = answering == "each"
     if each or answering == "announced":
-        yield [], []
+        yield [], [], []
     if name not in _LOADED:
         _LOADED.clear()
         MainModule(function).enter()
         _LOADED[name] = Loaded(function)
     content, buffers = calls
     read = partial(pickle.loads, content, buffers=buffers)
-    answer = _, todo, failure, _, _ = run_call(read, None, {}, None, pickled)
+    answer = _, read_calls, failure, _, _ = run_call(read, None, {}, None, pickled)
     if failure is not None:
-        yield [], [(None, packed(answer))]
+        yield [], [(None, packed(answer))], []
         return
+    todo = deque(read_calls)
     capture = Capture()
-    answers = _Answers()
+    answers = _Answers(todo)
     sending = None
     if direct is not None and not each and len(todo) > 1:
         sending = _Sending(answers, direct)
     try:
-        for key, kwargs, wanted in todo:
+        for key, kwargs, wanted in _popped(todo):
             if not wanted:
                 capture.pause()
             output = capture if wanted else None
@@ -189,12 +191,27 @@ def make_batch(
         yield rest
 
 
-class _Answers:
-    """Answers that are not handed on yet; those that a later call could change are packed at once."""
+def _popped(todo: deque[Any]) -> Iterator[Any]:
+    """Take one after the other of what another thread may take from, too."""
+    while True:
+        try:
+            call = todo.popleft()
+        except IndexError:
+            return
+        yield call
 
-    def __init__(self) -> None:
+
+class _Answers:
+    """Answers that are not handed on yet; those that a later call could change are packed at once.
+
+    Args:
+        todo: the calls that are not begun.
+    """
+
+    def __init__(self, todo: deque[Any]) -> None:
+        self._todo = todo
         self._lock = threading.Lock()
-        self._group: Group = [], []
+        self._group: Group = [], [], []
         self._is_large = False
         self._since = time.monotonic()
 
@@ -222,28 +239,31 @@ class _Answers:
             return self._taken()
 
     def take_overdue(self) -> Group:
-        """Return what would have been handed on by now, were there no call that goes on."""
+        """Return what would have been handed on by now, were there no call that goes on, and give back the rest."""
         with self._lock:
-            return self._taken() if self._is_old() and not self._is_large else ([], [])
+            if self._is_large or not self._is_old():
+                return [], [], []
+            self._group[2].extend(key for key, _, _ in _popped(self._todo))
+            return self._taken()
 
     def put_back(self, group: Group) -> None:
         """Take again what could not be handed on."""
         with self._lock:
-            for part, returned in zip(self._group, group, strict=True):
-                part[:0] = returned
+            answers, others, rest = self._group
+            answers[:0], others[:0], rest[:0] = group
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._since > _WAIT_SECONDS
 
     def _taken(self) -> Group:
-        group, self._group = self._group, ([], [])
+        group, self._group = self._group, ([], [], [])
         self._is_large = False
         self._since = time.monotonic()
         return group
 
 
 class _Sending:
-    """A thread that sends answers to the session when the next call keeps them waiting.
+    """A thread that sends the session what the call that is being made keeps waiting.
 
     Neither its start nor its end is waited for, which would take a batch longer than many small calls.
     """

@@ -134,8 +134,9 @@ class RaySession:
         self._is_open = True
         self._is_over = False
         self._lost = False
-        self.concurrency = self._room()
-        if not capacity(options):
+        room = capacity(options)
+        self.concurrency = self._at_once(room)
+        if not room:
             warnings.warn(
                 f"no node of the Ray cluster has what each task takes, {needs(options)}: "
                 "packets wait until one joins that has",
@@ -155,9 +156,8 @@ class RaySession:
         with self._handing_over:
             self._is_over = True
 
-    def _room(self) -> int:
-        room = max(1, capacity(self._options))
-        return room if self._most is None else min(room, self._most)
+    def _at_once(self, room: int) -> int:
+        return max(1, room if self._most is None else min(room, self._most))
 
     async def _watched(self) -> None:
         """Ask now and then how large the cluster is, and whether it is there at all."""
@@ -166,7 +166,7 @@ class RaySession:
             if not self._is_connected():
                 self._lose()
                 return
-            self.concurrency = await asyncio.to_thread(self._room)
+            self.concurrency = self._at_once(await asyncio.to_thread(capacity, self._options))
 
     def _is_connected(self) -> bool:
         return ray.is_initialized() and ray.get_runtime_context().get_job_id() == self._job
@@ -305,7 +305,7 @@ class RaySession:
             self._hear(batch, group)
 
     def _hear(self, batch: _Batch, group: Group) -> None:
-        answers, others = group
+        answers, others, rest = group
         for answer in answers:
             self._conclude(batch, *answer)
         for key, (content, buffers) in others:
@@ -320,8 +320,15 @@ class RaySession:
                     self._fail(batch.tries.pop(key), error)
             else:
                 self._conclude(batch, next(iter(batch.tries)) if key is None else key, *answer)
+        if rest:
+            self._share([batch.tries.pop(key) for key in rest if key in batch.tries])
         if self._waiting:
             self._start()
+
+    def _share(self, tries: Sequence[_Try]) -> None:
+        """Have calls made next that a batch has given back, since another one took long: in all places."""
+        size = len(tries) // self.concurrency + 1
+        self._waiting.extendleft(reversed([list(tries[at : at + size]) for at in range(0, len(tries), size)]))
 
     def _conclude(self, batch: _Batch, key: int, value: Any, failure: Any, fields: Any, seconds: float) -> None:
         each = batch.tries.pop(key, None)

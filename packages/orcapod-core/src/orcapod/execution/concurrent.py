@@ -26,6 +26,7 @@ __all__ = ["Completion", "ConcurrentDriver", "receiver"]
 
 _BATCH_SECONDS = 0.05
 _LARGEST_BATCH = 1000
+_MANY = 2000  # packets that are worth being stored as soon as there is nothing else to do
 
 Completion = Outcome | Completed | Promoted
 """What has become of a call, or of a record that a row was waiting for."""
@@ -79,8 +80,8 @@ class ConcurrentDriver:
         self._called: dict[int, Attempt] = {}
         self._delayed: list[tuple[float, int, Attempt]] = []
         self._keys = count()
-        self._seconds = _BATCH_SECONDS
-        self._measured = 0
+        self._pace = _Pace(step.spec.function.seconds)
+        self._unsettled = 0
 
     def run(self, *, autoflush: Autoflush = no_autoflush) -> Iterator[Chunk]:
         """Give chunks of results for the chunks that come.
@@ -111,7 +112,10 @@ class ConcurrentDriver:
                         self._handle(more)
                 case _:
                     pass  # nothing came in time, or one of several inputs has ended
-            if (timer.is_due() or not self._called) and (self._shared is None or self._shared.store(self._store)):
+            is_idle = self._unsettled >= _MANY and not self._mailbox.has_completions
+            is_due = is_idle or timer.is_due() or not self._called
+            if is_due and (self._shared is None or self._shared.store(self._store)):
+                self._unsettled = 0
                 yield from timer.timed(self._settled())
 
     def _handle(self, completion: Completion) -> None:
@@ -155,8 +159,7 @@ class ConcurrentDriver:
             self._shared.offer(pending, rows)
 
     def _batch(self) -> int:
-        # Few calls tell little of the next ones, so a batch is not many times as large as what they tell of.
-        return max(1, min(_LARGEST_BATCH, 8 * self._measured, int(_BATCH_SECONDS / max(self._seconds, 1e-9))))
+        return self._pace.batch(len(self._queue), self._session.concurrency)
 
     def _submit(self) -> None:
         while self._delayed and self._delayed[0][0] <= time.monotonic():
@@ -184,7 +187,7 @@ class ConcurrentDriver:
 
     def _conclude(self, outcome: Outcome) -> None:
         attempt = self._called.pop(outcome.key)
-        self._measure(outcome.seconds)
+        self._pace.take(outcome.seconds)
         try:
             stored = self._step.spec.function.conclude(outcome, attempt.logger)
         except BaseException as error:  # noqa: BLE001  # whatever it is: an interrupt does not come this way
@@ -200,14 +203,10 @@ class ConcurrentDriver:
                 self._give_up(attempt)
         else:
             self._step.succeed(attempt, stored, outcome.seconds)
+            self._unsettled += 1
 
     def _give_up(self, attempt: Attempt) -> None:
         self._in_flight.give_up(attempt.pending.record_ids[attempt.row], self._on_settled)
-
-    def _measure(self, seconds: float) -> None:
-        self._measured += 1
-        weight = max(0.1, 1 / self._measured)
-        self._seconds += weight * (seconds - self._seconds)
 
     def _timeout(self, timer: EmitTimer) -> float | None:
         """Return how long nothing may happen before something has to be done."""
@@ -232,6 +231,7 @@ class ConcurrentDriver:
     def _wind_up(self) -> None:
         """End: also before the time, and then take in what is finished, and say of the rest that it is not."""
         try:
+            self._step.spec.function.seconds = self._pace.seconds
             self._session.close()
             for completion in self._mailbox.completions():
                 with suppress(FirstFailure):  # the run ends already
@@ -242,6 +242,41 @@ class ConcurrentDriver:
         finally:
             self._store()
             self._in_flight.leave(self._on_settled)
+
+
+class _Pace:
+    """How long calls take, and so how many of them make a batch.
+
+    Args:
+        seconds: how long they took in the run before, if it is known.
+
+    Attributes:
+        seconds: how long they take, of late; None before the first has ended.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._count = 0 if seconds is None else 1
+
+    def take(self, seconds: float) -> None:
+        """Take how long a call took."""
+        self._count += 1
+        known = self.seconds or 0.0
+        self.seconds = known + (seconds - known) * (0.1 if self._count > 10 else 1 / self._count)
+
+    def batch(self, waiting: int, places: int) -> int:
+        """Return how many calls the next batch has.
+
+        Few calls tell little of the next ones; should these take longer, all places share what waits.
+
+        Args:
+            waiting: how many calls there are to make.
+            places: in how many places they are made.
+        """
+        if self.seconds is None:
+            return 1
+        largest = min(_LARGEST_BATCH, max(8 * self._count, waiting // (4 * places)))
+        return max(1, min(largest, int(_BATCH_SECONDS / max(self.seconds, 1e-9))))
 
 
 class _CallQueue:

@@ -85,6 +85,11 @@ class Mailbox(Generic[T]):
                 self._is_waiting = False  # once is enough, however long it takes to wake up
                 self.changed.notify_all()
 
+    @property
+    def has_completions(self) -> bool:
+        """True if there is a completion now."""
+        return bool(self._completions)
+
     def completions(self) -> Iterator[T]:
         """Take the completions that are there now."""
         while self._completions:

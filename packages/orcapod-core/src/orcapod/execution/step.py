@@ -29,6 +29,7 @@ from orcapod.protocols import (
     PacketExecutionLoggerProtocol,
     PythonFunctionExecutorProtocol,
     RecordPath,
+    listens,
 )
 
 __all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "WithRetries", "backoff", "no_autoflush"]
@@ -93,15 +94,20 @@ class FirstFailure(BaseException):
 class Attempt:
     """Packet whose call is being made, the number of the try, and its logger."""
 
-    __slots__ = ("logger", "number", "packet", "pending", "row", "tag")
+    __slots__ = ("_views", "logger", "number", "pending", "row")
 
     def __init__(self, pending: PendingChunk, row: int) -> None:
         self.pending = pending
         self.row = row
-        self.tag = Tag(pending.chunk, row)
-        self.packet = Packet(pending.chunk, row)
         self.number = 0
         self.logger: PacketExecutionLoggerProtocol | None = None
+        self._views: tuple[Tag, Packet] | None = None
+
+    def views(self) -> tuple[Tag, Packet]:
+        """Return its tag and packet, which most packets nobody asks for."""
+        if self._views is None:
+            self._views = Tag(self.pending.chunk, self.row), Packet(self.pending.chunk, self.row)
+        return self._views
 
 
 @dataclass
@@ -131,6 +137,10 @@ class Step:
     with_retries: WithRetries = call
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        hooks = ("on_packet_start", "create_packet_logger", "on_packet_end")
+        self._is_observed = any(listens(self.observer, hook) for hook in hooks)
 
     def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
         """Give the chunks in suitable portions; what the function cannot be given has failed."""
@@ -165,17 +175,21 @@ class Step:
 
     def begin(self, attempt: Attempt) -> None:
         """Tell that a packet is being computed, and get a logger for it; another one for every further try."""
+        if not self._is_observed:
+            return
+        tag, packet = attempt.views()
         if not attempt.number:
-            self.observer.on_packet_start(self.label, attempt.tag, attempt.packet)
-        attempt.logger = self.observer.create_packet_logger(attempt.tag, attempt.packet, pipeline_path=self.path)
+            self.observer.on_packet_start(self.label, tag, packet)
+        attempt.logger = self.observer.create_packet_logger(tag, packet, pipeline_path=self.path)
 
     def succeed(self, attempt: Attempt, stored: tuple[Any, ...], seconds: float) -> None:
         """Take a result, and tell of it."""
         pending, row = attempt.pending, attempt.row
         result = pending.succeed(row, stored, seconds)
         self.counts["computed"] += 1
-        shown = LazyPacket(lambda: pending.unstored_result(row, result))
-        self.observer.on_packet_end(self.label, attempt.tag, attempt.packet, shown, cached=False)
+        if self._is_observed:
+            shown = LazyPacket(lambda: pending.unstored_result(row, result))
+            self.observer.on_packet_end(self.label, *attempt.views(), shown, cached=False)
 
     def fail(self, attempt: Attempt, error: BaseException) -> bool:
         """Take an exception, and say whether to try again; tell of it if not.
@@ -187,7 +201,7 @@ class Step:
             attempt.number += 1
             return True
         attempt.pending.fail(attempt.row)
-        self._failed(attempt.tag, attempt.packet, error)
+        self._failed(*attempt.views(), error)
         return False
 
     def abandon(self, attempt: Attempt, error: BaseException | None = None) -> None:
@@ -200,7 +214,7 @@ class Step:
         if error is None:
             error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
             _log(attempt.logger, error)
-        self.observer.on_packet_crash(self.label, attempt.tag, attempt.packet, error)
+        self.observer.on_packet_crash(self.label, *attempt.views(), error)
 
     def _refuse(self, tag: Tag, packet: Packet, error: BaseException) -> None:
         """Let a packet fail that the function cannot be given."""
@@ -217,6 +231,8 @@ class Step:
 
     def _cached(self, chunk: Chunk, rows: Sequence[int], results: Chunk, indices: Sequence[int]) -> None:
         self.counts["cached"] += len(rows)
+        if not self._is_observed:
+            return
         tell, label = self.observer.on_packet_end, self.label
         for row, index in zip(rows, indices, strict=True):
             tell(label, Tag(chunk, row), Packet(chunk, row), Packet(results, index), cached=True)

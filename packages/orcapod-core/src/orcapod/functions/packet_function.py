@@ -68,6 +68,9 @@ class PythonPacketFunction:
         input_schema: types of parameters, in place of annotations.
         output_schema: types of outputs, in place of the return annotation.
 
+    Attributes:
+        seconds: how long a call took of late, in the last run of this process that made many at a time.
+
     Raises:
         SchemaError: types are missing, or are such that no column can have them.
     """
@@ -125,6 +128,7 @@ class PythonPacketFunction:
         self._warned: set[str] = set()
         self._last_code: Fingerprint | None = None
         self._before_runs: dict[ContentHash, Fingerprint] = {}
+        self.seconds: float | None = None
         self._outputs = list(self.signature.outputs.types.items())
         self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 

@@ -8,10 +8,10 @@ from functools import partial
 from orcapod.datagrams import Packet, Tag
 from orcapod.protocols import (
     ExecutionObserver,
-    NoOpObserver,
     PacketExecutionLoggerProtocol,
     RecordPath,
     adapted,
+    listens,
 )
 
 __all__ = ["CompositeObserver"]
@@ -30,10 +30,8 @@ class CompositeObserver:
     def __init__(self, *observers: ExecutionObserver) -> None:
         self._observers = tuple(map(adapted, observers))
         # What happens for every packet is told only to those who listen.
-        self._starts = [each.on_packet_start for each in self._observers if _listens(each, "on_packet_start")]
-        self._loggers = [
-            each.create_packet_logger for each in self._observers if _listens(each, "create_packet_logger")
-        ]
+        self._starts = [each.on_packet_start for each in self._observers if listens(each, "on_packet_start")]
+        self._loggers = [each.create_packet_logger for each in self._observers if listens(each, "create_packet_logger")]
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> CompositeObserver:
         return CompositeObserver(
@@ -79,10 +77,6 @@ class CompositeObserver:
 
     def flush(self) -> None:
         _call_all([observer.flush for observer in self._observers])
-
-
-def _listens(observer: ExecutionObserver, hook: str) -> bool:
-    return getattr(getattr(observer, hook), "__func__", None) is not getattr(NoOpObserver, hook)
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:

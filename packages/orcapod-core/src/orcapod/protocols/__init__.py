@@ -16,7 +16,7 @@ from orcapod.protocols.executor import (
     PythonFunctionExecutorProtocol,
 )
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
-from orcapod.protocols.noop import NoOpObserver
+from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 
 __all__ = [
@@ -42,4 +42,5 @@ __all__ = [
     "checked_observer",
     "decoding",
     "flush_all",
+    "listens",
 ]

@@ -8,7 +8,7 @@ from orcapod.datagrams import Packet, Tag
 from orcapod.protocols.database import RecordPath
 from orcapod.protocols.executor import PacketExecutionLoggerProtocol
 
-__all__ = ["NoOpObserver"]
+__all__ = ["NoOpObserver", "listens"]
 
 
 class NoOpObserver:
@@ -49,3 +49,8 @@ class NoOpObserver:
 
     def flush(self) -> None:
         pass
+
+
+def listens(observer: object, hook: str) -> bool:
+    """Say whether an observer does something when it is told: what happens for every packet is told to no others."""
+    return getattr(getattr(observer, hook), "__func__", None) is not getattr(NoOpObserver, hook)
