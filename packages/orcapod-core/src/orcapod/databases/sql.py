@@ -171,7 +171,7 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
 
     Args:
         schema: the columns, the key first.
-        batches: the rows.
+        batches: the rows, which may have more columns.
         where: what messages call the table.
 
     Raises:
@@ -182,7 +182,7 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
             pa.RecordBatch.from_arrays(
                 [
                     _decoded(field, values, rows, where)
-                    for field, values in zip(schema, zip(*rows, strict=True), strict=True)
+                    for field, values in zip(schema, zip(*rows, strict=True), strict=False)
                 ],
                 schema=schema,
             )
@@ -205,6 +205,7 @@ def _decoded(field: pa.Field[Any], values: Sequence[Any], rows: Sequence[Sequenc
                 raise DamagedRecordError(
                     f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
                     "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
+                    keys=[row[0]] if isinstance(row[0], str | bytes) else (),
                     column=field.name,
                     expected=str(field.type),
                     found=shown(value),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 from orcapod.protocols import RecordPath
 
@@ -16,8 +17,16 @@ ORDER = "_row"
 _CATALOG = ("_orcapod_format", "_orcapod_paths")
 
 
-def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
-    """Give what is wrong, with the path of the table where it is one's."""
+def find_damage(uri: str) -> Iterator[tuple[RecordPath, str]]:
+    """Give what is wrong, with the path of the table where it is one's.
+
+    The file is opened once more, so that it is read and written at the same time.
+    """
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        yield from _faults(connection)
+
+
+def _faults(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
     try:
         for (said,) in connection.execute("PRAGMA integrity_check").fetchall():
             if said != "ok":
