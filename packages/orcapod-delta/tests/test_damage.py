@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orcapod.errors import DatabaseError
+import orcapod as op
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod_delta import DeltaDatabase
 
 PATH = ("lab",)
@@ -91,10 +92,11 @@ def test_a_damaged_value_is_named(folder: Path) -> None:
     at = table.schema.get_field_index("v")
     odd = pa.chunked_array([pa.array([None, -1]).cast(table.schema.field(at).type)])
     pq.write_table(table.set_column(at, table.schema.field(at), odd), file)
-    why = "column 'v' is damaged: "
-    with DeltaDatabase(folder.parent) as database, pytest.raises(DatabaseError, match=why) as raised:
+    why = rf"{file.name}: column 'v' of 1 records, the first of which is 'two', is damaged: "
+    with DeltaDatabase(folder.parent) as database, pytest.raises(DamagedRecordError, match=why) as raised:
         database.get_records(PATH)
     assert str(folder) in str(raised.value)
+    assert (raised.value.column, raised.value.keys) == ("v", ("two",))
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"\xff" * 1000])
@@ -105,3 +107,61 @@ def test_a_damaged_file_is_named(folder: Path, damage: bytes, read: str) -> None
     with DeltaDatabase(folder.parent) as database, pytest.raises(DatabaseError) as raised:
         READERS[read](database)
     assert str(folder) in str(raised.value)
+
+
+def damage_column(file: Path, group: int, column: str) -> None:
+    """Make the values of one column of one group of rows unreadable."""
+    metadata = pq.ParquetFile(file).metadata
+    index = metadata.schema.names.index(column)
+    content = bytearray(file.read_bytes())
+    chunk = metadata.row_group(group).column(index)
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[start : start + 20] = b"\xff" * 20
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of a table of 3,000 rows, in three groups."""
+    with DeltaDatabase(tmp_path) as database:
+        keys = [f"k{number:04}" for number in range(3000)]
+        database.add_records(PATH, pa.table({"k": keys, "v": range(3000), "w": range(3000)}))
+    (made,) = tmp_path.glob("lab*/*.parquet")
+    pq.write_table(pq.read_table(made), made, row_group_size=1000)
+    return made
+
+
+def test_a_damaged_column_is_named_with_file_and_keys(file: Path, tmp_path: Path) -> None:
+    damage_column(file, 1, "v")
+    with DeltaDatabase(tmp_path) as database:
+        assert database.get_records(PATH, ["w"]).num_rows == 3000
+        assert database.get_records_by_ids(PATH, ["k0001", "k2000"]).num_rows == 2
+        with pytest.raises(DamagedRecordError, match=r"lab.*column 'v' of 2 records, .*k1000") as raised:
+            database.get_records_by_ids(PATH, ["k0001", "k1000", "k1999", "k2000"])
+        assert (raised.value.column, raised.value.keys) == ("v", ("k1000", "k1999"))
+        assert raised.value.file == file.name
+        with pytest.raises(DamagedRecordError) as raised:
+            database.get_records(PATH)
+        assert len(raised.value.keys) == 1000
+
+
+def test_rows_that_cannot_be_read_are_moved_aside_as_far_as_they_can(file: Path, tmp_path: Path) -> None:
+    damage_column(file, 1, "v")
+    with DeltaDatabase(tmp_path) as database:
+        report = op.verify_store(database, repair=True)
+        found = [finding for finding in report.damages if finding.kind == "unreadable"]
+        assert {finding.column for finding in found} == {"v"}
+        assert sorted(str(finding.key) for finding in found) == [f"k{number}" for number in range(1000, 2000)]
+        assert (report.records, report.moved) == (2000, 1000)
+        assert database.get_records(PATH).num_rows == 2000
+        (first, *_) = database.get_records(("_damaged",), ["__record"])["__record"].to_pylist()
+        assert pa.ipc.open_stream(first).read_all().to_pylist() == [{"k": "k1000", "w": 1000}]
+        assert op.verify_store(database).ok
+
+
+def test_a_footer_that_is_no_text_is_named(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    file.write_bytes(content[:footer] + content[footer:].replace(b"_row", b"\xef\xffow"))
+    with DeltaDatabase(tmp_path) as database, pytest.raises(DatabaseError, match=re.escape(file.name)):
+        database.get_records(PATH)

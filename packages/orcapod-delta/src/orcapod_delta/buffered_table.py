@@ -105,6 +105,14 @@ class BufferedTable:
                 parts.insert(0, self._snapshot.rows_by_keys(layout.stored_keys(ids), present))
             return _joined(parts, schema, names)
 
+    def scan(self) -> Iterator[pa.Table]:
+        """Commit what waits, and give all rows as they lie in the files."""
+        self.commit()
+        with self._looking() as layout:
+            tables = iter(()) if layout is None else self._snapshot.scan()
+        with raised_as(DatabaseError, self._location.uri):
+            yield from tables
+
     def any(self) -> bool:
         """Say whether there are rows."""
         with self._looking():

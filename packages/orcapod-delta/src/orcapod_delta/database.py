@@ -79,6 +79,10 @@ class DeltaDatabase(DatabaseView[Store]):
         """Return all records of a path in the order added; a table of no columns for an unknown path."""
         return self._table(path).get(columns, where)
 
+    def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
+        """Give all committed records of a path, file by file, a few megabytes at a time."""
+        return self._table(path).scan()
+
     def list_paths(self) -> list[RecordPath]:
         """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         return self._relative(self._shared.paths())

@@ -198,7 +198,8 @@ def _aside(path: RecordPath, table: pa.Table) -> pa.Table:
     """Return records as they are kept in the table of damaged ones."""
     now = datetime.now(UTC)
     rows = []
-    for index, key in enumerate(table.column(0).to_pylist()):
+    keys: list[Any] = table.column(0).to_pylist()
+    for index, key in enumerate(keys):
         named = key if isinstance(key, str) else key.hex()
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
