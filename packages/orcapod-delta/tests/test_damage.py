@@ -159,6 +159,14 @@ def test_rows_that_cannot_be_read_are_moved_aside_as_far_as_they_can(file: Path,
         assert op.verify_store(database).ok
 
 
+def test_the_order_of_rows_that_cannot_be_read_is_found(file: Path, tmp_path: Path) -> None:
+    damage_column(file, 0, "_row")
+    with DeltaDatabase(tmp_path) as database:
+        (finding,) = [each for each in op.verify_store(database).damages if each.kind == "unreadable"]
+        assert finding.path == PATH
+        assert "column '_row' of 1000 records" in finding.why
+
+
 def test_a_footer_that_is_no_text_is_named(file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import orcapod as op
@@ -56,3 +58,33 @@ def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], No
     found = [finding for finding in op.verify_store(f"delta:///{tmp_path}").damages if finding.kind == "storage"]
     assert [finding.path for finding in found] == [("lab", "rows")]
     assert said in found[0].why
+
+
+def test_files_that_no_table_needs_are_told_of_and_removed_by_a_vacuum(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("lab", "rows"), pa.table({"key": ["a"]}))
+        database.flush()
+        (file,) = tmp_path.glob("lab/rows*/*.parquet")
+        orphans = [file.with_name(f"part-0000{number}.parquet") for number in (1, 2, 3)]
+        orphans.append(file.with_name("part-00004.parquet#1"))  # a writer that was killed had yet to give it its name
+        for orphan in orphans:
+            orphan.write_bytes(file.read_bytes())
+        for old in orphans[1:]:
+            os.utime(old, (1, 1))
+        report = op.verify_store(database)
+        assert [(finding.kind, finding.path) for finding in report.findings] == [("orphan file", ("lab", "rows"))] * 3
+        assert report.ok
+        assert "3 files that no table needs" in repr(report)
+        assert database.vacuum() == 3
+        assert op.verify_store(database).findings == ()
+    assert {*tmp_path.glob("lab/rows*/*.parquet*")} == {file, orphans[0]}, "a writer in progress may own what is new"
+
+
+def test_a_file_of_another_size_than_its_log_says_is_named(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("lab", "rows"), pa.table({"key": ["a"], "x": [1]}))
+        database.flush()
+        (file,) = tmp_path.glob("lab/rows*/*.parquet")
+        pq.write_table(pq.read_table(file), file, compression="none")
+        (found,) = op.verify_store(database).damages
+        assert f"the file {file.name} has" in found.why

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from random import uniform
 from threading import RLock
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -33,6 +33,7 @@ from orcapod_delta.snapshot import OvertakenError, Snapshot
 
 __all__ = ["BufferedTable"]
 
+_T = TypeVar("_T")
 _ATTEMPTS = 60
 _PAUSE = 0.02
 
@@ -169,10 +170,10 @@ class BufferedTable:
         with self._lock, raised_as(DatabaseError, self._location.uri):
             self._snapshot.check_in_place()
 
-    def maintain(self, work: Callable[[Maintenance], int]) -> int:
+    def maintain(self, work: Callable[[Maintenance], _T]) -> _T | None:
         """Have something done to the table, if it is there; return what that returns."""
         with self._looking() as layout:
-            return 0 if layout is None else work(self._maintenance)
+            return None if layout is None else work(self._maintenance)
 
     def _add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         with self._looking() as layout:

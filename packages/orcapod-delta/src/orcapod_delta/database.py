@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_config, checked_ids, checked_table
+from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
@@ -119,6 +121,17 @@ class DeltaDatabase(DatabaseView[Store]):
             if self._is_below(path):
                 yield path[len(self._prefix) :], why
 
+    def find_orphans(self) -> Iterator[tuple[RecordPath, str]]:
+        """Give the files that no table of this view needs, with the path of the table whose folder they are in.
+
+        They are no damage: ``vacuum`` removes them. A file that is younger than a day may belong to a commit that is
+        being made, and is not given.
+        """
+        for path in self._relative(self._shared.table_paths()):
+            with suppress(DatabaseError):  # find_damage says so
+                for name in self._table(path).maintain(lambda maintenance: maintenance.orphans(RETENTION)) or []:
+                    yield path, name
+
     def compact(self) -> int:
         """Put small files of all tables of this view together; return how many fewer there are.
 
@@ -169,4 +182,4 @@ class DeltaDatabase(DatabaseView[Store]):
 
     def _maintain(self, work: Callable[[Maintenance], int]) -> int:
         self.flush()
-        return sum(self._table(path).maintain(work) for path in self._relative(self._shared.table_paths()))
+        return sum(self._table(path).maintain(work) or 0 for path in self._relative(self._shared.table_paths()))

@@ -192,12 +192,13 @@ class Snapshot:
 
     def _scan(self, files: Sequence[StoredFile], layout: Layout) -> Iterator[pa.Table]:
         assert self._reader is not None
+        names = [ORDER, *layout.names]
         for each in files:
             try:
-                for table in self._reader.scan(each.file, layout.names, _SCANNED_BYTES):
+                for table in self._reader.scan(each.file, names, _SCANNED_BYTES):
                     yield layout.from_store(table, layout.schema.names, self._where(each))
             except DamagedRecordError as error:
-                raise self._more_of(error, each.file, layout.names) from error
+                raise self._more_of(error, each.file, names) from error
 
     def append(self, table: pa.Table, layout: Layout) -> None:
         """Commit records with all columns of the layout.

@@ -25,18 +25,22 @@ def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
     for path in paths_below(filesystem):
         folder = folder_of(path)
         selector = pafs.FileSelector(folder, recursive=True)
-        files = {info.path.strip("/").removeprefix(f"{folder}/") for info in filesystem.get_file_info(selector)}
-        if fault := _fault_of_log(files):
+        infos = filesystem.get_file_info(selector)
+        files = {info.path.strip("/").removeprefix(f"{folder}/"): info.size for info in infos}
+        if fault := _fault_of_log({*files}):
             yield path, fault
             continue
         try:
             table = DeltaTable(location.below(folder).table_uri, storage_options=dict(location.options))
-            missing = sorted({unquote(file.path) for file in data_files(table)} - files)
+            named = {unquote(file.path): file.size for file in data_files(table)}
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             yield path, f"its log cannot be read: {type(error).__name__}: {error!s:.200}"
             continue
-        for name in missing:
-            yield path, f"the file {name} that its log names is not there"
+        for name, size in named.items():
+            if name not in files:
+                yield path, f"the file {name} that its log names is not there"
+            elif files[name] != size:
+                yield path, f"the file {name} has {files[name]} bytes, and {size} by its log"
 
 
 def _fault_of_log(files: set[str]) -> str:

@@ -106,6 +106,8 @@ class _Check:
         try:
             for path, why in getattr(self._database, "find_damage", tuple)():
                 findings.append(Finding("storage", path, why=why))
+            for path, name in getattr(self._database, "find_orphans", tuple)():
+                findings.append(Finding("orphan file", path, why=name))
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
         return findings
