@@ -27,6 +27,7 @@ __all__ = [
     "Layout",
     "SQLColumn",
     "damaged_catalog",
+    "decoded_column",
     "free_identifier",
     "path_of_text",
     "path_text",
@@ -181,7 +182,7 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
         [
             pa.RecordBatch.from_arrays(
                 [
-                    _decoded(field, values, rows, where)
+                    decoded_column(field, sql_column(field.type).checked, values, rows, where)
                     for field, values in zip(schema, zip(*rows, strict=True), strict=False)
                 ],
                 schema=schema,
@@ -193,14 +194,31 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
     )
 
 
-def _decoded(field: pa.Field[Any], values: Sequence[Any], rows: Sequence[Sequence[Any]], where: str) -> pa.Array[Any]:
-    column = sql_column(field.type)
+def decoded_column(
+    field: pa.Field[Any],
+    read: Callable[[Sequence[Any]], pa.Array[Any]],
+    values: Sequence[Any],
+    rows: Sequence[Sequence[Any]],
+    where: str,
+) -> pa.Array[Any]:
+    """Return the values of one column as an array.
+
+    Args:
+        field: the column.
+        read: what makes an array of values.
+        values: its values.
+        rows: the rows that they are of, the key first.
+        where: what messages call the table.
+
+    Raises:
+        DamagedRecordError: a value is none of its column's type; says which column and record.
+    """
     try:
-        return column.checked(values)
+        return read(values)
     except _UNDECODABLE:
         for row, value in zip(rows, values, strict=True):
             try:
-                column.checked([value])
+                read([value])
             except _UNDECODABLE as error:
                 raise DamagedRecordError(
                     f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
