@@ -167,6 +167,28 @@ def test_results_of_another_store_that_cannot_be_read_are_told_of(tmp_path: Path
         assert [each.kind for each in op.verify_store(rows, result_database=results).damages] == ["unreadable"]
 
 
+@op.function_pod("y")
+def padded(x: int) -> str:
+    return f"<{x}>" + 1000 * "-"
+
+
+def test_results_that_cannot_be_read_any_more_cost_no_rows_of_nodes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with open_database(path) as database:
+        pipeline = op.Pipeline("lab", database)
+        with pipeline:
+            padded.pod(DictSource([{"i": i, "x": i} for i in range(200)], ["i"], source_id="s"))
+        pipeline.run().raise_for_errors()
+    content = bytearray(path.read_bytes())
+    page = content.index(b"<199>") // 8192 * 8192
+    content[page : page + 8192] = bytes(8192)
+    path.write_bytes(content)
+    with open_database(path) as database:
+        report = op.verify_store(database, repair=True)
+    assert report.moved == 0
+    assert {finding.kind for finding in report.damages} == {"storage", "unreadable"}
+
+
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(ConfigError):
         op.verify_store(5)  # type: ignore[arg-type]

@@ -144,7 +144,7 @@ class _Check:
         self._findings += findings
         self._records += reader.records
         self._bytes += reader.bytes
-        if is_results(path):
+        if is_results(path) and all(each.key is not None for each in reader.findings):  # else not all are known
             self._ids[path] = reader.keys.without(Keys.of(damaged)) if self._repair else reader.keys
             self._unused[path] = self._ids[path]
 
