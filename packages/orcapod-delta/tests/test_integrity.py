@@ -12,6 +12,7 @@ import pytest
 
 import orcapod as op
 from orcapod.protocols import Database
+from orcapod.sources import DictSource
 from orcapod.testing import IntegritySuite
 from orcapod_delta import DeltaDatabase
 
@@ -39,6 +40,10 @@ def remove_rows(table: Path) -> None:
     next(table.glob("*.parquet")).unlink()
 
 
+def empty_rows(table: Path) -> None:
+    next(table.glob("*.parquet")).write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -46,6 +51,7 @@ def remove_rows(table: Path) -> None:
         (remove_beginning, "its log begins with version 1, without a checkpoint"),
         (remove_middle, "its log has gaps"),
         (remove_rows, "that its log names is not there"),
+        (empty_rows, "has 0 bytes, and"),
     ],
 )
 def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], None], said: str, tmp_path: Path) -> None:
@@ -58,6 +64,11 @@ def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], No
     found = [finding for finding in op.verify_store(f"delta:///{tmp_path}").damages if finding.kind == "storage"]
     assert [finding.path for finding in found] == [("lab", "rows")]
     assert said in found[0].why
+    op.verify_store(f"delta:///{tmp_path}", repair=True)
+    with DeltaDatabase(tmp_path) as database:
+        assert op.verify_store(database).ok
+        assert database.get_records(("lab", "rows")).num_rows in (0, 2)
+        assert database.add_records(("lab", "rows"), pa.table({"key": ["a", "b", "c"]})) in (1, 3)
 
 
 def test_files_that_no_table_needs_are_told_of_and_removed_by_a_vacuum(tmp_path: Path) -> None:
@@ -88,3 +99,33 @@ def test_a_file_of_another_size_than_its_log_says_is_named(tmp_path: Path) -> No
         pq.write_table(pq.read_table(file), file, compression="none")
         (found,) = op.verify_store(database).damages
         assert f"the file {file.name} has" in found.why
+
+
+@op.function_pod("y")
+def double(x: int) -> int:
+    return 2 * x
+
+
+def built(database: Database) -> op.Pipeline:
+    pipeline = op.Pipeline("lab", database)
+    with pipeline:
+        double.pod(DictSource([{"i": i, "x": i} for i in range(20)], ["i"], source_id="s"), label="double")
+    return pipeline
+
+
+@pytest.mark.parametrize("table", ["_result/*/*/*/python", "lab/*/*/*/*/schema"])
+@pytest.mark.parametrize(
+    "damage", [remove_log, remove_rows, lambda table: next(table.glob("*.parquet")).write_bytes(b"")]
+)
+def test_what_is_lost_with_a_file_is_computed_again(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        built(database).run().raise_for_errors()
+    (folder,) = tmp_path.glob(f"{table}*.delta")
+    damage(folder)
+    with DeltaDatabase(tmp_path) as database:
+        assert not op.verify_store(database, repair=True).ok
+        assert op.verify_store(database).ok
+        is_result = table.startswith("_result")
+        assert built(database).run().counts("double")["computed"] == (20 if is_result else 0)
+        assert built(database).double.as_table().num_rows == 20
+        assert op.verify_store(database).ok

@@ -13,13 +13,13 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_config, checked_ids, checked_table
-from orcapod.errors import DatabaseError
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.locations import Location
 from orcapod_delta.maintenance import RETENTION, Maintenance
-from orcapod_delta.storage_check import find_damage
+from orcapod_delta.storage_check import find_damage, has_whole_log
 from orcapod_delta.store import Store
 
 __all__ = ["DeltaDatabase"]
@@ -120,6 +120,26 @@ class DeltaDatabase(DatabaseView[Store]):
         for path, why in find_damage(self._shared.location):
             if self._is_below(path):
                 yield path[len(self._prefix) :], why
+
+    def move_damage_aside(self) -> None:
+        """Move aside what keeps tables of this view from being read, so that what is lost with it is computed again.
+
+        Files that cannot be read come to the folder ``_damaged`` of their table. A table whose log is damaged becomes a
+        folder ``...damaged-1`` beside it.
+
+        Raises:
+            DatabaseError: the log of a table in object storage is damaged.
+        """
+        for path in self._relative(self._shared.table_paths()):
+            full = self._absolute(path)
+            try:
+                is_whole = has_whole_log(self._shared.location, full)
+                if is_whole:
+                    self._table(path).maintain(Maintenance.move_damaged_files_aside)
+            except DamagedRecordError:  # what the log tells of columns
+                is_whole = False
+            if not is_whole:
+                self._shared.move_aside(full)
 
     def find_orphans(self) -> Iterator[tuple[RecordPath, str]]:
         """Give the files that no table of this view needs, with the path of the table whose folder they are in.

@@ -51,6 +51,10 @@ class Maintenance:
             return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         return 0
 
+    def move_damaged_files_aside(self) -> int:
+        """Take the files that cannot be read out of the table; return how many."""
+        return self._snapshot.move_damaged_files_aside()
+
     def checkpoint(self) -> int:
         """Sum up the log in one file, so that opening the table reads little."""
         table = self._snapshot.table

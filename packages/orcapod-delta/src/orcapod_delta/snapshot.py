@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -165,6 +166,33 @@ class Snapshot:
                 expected="a Delta table",
                 found="none",
             )
+
+    def move_damaged_files_aside(self) -> int:
+        """Commit that files which are not as their log says, or whose keys cannot be read, are gone; return how many.
+
+        Those that are there are moved to the folder ``_damaged`` of the table, which no vacuum looks into.
+        """
+        assert self.table is not None
+        assert self._filesystem is not None
+        damaged = [each.file for each in self.files if not self._is_whole(each.file)]
+        for file in damaged:
+            name = unquote(file.path)
+            if self._filesystem.get_file_info(name).type == pafs.FileType.File:
+                self._filesystem.create_dir("_damaged")
+                self._filesystem.move(name, f"_damaged/{name.rpartition('/')[2]}")
+        if damaged:
+            self.table.repair()
+        return len(damaged)
+
+    def _is_whole(self, file: DataFile) -> bool:
+        assert self.layout is not None
+        assert self._filesystem is not None
+        assert self._reader is not None
+        if self._filesystem.get_file_info(unquote(file.path)).size != file.size:
+            return False
+        with suppress(DamagedRecordError):
+            return not any(self._reader.unreadable(file, name) for name in (ORDER, self.layout.names[0]))
+        return False
 
     def existing(self, keys: pa.Array[Any]) -> pa.Array[Any]:
         """Return those of these stored keys that are there."""

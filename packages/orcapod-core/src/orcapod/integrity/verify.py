@@ -94,6 +94,7 @@ class _Check:
             beside = pool.submit(self._found_beside)
             if self._repair:
                 beside.result()
+                getattr(self._database, "move_damage_aside", lambda: None)()
             self._check_tables()
         findings = [*beside.result(), *self._findings]
         if self._repair:
