@@ -72,7 +72,7 @@ class TableReader:
     def _counted(self, table: pa.Table) -> pa.Table:
         self.records += table.num_rows
         self.bytes += table.nbytes
-        return table.combine_chunks()
+        return table
 
     def _read(self, keys: Sequence[Key]) -> Iterator[pa.Table]:
         """Give the records of these keys; of those that cannot be read, note which."""
