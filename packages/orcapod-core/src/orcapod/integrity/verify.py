@@ -93,8 +93,7 @@ class _Check:
         with ThreadPoolExecutor(1) as pool:  # it looks at what lies beside the records, while these are looked at
             beside = pool.submit(self._found_beside)
             if self._repair:
-                beside.result()
-                getattr(self._database, "move_damage_aside", lambda: None)()
+                self._repair_beside(beside.result())
             self._check_tables()
         findings = [*beside.result(), *self._findings]
         if self._repair:
@@ -112,6 +111,17 @@ class _Check:
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
         return findings
+
+    def _repair_beside(self, found: Sequence[Finding]) -> None:
+        """Let a store repair what it has found, as far as it can, and move aside what it cannot read."""
+        repairs = ["move_damage_aside"]
+        if any(finding.is_damage for finding in found):
+            repairs.insert(0, "rebuild_indexes")
+        for name in repairs:
+            try:
+                getattr(self._database, name, lambda: None)()
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
 
     def _check_tables(self) -> None:
         try:
