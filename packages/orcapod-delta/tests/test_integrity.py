@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 import orcapod as op
 from orcapod.protocols import Database
@@ -128,4 +129,19 @@ def test_what_is_lost_with_a_file_is_computed_again(table: str, damage: Callable
         is_result = table.startswith("_result")
         assert built(database).run().counts("double")["computed"] == (20 if is_result else 0)
         assert built(database).double.as_table().num_rows == 20
+        assert op.verify_store(database).ok
+
+
+def test_keys_that_are_there_twice_are_moved_aside(tmp_path: Path) -> None:
+    """Another tool may add them; orcapod alone never does."""
+    with DeltaDatabase(tmp_path) as database:
+        built(database).run().raise_for_errors()
+    (folder,) = tmp_path.glob("_result/*/*/*/python*.delta")
+    results = DeltaTable(folder)
+    write_deltalake(results, results.to_pyarrow_table().slice(5, 3), mode="append")
+    with DeltaDatabase(tmp_path) as database:
+        report = op.verify_store(database, repair=True)
+        assert sorted(finding.kind for finding in report.damages) == ["doubled"] * 3 + ["lost result"] * 3
+        assert op.verify_store(database).ok
+        assert built(database).run().counts("double") == {"computed": 3, "cached": 17, "failed": 0}
         assert op.verify_store(database).ok
