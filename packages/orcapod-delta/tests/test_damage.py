@@ -127,7 +127,10 @@ def file(tmp_path: Path) -> Path:
         keys = [f"k{number:04}" for number in range(3000)]
         database.add_records(PATH, pa.table({"k": keys, "v": range(3000), "w": range(3000)}))
     (made,) = tmp_path.glob("lab*/*.parquet")
+    size = made.stat().st_size
     pq.write_table(pq.read_table(made), made, row_group_size=1000)
+    log = first_commit(made.parent)
+    log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{made.stat().st_size}'))
     return made
 
 
@@ -149,9 +152,8 @@ def test_rows_that_cannot_be_read_are_moved_aside_as_far_as_they_can(file: Path,
     damage_column(file, 1, "v")
     with DeltaDatabase(tmp_path) as database:
         report = op.verify_store(database, repair=True)
-        found = [finding for finding in report.damages if finding.kind == "unreadable"]
-        assert {finding.column for finding in found} == {"v"}
-        assert sorted(str(finding.key) for finding in found) == [f"k{number}" for number in range(1000, 2000)]
+        assert {(finding.kind, finding.column) for finding in report.damages} == {("unreadable", "v")}
+        assert sorted(str(finding.key) for finding in report.damages) == [f"k{number}" for number in range(1000, 2000)]
         assert (report.records, report.moved) == (2000, 1000)
         assert database.get_records(PATH).num_rows == 2000
         (first, *_) = database.get_records(("_damaged",), ["__record"])["__record"].to_pylist()
@@ -162,7 +164,7 @@ def test_rows_that_cannot_be_read_are_moved_aside_as_far_as_they_can(file: Path,
 def test_the_order_of_rows_that_cannot_be_read_is_found(file: Path, tmp_path: Path) -> None:
     damage_column(file, 0, "_row")
     with DeltaDatabase(tmp_path) as database:
-        (finding,) = [each for each in op.verify_store(database).damages if each.kind == "unreadable"]
+        (finding,) = op.verify_store(database).damages
         assert finding.path == PATH
         assert "column '_row' of 1000 records" in finding.why
 

@@ -45,6 +45,11 @@ def empty_rows(table: Path) -> None:
     next(table.glob("*.parquet")).write_bytes(b"")
 
 
+def misname_rows(table: Path) -> None:
+    log = table / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace("zstd.parquet", "{std.parquet"))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -53,6 +58,7 @@ def empty_rows(table: Path) -> None:
         (remove_middle, "its log has gaps"),
         (remove_rows, "that its log names is not there"),
         (empty_rows, "has 0 bytes, and"),
+        (misname_rows, "std.parquet that its log names is not there"),
     ],
 )
 def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], None], said: str, tmp_path: Path) -> None:
@@ -115,9 +121,7 @@ def built(database: Database) -> op.Pipeline:
 
 
 @pytest.mark.parametrize("table", ["_result/*/*/*/python", "lab/*/*/*/*/schema"])
-@pytest.mark.parametrize(
-    "damage", [remove_log, remove_rows, lambda table: next(table.glob("*.parquet")).write_bytes(b"")]
-)
+@pytest.mark.parametrize("damage", [remove_log, remove_rows, empty_rows, misname_rows])
 def test_what_is_lost_with_a_file_is_computed_again(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     with DeltaDatabase(tmp_path) as database:
         built(database).run().raise_for_errors()

@@ -171,6 +171,9 @@ class Snapshot:
         """Commit that files which are not as their log says, or whose keys cannot be read, are gone; return how many.
 
         Those that are there are moved to the folder ``_damaged`` of the table, which no vacuum looks into.
+
+        Raises:
+            DamagedRecordError: the log calls one so that it cannot be taken out.
         """
         assert self.table is not None
         assert self._filesystem is not None
@@ -182,6 +185,10 @@ class Snapshot:
                 self._filesystem.move(name, f"_damaged/{name.rpartition('/')[2]}")
         if damaged:
             self.table.repair()
+            if names := {file.path for file in damaged}.intersection(file.path for file in data_files(self.table)):
+                raise DamagedRecordError(
+                    f"{self.location.uri}: its log names {min(names)}, which is no file of a table"
+                )
         return len(damaged)
 
     def _is_whole(self, file: DataFile) -> bool:
