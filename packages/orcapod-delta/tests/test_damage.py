@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -175,3 +176,27 @@ def test_a_footer_that_is_no_text_is_named(file: Path, tmp_path: Path) -> None:
     file.write_bytes(content[:footer] + content[footer:].replace(b"_row", b"\xef\xffow"))
     with DeltaDatabase(tmp_path) as database, pytest.raises(DatabaseError, match=re.escape(file.name)):
         database.get_records(PATH)
+
+
+def test_a_file_of_other_rows_than_its_log_says_is_named(file: Path, tmp_path: Path) -> None:
+    log = first_commit(file.parent)
+    log.write_text(log.read_text().replace('\\"numRecords\\":3000', '\\"numRecords\\":2000'))
+    with DeltaDatabase(tmp_path) as database:
+        (finding,) = op.verify_store(database).damages
+        assert f"the file {file.name}: found 3000 rows, expected 2000" in finding.why
+
+
+def test_a_type_that_is_written_otherwise_is_kept_as_it_is(folder: Path) -> None:
+    """By damage that changes nothing that is read, or by another version of pyarrow."""
+    actions = [json.loads(line) for line in first_commit(folder).read_text().splitlines()]
+    (metadata,) = (action["metaData"] for action in actions if "metaData" in action)
+    schema = json.loads(metadata["schemaString"])
+    (field,) = (each for each in schema["fields"] if each["name"] == "nested")
+    written = pa.schema([pa.field("another name", pa.list_(pa.string()))]).serialize().to_pybytes()
+    field["metadata"]["orcapod.type"] = base64.b64encode(written).decode()
+    metadata["schemaString"] = json.dumps(schema)
+    first_commit(folder).write_text("".join(json.dumps(action) + "\n" for action in actions))
+    with DeltaDatabase(folder.parent) as database:
+        assert database.add_records(PATH, TABLE.set_column(0, "k", pa.array(["three", "four"]))) == 2
+    with DeltaDatabase(folder.parent) as database:
+        assert database.get_records(PATH)["nested"].to_pylist() == [["a"], ["b"], ["a"], ["b"]]

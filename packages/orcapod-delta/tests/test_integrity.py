@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def misname_rows(table: Path) -> None:
     log.write_text(log.read_text().replace("zstd.parquet", "{std.parquet"))
 
 
+def miscount_rows(table: Path) -> None:
+    for number in range(3):
+        log = table / "_delta_log" / f"{number:020}.json"
+        if log.exists():
+            log.write_text(re.sub(r"(numRecords\W+)\d+", r"\g<1>0", log.read_text()))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -59,6 +67,7 @@ def misname_rows(table: Path) -> None:
         (remove_rows, "that its log names is not there"),
         (empty_rows, "has 0 bytes, and"),
         (misname_rows, "std.parquet that its log names is not there"),
+        (miscount_rows, "rows, and 0 by its log"),
     ],
 )
 def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], None], said: str, tmp_path: Path) -> None:
@@ -69,7 +78,7 @@ def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], No
     (log,) = tmp_path.glob("lab/rows*/_delta_log")
     damage(log.parent)
     found = [finding for finding in op.verify_store(f"delta:///{tmp_path}").damages if finding.kind == "storage"]
-    assert [finding.path for finding in found] == [("lab", "rows")]
+    assert {finding.path for finding in found} == {("lab", "rows")}
     assert said in found[0].why
     op.verify_store(f"delta:///{tmp_path}", repair=True)
     with DeltaDatabase(tmp_path) as database:
@@ -121,7 +130,7 @@ def built(database: Database) -> op.Pipeline:
 
 
 @pytest.mark.parametrize("table", ["_result/*/*/*/python", "lab/*/*/*/*/schema"])
-@pytest.mark.parametrize("damage", [remove_log, remove_rows, empty_rows, misname_rows])
+@pytest.mark.parametrize("damage", [remove_log, remove_rows, empty_rows, misname_rows, miscount_rows])
 def test_what_is_lost_with_a_file_is_computed_again(table: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     with DeltaDatabase(tmp_path) as database:
         built(database).run().raise_for_errors()

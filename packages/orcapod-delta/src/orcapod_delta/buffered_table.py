@@ -192,8 +192,8 @@ class BufferedTable:
 
     def _append(self, layout: Layout | None, wanted: pa.Schema) -> bool:
         """Commit the rows that wait; say whether that is done, or somebody else was first."""
-        committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
-        grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
+        committed = None if layout is None else layout.schema
+        grown = (layout or Layout()).extended(merged_schema(self._path, committed, wanted))
         try:
             waiting = self._waiting.get_records(self._path)
             self._snapshot.append(conformed(waiting, grown.schema), grown)

@@ -37,10 +37,12 @@ class Layout:
     Attributes:
         schema: as the records have them.
         names: what they are called in Delta.
+        type_texts: their types as the log tells them: what it says is not changed by whoever can read it.
     """
 
-    schema: pa.Schema
-    names: tuple[str, ...]
+    schema: pa.Schema = pa.schema([])  # noqa: RUF009 - it is immutable
+    names: tuple[str, ...] = ()
+    type_texts: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, fields: Iterable[pa.Field[Any]], where: str) -> Layout:
@@ -50,25 +52,27 @@ class Layout:
             DatabaseError: they do not: another tool made the table, or added columns to it.
             DamagedRecordError: what they tell cannot be read.
         """
-        stored_fields, names = [], []
+        stored_fields, names, type_texts = [], [], []
         for field in fields:
             metadata = field.metadata or {}
             if _TYPE in metadata and _NAME in metadata:
                 stored_fields.append(_original(field.name, metadata, where))
                 names.append(field.name)
+                type_texts.append(metadata[_TYPE])
             elif field.name != ORDER:
                 raise DatabaseError(
                     f"{where}: expected columns that orcapod made, found {field.name!r}; "
                     "DeltaTableSource reads tables of other tools"
                 )
-        return cls(pa.schema(stored_fields), tuple(names))
+        return cls(pa.schema(stored_fields), tuple(names), tuple(type_texts))
 
     def extended(self, schema: pa.Schema) -> Layout:
         """Return this layout with the further columns of ``schema``."""
-        names = list(self.names)
-        for name in schema.names[len(names) :]:
-            names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", name) or "_", {ORDER, *names}))
-        return Layout(schema, tuple(names))
+        names, type_texts = list(self.names), list(self.type_texts)
+        for field in list(schema)[len(names) :]:
+            names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", field.name) or "_", {ORDER, *names}))
+            type_texts.append(base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes()))
+        return Layout(schema, tuple(names), tuple(type_texts))
 
     @property
     def stored_types(self) -> dict[str, pa.DataType]:
@@ -91,11 +95,10 @@ class Layout:
         """Return records as they are written, with all columns; ``first_row`` is the first's number."""
         columns: list[Any] = [pa.array(range(first_row, first_row + table.num_rows), pa.int64())]
         fields: list[pa.Field[Any]] = [pa.field(ORDER, pa.int64())]
-        for field, name in zip(self.schema, self.names, strict=True):
+        for field, name, type_text in zip(self.schema, self.names, self.type_texts, strict=True):
             stored = stored_column(field.type)
             chunks = [stored.to_store(chunk) for chunk in table.column(field.name).chunks]
             columns.append(_chunked(chunks, stored.type))
-            type_text = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
             called = field.name.encode("utf-8", "surrogatepass")
             fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: type_text}))
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))

@@ -59,11 +59,14 @@ class TableReader:
 
     def num_rows(self, file: DataFile) -> int:
         """Return how many rows of a file belong to the table."""
-        rows = file.rows
-        if rows is None:
-            with self._opened(file) as parquet:
-                rows = parquet.metadata.num_rows
+        rows = self.rows_in_file(file) if file.rows is None else file.rows
         return rows if file.is_live is None else rows - pc.sum(pc.invert(file.is_live)).as_py()
+
+    def rows_in_file(self, file: DataFile) -> int:
+        """Return how many rows a file has, deleted ones among them, whatever the log says."""
+        with self._opened(file) as parquet:
+            rows: int = parquet.metadata.num_rows
+            return rows
 
     def read(self, file: DataFile, names: Sequence[str], rows: Mask | None = None) -> pa.Table:
         """Return columns of a file, null where it has none: its live rows, or some of them.

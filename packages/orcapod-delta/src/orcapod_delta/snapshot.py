@@ -177,7 +177,7 @@ class Snapshot:
         """
         assert self.table is not None
         assert self._filesystem is not None
-        damaged = [each.file for each in self.files if not self._is_whole(each.file)]
+        damaged = [file for file in data_files(self.table) if not self._is_whole(file)]
         for file in damaged:
             name = unquote(file.path)
             if self._filesystem.get_file_info(name).type == pafs.FileType.File:
@@ -198,7 +198,8 @@ class Snapshot:
         if self._filesystem.get_file_info(unquote(file.path)).size != file.size:
             return False
         with suppress(DamagedRecordError):
-            return not any(self._reader.unreadable(file, name) for name in (ORDER, self.layout.names[0]))
+            has_rows = file.rows in (None, self._reader.rows_in_file(file))
+            return has_rows and not any(self._reader.unreadable(file, name) for name in (ORDER, self.layout.names[0]))
         return False
 
     def existing(self, keys: pa.Array[Any]) -> pa.Array[Any]:
@@ -229,11 +230,21 @@ class Snapshot:
         assert self._reader is not None
         names = [ORDER, *layout.names]
         for each in files:
+            rows = 0
             try:
                 for table in self._reader.scan(each.file, names, _SCANNED_BYTES):
+                    rows += table.num_rows
                     yield layout.from_store(table, layout.schema.names, self._where(each))
             except DamagedRecordError as error:
                 raise self._more_of(error, each.file, names) from error
+            if rows != each.rows:
+                where = self._where(each)
+                raise DamagedRecordError(
+                    f"{where}: found {rows} rows, expected {each.rows}; restore the table from a copy",
+                    file=each.file.path,
+                    expected=str(each.rows),
+                    found=str(rows),
+                )
 
     def append(self, table: pa.Table, layout: Layout) -> None:
         """Commit records with all columns of the layout.

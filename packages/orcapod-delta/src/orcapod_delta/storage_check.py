@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from orcapod.protocols import RecordPath
@@ -34,6 +35,14 @@ def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
                 yield path, f"the file {name} that its log names is not there"
             elif files[name] != file.size:
                 yield path, f"the file {name} has {files[name]} bytes, and {file.size} by its log"
+            elif file.rows == 0 and (rows := _rows_in(filesystem, f"{folder_of(path)}/{name}")):  # else it is read
+                yield path, f"the file {name} has {rows} rows, and 0 by its log"
+
+
+def _rows_in(filesystem: pafs.FileSystem, name: str) -> int:
+    with filesystem.open_input_file(name) as file:
+        rows: int = pq.read_metadata(file).num_rows
+        return rows
 
 
 def has_whole_log(location: Location, path: RecordPath) -> bool:
