@@ -200,3 +200,16 @@ def test_a_type_that_is_written_otherwise_is_kept_as_it_is(folder: Path) -> None
         assert database.add_records(PATH, TABLE.set_column(0, "k", pa.array(["three", "four"]))) == 2
     with DeltaDatabase(folder.parent) as database:
         assert database.get_records(PATH)["nested"].to_pylist() == [["a"], ["b"], ["a"], ["b"]]
+
+
+@pytest.mark.parametrize("key", ["orcapod.type", "orcapod.name"])
+def test_a_column_whose_metadata_are_damaged_is_told_from_one_that_another_tool_added(folder: Path, key: str) -> None:
+    text = first_commit(folder).read_text()
+    at = text.index(key, text.index("nested"))
+    first_commit(folder).write_text(text[:at] + "X" + text[at + 1 :])
+    with DeltaDatabase(folder.parent) as database:
+        with pytest.raises(DamagedRecordError, match="column 'nested': what the log tells of it is damaged"):
+            database.get_records(PATH)
+        assert not op.verify_store(database, repair=True).ok
+        assert op.verify_store(database).ok
+        assert database.add_records(PATH, TABLE) == 2

@@ -121,11 +121,11 @@ class DeltaDatabase(DatabaseView[Store]):
             if self._is_below(path):
                 yield path[len(self._prefix) :], why
 
-    def move_damage_aside(self) -> None:
+    def move_damage_aside(self) -> Iterator[tuple[RecordPath, str]]:
         """Move aside what keeps tables of this view from being read, so that what is lost with it is computed again.
 
         Files that cannot be read come to the folder ``_damaged`` of their table. A table whose log is damaged becomes a
-        folder ``...damaged-1`` beside it.
+        folder ``...damaged-1`` beside it. Gives what was moved, with the path of the table.
 
         Raises:
             DatabaseError: the log of a table in object storage is damaged.
@@ -134,12 +134,13 @@ class DeltaDatabase(DatabaseView[Store]):
             full = self._absolute(path)
             try:
                 is_whole = has_whole_log(self._shared.location, full)
-                if is_whole:
-                    self._table(path).maintain(Maintenance.move_damaged_files_aside)
+                names = self._table(path).maintain(Maintenance.move_damaged_files_aside) if is_whole else None
             except DamagedRecordError:  # what the log tells of columns
-                is_whole = False
+                is_whole, names = False, None
+            for name in names or []:
+                yield path, f"took out the file {name}"
             if not is_whole:
-                self._shared.move_aside(full)
+                yield path, f"moved the table aside, to {self._shared.move_aside(full)}"
 
     def find_orphans(self) -> Iterator[tuple[RecordPath, str]]:
         """Give the files that no table of this view needs, with the path of the table whose folder they are in.

@@ -59,6 +59,12 @@ class Layout:
                 stored_fields.append(_original(field.name, metadata, where))
                 names.append(field.name)
                 type_texts.append(metadata[_TYPE])
+            elif _TYPE in metadata or _NAME in metadata:
+                raise DamagedRecordError(
+                    f"{where}: column {field.name!r}: what the log tells of it is damaged; restore the table from a "
+                    "copy",
+                    column=field.name,
+                )
             elif field.name != ORDER:
                 raise DatabaseError(
                     f"{where}: expected columns that orcapod made, found {field.name!r}; "

@@ -51,8 +51,8 @@ class Maintenance:
             return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         return 0
 
-    def move_damaged_files_aside(self) -> int:
-        """Take the files that cannot be read out of the table; return how many."""
+    def move_damaged_files_aside(self) -> list[str]:
+        """Take the files that cannot be read out of the table; return which."""
         return self._snapshot.move_damaged_files_aside()
 
     def checkpoint(self) -> int:

@@ -167,8 +167,8 @@ class Snapshot:
                 found="none",
             )
 
-    def move_damaged_files_aside(self) -> int:
-        """Commit that files which are not as their log says, or whose keys cannot be read, are gone; return how many.
+    def move_damaged_files_aside(self) -> list[str]:
+        """Commit that files which are not as their log says, or whose keys cannot be read, are gone; return which.
 
         Those that are there are moved to the folder ``_damaged`` of the table, which no vacuum looks into.
 
@@ -189,7 +189,7 @@ class Snapshot:
                 raise DamagedRecordError(
                     f"{self.location.uri}: its log names {min(names)}, which is no file of a table"
                 )
-        return len(damaged)
+        return [unquote(file.path) for file in damaged]
 
     def _is_whole(self, file: DataFile) -> bool:
         assert self.layout is not None

@@ -73,8 +73,8 @@ class Store:
         with raised_as(DatabaseError, self.location.uri):
             yield from paths_below(self._filesystem)
 
-    def move_aside(self, path: RecordPath) -> None:
-        """Move the folder of a table aside, whose log cannot be read: from now on there is no such table."""
+    def move_aside(self, path: RecordPath) -> str:
+        """Move the folder of a table aside, whose log cannot be read; return its new name."""
         folder = self.location.below(folder_of(path)).folder
         if folder is None:
             raise DatabaseError(
@@ -87,6 +87,7 @@ class Store:
             while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
                 number += 1
             folder.rename(aside)
+        return aside.name
 
     def flush(self) -> None:
         """Commit all rows that wait, of every table, in the order in which the tables were first used.

@@ -114,14 +114,13 @@ class _Check:
 
     def _repair_beside(self, found: Sequence[Finding]) -> None:
         """Let a store repair what it has found, as far as it can, and move aside what it cannot read."""
-        repairs = ["move_damage_aside"]
-        if any(finding.is_damage for finding in found):
-            repairs.insert(0, "rebuild_indexes")
-        for name in repairs:
-            try:
-                getattr(self._database, name, lambda: None)()
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
+        try:
+            if any(finding.is_damage for finding in found):
+                getattr(self._database, "rebuild_indexes", lambda: None)()
+            for path, what in getattr(self._database, "move_damage_aside", tuple)():
+                self._findings.append(Finding("storage", path, why=what))
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
 
     def _check_tables(self) -> None:
         try:
