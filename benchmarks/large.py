@@ -3,8 +3,8 @@
 Usage: large.py [--packets 10000000] [--stores sqlite delta postgresql]
 
 A store is filled by runs of a million packets each; each is a cold run, and what it costs is compared with a cold run
-of the first 100,000. Then the first million, one of the middle and the last are run again, warm. PostgreSQL is a
-cluster of its own, as in ``postgres.py``.
+of the first 100,000. Then the first million, one of the middle and the last are run again, warm. PostgreSQL is
+the server that ``postgres.py`` takes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 
-import orcapod_postgres.testing
 import pyarrow as pa
 
 import orcapod as op
 from orcapod.databases import open_database
 from orcapod.protocols import Database
 from orcapod.sources import ArrowTableSource
+from orcapod_postgres import PostgresDatabase
+from orcapod_postgres.testing import find_server
 
 SMALL, PART = 100_000, 1_000_000
 
@@ -53,7 +54,7 @@ def microseconds(database: Database, first: int, count: int, *, known: bool = Fa
 def opened(kind: str, folder: Path) -> Iterator[Database]:
     """A new store."""
     if kind == "postgresql":
-        with orcapod_postgres.testing.PostgresCluster() as cluster, open_database(cluster.url) as database:
+        with find_server() as server, server.database() as conninfo, PostgresDatabase(conninfo) as database:
             yield database
     else:
         url = f"sqlite:///{folder / 'large.db'}" if kind == "sqlite" else f"delta:///{folder / 'large'}"
@@ -81,10 +82,15 @@ def main() -> None:
             starts = range(SMALL, options.packets, PART)
             for start in starts:
                 cold = microseconds(database, start, PART)
-                print(f"  up to {start + PART:,}: {cold:.1f} µs, {cold / small:.2f} x; {megabytes():.0f} MB", flush=True)
+                print(
+                    f"  up to {start + PART:,}: {cold:.1f} µs, {cold / small:.2f} x; {megabytes():.0f} MB", flush=True
+                )
             for start in {starts[0], starts[len(starts) // 2], starts[-1]}:
                 warm = microseconds(database, start, PART, known=True)
-                print(f"  again from {start:,}: {warm:.1f} µs, {warm / small_again:.2f} x; {megabytes():.0f} MB", flush=True)
+                print(
+                    f"  again from {start:,}: {warm:.1f} µs, {warm / small_again:.2f} x; {megabytes():.0f} MB",
+                    flush=True,
+                )
                 if kind == "sqlite" and max(cold / small, warm / small_again) > 1.5:
                     missed.append(f"{kind} from {start:,}")
     if missed:

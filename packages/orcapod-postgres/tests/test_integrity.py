@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import psycopg
+import pyarrow as pa
 import pytest
 from psycopg.sql import SQL, Identifier
 
@@ -60,3 +61,18 @@ def test_a_table_that_is_gone_is_named(database: PostgresDatabase, postgres_conn
     found = op.verify_store(database).damages
     assert "which is not there" in found[0].why
     assert found[0].path[:2] == ("_result", "double")
+
+
+def test_a_value_that_cannot_be_read_is_named_and_moved_aside(postgres_conninfo: str) -> None:
+    path = ("lab", "rows")
+    with PostgresDatabase(postgres_conninfo) as database:
+        database.add_records(path, pa.table({"key": ["a", "b", "c"], "nested": [["x"], ["y"], ["z"]]}))
+        with psycopg.connect(postgres_conninfo, autocommit=True) as connection:
+            connection.execute("""UPDATE orcapod."lab/rows" SET nested = 'ill' WHERE key = 'b'""")
+        with pytest.raises(DamagedRecordError, match="table lab/rows: column 'nested' of the record 'b'") as raised:
+            database.get_records(path)
+        assert (raised.value.keys, raised.value.column) == (("b",), "nested")
+        (damage,) = op.verify_store(database, repair=True).damages
+        assert (damage.kind, damage.path, damage.key, damage.column) == ("unreadable", path, "b", "nested")
+        assert database.get_records(path)["key"].to_pylist() == ["a", "c"]
+        assert op.verify_store(database).ok

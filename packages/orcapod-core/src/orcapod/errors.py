@@ -30,6 +30,7 @@ An exception raised by a user's own function is never wrapped: it arrives as its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orcapod.display import sizes
@@ -155,7 +156,19 @@ class DuplicateKeyError(DatabaseError, ValueError):
 
 
 class DamagedRecordError(DatabaseError, ValueError):
-    """A record that is not as it was stored; says which, and what to do."""
+    """Records that are not as they were stored; says which, and what to do.
+
+    Attributes:
+        keys: the keys of the records, where they are known.
+        file: the file that they are in, where a store has many.
+    """
+
+    def __init__(
+        self, message: str = "", *, keys: Sequence[str | bytes] = (), file: str | None = None, **about: Any
+    ) -> None:
+        super().__init__(message, **about)
+        self.keys = tuple(keys)
+        self.file = file
 
 
 class RecordTooLargeError(DatabaseError, ValueError):

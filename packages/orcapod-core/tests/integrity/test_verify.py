@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import orcapod as op
@@ -69,7 +70,23 @@ def test_a_store_as_it_was_written_is_in_order(path: Path) -> None:
     report = op.verify_store(path)
     assert (report.ok, report.findings) == (True, ())
     assert report.records > 3 * ROWS
-    assert op.verify_store(MemoryDatabase()).ok
+
+
+def test_a_store_that_does_not_scan_is_read_key_by_key() -> None:
+    with MemoryDatabase() as database:
+        built(database).run().raise_for_errors()
+        report = op.verify_store(database)
+        assert (report.ok, report.findings) == (True, ())
+        assert report.records > 3 * ROWS
+        (results,) = [path for path in database.list_paths() if path[:2] == ("_result", "double")]
+        record = database.get_records(results).slice(3, 1)
+        (key,) = record["__record_id"].to_pylist()
+        database.delete_records(results, [key])
+        assert [each.kind for each in op.verify_store(database).damages] == ["lost result"]
+        database.add_records(results, record.set_column(record.column_names.index("y"), "y", pa.array([7])))
+        (damage,) = op.verify_store(database, repair=True).damages[:1]
+        assert (damage.kind, damage.path, damage.key) == ("changed", results, key)
+        assert built(database).run().counts("double")["computed"] == 1
 
 
 def test_a_value_that_was_changed_is_never_served(path: Path, database: Database) -> None:
@@ -165,6 +182,28 @@ def test_results_of_another_store_that_cannot_be_read_are_told_of(tmp_path: Path
         pipeline.run()
         edit(tmp_path / "results.db", "_result/double", "ALTER TABLE {} RENAME TO gone")
         assert [each.kind for each in op.verify_store(rows, result_database=results).damages] == ["unreadable"]
+
+
+@op.function_pod("y")
+def padded(x: int) -> str:
+    return f"<{x}>" + 1000 * "-"
+
+
+def test_results_that_cannot_be_read_any_more_cost_no_rows_of_nodes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with open_database(path) as database:
+        pipeline = op.Pipeline("lab", database)
+        with pipeline:
+            padded.pod(DictSource([{"i": i, "x": i} for i in range(200)], ["i"], source_id="s"))
+        pipeline.run().raise_for_errors()
+    content = bytearray(path.read_bytes())
+    page = content.index(b"<199>") // 8192 * 8192
+    content[page : page + 8192] = bytes(8192)
+    path.write_bytes(content)
+    with open_database(path) as database:
+        report = op.verify_store(database, repair=True)
+    assert report.moved == 0
+    assert {finding.kind for finding in report.damages} == {"storage", "unreadable"}
 
 
 def test_what_is_no_store_is_refused() -> None:

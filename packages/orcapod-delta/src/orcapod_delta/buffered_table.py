@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from random import uniform
 from threading import RLock
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -33,6 +33,7 @@ from orcapod_delta.snapshot import OvertakenError, Snapshot
 
 __all__ = ["BufferedTable"]
 
+_T = TypeVar("_T")
 _ATTEMPTS = 60
 _PAUSE = 0.02
 
@@ -105,6 +106,14 @@ class BufferedTable:
                 parts.insert(0, self._snapshot.rows_by_keys(layout.stored_keys(ids), present))
             return _joined(parts, schema, names)
 
+    def scan(self) -> Iterator[pa.Table]:
+        """Commit what waits, and give all rows as they lie in the files."""
+        self.commit()
+        with self._looking() as layout:
+            tables = iter(()) if layout is None else self._snapshot.scan()
+        with raised_as(DatabaseError, self._location.uri):
+            yield from tables
+
     def any(self) -> bool:
         """Say whether there are rows."""
         with self._looking():
@@ -161,10 +170,10 @@ class BufferedTable:
         with self._lock, raised_as(DatabaseError, self._location.uri):
             self._snapshot.check_in_place()
 
-    def maintain(self, work: Callable[[Maintenance], int]) -> int:
+    def maintain(self, work: Callable[[Maintenance], _T]) -> _T | None:
         """Have something done to the table, if it is there; return what that returns."""
         with self._looking() as layout:
-            return 0 if layout is None else work(self._maintenance)
+            return None if layout is None else work(self._maintenance)
 
     def _add(self, table: pa.Table, on_conflict: OnConflict) -> int:
         with self._looking() as layout:
@@ -183,8 +192,8 @@ class BufferedTable:
 
     def _append(self, layout: Layout | None, wanted: pa.Schema) -> bool:
         """Commit the rows that wait; say whether that is done, or somebody else was first."""
-        committed, names = (None, ()) if layout is None else (layout.schema, layout.names)
-        grown = Layout(committed or pa.schema([]), names).extended(merged_schema(self._path, committed, wanted))
+        committed = None if layout is None else layout.schema
+        grown = (layout or Layout()).extended(merged_schema(self._path, committed, wanted))
         try:
             waiting = self._waiting.get_records(self._path)
             self._snapshot.append(conformed(waiting, grown.schema), grown)

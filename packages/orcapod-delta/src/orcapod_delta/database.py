@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,12 +14,13 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_config, checked_ids, checked_table
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.locations import Location, folder_of
 from orcapod_delta.maintenance import RETENTION, Maintenance
-from orcapod_delta.storage_check import find_damage
+from orcapod_delta.storage_check import find_damage, has_whole_log
 from orcapod_delta.store import Store
 
 __all__ = ["DeltaDatabase"]
@@ -80,6 +82,10 @@ class DeltaDatabase(DatabaseView[Store]):
         """Return all records of a path in the order added; a table of no columns for an unknown path."""
         return self._table(path).get(columns, where)
 
+    def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
+        """Give all committed records of a path, file by file, a few megabytes at a time."""
+        return self._table(path).scan()
+
     def list_paths(self) -> list[RecordPath]:
         """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         return self._relative(self._shared.paths())
@@ -121,6 +127,38 @@ class DeltaDatabase(DatabaseView[Store]):
         for path, why in find_damage(self._shared.location):
             if self._is_below(path):
                 yield path[len(self._prefix) :], why
+
+    def move_damage_aside(self) -> Iterator[tuple[RecordPath, str]]:
+        """Move aside what keeps tables of this view from being read, so that what is lost with it is computed again.
+
+        Files that cannot be read come to the folder ``_damaged`` of their table. A table whose log is damaged becomes a
+        folder ``...damaged-1`` beside it. Gives what was moved, with the path of the table.
+
+        Raises:
+            DatabaseError: the log of a table in object storage is damaged.
+        """
+        for path in self._relative(self._shared.table_paths()):
+            full = self._absolute(path)
+            try:
+                is_whole = has_whole_log(self._shared.location, full)
+                names = self._table(path).maintain(Maintenance.move_damaged_files_aside) if is_whole else None
+            except DamagedRecordError:  # what the log tells of columns
+                is_whole, names = False, None
+            for name in names or []:
+                yield path, f"took out the file {name}"
+            if not is_whole:
+                yield path, f"moved the table aside, to {self._shared.move_aside(full)}"
+
+    def find_orphans(self) -> Iterator[tuple[RecordPath, str]]:
+        """Give the files that no table of this view needs, with the path of the table whose folder they are in.
+
+        They are no damage: ``vacuum`` removes them. A file that is younger than a day may belong to a commit that is
+        being made, and is not given.
+        """
+        for path in self._relative(self._shared.table_paths()):
+            with suppress(DatabaseError):  # find_damage says so
+                for name in self._table(path).maintain(lambda maintenance: maintenance.orphans(RETENTION)) or []:
+                    yield path, name
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; return how many fewer there are.
@@ -172,4 +210,4 @@ class DeltaDatabase(DatabaseView[Store]):
 
     def _maintain(self, work: Callable[[Maintenance], int]) -> int:
         self.flush()
-        return sum(self._table(path).maintain(work) for path in self._relative(self._shared.table_paths()))
+        return sum(self._table(path).maintain(work) or 0 for path in self._relative(self._shared.table_paths()))

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.databases import free_identifier
-from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, SchemaError, ValueTypeError
+from orcapod.display import shown
+from orcapod.errors import DamagedRecordError, DatabaseError, RecordSchemaError, SchemaError
 from orcapod.protocols import Key
 from orcapod_delta.stored_columns import StoredColumn, stored_column
 
-__all__ = ["ORDER", "Layout", "is_ours", "original_names", "restored"]
+__all__ = ["ORDER", "Layout", "is_ours", "of_records", "original_names", "restored"]
 
 ORDER = "_row"
 _NAME, _TYPE = b"orcapod.name", b"orcapod.type"
+_UNDECODABLE = (pa.ArrowException, SchemaError, TypeError, ValueError, OverflowError)
+"""What Arrow and our own codec raise for values that they did not write."""
+
 _UNKNOWN_TO_SPARK = re.compile(r"[\s ,;{}()=.`\x00-\x1f]")
 
 
@@ -33,10 +37,12 @@ class Layout:
     Attributes:
         schema: as the records have them.
         names: what they are called in Delta.
+        type_texts: their types as the log tells them: what it says is not changed by whoever can read it.
     """
 
-    schema: pa.Schema
-    names: tuple[str, ...]
+    schema: pa.Schema = pa.schema([])  # noqa: RUF009 - it is immutable
+    names: tuple[str, ...] = ()
+    type_texts: tuple[bytes, ...] = ()
 
     @classmethod
     def of(cls, fields: Iterable[pa.Field[Any]], where: str) -> Layout:
@@ -44,27 +50,35 @@ class Layout:
 
         Raises:
             DatabaseError: they do not: another tool made the table, or added columns to it.
-        DamagedRecordError: what they tell cannot be read.
+            DamagedRecordError: what they tell cannot be read.
         """
-        stored_fields, names = [], []
+        stored_fields, names, type_texts = [], [], []
         for field in fields:
             metadata = field.metadata or {}
             if _TYPE in metadata and _NAME in metadata:
                 stored_fields.append(_original(field.name, metadata, where))
                 names.append(field.name)
+                type_texts.append(metadata[_TYPE])
+            elif _TYPE in metadata or _NAME in metadata:
+                raise DamagedRecordError(
+                    f"{where}: column {field.name!r}: what the log tells of it is damaged; restore the table from a "
+                    "copy",
+                    column=field.name,
+                )
             elif field.name != ORDER:
                 raise DatabaseError(
                     f"{where}: expected columns that orcapod made, found {field.name!r}; "
                     "DeltaTableSource reads tables of other tools"
                 )
-        return cls(pa.schema(stored_fields), tuple(names))
+        return cls(pa.schema(stored_fields), tuple(names), tuple(type_texts))
 
     def extended(self, schema: pa.Schema) -> Layout:
         """Return this layout with the further columns of ``schema``."""
-        names = list(self.names)
-        for name in schema.names[len(names) :]:
-            names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", name) or "_", {ORDER, *names}))
-        return Layout(schema, tuple(names))
+        names, type_texts = list(self.names), list(self.type_texts)
+        for field in list(schema)[len(names) :]:
+            names.append(free_identifier(_UNKNOWN_TO_SPARK.sub("_", field.name) or "_", {ORDER, *names}))
+            type_texts.append(base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes()))
+        return Layout(schema, tuple(names), tuple(type_texts))
 
     @property
     def stored_types(self) -> dict[str, pa.DataType]:
@@ -87,20 +101,24 @@ class Layout:
         """Return records as they are written, with all columns; ``first_row`` is the first's number."""
         columns: list[Any] = [pa.array(range(first_row, first_row + table.num_rows), pa.int64())]
         fields: list[pa.Field[Any]] = [pa.field(ORDER, pa.int64())]
-        for field, name in zip(self.schema, self.names, strict=True):
+        for field, name, type_text in zip(self.schema, self.names, self.type_texts, strict=True):
             stored = stored_column(field.type)
             chunks = [stored.to_store(chunk) for chunk in table.column(field.name).chunks]
             columns.append(_chunked(chunks, stored.type))
-            type_text = base64.b64encode(pa.schema([pa.field("", field.type)]).serialize().to_pybytes())
             called = field.name.encode("utf-8", "surrogatepass")
             fields.append(pa.field(name, stored.type, metadata={_NAME: called, _TYPE: type_text}))
         return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
-    def from_store(self, table: pa.Table, names: Sequence[str]) -> pa.Table:
+    def from_store(self, table: pa.Table, names: Sequence[str], where: str = "") -> pa.Table:
         """Return what was read as records with these columns.
 
+        Args:
+            table: what was read, the key among it.
+            names: the columns wanted.
+            where: what messages call the place it was read from.
+
         Raises:
-            ValueTypeError: what was read is not what was stored.
+            DamagedRecordError: what was read is not what was stored.
         """
         columns: dict[str, Any] = {}
         for name, stored_name in zip(names, self.stored_names(names), strict=True):
@@ -108,11 +126,24 @@ class Layout:
             column, stored = table.column(stored_name), stored_column(type_)
             try:
                 chunks = [part for chunk in column.chunks for part in _from_store(chunk, stored)]
-            except (pa.ArrowException, SchemaError, ValueTypeError) as error:
-                why = f"column {name!r} is damaged: {error}; restore the table from a copy"
-                raise ValueTypeError(why, column=name) from error
+            except _UNDECODABLE as error:
+                keys = self._keys_of(table, [not _can_be_restored(value, stored) for value in _single(column)])
+                raise DamagedRecordError(
+                    f"{where}{': ' if where else ''}column {name!r}{of_records(keys)} is damaged: {error}; restore the "
+                    "table from a copy, or have op.verify_store(..., repair=True) move these records aside, so that "
+                    "they are computed again",
+                    keys=keys,
+                    column=name,
+                ) from error
             columns[name] = _chunked(chunks, type_)
         return pa.Table.from_arrays(list(columns.values()), schema=pa.schema([self.schema.field(n) for n in names]))
+
+    def _keys_of(self, table: pa.Table, rows: Sequence[bool]) -> list[Key]:
+        column, stored = table.column(self.names[0]), stored_column(self.schema.field(0).type)
+        if not all(_can_be_restored(chunk, stored) for chunk in column.chunks):
+            return []
+        key_table = self.from_store(table.filter(pa.array(rows, pa.bool_())), [self.schema.names[0]])
+        return list[Any](key_table.column(0).to_pylist())
 
     @staticmethod
     def check(path: Sequence[str], schema: pa.Schema) -> None:
@@ -126,6 +157,26 @@ class Layout:
                 stored_column(field.type)
             except SchemaError as error:
                 raise RecordSchemaError(f"{'/'.join(path)}: column {field.name!r}: {error}") from error
+
+
+def of_records(keys: Sequence[Key]) -> str:
+    """Return how many records these are, and one of them, for a message."""
+    if not keys:
+        return ""
+    first = keys[0].hex() if isinstance(keys[0], bytes) else shown(keys[0])
+    return f" of {len(keys)} records, the first of which is {first},"
+
+
+def _single(column: pa.ChunkedArray[Any]) -> Iterator[pa.Array[Any]]:
+    return (chunk.slice(row, 1) for chunk in column.chunks for row in range(len(chunk)))
+
+
+def _can_be_restored(array: pa.Array[Any], stored: StoredColumn) -> bool:
+    try:
+        _from_store(array, stored)
+    except _UNDECODABLE:
+        return False
+    return True
 
 
 def _original(name: str, metadata: Mapping[bytes, bytes], where: str) -> pa.Field[Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from time import time
 
 from deltalake.exceptions import CommitFailedError
@@ -49,6 +51,10 @@ class Maintenance:
             return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         return 0
 
+    def move_damaged_files_aside(self) -> list[str]:
+        """Take the files that cannot be read out of the table; return which."""
+        return self._snapshot.move_damaged_files_aside()
+
     def checkpoint(self) -> int:
         """Sum up the log in one file, so that opening the table reads little."""
         table = self._snapshot.table
@@ -56,28 +62,38 @@ class Maintenance:
         table.create_checkpoint()
         return 0
 
-    def vacuum(self, older_than: timedelta) -> int:
-        """Remove files which the table does not need, once older than this; return how many.
+    def orphans(self, older_than: timedelta) -> list[str]:
+        """Return the files which the table does not need and which are older than this, by their names below it.
 
         They come from compaction, from deleting, and from writers that were killed before their commit.
         """
+        folder = self._snapshot.location.folder
+        staged = [] if folder is None else [str(file.relative_to(folder)) for file in _staged(folder, older_than)]
+        return [*self._vacuumed(older_than, dry_run=True), *staged]
+
+    def vacuum(self, older_than: timedelta) -> int:
+        """Remove these files; return how many."""
+        # Looked for first, because a vacuum leaves two commits in the log also when there is nothing.
+        if found := self._vacuumed(older_than, dry_run=True):
+            self._vacuumed(older_than, dry_run=False)
+        removed, folder = len(found), self._snapshot.location.folder
+        for file in [] if folder is None else _staged(folder, older_than):
+            with suppress(FileNotFoundError):  # another process may be as tidy
+                file.unlink()
+                removed += 1
+        return removed
+
+    def _vacuumed(self, older_than: timedelta, *, dry_run: bool) -> list[str]:
         table = self._snapshot.table
         assert table is not None
         hours = older_than // timedelta(hours=1)
-        # Looked for first, because a vacuum leaves two commits in the log also when there is nothing.
-        if found := table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True):
-            table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
-        return len(found) + self._remove_staged(older_than)
+        return table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
 
-    def _remove_staged(self, older_than: timedelta) -> int:
-        """Remove what was being written to a local disk, and never got its name, when its writer was killed."""
-        folder = self._snapshot.location.folder
-        if folder is None:
-            return 0
-        removed = 0
-        for file in [*folder.glob("*#[0-9]*"), *folder.glob("_delta_log/*#[0-9]*"), *folder.glob("_delta_log/*.tmp")]:
+
+def _staged(folder: Path, older_than: timedelta) -> Iterator[Path]:
+    """Give what was being written to a local disk, and never got its name, when its writer was killed."""
+    for pattern in ("*#[0-9]*", "_delta_log/*#[0-9]*", "_delta_log/*.tmp"):
+        for file in folder.glob(pattern):
             with suppress(FileNotFoundError):  # another process may be as tidy
                 if time() - file.stat().st_mtime >= older_than.total_seconds():
-                    file.unlink()
-                    removed += 1
-        return removed
+                    yield file

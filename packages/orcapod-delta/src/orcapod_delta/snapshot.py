@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -15,11 +17,11 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProp
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from orcapod.compute import pc
-from orcapod.errors import DatabaseError
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod_delta.data_files import DataFile, data_files
-from orcapod_delta.layout import ORDER, Layout
+from orcapod_delta.layout import ORDER, Layout, of_records
 from orcapod_delta.locations import Location
-from orcapod_delta.reader import TableReader
+from orcapod_delta.reader import Mask, TableReader
 
 __all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot"]
 
@@ -43,6 +45,7 @@ WRITER = WriterProperties(
 )
 """How every file of a store is written, also when files are put together."""
 _CACHED_BYTES = 256 << 20
+_SCANNED_BYTES = 4 << 20
 _LONGEST_FIRST_COMMIT = 60.0  # seconds
 
 
@@ -118,7 +121,7 @@ class Snapshot:
         layout = Layout.of(pa.schema(schema), self.location.uri)
         if self._filesystem is None:
             self._filesystem = self.location.filesystem()
-        reader = TableReader(self.table, self._filesystem)
+        reader = TableReader(self.table, self._filesystem, self.location.uri)
         files = [_stored_file(reader, file) for file in data_files(self.table)]
         self.layout, self._reader = layout, reader
         self.files = tuple(each for each in files if each.rows)
@@ -164,6 +167,41 @@ class Snapshot:
                 found="none",
             )
 
+    def move_damaged_files_aside(self) -> list[str]:
+        """Commit that files which are not as their log says, or whose keys cannot be read, are gone; return which.
+
+        Those that are there are moved to the folder ``_damaged`` of the table, which no vacuum looks into.
+
+        Raises:
+            DamagedRecordError: the log calls one so that it cannot be taken out.
+        """
+        assert self.table is not None
+        assert self._filesystem is not None
+        damaged = [file for file in data_files(self.table) if not self._is_whole(file)]
+        for file in damaged:
+            name = unquote(file.path)
+            if self._filesystem.get_file_info(name).type == pafs.FileType.File:
+                self._filesystem.create_dir("_damaged")
+                self._filesystem.move(name, f"_damaged/{name.rpartition('/')[2]}")
+        if damaged:
+            self.table.repair()
+            if names := {file.path for file in damaged}.intersection(file.path for file in data_files(self.table)):
+                raise DamagedRecordError(
+                    f"{self.location.uri}: its log names {min(names)}, which is no file of a table"
+                )
+        return [unquote(file.path) for file in damaged]
+
+    def _is_whole(self, file: DataFile) -> bool:
+        assert self.layout is not None
+        assert self._filesystem is not None
+        assert self._reader is not None
+        if self._filesystem.get_file_info(unquote(file.path)).size != file.size:
+            return False
+        with suppress(DamagedRecordError):
+            has_rows = file.rows in (None, self._reader.rows_in_file(file))
+            return has_rows and not any(self._reader.unreadable(file, name) for name in (ORDER, self.layout.names[0]))
+        return False
+
     def existing(self, keys: pa.Array[Any]) -> pa.Array[Any]:
         """Return those of these stored keys that are there."""
         matches = [index.column(1).filter(hits) for index, hits in self._hits(keys)]
@@ -173,16 +211,40 @@ class Snapshot:
         """Return all rows in their order, with these columns of the layout."""
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
-        parts = [self._read(each.file, stored) for each in self.files]
-        return self.layout.from_store(self._in_order(parts, stored), names)
+        return self._records([(each, self._read(each.file, stored)) for each in self.files], stored, names)
 
     def rows_by_keys(self, keys: pa.Array[Any], names: Sequence[str]) -> pa.Table:
         """Return the rows of these stored keys that are there, with these columns of the layout."""
         assert self.layout is not None
         stored = [self.layout.names[0], *self.layout.stored_names(names)]
         files = zip(self.files, self._hits(keys), strict=True)
-        parts = [self._read(each.file, stored, hits) for each, (_, hits) in files if pc.any(hits).as_py()]
-        return self.layout.from_store(self._in_order(parts, stored), names)
+        parts = [(each, self._read(each.file, stored, hits)) for each, (_, hits) in files if pc.any(hits).as_py()]
+        return self._records(parts, stored, names)
+
+    def scan(self) -> Iterator[pa.Table]:
+        """Give all rows as they lie in the files, also those whose key is there twice."""
+        assert self.layout is not None
+        return self._scan(self.files, self.layout)
+
+    def _scan(self, files: Sequence[StoredFile], layout: Layout) -> Iterator[pa.Table]:
+        assert self._reader is not None
+        names = [ORDER, *layout.names]
+        for each in files:
+            rows = 0
+            try:
+                for table in self._reader.scan(each.file, names, _SCANNED_BYTES):
+                    rows += table.num_rows
+                    yield layout.from_store(table, layout.schema.names, self._where(each))
+            except DamagedRecordError as error:
+                raise self._more_of(error, each.file, names) from error
+            if rows != each.rows:
+                where = self._where(each)
+                raise DamagedRecordError(
+                    f"{where}: found {rows} rows, expected {each.rows}; restore the table from a copy",
+                    file=each.file.path,
+                    expected=str(each.rows),
+                    found=str(rows),
+                )
 
     def append(self, table: pa.Table, layout: Layout) -> None:
         """Commit records with all columns of the layout.
@@ -261,7 +323,53 @@ class Snapshot:
     def _read(self, file: DataFile, names: Sequence[str], rows: pa.ChunkedArray[Any] | None = None) -> pa.Table:
         """Read ``_row`` and the stored columns of a file, of some rows or of all."""
         assert self._reader is not None
-        return self._reader.read(file, list(dict.fromkeys([ORDER, *names])), rows)
+        wanted = list(dict.fromkeys([ORDER, *names]))
+        try:
+            return self._reader.read(file, wanted, rows)
+        except DamagedRecordError as error:
+            raise self._more_of(error, file, wanted, rows) from error
+
+    def _more_of(
+        self, error: DamagedRecordError, file: DataFile, names: Sequence[str], rows: Mask | None = None
+    ) -> DamagedRecordError:
+        """Return an error that names the first of the columns that cannot be read, too, and its records."""
+        assert self.layout is not None
+        assert self._reader is not None
+        key = self.layout.names[0]
+        with suppress(DamagedRecordError):  # then that is all that can be known
+            for name in names:
+                if (damaged := self._reader.unreadable(file, name, rows)) is None:
+                    continue
+                called = dict(zip(self.layout.names, self.layout.schema.names, strict=True)).get(name, name)
+                keys: list[Any] = []
+                if self._reader.unreadable(file, key, damaged) is None:
+                    stored = self._reader.read(file, [key], damaged)
+                    keys = self.layout.from_store(stored, [self.layout.schema.names[0]]).column(0).to_pylist()
+                return DamagedRecordError(
+                    f"{self.location.uri}: the file {file.path} is damaged: column {called!r}{of_records(keys)} "
+                    f"cannot be read: {error.found}; restore it from a copy, or have op.verify_store(..., repair=True) "
+                    "move these records aside, so that they are computed again",
+                    keys=keys,
+                    file=file.path,
+                    column=called,
+                    found=error.found,
+                )
+        return error
+
+    def _records(
+        self, parts: Sequence[tuple[StoredFile, pa.Table]], stored: Sequence[str], names: Sequence[str]
+    ) -> pa.Table:
+        """Return what was read of files as records in their order."""
+        assert self.layout is not None
+        try:
+            return self.layout.from_store(self._in_order([table for _, table in parts], stored), names)
+        except DamagedRecordError:
+            for each, table in parts:
+                self.layout.from_store(table, names, self._where(each))  # raises once more, and says in which file
+            raise
+
+    def _where(self, file: StoredFile) -> str:
+        return f"{self.location.uri}: the file {file.file.path}"
 
     def _in_order(self, parts: Sequence[pa.Table], stored: Sequence[str]) -> pa.Table:
         """Return tables with ``_row`` and key as one, by row number, the first row of every key only."""

@@ -72,7 +72,7 @@ class DeltaTableSource(TableSource):
             check.count("version", version, least=0, most=_LAST_VERSION, also=", a datetime, or None")
         with raised_as(InputValidationError, named):
             table = _opened(location, version, named)
-            read = _read(TableReader(table, location.filesystem()), table, columns, named)
+            read = _read(TableReader(table, location.filesystem(), location.uri), table, columns, named)
         self.version = table.version()
         name = location.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
         super().__init__(

@@ -21,7 +21,7 @@ from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath, flush_all
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.faults import raised_as
-from orcapod_delta.locations import FORMAT_TABLE, Location, paths_below
+from orcapod_delta.locations import FORMAT_TABLE, Location, folder_of, paths_below
 
 __all__ = ["Store"]
 
@@ -72,6 +72,22 @@ class Store:
         self.check()
         with raised_as(DatabaseError, self.location.uri):
             yield from paths_below(self._filesystem)
+
+    def move_aside(self, path: RecordPath) -> str:
+        """Move the folder of a table aside, whose log cannot be read; return its new name."""
+        folder = self.location.below(folder_of(path)).folder
+        if folder is None:
+            raise DatabaseError(
+                f"{self.location.below(folder_of(path)).uri}: its log is damaged, and in object storage no folder can "
+                "be moved; restore it from a copy, or remove it"
+            )
+        with raised_as(DatabaseError, self.location.uri), self._lock:
+            self._tables.pop(path, None)
+            number = 1
+            while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+                number += 1
+            folder.rename(aside)
+        return aside.name
 
     def flush(self) -> None:
         """Commit all rows that wait, of every table, in the order in which the tables were first used.

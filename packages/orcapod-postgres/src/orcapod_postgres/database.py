@@ -26,6 +26,7 @@ from orcapod.databases import (
     checked_ids,
     checked_table,
     chosen_columns,
+    decoded_column,
     duplicate_key,
     filtered,
     merged_schema,
@@ -45,7 +46,20 @@ _ROWS_AT_ONCE = 65_536
 _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
 _MANY_BYTES = 16 << 20
 _IDS_AT_ONCE = 1_000_000
+_SCANNED_ROWS, _SCANNED_BYTES = 2_000, 4 << 20
 _TABLES_AT_ONCE = 200
+_NUMBER_BYTES = 8
+
+# Rows are read by their place in the table, of which there is no index to be damaged. Without these settings they come
+# from the middle of it on, if somebody else reads them just now, or from several places at once.
+_AS_THEY_LIE = (
+    "SELECT set_config('synchronize_seqscans', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
+_END_OF_PORTION = (
+    "SELECT ctid::text FROM (SELECT ctid, sum(size) OVER (ROWS UNBOUNDED PRECEDING) - size AS before FROM"
+    f" (SELECT ctid, {{}} AS size FROM {{}} WHERE ctid > %s::tid LIMIT {_SCANNED_ROWS}) AS portion) AS summed"
+    f" WHERE before < {_SCANNED_BYTES} ORDER BY ctid DESC LIMIT 1"
+)
 
 # A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
 # can be needs some of them for itself.
@@ -192,7 +206,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             select = self._select(layout, names, condition)
             with connection.cursor(binary=True) as cursor:
                 answers = (cursor.execute(select, [some]).fetchall() for some in packed)
-                return _table(layout, names, (rows for rows in answers if rows))
+                return _table(layout, names, (rows for rows in answers if rows), self._named(path))
 
         return self._pool.read(read)
 
@@ -212,10 +226,36 @@ class PostgresDatabase(DatabaseView[_Server]):
             order = statement(" ORDER BY {}", quoted(ORDER))
             with transaction(connection), connection.cursor("records", binary=True) as cursor:
                 cursor.execute(self._select(layout, wanted, order), ())
-                table = _table(layout, wanted, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
+                batches = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
+                table = _table(layout, wanted, batches, self._named(path))
             return table if where is None else filtered(table, where).select(names)
 
         return self._pool.read(read)
+
+    def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
+        """Give all records of a path as they lie in its table, a few megabytes in each transaction."""
+        path, last = self._absolute(path), "(0,0)"
+
+        def read(connection: Connection[Any]) -> tuple[str | None, pa.Table]:
+            layout = self._catalog.layout(connection, path)
+            if layout is None:
+                return None, pa.table({})
+            table, names = self._catalog.name(layout.table), layout.schema.names
+            with transaction(connection), connection.cursor(binary=True) as cursor:
+                cursor.execute(_AS_THEY_LIE)
+                found = cursor.execute(statement(_END_OF_PORTION, _row_bytes(layout), table), [last]).fetchone()
+                if found is None:
+                    return None, pa.table({})
+                among = statement(" WHERE ctid > %s::tid AND ctid <= %s::tid")
+                rows = cursor.execute(self._select(layout, names, among), [last, found[0]]).fetchall()
+            return found[0], _table(layout, names, [rows], self._named(path))
+
+        while True:
+            end, table = self._pool.read(read)
+            if end is None:
+                return
+            last = end
+            yield table
 
     def list_paths(self) -> list[RecordPath]:
         """Return the paths that hold records below this view's prefix, relative to it, sorted."""
@@ -289,6 +329,9 @@ class PostgresDatabase(DatabaseView[_Server]):
     def _catalog(self) -> Catalog:
         return self._shared.catalog
 
+    def _named(self, path: RecordPath) -> str:
+        return f"{self._pool.database}, table {'/'.join(path)}"
+
     def _arguments(self) -> tuple[str, ...]:
         return repr(self._pool.database), f"schema={self._catalog.schema!r}"
 
@@ -310,6 +353,15 @@ class PostgresDatabase(DatabaseView[_Server]):
                 return key  # type: ignore[no-any-return]
             seen.add(key)
         return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
+
+
+def _row_bytes(layout: Layout) -> Composed:
+    """Return the bytes of a row, about, as SQL: a large value need not be read for that."""
+    sizes = [statement("{}", Literal(_NUMBER_BYTES * len(layout.columns)))]
+    for name, field in zip(layout.columns, layout.schema, strict=True):
+        if pg_column(field.type).declared in ("text", "bytea"):
+            sizes.append(statement("coalesce(octet_length({}), 0)", quoted(name)))
+    return SQL(" + ").join(sizes)
 
 
 @lru_cache(maxsize=256)
@@ -429,12 +481,14 @@ def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, list[Packed]]:
     ]
 
 
-def _table(layout: Layout, names: Sequence[str], batches: Any) -> pa.Table:
+def _table(layout: Layout, names: Sequence[str], batches: Any, where: str) -> pa.Table:
     schema = pa.schema([layout.schema.field(name) for name in names])
-    pg_types = [pg_column(field.type) for field in schema]
     record_batches = [
         pa.RecordBatch.from_arrays(
-            [pg_type.from_pg(values) for pg_type, values in zip(pg_types, zip(*rows, strict=True), strict=True)],
+            [
+                decoded_column(field, pg_column(field.type).from_pg, values, rows, where)
+                for field, values in zip(schema, zip(*rows, strict=True), strict=True)
+            ],
             schema=schema,
         )
         for rows in batches

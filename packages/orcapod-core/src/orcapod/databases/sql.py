@@ -27,6 +27,7 @@ __all__ = [
     "Layout",
     "SQLColumn",
     "damaged_catalog",
+    "decoded_column",
     "free_identifier",
     "path_of_text",
     "path_text",
@@ -171,7 +172,7 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
 
     Args:
         schema: the columns, the key first.
-        batches: the rows.
+        batches: the rows, which may have more columns.
         where: what messages call the table.
 
     Raises:
@@ -181,8 +182,8 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
         [
             pa.RecordBatch.from_arrays(
                 [
-                    _decoded(field, values, rows, where)
-                    for field, values in zip(schema, zip(*rows, strict=True), strict=True)
+                    decoded_column(field, sql_column(field.type).checked, values, rows, where)
+                    for field, values in zip(schema, zip(*rows, strict=True), strict=False)
                 ],
                 schema=schema,
             )
@@ -193,18 +194,36 @@ def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, w
     )
 
 
-def _decoded(field: pa.Field[Any], values: Sequence[Any], rows: Sequence[Sequence[Any]], where: str) -> pa.Array[Any]:
-    column = sql_column(field.type)
+def decoded_column(
+    field: pa.Field[Any],
+    read: Callable[[Sequence[Any]], pa.Array[Any]],
+    values: Sequence[Any],
+    rows: Sequence[Sequence[Any]],
+    where: str,
+) -> pa.Array[Any]:
+    """Return the values of one column as an array.
+
+    Args:
+        field: the column.
+        read: what makes an array of values.
+        values: its values.
+        rows: the rows that they are of, the key first.
+        where: what messages call the table.
+
+    Raises:
+        DamagedRecordError: a value is none of its column's type; says which column and record.
+    """
     try:
-        return column.checked(values)
+        return read(values)
     except _UNDECODABLE:
         for row, value in zip(rows, values, strict=True):
             try:
-                column.checked([value])
+                read([value])
             except _UNDECODABLE as error:
                 raise DamagedRecordError(
                     f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
                     "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
+                    keys=[row[0]] if isinstance(row[0], str | bytes) else (),
                     column=field.name,
                     expected=str(field.type),
                     found=shown(value),

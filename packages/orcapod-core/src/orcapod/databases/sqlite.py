@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from orcapod.databases.contract import (
     named_columns,
 )
 from orcapod.databases.sql import (
+    Layout,
     damaged_catalog,
     path_of_text,
     rows_of,
@@ -39,12 +40,14 @@ from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.display import discreet, shown
-from orcapod.errors import DatabaseError, RecordTooLargeError
+from orcapod.errors import DamagedRecordError, DatabaseError, RecordTooLargeError
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
 _ROWS_AT_ONCE = 65_536
+_SCANNED_BYTES = 4 << 20
+_SCANNED_ROWS = 2_000  # more Python objects than theirs leave the processor's cache
 _MANY_ROWS = 100
 _LONGEST_LITERAL = 1000
 _NUMBER_BYTES = 9
@@ -158,6 +161,30 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             )
         return table if where is None else filtered(table, where).select(names)
 
+    def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
+        """Give all records of a path in the order added, a few megabytes in each transaction.
+
+        Raises:
+            DamagedRecordError: the next cannot be read, or are in no order.
+        """
+        path, last = self._absolute(path), -(1 << 63)
+        while True:
+            with self._shared.transaction(write=False) as connection:
+                found = self._table(connection, path)
+                if found is None:
+                    return
+                layout = found.layout
+                columns = ", ".join([*map(quoted, layout.columns), ORDER, _row_bytes(layout)])
+                select = f"SELECT {columns} FROM {found.name} WHERE {ORDER} > ? ORDER BY {ORDER}"
+                schema = layout.schema.append(pa.field(ORDER, pa.int64()))
+                table = table_of(schema, _scanned(connection.execute(select, [last])), where=self._named(path))
+            if not table.num_rows:
+                return
+            before, last = last, table.column(-1)[-1].as_py()
+            if last <= before:
+                raise DamagedRecordError(f"{self._named(path)}: found the row {last} after the row {before}")
+            yield table.select(range(len(layout.schema)))
+
     def list_paths(self) -> list[RecordPath]:
         """Return the paths that hold records below this view's prefix, relative to it, sorted."""
         with self._shared.transaction(write=False) as connection:
@@ -180,10 +207,10 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
-        with self._shared.transaction(write=False) as connection:
-            for path, why in find_damage(connection):
-                if not path or self._is_below(path):
-                    yield path[len(self._prefix) :], why
+        self._shared.check_in_place()
+        for path, why in find_damage(self._shared.reading_uri):
+            if not path or self._is_below(path):
+                yield path[len(self._prefix) :], why
 
     def rebuild_indexes(self) -> None:
         """Make the indexes of the file anew, of the records that it holds."""
@@ -240,6 +267,32 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             return path_of_text(text)
         except ValueError as error:
             raise damaged_catalog(f"{self._shared.path}: {shown(text)}", "_orcapod_paths", error) from error
+
+
+def _row_bytes(layout: Layout) -> str:
+    """Return the bytes of a row, about, as SQL: what a text or bytes have is known before they are read."""
+    sizes = [str(_NUMBER_BYTES * len(layout.columns))]
+    for name, field in zip(layout.columns, layout.schema, strict=True):
+        match sql_column(field.type).type:
+            case "bytes":
+                sizes.append(f"ifnull(length({quoted(name)}), 0)")
+            case "text":
+                sizes.append(f"ifnull(length(CAST({quoted(name)} AS BLOB)), 0)")  # length counts what is before a NUL
+    return " + ".join(sizes)
+
+
+def _scanned(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Give rows of as many bytes as are read at once, some at a time; their last column counts them."""
+    some, size = [], 0
+    for row in rows:
+        some.append(row)
+        size += row[-1]
+        if size > _SCANNED_BYTES:
+            break
+        if len(some) == _SCANNED_ROWS:
+            yield some
+            some = []
+    yield some
 
 
 def _literal(column: pa.ChunkedArray[Any]) -> str | None:

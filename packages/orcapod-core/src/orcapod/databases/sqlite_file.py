@@ -171,6 +171,11 @@ class SQLiteFile(ABC):
             found[file] = status.st_dev, status.st_ino
         return found
 
+    @property
+    @abstractmethod
+    def reading_uri(self) -> str:
+        """The URI by which SQLite opens the file once more, for reading."""
+
     @abstractmethod
     def _open_files(self) -> Sequence[Path]:
         """Return the files that SQLite has open as long as the store is."""
@@ -243,6 +248,10 @@ class SQLiteFile(ABC):
 class WritableFile(SQLiteFile):
     """A file that is read and written, by any number of processes of one machine at a time."""
 
+    @property
+    def reading_uri(self) -> str:
+        return f"{self.path.as_uri()}?mode=ro"
+
     def _open_files(self) -> Sequence[Path]:
         return self.path, Path(f"{self.path}-wal")
 
@@ -309,6 +318,10 @@ class ReadOnlyFile(SQLiteFile):
         super().check_writable()
         raise self._refusal(self._why)
 
+    @property
+    def reading_uri(self) -> str:
+        return f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}"
+
     def _open_files(self) -> Sequence[Path]:
         return ()  # what is there now is read
 
@@ -325,7 +338,7 @@ class ReadOnlyFile(SQLiteFile):
         logs = [log for ending in _LOGS if _size(log := Path(f"{self.path}{ending}"))]
         self._as_it_is = not logs
         try:
-            connection = self._open(f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}", uri=True)
+            connection = self._open(self.reading_uri, uri=True)
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
         except _FAULTS as error:

@@ -210,7 +210,11 @@ class ConcurrentDriver:
 
     def _timeout(self, timer: EmitTimer) -> float | None:
         """Return how long nothing may happen before something has to be done."""
-        waits = [timer.due - time.monotonic()] if self._called else []
+        waits = []
+        if self._called:
+            waits.append(
+                (timer.due if self._shared is None else max(timer.due, self._shared.store_due)) - time.monotonic()
+            )
         if self._delayed:
             waits.append(self._delayed[0][0] - time.monotonic())
         if self._shared is not None and (seconds := self._shared.seconds_to_wait()) is not None:

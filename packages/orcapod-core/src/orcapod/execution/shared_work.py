@@ -67,8 +67,7 @@ class SharedWork:
         self._changed = time.monotonic()
         self._next_look = 0.0
         self._has_found = False
-        self._stored = time.monotonic()
-        self._store_seconds = 0.0
+        self._store_due = 0.0
         self._next_beat = 0.0
         self._beating = threading.Lock()
 
@@ -161,13 +160,18 @@ class SharedWork:
     def store(self, store: Callable[[], object]) -> bool:
         """Store what is computed, and let others see it, if it is time to; say whether it was."""
         started = time.monotonic()
-        if self._open and started - self._stored < _STORE_OVERHEADS * self._store_seconds:
+        if started < self.store_due:
             return False
         store()
         self._claims.flush()  # at once: some stores let one process add at a time
-        self._stored = time.monotonic()
-        self._store_seconds = self._stored - started
+        now = time.monotonic()
+        self._store_due = now + _STORE_OVERHEADS * (now - started)
         return True
+
+    @property
+    def store_due(self) -> float:
+        """When it is time to store, by the monotonic clock; at once when there is no more to take."""
+        return self._store_due if self._open else 0.0
 
     def _let_go_of_failed(self) -> None:
         """Forget what is settled; what has no result is let go of, since others may want to try."""

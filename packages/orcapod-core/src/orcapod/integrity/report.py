@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,10 +11,16 @@ from orcapod.protocols import Key, RecordPath
 
 __all__ = ["Finding", "FindingKind", "StoreReport"]
 
-FindingKind = Literal["unreadable", "changed", "doubled", "lost result", "storage", "unused result"]
+FindingKind = Literal["unreadable", "changed", "doubled", "lost result", "storage", "unused result", "orphan file"]
 """What was found: a record that cannot be read, or is not as it was stored, or is there twice; a row whose result is
-not there; what the store keeps beside its records and is not as it should be; a result that no row stands for, which
-is no damage: a pod outside of a pipeline leaves such, and a run that was interrupted."""
+not there; what the store keeps beside its records and is not as it should be. Two kinds are no damage: a result that no
+row stands for, as a pod outside of a pipeline leaves it, and a run that was interrupted; and a file that no table
+needs, as a writer that was killed leaves it."""
+
+_NO_DAMAGE: Mapping[FindingKind, str] = {
+    "unused result": "results that no row stands for",
+    "orphan file": "files that no table needs, which the store's vacuum() removes",
+}
 
 _SHOWN = 20
 
@@ -38,7 +46,7 @@ class Finding:
     @property
     def is_damage(self) -> bool:
         """Whether the store is damaged."""
-        return self.kind != "unused result"
+        return self.kind not in _NO_DAMAGE
 
     def __str__(self) -> str:
         key = self.key.hex() if isinstance(self.key, bytes) else self.key
@@ -76,11 +84,10 @@ class StoreReport:
     def __repr__(self) -> str:
         state = "ok" if self.ok else f"{len(self.damages)} damages"
         moved = f", {self.moved} moved aside" if self.moved else ""
-        unused = len(self.findings) - len(self.damages)
         lines = [f"<StoreReport {state}: {self.records} records{moved}"]
         lines += [f"  {finding}" for finding in self.damages[:_SHOWN]]
         if len(self.damages) > _SHOWN:
             lines.append(f"  and {len(self.damages) - _SHOWN} more")
-        if unused:
-            lines.append(f"  {unused} results that no row stands for")
+        counts = Counter(finding.kind for finding in self.findings)
+        lines += [f"  {counts[kind]} {what}" for kind, what in _NO_DAMAGE.items() if counts[kind]]
         return "\n".join(lines) + ">"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.compute import pc
 from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
@@ -40,15 +41,16 @@ def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | N
         yield None, f"there is no column {missing[0]!r}; found {table.column_names}"
         return
     outputs = [name for name in table.column_names if name not in _BESIDE]
-    changed = set(damaged_results(table, outputs))
+    changed: set[Key] = set(damaged_results(table, outputs))
     for key in changed:
         yield key, f"its checksum is not that of {', '.join(outputs)}"
-    packets: dict[str, dict[bytes, bytes]] = {}
-    for row in table.select([RECORD_ID, "__code", "__packet_hash"]).to_pylist():
-        packets.setdefault(row["__code"], {})[row[RECORD_ID]] = row["__packet_hash"]
-    for code, found in packets.items():
-        for key, made in zip(found, _record_ids(path[1:], code, list(found.values())), strict=True):
-            if key != made and key not in changed:
+    codes = pc.coalesce(table.column("__code"), "")
+    packets = pc.coalesce(table.column("__packet_hash"), b"")
+    for code in pc.unique(codes):
+        is_of_code = pc.equal(codes, code)
+        made = _record_ids(path[1:], code.as_py(), packets.filter(is_of_code).to_pylist())
+        for key in _differing(table.column(RECORD_ID).filter(is_of_code), made):
+            if key not in changed:
                 yield key, "its key is not that of its code and packet"
 
 
@@ -70,11 +72,18 @@ def changed_kept_rows(table: pa.Table) -> list[Key]:
 
 
 def _changed(table: pa.Table, columns: Sequence[str]) -> list[Key]:
-    keys: list[Any] = table.column(0).to_pylist()
     made = [row for batch in table.select(columns).to_batches() for row in hash_rows(batch)]
-    changed = [key for key, row in zip(keys, made, strict=True) if key != row]
+    changed = _differing(table.column(0), made)
     # Types that only their declaration tells (records, types of one's own) enter the key of every row.
-    return [] if len(changed) == len(keys) and _has_records(table, columns) else changed
+    return [] if len(changed) == table.num_rows and _has_records(table, columns) else changed
+
+
+def _differing(keys: pa.ChunkedArray[Any], made: Sequence[bytes | None]) -> list[Key]:
+    """Return the keys that are not those made for them."""
+    if keys.equals(pa.chunked_array([pa.array(made, pa.large_binary())])):
+        return []
+    found: list[Any] = keys.to_pylist()
+    return [key for key, each in zip(found, made, strict=True) if key != each]
 
 
 def _has_records(table: pa.Table, columns: Sequence[str]) -> bool:

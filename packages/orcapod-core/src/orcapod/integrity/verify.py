@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.checks import Checks
+from orcapod.compute import pc
 from orcapod.databases import open_database
 from orcapod.hashing import hash_structure
+from orcapod.integrity.keys import Keys
 from orcapod.integrity.reading import TableReader
 from orcapod.integrity.report import Finding, StoreReport
 from orcapod.integrity.tables import (
@@ -28,6 +31,14 @@ from orcapod.records import RECORD_ID, result_path
 __all__ = ["verify_store"]
 
 _DAMAGED: RecordPath = ("_damaged",)
+_DAMAGED_TYPES: dict[str, pa.DataType] = {
+    "__damaged_id": pa.large_string(),
+    "__path": pa.large_string(),
+    "__key": pa.large_string(),
+    "__timestamp": pa.timestamp("us", "UTC"),
+    "__record": pa.large_binary(),
+}
+_MOVED_AT_ONCE = 100
 
 
 def verify_store(
@@ -72,52 +83,80 @@ class _Check:
         self._records = 0
         self._bytes = 0
         self._moved = 0
-        self._used: dict[RecordPath, set[Key]] = {}
+        self._ids: dict[RecordPath, Keys] = {}
+        self._unused: dict[RecordPath, Keys] = {}
 
     def report(self) -> StoreReport:
         """Return the report, with what was found moved aside if that is wanted."""
         if self._repair:
             self._database.check_writable()
-        paths: list[RecordPath] = []
+        with ThreadPoolExecutor(1) as pool:  # it looks at what lies beside the records, while these are looked at
+            beside = pool.submit(self._found_beside)
+            if self._repair:
+                self._repair_beside(beside.result())
+            self._check_tables()
+        findings = [*beside.result(), *self._findings]
+        if self._repair:
+            self._database.flush()
+        return StoreReport(self._records, self._bytes, tuple(findings), self._moved)
+
+    def _found_beside(self) -> list[Finding]:
+        """Return what a store finds that checks itself."""
+        findings = []
         try:
-            self._findings += [Finding("storage", path, why=why) for path, why in self._found_by_itself()]
-            if self._findings and self._repair:
-                self._rebuild_indexes()
-            paths = self._database.list_paths()
+            for path, why in getattr(self._database, "find_damage", tuple)():
+                findings.append(Finding("storage", path, why=why))
+            for path, name in getattr(self._database, "find_orphans", tuple)():
+                findings.append(Finding("orphan file", path, why=name))
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
+            findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
+        return findings
+
+    def _repair_beside(self, found: Sequence[Finding]) -> None:
+        """Let a store repair what it has found, as far as it can, and move aside what it cannot read."""
+        try:
+            if any(finding.is_damage for finding in found):
+                getattr(self._database, "rebuild_indexes", lambda: None)()
+            for path, what in getattr(self._database, "move_damage_aside", tuple)():
+                self._findings.append(Finding("storage", path, why=what))
+        except Exception as error:  # noqa: BLE001 - likewise
             self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
+
+    def _check_tables(self) -> None:
+        try:
+            paths = self._database.list_paths()
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
+            return
         for path in sorted(paths, key=is_results, reverse=True):  # damaged results are moved before rows ask for them
             if path != _DAMAGED:
                 self._check(path)
-        self._find_unused(paths)
-        if self._repair:
-            self._database.flush()
-        return StoreReport(self._records, self._bytes, tuple(self._findings), self._moved)
-
-    def _found_by_itself(self) -> Iterable[tuple[RecordPath, str]]:
-        """Return what a store finds that checks itself."""
-        find_damage = getattr(self._database, "find_damage", None)
-        return () if find_damage is None else find_damage()
-
-    def _rebuild_indexes(self) -> None:
-        """Let a store make its indexes anew, if it has such."""
-        if rebuild_indexes := getattr(self._database, "rebuild_indexes", None):
-            rebuild_indexes()
+        for path, unused in self._unused.items():
+            self._findings += [Finding("unused result", path, key) for key in unused.distinct()]
 
     def _check(self, path: RecordPath) -> None:
+        """Check one table, and move aside what is damaged in it."""
         reader = TableReader(self._database, path)
+        rows: list[pa.Table] = []
+        findings: list[Finding] = []
         for table in reader.portions():
-            found = list(self._changed(path, table))
-            self._findings += found
-            if self._repair and found:
-                self._move(path, table, [finding.key for finding in found if finding.key is not None])
-        self._findings += reader.findings
+            findings += self._changed(path, table)
+            if is_entries(path, table):
+                rows.append(table.select([table.column_names[0], RECORD_ID]))
+        findings += reader.findings
+        damaged = {each.key: None for each in findings if each.key is not None}
+        if rows:
+            lost = [each for each in self._lost(path, pa.concat_tables(rows)) if each.key not in damaged]
+            findings += lost
+            damaged |= {each.key: None for each in lost if each.key is not None}
+        if self._repair and damaged:
+            self._move(reader, path, list(damaged))
+        self._findings += findings
         self._records += reader.records
         self._bytes += reader.bytes
-        if self._repair:
-            unreadable = [each.key for each in reader.findings if each.kind == "unreadable" and each.key is not None]
-            for key in unreadable:
-                self._move(path, self._readable(reader, path, key), [key])
+        if is_results(path) and all(each.key is not None for each in reader.findings):  # else not all are known
+            self._ids[path] = reader.keys.without(Keys.of(damaged)) if self._repair else reader.keys
+            self._unused[path] = self._ids[path]
 
     def _changed(self, path: RecordPath, table: pa.Table) -> Iterator[Finding]:
         """Give what is wrong with records that can be read."""
@@ -125,75 +164,60 @@ class _Check:
             for key, why in changed_results(path, table):
                 yield Finding("changed", path, key, why=why)
         elif is_entries(path, table):
-            changed = changed_entries(table)
-            yield from (
-                Finding("changed", path, key, why="its key is not that of its tags and result") for key in changed
-            )
-            yield from self._lost(path, table, set(changed))
+            for key in changed_entries(table):
+                yield Finding("changed", path, key, why="its key is not that of its tags and result")
         elif is_kept(path, table):
             for key in changed_kept_rows(table):
                 yield Finding("changed", path, key, why="its key is not that of its values")
 
-    def _lost(self, path: RecordPath, table: pa.Table, changed: set[Key]) -> Iterator[Finding]:
-        """Give the rows whose result is not there."""
-        results = result_path(path[-5:-1])
-        ids: list[Any] = table.column(RECORD_ID).to_pylist()
+    def _lost(self, path: RecordPath, rows: pa.Table) -> Iterator[Finding]:
+        """Give the rows of a node whose result is not there, and remember which results are used.
+
+        Args:
+            path: the table.
+            rows: their keys, and those of their results.
+        """
+        results, used = result_path(path[-5:-1]), Keys([rows.column(1)])
         try:
-            there = self._results.get_records_by_ids(results, ids, [RECORD_ID])
+            there = self._result_ids(results)
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it, also in another store
             yield Finding("unreadable", results, why=f"asked for by {'/'.join(path)}: {type(error).__name__}: {error}")
             return
-        known = set(there.column(0).to_pylist()) if there.num_rows else set()
-        self._used.setdefault(results, set()).update(ids)
-        for key, record_id in zip(table.column(0).to_pylist(), ids, strict=True):
-            if record_id not in known and key not in changed:
-                yield Finding("lost result", path, key, why=f"no result {record_id.hex()} in {'/'.join(results)}")
+        if results in self._unused:
+            self._unused[results] = self._unused[results].without(used)
+        lost = rows.filter(pc.invert(used.are_among(there)))
+        keys, ids = (list[Any](column.to_pylist()) for column in lost.columns)
+        for key, result in zip(keys, ids, strict=True):
+            named = result.hex() if isinstance(result, bytes) else result
+            yield Finding("lost result", path, key, why=f"no result {named} in {'/'.join(results)}")
 
-    def _find_unused(self, paths: Sequence[RecordPath]) -> None:
-        """Find the results that no row of a node stands for."""
-        for path in filter(is_results, paths):
-            try:
-                ids = self._database.get_records(path, []).column(0).to_pylist()
-            except Exception:  # noqa: BLE001 - which was found before
-                continue
-            used = self._used.get(path, set())
-            self._findings += [Finding("unused result", path, key) for key in ids if key not in used]
+    def _result_ids(self, path: RecordPath) -> Keys:
+        if self._results is not self._database or path not in self._ids:
+            table = self._results.get_records(path, [])
+            return Keys([table.column(0)] if table.num_columns else [])
+        return self._ids[path]
 
-    def _readable(self, reader: TableReader, path: RecordPath, key: Key) -> pa.Table:
-        """Return those columns of a record that can be read."""
-        names = self._database.get_records_by_ids(path, []).column_names
-        return self._database.get_records_by_ids(
-            path, [key], [name for name in names[1:] if reader.is_readable(key, name)]
-        )
-
-    def _move(self, path: RecordPath, table: pa.Table, keys: Sequence[Key]) -> None:
-        """Move records of a table aside."""
-        held = table.column(0).to_pylist()
-        now = datetime.now(UTC)
-        rows = []
-        for key in keys:
-            sink = pa.BufferOutputStream()
-            record = table.take(pa.array([index for index, each in enumerate(held) if each == key], pa.int64()))
-            with pa.ipc.new_stream(sink, record.schema) as writer:
-                writer.write_table(record)
-            named = key if isinstance(key, str) else key.hex()
-            rows.append(
-                (
-                    hash_structure((path, named, now.isoformat())).hex,
-                    "/".join(path),
-                    named,
-                    now,
-                    sink.getvalue().to_pybytes(),
-                )
-            )
-        ids, paths, names, times, records = zip(*rows, strict=True)
-        columns = {
-            "__damaged_id": pa.array(ids, pa.large_string()),
-            "__path": pa.array(paths, pa.large_string()),
-            "__key": pa.array(names, pa.large_string()),
-            "__timestamp": pa.array(times, pa.timestamp("us", "UTC")),
-            "__record": pa.array(records, pa.large_binary()),
-        }
-        self._database.add_records(_DAMAGED, pa.table(columns))
+    def _move(self, reader: TableReader, path: RecordPath, keys: Sequence[Key]) -> None:
+        """Move records of a table aside, as far as they can be read."""
+        for start in range(0, len(keys), _MOVED_AT_ONCE):
+            for table in reader.readable(keys[start : start + _MOVED_AT_ONCE]):
+                self._database.add_records(_DAMAGED, _aside(path, table))
         self._database.flush()
         self._moved += self._database.delete_records(path, keys)
+
+
+def _aside(path: RecordPath, table: pa.Table) -> pa.Table:
+    """Return records as they are kept in the table of damaged ones."""
+    now = datetime.now(UTC)
+    rows = []
+    keys: list[Any] = table.column(0).to_pylist()
+    for index, key in enumerate(keys):
+        named = key if isinstance(key, str) else key.hex()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table.slice(index, 1))
+        aside = hash_structure((path, named, now.isoformat())).hex
+        rows.append((aside, "/".join(path), named, now, sink.getvalue().to_pybytes()))
+    columns = zip(*rows, strict=True) if rows else [()] * len(_DAMAGED_TYPES)
+    arrays = [pa.array(column, type_) for column, type_ in zip(columns, _DAMAGED_TYPES.values(), strict=True)]
+    return pa.table(arrays, list(_DAMAGED_TYPES))

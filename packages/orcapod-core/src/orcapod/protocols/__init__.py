@@ -18,6 +18,7 @@ from orcapod.protocols.executor import (
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
+from orcapod.protocols.scanning import ScanningDatabaseProtocol
 
 __all__ = [
     "BufferingDatabaseProtocol",
@@ -36,6 +37,7 @@ __all__ = [
     "PacketFunctionExecutorProtocol",
     "PythonFunctionExecutorProtocol",
     "RecordPath",
+    "ScanningDatabaseProtocol",
     "adapted",
     "checked_database",
     "checked_executor",

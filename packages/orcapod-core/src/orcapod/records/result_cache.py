@@ -98,6 +98,7 @@ class ResultCache:
                 f"{self._database!r}, table {'/'.join(self._path)}: found a result of {', '.join(self._outputs)} that "
                 f"is not as it was stored, {RECORD_ID} {damaged[0].hex()}{more}; op.verify_store(..., repair=True) "
                 "moves it aside, and the next run computes it again",
+                keys=damaged,
                 found=damaged[0].hex(),
             )
         return results.select(columns)

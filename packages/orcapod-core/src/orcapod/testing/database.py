@@ -21,6 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Database, RecordPath
+from orcapod.protocols.scanning import ScanningDatabaseProtocol
 from orcapod.testing.arrow import tables
 from orcapod.testing.database_lifetime import DatabaseLifetimeSuite, blobs, canonical, keyed, same
 from orcapod.testing.database_machine import DatabaseMachine
@@ -71,7 +72,11 @@ class DatabaseSuite(DatabaseLifetimeSuite):
         if table.num_rows:
             same(store.get_records(("p",)), table)
             by_ids = store.get_records_by_ids(("p",), _values(table, "key"))
-            same(by_ids.take(pc.sort_indices(by_ids["key"])), table.take(pc.sort_indices(table["key"])))
+            in_order = table.take(pc.sort_indices(table["key"]))
+            same(by_ids.take(pc.sort_indices(by_ids["key"])), in_order)
+            if isinstance(store, ScanningDatabaseProtocol):
+                scanned = pa.concat_tables(store.scan_records(("p",)))
+                same(scanned.take(pc.sort_indices(scanned["key"])), in_order)
 
     def test_values_at_the_edge(self, database: Database) -> None:
         """NaN is not null, -0.0 not 0.0, NUL ends no text, and the widest numbers fit."""
@@ -327,6 +332,23 @@ class DatabaseSuite(DatabaseLifetimeSuite):
         assert sorted(pc.binary_length(some["big"]).to_pylist()) == sorted(sizes[1:6])
 
     # Paths and names
+
+    def test_large_records_are_scanned_a_few_at_a_time(self, database: Database) -> None:
+        """A store that scans holds nothing between two tables, each of which fits into any memory."""
+        if not isinstance(database, ScanningDatabaseProtocol):
+            return
+        assert list(database.scan_records(("p",))) == []
+        sizes = ([10] * 300 + [3_000_000]) * 10
+        keys = [f"{index:05}" for index in range(len(sizes))]
+        values = pa.array([bytes([index % 256]) * size for index, size in enumerate(sizes)], pa.large_binary())
+        database.add_records(("p",), pa.table({"key": keys, "value": values}))
+        found = []
+        for table in database.scan_records(("p",)):
+            assert table.column_names == ["key", "value"]
+            assert table.nbytes < 12_000_000
+            found += _values(table, "key")
+            database.delete_records(("p",), _values(table, "key")[:1])
+        assert sorted(found) == keys
 
     def test_views_share_what_they_wrote(self, database: Database) -> None:
         """``at`` prefixes every path; what one view of a store wrote, every view reads."""
