@@ -31,6 +31,8 @@ class LogicalType(ABC):
             are the values themselves.
         is_total: whether every value of the Arrow type is one of this type, as it is stored.
         is_hashable: whether the values can be keys of a dict.
+        is_canonical: whether what is stored identifies a value: the same for equal values, and for no others. Where it
+            does not, ``identity`` says what does.
     """
 
     name: str
@@ -39,6 +41,7 @@ class LogicalType(ABC):
     is_identity: bool = True
     is_total: bool = True
     is_hashable: bool = True
+    is_canonical: bool = True
 
     @property
     def hash_name(self) -> str:
@@ -61,6 +64,14 @@ class LogicalType(ABC):
     def from_storage(self, stored: Any) -> Any:
         """Return the value that was stored; never called with None."""
         return stored
+
+    def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        """Return a column that identifies the values of a stored one, null for null: row hashes are made of it.
+
+        It is equal where values are the same, whatever they are stored as: a file's digest, say, in place of its path.
+        Of one type, it is always of one Arrow type. By default, what is stored is what identifies.
+        """
+        return column
 
     def takes(self, other: LogicalType) -> bool:
         """Say whether all columns of the other type are, or convert exactly to, such of this."""
@@ -103,10 +114,14 @@ class OptionalType(LogicalType):
         self.is_identity = inner.is_identity
         self.is_total = inner.is_total
         self.is_hashable = inner.is_hashable
+        self.is_canonical = inner.is_canonical
 
     @property
     def hash_name(self) -> str:
         return self.inner.hash_name
+
+    def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        return self.inner.identity(column)
 
     def to_storage(self, value: Any) -> Any:
         return None if value is None else self.inner.to_storage(value)
