@@ -16,6 +16,7 @@ import uuid
 from importlib import resources
 from typing import Literal, TypedDict
 
+import numpy
 import pytest
 
 from orcapod.hashing import ROW_METHOD, STRUCTURE_METHOD, ContentHash, hash_structure
@@ -36,6 +37,7 @@ NAMES = {
     "datetime": datetime.datetime,
     "inf": math.inf,
     "nan": math.nan,
+    "np": numpy,
     "time": datetime.time,
     "timedelta": datetime.timedelta,
 }

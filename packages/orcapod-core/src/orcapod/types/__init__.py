@@ -3,7 +3,7 @@
 from orcapod.types.choices import EnumType, LiteralType
 from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
-from orcapod.types.convert import conform, type_of_column
+from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.python_columns import column_of
@@ -33,4 +33,5 @@ __all__ = [
     "type_of_column",
     "type_of_values",
     "value_size",
+    "widened",
 ]

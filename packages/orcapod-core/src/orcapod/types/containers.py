@@ -50,7 +50,7 @@ class ListType(LogicalType):
         return column if self.is_canonical else _list_identity(column, self.item)
 
     def takes(self, other: LogicalType) -> bool:
-        return isinstance(other, ListType) and self.item.takes(other.item)
+        return self.item.takes(other.item) if isinstance(other, ListType) else other.converts_to(self)
 
     def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)

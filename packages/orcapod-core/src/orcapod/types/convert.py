@@ -39,7 +39,7 @@ from orcapod.types.scalars import (
 )
 from orcapod.types.texts import DECIMAL, UUID_TEXT
 
-__all__ = ["conform", "type_of_column"]
+__all__ = ["conform", "type_of_column", "widened"]
 
 _SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
     (pat.is_boolean, BOOL),
@@ -107,6 +107,22 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         row = _first_row(chunked, lambda part: _fault(part, dtype) is not None)
         raise ValueTypeError(f"row {row}: {fault}", row=row, expected=dtype.name)
     return chunked if dtype.is_total else _checked(chunked, dtype)
+
+
+def widened(column: pa.Array[Any], found: LogicalType, wanted: LogicalType) -> pa.Array[Any]:
+    """Return a column of a type that another takes as a column of that.
+
+    Raises:
+        ValueTypeError: a value has no exact conversion.
+    """
+    if column.type == wanted.arrow:
+        return column
+    try:
+        return column.cast(wanted.arrow)
+    except pa.ArrowInvalid as error:
+        raise ValueTypeError(f"expected {wanted.name}: {error}", expected=wanted.name) from None
+    except pa.ArrowNotImplementedError:  # Arrow knows numbers; types know what else converts
+        return column_of(found.to_python(column), wanted)
 
 
 def _checked(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:

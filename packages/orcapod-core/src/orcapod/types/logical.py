@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import cache
+from importlib import import_module
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -13,6 +16,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.plugins import Registry
 
 __all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", "registry"]
 
@@ -77,6 +81,14 @@ class LogicalType(ABC):
         """Say whether all columns of the other type are, or convert exactly to, such of this."""
         return self.name in (other.name, other.general.name)
 
+    def converts_to(self, other: LogicalType) -> bool:
+        """Say whether all columns convert exactly to such of a type that does not know of this one."""
+        return False
+
+    def narrowed(self, values: Sequence[Any]) -> LogicalType:
+        """Return the type, as narrow as it can be declared, that all of these values of this type are of."""
+        return self
+
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
         """Return a column of values that ``to_storage`` gave."""
         return pa.array(values, type=self.arrow)
@@ -133,13 +145,27 @@ class OptionalType(LogicalType):
         return self.inner.takes(other.inner if isinstance(other, OptionalType) else other)
 
 
-class TypeRegistry:
-    """The logical types of annotations; further types join with ``register``."""
+_STANDARD = sys.stdlib_module_names | {"__main__"}
+_plugins = Registry("orcapod.types", noun="library with types", homes={})
+_plugin_names = cache(_plugins.names)
 
-    def __init__(self) -> None:
+
+class TypeRegistry:
+    """The logical types of annotations; further types join with ``register``.
+
+    Types of other libraries are registered by modules that are imported when a class of the library is met: our own,
+    and those that are entry points of the group ``orcapod.types``, named after the library's top-level package.
+
+    Args:
+        homes: the modules with types of other libraries, ``{"numpy": "orcapod.types.arrays"}``.
+    """
+
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes = dict(homes)
         self._factories: dict[type, Callable[[Any], LogicalType]] = {}
         self._forms: dict[Any, Callable[[Any], LogicalType]] = {}
         self._resolved: dict[Any, LogicalType] = {}
+        self._loaded: set[str] = set()
 
     def register(self, python: type, factory: Callable[[Any], LogicalType]) -> None:
         """Let ``factory`` resolve annotations of ``python``, its subclasses and its generic forms.
@@ -172,6 +198,30 @@ class TypeRegistry:
             self._resolved[annotation] = self._create(annotation)
         return self._resolved[annotation]
 
+    def is_own(self, python: type) -> bool:
+        """Say whether a class, or the nearest that it derives from, was registered beside the standard library's."""
+        ancestor = self._ancestor(python)
+        return ancestor is not None and _library(ancestor) not in sys.stdlib_module_names
+
+    def _ancestor(self, python: type) -> type | None:
+        """Return the nearest registered class that a class is, or derives from."""
+        for library in dict.fromkeys(map(_library, python.__mro__)):
+            if library not in _STANDARD:
+                self._load(library)
+        # What an IntEnum is, first of all, is an Enum.
+        ancestors = sorted(python.__mro__, key=lambda base: not issubclass(base, Enum))
+        return next((ancestor for ancestor in ancestors if ancestor in self._factories), None)
+
+    def _load(self, library: str) -> None:
+        """Import the modules that register the types of a library, once."""
+        if library in self._loaded:
+            return
+        self._loaded.add(library)
+        if home := self._homes.get(library):
+            import_module(home)
+        if library in _plugin_names():
+            _plugins.load(library)
+
     def _create(self, annotation: Any) -> LogicalType:
         origin = get_origin(annotation)
         if origin in (Union, UnionType):
@@ -188,10 +238,8 @@ class TypeRegistry:
             return factory(annotation)
         python = origin if origin is not None else annotation
         if isinstance(python, type):
-            # What an IntEnum is, first of all, is an Enum.
-            for ancestor in sorted(python.__mro__, key=lambda base: not issubclass(base, Enum)):
-                if factory := self._factories.get(ancestor):
-                    return factory(annotation)
+            if ancestor := self._ancestor(python):
+                return self._factories[ancestor](annotation)
             if hasattr(python, "__required_keys__"):  # a TypedDict keeps no base class
                 return self._factories[dict](annotation)
         known = ", ".join(sorted(each.__name__ for each in self._factories))
@@ -201,7 +249,7 @@ class TypeRegistry:
         )
 
 
-registry = TypeRegistry()
+registry = TypeRegistry({"numpy": "orcapod.types.arrays"})
 """The types that this process knows."""
 
 
@@ -222,6 +270,10 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
 def quoted(name: str) -> str:
     """Return a member's name as it can be told from the rest of a type's name."""
     return name if name.isidentifier() else repr(name)
+
+
+def _library(python: type) -> str:
+    return python.__module__.partition(".")[0]
 
 
 def _shown(annotation: Any) -> str:
