@@ -17,6 +17,9 @@ from importlib import resources
 from typing import Literal, TypedDict
 
 import numpy
+import pandas
+import polars
+import pyarrow
 import pytest
 
 from orcapod.hashing import ROW_METHOD, STRUCTURE_METHOD, ContentHash, hash_structure
@@ -38,6 +41,9 @@ NAMES = {
     "inf": math.inf,
     "nan": math.nan,
     "np": numpy,
+    "pa": pyarrow,
+    "pd": pandas,
+    "pl": polars,
     "time": datetime.time,
     "timedelta": datetime.timedelta,
 }

@@ -249,7 +249,14 @@ class TypeRegistry:
         )
 
 
-registry = TypeRegistry({"numpy": "orcapod.types.arrays"})
+registry = TypeRegistry(
+    {
+        "numpy": "orcapod.types.arrays",
+        "pandas": "orcapod.types.pandas_frames",
+        "polars": "orcapod.types.polars_frames",
+        "pyarrow": "orcapod.types.tables",
+    }
+)
 """The types that this process knows."""
 
 
