@@ -207,7 +207,6 @@ def test_a_long_value_is_shortened_in_a_message():
     [
         (Loose, ["Loose", "['x']", "T | None"]),
         (Looser, ["Looser", "['x']", "T | None"]),
-        (Pair, ["Pair", "members"]),
         (typing.Tuple, ["members"]),  # noqa: UP006
         (list[complex], ["complex"]),
         (list[int | str], ["int | str"]),

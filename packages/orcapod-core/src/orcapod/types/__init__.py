@@ -7,6 +7,7 @@ from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.python_columns import column_of
+from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
 from orcapod.types.size import may_be_large, value_size
@@ -20,6 +21,7 @@ __all__ = [
     "LiteralType",
     "LogicalType",
     "OptionalType",
+    "RecordClassType",
     "Schema",
     "TypeRegistry",
     "as_standard",

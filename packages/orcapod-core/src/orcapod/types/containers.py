@@ -23,6 +23,7 @@ __all__ = [
     "TupleType",
     "VariadicTupleType",
     "record_type",
+    "store_member",
 ]
 
 _SORTED_BY_VALUE = (BOOL, INT, STR, BYTES, DATE)
@@ -84,7 +85,7 @@ class VariadicTupleType(LogicalType):
         return column if self.is_canonical else _list_identity(column, self.item)
 
     def takes(self, other: LogicalType) -> bool:
-        return isinstance(other, VariadicTupleType) and self.item.takes(other.item)
+        return self.item.takes(other.item) if isinstance(other, VariadicTupleType) else other.converts_to(self)
 
     def to_storage(self, value: Any) -> Any:
         if not isinstance(value, tuple):
@@ -117,10 +118,10 @@ class TupleType(LogicalType):
         return column if self.is_canonical else _struct_identity(column, self.items)
 
     def takes(self, other: LogicalType) -> bool:
-        return (
-            isinstance(other, TupleType)
-            and len(self.items) == len(other.items)
-            and all(mine.takes(theirs) for mine, theirs in zip(self.items, other.items, strict=True))
+        if not isinstance(other, TupleType):
+            return other.converts_to(self)
+        return len(self.items) == len(other.items) and (
+            all(mine.takes(theirs) for mine, theirs in zip(self.items, other.items, strict=True))
         )
 
     def to_storage(self, value: Any) -> Any:
@@ -129,7 +130,7 @@ class TupleType(LogicalType):
         if len(value) != len(self.items):
             raise mismatch(self.name, value, f"{len(self.items)} members expected, {len(value)} found")
         return {
-            str(i): _member(self.name, f"member {i}", item, member)
+            str(i): store_member(self.name, f"member {i}", item, member)
             for i, (item, member) in enumerate(zip(self.items, value, strict=True))
         }
 
@@ -175,7 +176,7 @@ class SetType(LogicalType):
         if not isinstance(value, Set):
             raise mismatch(self.name, value)
         inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
-        items = [_member(self.name, "an item", self.item, item) for item in value]
+        items = [store_member(self.name, "an item", self.item, item) for item in value]
         if inner.general in _SORTED_BY_VALUE:
             return sorted(items, key=lambda item: (item is not None, item))
         payloads: list[Any] = encode(self.item.identity(self.item.from_python(items))).to_pylist()
@@ -229,7 +230,7 @@ class DictType(LogicalType):
         if not isinstance(value, Mapping):
             raise mismatch(self.name, value)
         return [
-            (_member(self.name, "a key", self.key, key), _member(self.name, f"key {key!r}", self.item, item))
+            (store_member(self.name, "a key", self.key, key), store_member(self.name, f"key {key!r}", self.item, item))
             for key, item in value.items()
         ]
 
@@ -277,7 +278,7 @@ class RecordType(LogicalType):
         if value.keys() != self.members.keys():
             missing, extra = self.members.keys() - value.keys(), value.keys() - self.members.keys()
             raise mismatch(self.name, value, f"missing {sorted(missing)}, extra {sorted(extra, key=repr)}")
-        return {name: _member(self.name, name, item, value[name]) for name, item in self.members.items()}
+        return {name: store_member(self.name, name, item, value[name]) for name, item in self.members.items()}
 
     def from_storage(self, stored: Any) -> Any:
         return {
@@ -298,10 +299,11 @@ def _check_hashable(dtype: LogicalType, whole: str, what: str) -> None:
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:
-    return [_member(name, f"item {i}", item, value) for i, value in enumerate(values)]
+    return [store_member(name, f"item {i}", item, value) for i, value in enumerate(values)]
 
 
-def _member(name: str, location: str, item: LogicalType, value: Any) -> Any:
+def store_member(name: str, location: str, item: LogicalType, value: Any) -> Any:
+    """Return a member of a value in the form that Arrow stores; an error says where it is."""
     try:
         return item.to_storage(value)
     except ValueTypeError as error:

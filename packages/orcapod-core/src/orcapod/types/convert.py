@@ -24,6 +24,7 @@ from orcapod.types.containers import (
 )
 from orcapod.types.logical import LogicalType, OptionalType
 from orcapod.types.python_columns import column_of
+from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import (
     AWARE_DATETIME,
     BOOL,
@@ -96,6 +97,8 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         texts = [None if value is None else str(value) for value in chunked.to_pylist()]
         chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
     if chunked.type != dtype.arrow:
+        chunked = _completed(chunked, dtype)
+    if chunked.type != dtype.arrow:
         if not _widens(_canonical(chunked.type), dtype.arrow):
             raise SchemaError(
                 f"expected a column of {dtype.name}, found Arrow type {chunked.type}",
@@ -117,12 +120,28 @@ def widened(column: pa.Array[Any], found: LogicalType, wanted: LogicalType) -> p
     """
     if column.type == wanted.arrow:
         return column
+    if not _widens(column.type, wanted.arrow):  # Arrow knows numbers; types know what else converts
+        return column_of(found.to_python(column), wanted)
     try:
         return column.cast(wanted.arrow)
     except pa.ArrowInvalid as error:
         raise ValueTypeError(f"expected {wanted.name}: {error}", expected=wanted.name) from None
-    except pa.ArrowNotImplementedError:  # Arrow knows numbers; types know what else converts
-        return column_of(found.to_python(column), wanted)
+
+
+def _completed(column: Any, dtype: LogicalType) -> Any:
+    """Return a column of records with the fields that it is from before of, filled with their defaults."""
+    inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
+    if not isinstance(inner, RecordClassType) or not pat.is_struct(column.type):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([_completed(part, dtype) for part in column.chunks or [pa.nulls(0, column.type)]])
+    fields = dict(zip(_names(column.type), column.flatten(), strict=True))
+    for name, field in inner.members.items():
+        if name in fields:
+            fields[name] = _completed(fields[name], field)
+        elif name in inner.defaults:
+            fields[name] = column_of([inner.defaults[name]() for _ in range(len(column))], field)
+    return pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=column.is_null())
 
 
 def _checked(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:

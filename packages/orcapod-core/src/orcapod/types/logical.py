@@ -163,6 +163,7 @@ class TypeRegistry:
     def __init__(self, homes: Mapping[str, str]) -> None:
         self._homes = dict(homes)
         self._factories: dict[type, Callable[[Any], LogicalType]] = {}
+        self._shapes: list[tuple[Callable[[type], bool], Callable[[Any], LogicalType]]] = []
         self._forms: dict[Any, Callable[[Any], LogicalType]] = {}
         self._resolved: dict[Any, LogicalType] = {}
         self._loaded: set[str] = set()
@@ -198,19 +199,31 @@ class TypeRegistry:
             self._resolved[annotation] = self._create(annotation)
         return self._resolved[annotation]
 
+    def register_shape(self, has_shape: Callable[[type], bool], factory: Callable[[Any], LogicalType]) -> None:
+        """Let ``factory`` resolve classes of a shape, such as dataclasses have, and of what derives from them.
+
+        A class that was registered is of the type that was registered.
+        """
+        self._shapes.append((has_shape, factory))
+
     def is_own(self, python: type) -> bool:
         """Say whether a class, or the nearest that it derives from, was registered beside the standard library's."""
-        ancestor = self._ancestor(python)
+        ancestor, _ = self._nearest(python)
         return ancestor is not None and _library(ancestor) not in sys.stdlib_module_names
 
-    def _ancestor(self, python: type) -> type | None:
-        """Return the nearest registered class that a class is, or derives from."""
+    def _nearest(self, python: type) -> tuple[type, Callable[[Any], LogicalType]] | tuple[None, None]:
+        """Return the nearest class that a class is, or derives from, of which a type is known; and what makes that."""
         for library in dict.fromkeys(map(_library, python.__mro__)):
             if library not in _STANDARD:
                 self._load(library)
         # What an IntEnum is, first of all, is an Enum.
-        ancestors = sorted(python.__mro__, key=lambda base: not issubclass(base, Enum))
-        return next((ancestor for ancestor in ancestors if ancestor in self._factories), None)
+        for ancestor in sorted(python.__mro__, key=lambda base: not issubclass(base, Enum)):
+            if factory := self._factories.get(ancestor):
+                return ancestor, factory
+            for has_shape, factory in self._shapes:
+                if has_shape(ancestor):
+                    return ancestor, factory
+        return None, None
 
     def _load(self, library: str) -> None:
         """Import the modules that register the types of a library, once."""
@@ -238,8 +251,9 @@ class TypeRegistry:
             return factory(annotation)
         python = origin if origin is not None else annotation
         if isinstance(python, type):
-            if ancestor := self._ancestor(python):
-                return self._factories[ancestor](annotation)
+            _, factory = self._nearest(python)
+            if factory:
+                return factory(annotation)
             if hasattr(python, "__required_keys__"):  # a TypedDict keeps no base class
                 return self._factories[dict](annotation)
         known = ", ".join(sorted(each.__name__ for each in self._factories))
