@@ -4,8 +4,10 @@ from orcapod.types.choices import EnumType, LiteralType
 from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
 from orcapod.types.convert import conform, type_of_column, widened
+from orcapod.types.custom import CodecType, logical_type
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
+from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
 from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
@@ -16,11 +18,13 @@ __all__ = [
     "INT",
     "STR",
     "AwareDatetime",
+    "CodecType",
     "EnumType",
     "ListType",
     "LiteralType",
     "LogicalType",
     "OptionalType",
+    "PartsType",
     "RecordClassType",
     "Schema",
     "TypeRegistry",
@@ -29,6 +33,7 @@ __all__ = [
     "conform",
     "decode",
     "encode",
+    "logical_type",
     "may_be_large",
     "misfit",
     "registry",
