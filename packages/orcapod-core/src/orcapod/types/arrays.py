@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from hashlib import sha256
 from operator import or_
+from pathlib import Path
 from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -21,7 +22,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import SchemaError
 from orcapod.types.containers import ListType
-from orcapod.types.logical import LogicalType, mismatch, registry
+from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 
 __all__ = ["ArrayType"]
@@ -47,6 +48,7 @@ class ArrayType(LogicalType):
     is_total = False
     is_hashable = False
     is_canonical = False
+    shows_values = True
     hash_name = "ndarray"
     arrow = pa.struct([("dtype", pa.large_string()), ("shape", pa.large_list(pa.int64())), ("data", pa.large_binary())])
 
@@ -101,6 +103,15 @@ class ArrayType(LogicalType):
     def to_python(self, column: Any) -> list[Any]:
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
         return [array for chunk in chunks for array in self._viewed(chunk)]
+
+    def display(self, value: Any) -> Any:
+        return f"{value.dtype} array of shape {value.shape}"
+
+    def export(self, value: Any, file: Path) -> None:
+        if file.suffix != ".npy":
+            raise not_exported(self, file, ".npy")
+        with file.open("wb") as stream:
+            np.save(stream, value, allow_pickle=False)
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         arrays = ArrayType().to_python(column)

@@ -42,6 +42,7 @@ class ListType(LogicalType):
         self.is_identity = item.is_identity
         self.is_total = item.is_total
         self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
 
     @property
     def hash_name(self) -> str:
@@ -73,6 +74,7 @@ class VariadicTupleType(LogicalType):
         self.is_total = item.is_total
         self.is_hashable = item.is_hashable
         self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
         self.name = f"tuple[{item.name}, ...]"
         self.annotation = GenericAlias(tuple, (item.annotation, ...))
         self.arrow = pa.large_list(item.arrow)
@@ -106,6 +108,7 @@ class TupleType(LogicalType):
         self.is_total = all(item.is_total for item in items)
         self.is_hashable = all(item.is_hashable for item in items)
         self.is_canonical = all(item.is_canonical for item in items)
+        self.shows_values = any(item.shows_values for item in items)
         self.name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
         self.annotation = GenericAlias(tuple, tuple(item.annotation for item in items))
         self.arrow = pa.struct([pa.field(str(i), item.arrow) for i, item in enumerate(items)])
@@ -152,6 +155,7 @@ class SetType(LogicalType):
         self.python = python
         self.is_hashable = python is frozenset
         self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
         self.name = f"{python.__name__}[{item.name}]"
         _check_hashable(item, self.name, "its items")
         self.annotation = GenericAlias(python, (item.annotation,))
@@ -207,6 +211,7 @@ class DictType(LogicalType):
         self.item = item
         self.is_total = key.is_total and item.is_total
         self.is_canonical = key.is_canonical and item.is_canonical
+        self.shows_values = key.shows_values or item.shows_values
         self.name = f"dict[{key.name}, {item.name}]"
         self.annotation = GenericAlias(dict, (key.annotation, item.annotation))
         self.arrow = pa.map_(key.arrow, item.arrow)
@@ -254,6 +259,7 @@ class RecordType(LogicalType):
         self.members = dict(sorted(members.items()))
         self.is_total = all(item.is_total for item in members.values())
         self.is_canonical = all(item.is_canonical for item in members.values())
+        self.shows_values = any(item.shows_values for item in members.values())
         self.name = f"{{{', '.join(f'{quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ class CodecType(LogicalType):
     is_identity = False
     is_total = False
     is_canonical = False
+    shows_values = True
     arrow = pa.struct([("layout", pa.int32()), ("data", pa.large_binary())])
 
     def __init__(
@@ -73,6 +75,9 @@ class CodecType(LogicalType):
                 f"{type(error).__name__}: {error}",
                 expected=self.name,
             ) from error
+
+    def export(self, value: Any, file: Path) -> None:
+        file.write_bytes(self.to_storage(value)["data"])
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         return pa.array(

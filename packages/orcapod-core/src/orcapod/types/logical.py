@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,7 +19,7 @@ from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.plugins import Registry
 
-__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", "registry"]
+__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry"]
 
 
 class LogicalType(ABC):
@@ -37,6 +38,7 @@ class LogicalType(ABC):
         is_hashable: whether the values can be keys of a dict.
         is_canonical: whether what is stored identifies a value: the same for equal values, and for no others. Where it
             does not, ``identity`` says what does.
+        shows_values: whether a frame holds the values themselves, and not what is stored of them.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LogicalType(ABC):
     is_total: bool = True
     is_hashable: bool = True
     is_canonical: bool = True
+    shows_values: bool = False
 
     @property
     def hash_name(self) -> str:
@@ -89,6 +92,18 @@ class LogicalType(ABC):
         """Return the type, as narrow as it can be declared, that all of these values of this type are of."""
         return self
 
+    def display(self, value: Any) -> Any:
+        """Return what a page shows of a value: a short text, or the value for its ``repr``."""
+        return value
+
+    def export(self, value: Any, file: Path) -> None:
+        """Write a value to a file, in the format that its suffix names.
+
+        Raises:
+            SchemaError: values of this type are not written, or not in that format.
+        """
+        raise not_exported(self, file)
+
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
         """Return a column of values that ``to_storage`` gave."""
         return pa.array(values, type=self.arrow)
@@ -127,6 +142,7 @@ class OptionalType(LogicalType):
         self.is_total = inner.is_total
         self.is_hashable = inner.is_hashable
         self.is_canonical = inner.is_canonical
+        self.shows_values = inner.shows_values
 
     @property
     def hash_name(self) -> str:
@@ -134,6 +150,12 @@ class OptionalType(LogicalType):
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         return self.inner.identity(column)
+
+    def display(self, value: Any) -> Any:
+        return None if value is None else self.inner.display(value)
+
+    def export(self, value: Any, file: Path) -> None:
+        self.inner.export(value, file)
 
     def to_storage(self, value: Any) -> Any:
         return None if value is None else self.inner.to_storage(value)
@@ -285,6 +307,16 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     found = f"{shown(value)} of type {type(value).__qualname__}"
     return ValueTypeError(
         f"expected {expected}, found {found}" + (f": {why}" if why else ""), expected=expected, found=found
+    )
+
+
+def not_exported(dtype: LogicalType, file: Path, *suffixes: str) -> SchemaError:
+    """Return the error for a file that a value cannot be written to."""
+    if suffixes:
+        return SchemaError(f"export: found a file {file.suffix!r}, {dtype.name} is written to {' or '.join(suffixes)}")
+    return SchemaError(
+        f"export: found a column of {dtype.name}, expected text, bytes, arrays, frames, or a type that says how it is "
+        "written; make such a column first"
     )
 
 

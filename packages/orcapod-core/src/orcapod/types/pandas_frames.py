@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,8 @@ _PARTS = ("index_columns", "columns", "attributes")
 class DataFrameType(FrameType):
     """``pandas.DataFrame``."""
 
+    suffixes = (".csv", ".parquet", ".arrow")
+
     def write(self, value: Any) -> bytes:
         if len(set(map(type, value.columns))) > 1:
             raise ValueError("its column names are of several types")
@@ -33,6 +36,12 @@ class DataFrameType(FrameType):
 
     def read(self, stored: bytes) -> Any:
         return _frame(pa.ipc.open_stream(pa.py_buffer(stored)).read_all())
+
+    def export(self, value: Any, file: Path) -> None:
+        if file.suffix == ".csv":
+            value.to_csv(file)
+        else:
+            super().export(value, file)
 
     def is_same(self, one: Any, other: Any) -> bool:
         return (

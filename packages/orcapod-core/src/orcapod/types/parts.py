@@ -23,14 +23,13 @@ class PartsType(RecordType):
         make: makes a value of its parts.
     """
 
-    is_hashable = True
-
     def __init__(self, python: type, members: Mapping[str, LogicalType], make: Callable[..., Any]) -> None:
         super().__init__(members, python)
         self.python = python
         self.make = make
         self.name = python.__name__
         self.is_total = False
+        self.shows_values = True
         self.is_hashable = python.__hash__ is not None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,8 @@ _COMPATIBLE = pl.CompatLevel.oldest()  # the same for all versions of polars, si
 
 class PolarsFrameType(FrameType):
     """``polars.DataFrame``."""
+
+    suffixes = (".csv", ".parquet", ".arrow")
 
     def write(self, value: Any) -> bytes:
         sink = BytesIO()
@@ -31,6 +34,12 @@ class PolarsFrameType(FrameType):
         except pl.exceptions.PolarsError as error:
             raise ValueError(error) from None
 
+    def export(self, value: Any, file: Path) -> None:
+        if file.suffix == ".csv":
+            value.write_csv(file)
+        else:
+            super().export(value, file)
+
     def is_same(self, one: Any, other: Any) -> bool:
         return one.schema == other.schema and bool(one.equals(other))
 
@@ -43,6 +52,9 @@ class PolarsSeriesType(PolarsFrameType):
 
     def read(self, stored: bytes) -> Any:
         return super().read(stored).to_series()
+
+    def export(self, value: Any, file: Path) -> None:
+        super().export(value.to_frame() if file.suffix == ".csv" else value, file)
 
     def is_same(self, one: Any, other: Any) -> bool:
         return super().is_same(one.to_frame(), other.to_frame())

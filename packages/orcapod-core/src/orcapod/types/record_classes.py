@@ -48,6 +48,7 @@ class RecordClassType(RecordType):
         declared = _fields(python, annotation)
         super().__init__(_resolved(annotation, declared), annotation)
         self.python = python
+        self.shows_values = True
         self.defaults = {name: field.default for name, field in declared.items() if field.default is not None}
         self.is_hashable = python.__hash__ is not None and all(item.is_hashable for item in self.members.values())
         self._order = list(declared)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.errors import SchemaError
 from orcapod.types.codec import contents, encode
-from orcapod.types.logical import LogicalType, mismatch, registry
+from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 
 __all__ = ["FrameType", "TableType", "register_frame", "written"]
 
@@ -32,7 +34,9 @@ class FrameType(LogicalType):
     is_total = False
     is_hashable = False
     is_canonical = False
+    shows_values = True
     arrow = pa.large_binary()
+    suffixes: tuple[str, ...] = (".parquet", ".arrow")
 
     def __init__(self, python: type) -> None:
         self.python = python
@@ -82,6 +86,21 @@ class FrameType(LogicalType):
             return self.read(stored)
         except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
             raise mismatch(self.name, stored, f"that is no Arrow IPC stream: {error}") from None
+
+    def display(self, value: Any) -> Any:
+        return f"{self.name} of {' × '.join(map(str, value.shape))}"
+
+    def export(self, value: Any, file: Path) -> None:
+        """Write what Arrow holds of it, as Parquet or an Arrow file."""
+        table = _table(self.to_storage(value))
+        match file.suffix:
+            case ".parquet":
+                import_module("pyarrow.parquet").write_table(table, file)
+            case ".arrow":
+                with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                    writer.write_table(table)
+            case _:
+                raise not_exported(self, file, *self.suffixes)
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         digests = [None if stored is None else self._digest(_table(stored)) for stored in column.to_pylist()]
