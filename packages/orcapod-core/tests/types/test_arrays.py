@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import hash_rows
-from orcapod.sources import DictSource
+from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing import TypeSuite
 from orcapod.types import Schema, column_of, registry, type_of_values
 
@@ -211,6 +211,35 @@ def test_a_function_that_goes_on_with_its_array_changes_no_result() -> None:
     assert [packet["y"][0] for _, packet in pipeline["same"].iter_packets()] == [0, 1, 2]
 
 
+def tensors() -> pa.Array[Any]:
+    dtype = pa.fixed_shape_tensor(pa.float32(), (2, 3))
+    return pa.ExtensionArray.from_storage(dtype, pa.array([[0, 1, 2, 3, 4, 5], None], pa.list_(pa.float32(), 6)))
+
+
+@pytest.mark.parametrize(
+    ("column", "declared", "expected"),
+    [
+        (tensors(), {}, np.arange(6, dtype="f4").reshape(2, 3)),
+        (tensors(), {"x": np.ndarray | None}, np.arange(6, dtype="f4").reshape(2, 3)),
+        (pa.array([[1, 2], None]), {"x": NDArray[np.int64] | None}, np.array([1, 2])),
+        (pa.array([[[0.5], [1]], None]), {"x": np.ndarray | None}, np.array([[0.5], [1.0]])),
+        (pa.array([[True], None]), {"x": np.ndarray | None}, np.array([True])),
+    ],
+    ids=range(5),
+)
+def test_tensors_and_lists_of_a_table_are_arrays(column: Any, declared: Any, expected: Any) -> None:
+    source = ArrowTableSource(pa.table({"i": [0, 1], "x": column}), ["i"], data_schema=declared)
+    found, nothing = (packet["x"] for _, packet in source.iter_packets())
+    assert same(found, expected)
+    assert nothing is None
+
+
+@pytest.mark.parametrize("rows", [[[[1], [1, 2]]], [[[1, None]]]])
+def test_lists_that_are_no_arrays_are_refused(rows: Any) -> None:
+    with pytest.raises(InputValidationError, match="row 0: expected ndarray"):
+        ArrowTableSource(pa.table({"x": rows}), [], data_schema={"x": np.ndarray})
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -234,7 +263,7 @@ def test_bytes_that_are_no_array_are_refused(stored: dict[str, Any]) -> None:
 def test_arrays_cost_nothing_before_somebody_uses_them() -> None:
     program = (
         "import sys, orcapod as op\n"
-        "from orcapod.sources import DictSource\n"
+        "from orcapod.sources import ArrowTableSource, DictSource\n"
         "list(DictSource([{'x': [1.0], 'y': {'a'}}], []).iter_packets())\n"
         "assert 'orcapod.types.arrays' not in sys.modules\n"
     )

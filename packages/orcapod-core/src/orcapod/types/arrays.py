@@ -20,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import SchemaError
+from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.containers import ListType
-from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
+from orcapod.types.logical import LogicalType, OptionalType, mismatch, not_exported, registry
+from orcapod.types.python_columns import column_of
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 
-__all__ = ["ArrayType"]
+__all__ = ["ArrayType", "type_of_tensor"]
 
 IDENTITY_METHOD = "ndarray-v1"
 
@@ -76,6 +77,26 @@ class ArrayType(LogicalType):
             other = other.item if isinstance(other, ListType) else self
         kinds = {np.dtype(scalar).kind for scalar in self.scalars}
         return bool(self.shape and kinds) and all(other in _SCALARS.get(kind, ()) for kind in kinds)
+
+    def adopted(self, column: Any) -> Any:
+        """Return a column of tensors, or of lists of numbers, as one of arrays."""
+        leaf, shape = column.type, None
+        if isinstance(leaf, pa.FixedShapeTensorType):
+            leaf, shape = leaf.value_type, (*leaf.shape,)
+        elif not pa.types.is_list(leaf) and not pa.types.is_large_list(leaf) and not pa.types.is_fixed_size_list(leaf):
+            return column
+        while not pa.types.is_primitive(leaf) and hasattr(leaf, "value_type"):
+            leaf = leaf.value_type
+        if not pa.types.is_primitive(leaf):
+            return column
+        arrays = []
+        for row, value in enumerate(column.to_pylist()):
+            try:
+                array = None if value is None else np.array(value, object).astype(leaf.to_pandas_dtype())
+            except (TypeError, ValueError) as error:
+                raise ValueTypeError(f"row {row}: expected {self.name}: {error}", row=row, expected=self.name) from None
+            arrays.append(array if array is None or shape is None else array.reshape(shape))
+        return pa.chunked_array([column_of(arrays, OptionalType(self))])
 
     def narrowed(self, values: Sequence[Any]) -> LogicalType:
         dtypes = {_little(value.dtype) for value in values}
@@ -160,6 +181,11 @@ class ArrayType(LogicalType):
         return array
 
 
+def type_of_tensor(arrow: Any) -> ArrayType:
+    """Return the type of arrays in a column of Arrow's fixed-shape tensors."""
+    return ArrayType((np.dtype(arrow.value_type.to_pandas_dtype()).type,), (*arrow.shape,))
+
+
 def _extents(data: Any) -> tuple[list[int], list[int | None]]:
     """Return where in their buffer values of bytes begin, and how many each has; None for a null."""
     if not len(data):
@@ -218,7 +244,7 @@ def _parts(array: Any) -> list[Any]:
         return [*_parts(array.real), *_parts(array.imag)]
     if dtype.kind != "f":
         return [array]
-    if np.isnan(array).any():
+    if np.isnan(array.min()):  # which is NaN if any is, and takes no memory
         array = np.where(np.isnan(array), dtype.type("nan"), array)
     if np.finfo(dtype).nmant == 63:  # ten bytes of sixteen, and what lies in the others is nothing
         return [np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8)[:, :10]]

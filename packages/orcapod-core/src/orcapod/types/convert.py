@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,6 @@ from orcapod.types.containers import (
 )
 from orcapod.types.logical import LogicalType, OptionalType
 from orcapod.types.python_columns import column_of
-from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import (
     AWARE_DATETIME,
     BOOL,
@@ -97,7 +97,7 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         texts = [None if value is None else str(value) for value in chunked.to_pylist()]
         chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
     if chunked.type != dtype.arrow:
-        chunked = _completed(chunked, dtype)
+        chunked = dtype.adopted(chunked)
     if chunked.type != dtype.arrow:
         if not _widens(_canonical(chunked.type), dtype.arrow):
             raise SchemaError(
@@ -126,22 +126,6 @@ def widened(column: pa.Array[Any], found: LogicalType, wanted: LogicalType) -> p
         return column.cast(wanted.arrow)
     except pa.ArrowInvalid as error:
         raise ValueTypeError(f"expected {wanted.name}: {error}", expected=wanted.name) from None
-
-
-def _completed(column: Any, dtype: LogicalType) -> Any:
-    """Return a column of records with the fields that it is from before of, filled with their defaults."""
-    inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
-    if not isinstance(inner, RecordClassType) or not pat.is_struct(column.type):
-        return column
-    if isinstance(column, pa.ChunkedArray):
-        return pa.chunked_array([_completed(part, dtype) for part in column.chunks or [pa.nulls(0, column.type)]])
-    fields = dict(zip(_names(column.type), column.flatten(), strict=True))
-    for name, field in inner.members.items():
-        if name in fields:
-            fields[name] = _completed(fields[name], field)
-        elif name in inner.defaults:
-            fields[name] = column_of([inner.defaults[name]() for _ in range(len(column))], field)
-    return pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=column.is_null())
 
 
 def _checked(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:
@@ -189,6 +173,8 @@ def _type_of_values(column: Any) -> LogicalType:
     if pat.is_struct(arrow):
         members = column.drop_null().flatten()
         return record_type({name: type_of_column(member) for name, member in zip(_names(arrow), members, strict=True)})
+    if isinstance(arrow, pa.FixedShapeTensorType):
+        return import_module("orcapod.types.arrays").type_of_tensor(arrow)  # type: ignore[no-any-return]  # with numpy
     raise _unknown(arrow)
 
 

@@ -88,6 +88,14 @@ class LogicalType(ABC):
         """Say whether all columns convert exactly to such of a type that does not know of this one."""
         return False
 
+    def adopted(self, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        """Return a column from outside, of another Arrow type, as one of this; as it is, where it is none.
+
+        Raises:
+            ValueTypeError: a value has no exact conversion.
+        """
+        return column
+
     def narrowed(self, values: Sequence[Any]) -> LogicalType:
         """Return the type, as narrow as it can be declared, that all of these values of this type are of."""
         return self
@@ -150,6 +158,9 @@ class OptionalType(LogicalType):
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         return self.inner.identity(column)
+
+    def adopted(self, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        return self.inner.adopted(column)
 
     def display(self, value: Any) -> Any:
         return None if value is None else self.inner.display(value)

@@ -12,9 +12,12 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+import pyarrow as pa
+
 from orcapod.errors import SchemaError
 from orcapod.types.containers import RecordType, TupleType, VariadicTupleType, store_member
 from orcapod.types.logical import LogicalType, mismatch, registry
+from orcapod.types.python_columns import column_of
 
 __all__ = ["RecordClassType", "record_class"]
 
@@ -72,6 +75,22 @@ class RecordClassType(RecordType):
                 return issubclass(self.python, tuple) and all(map(other.item.takes, items))
             case _:
                 return False
+
+    def adopted(self, column: Any) -> Any:
+        """Return a column of records from before the class had all of its fields, with the defaults of the others."""
+        if not pa.types.is_struct(column.type):
+            return column
+        chunks = column.chunks or [pa.nulls(0, column.type)]
+        return pa.chunked_array([self._completed(chunk) for chunk in chunks])
+
+    def _completed(self, column: Any) -> pa.Array[Any]:
+        fields = {field.name: part for field, part in zip(column.type, column.flatten(), strict=True)}
+        for name, item in self.members.items():
+            if name in fields and fields[name].type != item.arrow:
+                fields[name] = item.adopted(pa.chunked_array([fields[name]])).combine_chunks()
+            elif name not in fields and name in self.defaults:
+                fields[name] = column_of([self.defaults[name]() for _ in range(len(column))], item)
+        return pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=column.is_null())
 
     def to_storage(self, value: Any) -> Any:
         python = type(value)
