@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -268,3 +269,40 @@ def test_arrays_cost_nothing_before_somebody_uses_them() -> None:
         "assert 'orcapod.types.arrays' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_arrays_of_other_libraries_go_by_dlpack(tmp_path: Path) -> None:
+    """Such a library is never imported: what it is called, and which function takes DLPack, is all that is known."""
+    (tmp_path / "torch.py").write_text(
+        "import numpy\n"
+        "class Tensor:\n"
+        "    def __init__(self, array): self.array = array\n"
+        "    def __dlpack__(self, **options): return self.array.__dlpack__(**options)\n"
+        "    def __dlpack_device__(self): return self.array.__dlpack_device__()\n"
+        "def from_dlpack(array): return Tensor(numpy.from_dlpack(array))\n"
+    )
+    program = (
+        "import numpy as np, torch\n"
+        "import orcapod as op\n"
+        "from orcapod.errors import ValueTypeError\n"
+        "from orcapod.sources import DictSource\n"
+        "from orcapod.types import registry, type_of_values\n"
+        "@op.function_pod('y')\n"
+        "def doubled(x: torch.Tensor) -> torch.Tensor:\n"
+        "    return torch.Tensor(x.array * 2)\n"
+        "source = DictSource([{'i': 1, 'x': torch.Tensor(np.arange(4.0).reshape(2, 2))}], ['i'])\n"
+        "assert source.schema.packets.types['x'].name == 'torch.Tensor'\n"
+        "with op.Pipeline('p', op.databases.MemoryDatabase()) as pipeline:\n"
+        "    doubled.pod(source, label='doubled')\n"
+        "pipeline.run().raise_for_errors()\n"
+        "(_, packet), = pipeline.doubled.iter_packets()\n"
+        "assert packet['y'].array.tolist() == [[0.0, 2.0], [4.0, 6.0]]\n"
+        "try:\n"
+        "    registry.resolve(torch.Tensor).to_storage(np.zeros(2))\n"
+        "except ValueTypeError as error:\n"
+        "    assert 'expected torch.Tensor' in str(error)\n"
+        "else:\n"
+        "    raise AssertionError('taken')\n"
+    )
+    (tmp_path / "script.py").write_text(program)
+    subprocess.run([sys.executable, tmp_path / "script.py"], check=True)

@@ -299,6 +299,7 @@ class TypeRegistry:
 registry = TypeRegistry(
     {
         "numpy": "orcapod.types.arrays",
+        **dict.fromkeys(("torch", "jax", "jaxlib", "cupy"), "orcapod.types.foreign_arrays"),
         "pandas": "orcapod.types.pandas_frames",
         "polars": "orcapod.types.polars_frames",
         "pyarrow": "orcapod.types.tables",
