@@ -306,3 +306,13 @@ def test_arrays_of_other_libraries_go_by_dlpack(tmp_path: Path) -> None:
     )
     (tmp_path / "script.py").write_text(program)
     subprocess.run([sys.executable, tmp_path / "script.py"], check=True)
+
+
+def test_packets_of_arrays_are_equal_where_their_arrays_are() -> None:
+    one, other, third = (
+        packet for _, packet in DictSource([{"x": np.array(x)} for x in ([1.0, np.nan], [1.0, np.nan], [2.0])], [])
+    )
+    assert one == other == {"x": np.array([1.0, np.nan])}
+    assert one != third
+    assert one != {"x": [1.0, np.nan]}
+    assert one != {"y": 1}

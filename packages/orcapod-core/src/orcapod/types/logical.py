@@ -262,11 +262,11 @@ class TypeRegistry:
         """Import the modules that register the types of a library, once."""
         if library in self._loaded:
             return
-        self._loaded.add(library)
         if home := self._homes.get(library):
             import_module(home)
         if library in _plugin_names():
             _plugins.load(library)
+        self._loaded.add(library)  # not before: another thread would not wait for it
 
     def _create(self, annotation: Any) -> LogicalType:
         origin = get_origin(annotation)
