@@ -230,6 +230,7 @@ class Plain:
         lambda: op.logical_type(type("Empty", (), {})),
         lambda: op.logical_type(3),  # type: ignore[type-var]
         lambda: op.logical_type(Plain, to_bytes=bytes),
+        lambda: op.logical_type(int, to_bytes=bytes, from_bytes=len),
         lambda: op.logical_type(Plain, layout=2),
         lambda: op.logical_type(Plain, name=""),
         lambda: op.logical_type(Plain, to_bytes=bytes, from_bytes=3),  # type: ignore[arg-type]

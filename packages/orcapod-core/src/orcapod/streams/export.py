@@ -10,7 +10,9 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, Tag
+from orcapod.display import shown
 from orcapod.errors import InputValidationError, SchemaError
 
 __all__ = ["export_rows"]
@@ -27,11 +29,16 @@ def export_rows(
     prune: bool,
 ) -> list[Path]:
     """Write one file per row; see ``Stream.export``."""
-    path = os.fspath(pattern)
-    fields = [name for _, name, _, _ in Formatter().parse(path) if name is not None]
+    check = Checks("export", SchemaError)
+    path = check.file("pattern", pattern)
+    check.flag("prune", prune)
+    try:
+        fields = [name for _, name, _, _ in Formatter().parse(path) if name is not None]
+    except ValueError as error:
+        raise SchemaError(f"export: {path!r} is no pattern: {error}; double the braces that name no tag") from None
     if unknown := [name for name in fields if name not in schema.tags]:
         raise SchemaError(f"export: {path!r} names {unknown[0]!r}, expected tags, some of {list(schema.tags)}")
-    column = _column(schema, column)
+    column = _column(schema, check.text_or_none("column", column))
     wanted = _paths(chunks(), path)
     dtype = schema.packets.types[column]
     at = iter(wanted)
@@ -64,7 +71,10 @@ def _paths(chunks: Iterable[Chunk], pattern: str) -> list[Path]:
     """Return where every row goes; each goes to a place of its own."""
     rows: dict[Path, int] = {}
     for tag in (Tag(chunk, row) for chunk in chunks for row in range(chunk.num_rows)):
-        path = Path(_Safe().vformat(pattern, (), tag))
+        try:
+            path = Path(_Safe().vformat(pattern, (), tag))
+        except (ValueError, TypeError) as error:
+            raise SchemaError(f"export: {pattern!r} does not suit {tag}: {error}; take another format") from None
         if path in rows:
             raise InputValidationError(
                 f"export: {pattern!r} gives {str(path)!r} for rows {rows[path]} and {len(rows)}, expected a place for "
@@ -87,13 +97,17 @@ class _Safe(Formatter):
 
 def _write(write: Callable[[Path], None], file: Path) -> None:
     """Write a file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{os.getpid()}-{file.name}")
     try:
-        write(part)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+        part = file.with_name(f".{os.getpid()}-{file.name}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(part)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        why = f"export: {shown(str(file))} cannot be written: {error}; choose another place"
+        raise InputValidationError(why) from error
 
 
 def _matching(pattern: str) -> Iterable[Path]:

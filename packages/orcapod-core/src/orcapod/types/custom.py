@@ -157,7 +157,7 @@ def logical_type(
     check = Checks("logical_type", SchemaError)
     if check.text_or_none("name", name) == "":
         raise check.wrong("name", name, "a name that is not empty")
-    check.count("layout", layout, least=1)
+    check.count("layout", layout, least=1, most=2**31 - 1)
     for argument, given in (
         ("to_bytes", to_bytes),
         ("from_bytes", from_bytes),
@@ -169,6 +169,10 @@ def logical_type(
 
     def register(cls: Any) -> Any:
         check.instance("the class", cls, type, "a class", "give that of the values")
+        if registry.is_standard(cls):
+            raise SchemaError(
+                f"{cls.__qualname__} is a type already, and its values are everywhere; derive a class of it"
+            )
         own = object if issubclass(cls, int) else cls  # whose methods of these names are others
         write, read = to_bytes or getattr(own, "to_bytes", None), from_bytes or getattr(own, "from_bytes", None)
         called = name or f"{cls.__module__}.{cls.__qualname__}"

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
@@ -193,7 +193,7 @@ class TypeRegistry:
         homes: the modules with types of other libraries, ``{"numpy": "orcapod.types.arrays"}``.
     """
 
-    def __init__(self, homes: Mapping[str, str]) -> None:
+    def __init__(self, homes: Mapping[str, str] = MappingProxyType({})) -> None:
         self._homes = dict(homes)
         self._factories: dict[type, Callable[[Any], LogicalType]] = {}
         self._shapes: list[tuple[Callable[[type], bool], Callable[[Any], LogicalType]]] = []
@@ -238,6 +238,10 @@ class TypeRegistry:
         A class that was registered is of the type that was registered.
         """
         self._shapes.append((has_shape, factory))
+
+    def is_standard(self, python: type) -> bool:
+        """Say whether a class is one of the standard library's that was registered."""
+        return python in self._factories and _library(python) in sys.stdlib_module_names
 
     def is_own(self, python: type) -> bool:
         """Say whether a class, or the nearest that it derives from, was registered beside the standard library's."""
