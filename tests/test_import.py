@@ -98,6 +98,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "code_of",
         "compare_code",
         "function_pod",
+        "logical_type",
         "observers",
         "operators",
         "orchestrators",

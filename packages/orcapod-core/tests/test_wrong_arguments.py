@@ -162,6 +162,8 @@ door("filter, a value", read(lambda value: source().filter(x=value)), value=1)
 door("Filter()", read(lambda stream, label: Filter(x=2)(stream, label=label)), stream=source, label=None)
 for name in ("output_schema", "keys", "as_table", "to_pandas", "to_polars"):
     door(f"stream.{name}", method(source, name), columns=None)
+door("stream.export", lambda **options: DictSource([{"k": 1, "x": "text"}], ["k"]).export(**options),
+     pattern="{k}.txt", column="x", prune=False)  # fmt: skip
 door("stream.as_table, a flag", lambda flag: source().as_table({"source": flag}), flag=True)
 
 door("function_pod", lambda **options: op.function_pod(**options)(plus),
@@ -245,6 +247,8 @@ door("Schema, a type", lambda type_: op.Schema({"x": type_}), type_=constant(int
 door("Schema.select", method(lambda: op.Schema({"x": int}), "select"), names=["x"])
 door("Schema.drop", method(lambda: op.Schema({"x": int}), "drop"), names=["x"])
 door("Schema.rename", method(lambda: op.Schema({"x": int}), "rename"), names={"x": "y"})
+door("logical_type", op.logical_type, "python", python=lambda: type("Own", (), {}), name=None, to_bytes=constant(plus),
+     from_bytes=constant(plus), identity=None, layout=1, migrate=None)  # fmt: skip
 door("TypeRegistry.register", method(TypeRegistry, "register"), python=constant(int), factory=constant(len))
 door("RunResult.counts", lambda label: pipeline().run(progress=False).counts(label), label="n")
 door("packet.as_table", lambda columns: next(iter(source()))[1].as_table(columns), columns=None)

@@ -20,6 +20,7 @@ _HOMES = {
     "code_of": "pods",
     "compare_code": "pods",
     "function_pod": "pods",
+    "logical_type": "types",
     "verify_store": "integrity",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")

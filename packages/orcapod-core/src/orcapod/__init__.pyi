@@ -6,7 +6,7 @@ from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
 from orcapod.records import ResultCache
-from orcapod.types import Schema
+from orcapod.types import Schema, logical_type
 
 __all__ = [
     "CachedFunctionPod",
@@ -25,6 +25,7 @@ __all__ = [
     "errors",
     "executors",
     "function_pod",
+    "logical_type",
     "observers",
     "operators",
     "orchestrators",

@@ -12,15 +12,43 @@ import enum
 import json
 import math
 import pathlib
+import re
 import uuid
+import zoneinfo
+from dataclasses import dataclass
 from importlib import resources
 from typing import Literal, TypedDict
 
+import numpy
+import pandas
+import polars
+import pyarrow
 import pytest
 
 from orcapod.hashing import ROW_METHOD, STRUCTURE_METHOD, ContentHash, hash_structure
 from orcapod.sources import DictSource
-from orcapod.types import AwareDatetime
+from orcapod.types import AwareDatetime, logical_type
+
+
+@logical_type(name="Window")
+@dataclass
+class Window:
+    start: int
+    stop: int | None = None
+
+
+@logical_type(name="Note")
+class Note:
+    def __init__(self, text):
+        self.text = text
+
+    def to_bytes(self):
+        return self.text.encode()
+
+    @classmethod
+    def from_bytes(cls, data):
+        return cls(data.decode())
+
 
 NAMES = {
     "AwareDatetime": AwareDatetime,
@@ -29,13 +57,21 @@ NAMES = {
     "Colour": enum.Enum("Colour", {"RED": 1, "GREEN": 2}),
     "Decimal": decimal.Decimal,
     "Literal": Literal,
+    "Note": Note,
     "PurePosixPath": pathlib.PurePosixPath,
     "Record": TypedDict("Record", {"a": int, "b": str | None}),
     "UUID": uuid.UUID,
+    "Window": Window,
+    "ZoneInfo": zoneinfo.ZoneInfo,
     "date": datetime.date,
     "datetime": datetime.datetime,
     "inf": math.inf,
     "nan": math.nan,
+    "re": re,
+    "np": numpy,
+    "pa": pyarrow,
+    "pd": pandas,
+    "pl": polars,
     "time": datetime.time,
     "timedelta": datetime.timedelta,
 }

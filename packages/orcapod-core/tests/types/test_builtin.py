@@ -207,9 +207,8 @@ def test_a_long_value_is_shortened_in_a_message():
     [
         (Loose, ["Loose", "['x']", "T | None"]),
         (Looser, ["Looser", "['x']", "T | None"]),
-        (Pair, ["Pair", "members"]),
         (typing.Tuple, ["members"]),  # noqa: UP006
-        (list[complex], ["complex"]),
+        (list[object], ["object"]),
         (list[int | str], ["int | str"]),
         (set, ["set", "set[str]"]),
         (set[list[int]], ["set[list[int]]", "its items", "tuple"]),

@@ -63,7 +63,7 @@ def test_values_tell_their_type(given_values, annotation):
         ([(1, "a"), (1, "a", "b")], 1, ["mixed"]),
         ([{"a": 1, "b": "x"}, {"a": 1}], 1, ["mixed"]),
         ([{"a": 1, 1: "x"}], 0, ["mixed"]),
-        ([None, 1j], 1, ["complex", "register"]),
+        ([None, object()], 1, ["object", "register"]),
         ([object()], 0, ["object"]),
     ],
 )
@@ -127,7 +127,6 @@ def test_numpy_values_tell_the_type_of_what_they_stand_for():
     for given_values, annotation in [
         ([np.int8(1), 2], int),
         ([np.float32(1), 2], float),
-        ([np.arange(2), np.arange(0)], list[int]),
         ([[np.int8(1)], [2]], list[int]),
         ([np.datetime64("2024-01-01T00:00:00"), None], datetime | None),
     ]:

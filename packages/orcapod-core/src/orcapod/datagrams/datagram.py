@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from orcapod.datagrams.chunk import Chunk
 from orcapod.datagrams.column_names import Columns
+from orcapod.errors import ValueTypeError
 from orcapod.hashing import ROW_METHOD, ContentHash
-from orcapod.types import Schema
+from orcapod.types import Schema, column_of
 
 __all__ = ["Datagram", "LazyPacket", "Packet", "Tag", "row_of"]
 
@@ -48,7 +49,21 @@ class Datagram(Mapping[str, Any]):
         return dict(self)
 
     def __eq__(self, other: object) -> bool:
-        return dict(self) == dict(other) if isinstance(other, Mapping) else NotImplemented
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return self.keys() == other.keys() and all(self._is(name, other[name]) for name in self)
+
+    def _is(self, name: str, value: object) -> bool:
+        """Say whether a value is that of a column; whether arrays and the like are, is for their type to say."""
+        dtype = self.schema.types[name]
+        if dtype.is_canonical:
+            return bool(self[name] == value)
+        try:
+            given = column_of([value], dtype)
+        except ValueTypeError:
+            return False
+        mine = dtype.identity(self.chunk.batch.column(name).slice(self.row, 1))
+        return mine.equals(dtype.identity(given))
 
     __hash__ = None  # type: ignore[assignment]  # its values need not be hashable
 

@@ -32,7 +32,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, Schema, may_be_large, value_size
+from orcapod.types import LogicalType, Schema, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -273,37 +273,36 @@ class PythonPacketFunction:
         schema = self.signature.inputs.select(names)
         columns = {}
         for name, dtype in schema.types.items():
-            column = chunk.column(names[name])
-            columns[name] = column if column.type == dtype.arrow else column.cast(dtype.arrow)
+            columns[name] = widened(chunk.column(names[name]), chunk.schema.packets.types[names[name]], dtype)
         if not columns:
             return chunk.batch.select([]), schema
         return pa.RecordBatch.from_pydict(columns), schema
 
     def refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
-        """Return the rows with an int for a parameter of type float that no float exactly is."""
+        """Return the rows with a value that has no exact conversion to a parameter's type, as a large int to float."""
         types = self.signature.inputs.types
-        widened = [
-            (column, types[name])
+        others = [
+            (column, chunk.schema.packets.types[column], types[name])
             for name, column in self.signature.columns(chunk.schema.packets).items()
             if chunk.column(column).type != types[name].arrow
         ]
         try:
-            for name, dtype in widened:
-                chunk.column(name).cast(dtype.arrow)
-        except pa.ArrowInvalid:
-            return dict(self._inexact(chunk, widened))
+            for name, found, wanted in others:
+                widened(chunk.column(name), found, wanted)
+        except ValueTypeError:
+            return dict(self._inexact(chunk, others))
         return {}
 
     def _inexact(
-        self, chunk: Chunk, widened: Sequence[tuple[str, LogicalType]]
+        self, chunk: Chunk, others: Sequence[tuple[str, LogicalType, LogicalType]]
     ) -> Iterator[tuple[int, ValueTypeError]]:
         for row in range(chunk.num_rows):
-            for name, dtype in widened:
+            for name, found, wanted in others:
                 try:
-                    chunk.column(name).slice(row, 1).cast(dtype.arrow)
-                except pa.ArrowInvalid as error:
-                    why = f"{self.name}: parameter {name!r}: expected {dtype.name}: {error}"
-                    yield row, ValueTypeError(why, node=self.name, column=name, expected=dtype.name)
+                    widened(chunk.column(name).slice(row, 1), found, wanted)
+                except ValueTypeError as error:
+                    about = error.about(node=self.name, column=name, expected=wanted.name)
+                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: {error}", **about)
                     break
 
     def packet_hashes(self, chunk: Chunk) -> list[bytes]:

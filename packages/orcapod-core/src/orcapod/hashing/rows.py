@@ -1,13 +1,14 @@
 """Hashes of rows, a whole chunk at a time.
 
 The bytes of a row are the digest of its schema, then, for every column in the order of the names, a
-tag byte (0 null, 1 present) and the value's canonical bytes (``orcapod.types.encode``). They are
-prefix-free, so two rows have equal bytes if and only if they have equal columns and values.
+tag byte (0 null, 1 present) and the canonical bytes (``orcapod.types.encode``) of what its type says
+identifies the value. They are prefix-free, so two rows have equal bytes if and only if they have equal
+columns and values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 from zlib import crc32
@@ -38,7 +39,10 @@ def hash_rows(batch: pa.RecordBatch, schema: Schema | None = None) -> list[bytes
     """
     if schema is None:
         schema = Schema({name: type_of_column(batch.column(name)) for name in batch.schema.names})
-    return [sha256(row).digest() for row in _row_bytes(batch, sorted(schema), hash_structure(schema.structure).digest)]
+    names = sorted(schema)
+    columns = [schema.types[name].identity(batch.column(name)) for name in names]
+    prefix = hash_structure(schema.structure).digest
+    return [sha256(row).digest() for row in _row_bytes(columns, batch.num_rows, prefix)]
 
 
 def checksum_rows(batch: pa.RecordBatch, columns: Iterable[str]) -> list[int]:
@@ -46,15 +50,14 @@ def checksum_rows(batch: pa.RecordBatch, columns: Iterable[str]) -> list[int]:
 
     It costs a third of a hash, and tells of any damage to a few bits; nothing is identified by it.
     """
-    return [crc32(row) for row in _row_bytes(batch, sorted(columns), b"")]
+    return [crc32(row) for row in _row_bytes(list(map(batch.column, sorted(columns))), batch.num_rows, b"")]
 
 
-def _row_bytes(batch: pa.RecordBatch, columns: Sequence[str], prefix: bytes) -> Iterable[bytes]:
+def _row_bytes(columns: list[pa.Array[Any]], length: int, prefix: bytes) -> Iterable[bytes]:
     if not columns:
-        return [prefix] * batch.num_rows
+        return [prefix] * length
     parts: list[Any] = [pa.scalar(prefix, pa.large_binary())]
-    for name in columns:
-        column = batch.column(name)
+    for column in columns:
         parts.append(pc.if_else(column.is_valid(), _PRESENT, _NULL) if column.null_count else _PRESENT)
         parts.append(encode(column))
     rows: list[bytes] = pc.binary_join_element_wise(*parts, _NOTHING).to_pylist()

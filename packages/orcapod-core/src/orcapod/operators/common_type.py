@@ -41,7 +41,7 @@ def _present(dtype: LogicalType) -> LogicalType:
 def _common(one: LogicalType, other: LogicalType) -> LogicalType | None:
     if one.hash_name != other.hash_name:
         return None
-    wider = one if one.takes(other) else other if other.takes(one) else None
+    wider = next((each for each in (one, other, one.general) if each.takes(one) and each.takes(other)), None)
     if isinstance(wider, NestedType) and not _same_nesting(one, other):
         return ListType(wider.item)
     return wider

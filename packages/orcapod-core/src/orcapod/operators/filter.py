@@ -87,7 +87,8 @@ class Filter(RowwiseOperator):
         try:
             columns.arrow.empty_table().filter(self._expression(columns))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, TypeError) as error:
-            raise SchemaError(f"Filter: {self.predicate} does not apply to {columns}: {error}") from None
+            given = shown(self.constraints) if self.predicate is None else self.predicate
+            raise SchemaError(f"Filter: {given} does not apply to {columns}: {error}") from None
         return schema
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:

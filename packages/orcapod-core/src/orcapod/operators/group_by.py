@@ -81,7 +81,7 @@ class _PushGroupBy(PushOperator):
             return []
         rows = Chunk.concat(self._waiting)
         self._waiting.clear()
-        groups = _groups([rows.column(name) for name in self._tags])
+        groups = _groups([comparable(rows.column(name), rows.schema.tags.types[name]) for name in self._tags])
         order = pc.sort_indices(groups)  # stable: rows of a group stay in order
         ends = pc.run_end_encode(groups.take(order), run_end_type=pa.int64()).run_ends
         ends = pa.concat_arrays([pa.array([0], pa.int64()), ends])
@@ -93,7 +93,7 @@ class _PushGroupBy(PushOperator):
 
 def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
     """Return the number of every row's group, in the order in which groups first appear."""
-    numbers, *others = (_numbered(comparable(column)) for column in columns)
+    numbers, *others = map(_numbered, columns)
     for other in others:
         width = pc.add(pc.max(other), 1)
         numbers = _numbered(pc.add(pc.multiply(numbers, width), other))

@@ -8,7 +8,7 @@ alone; rows are then taken by position, so provenance is moved like any other co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 
 import pyarrow as pa
 import pyarrow.types as pat
@@ -93,7 +93,9 @@ class PushJoin(PushOperator):
         self._stages: list[_Pair] = []
         tags = set(inputs[0].schema.tags)
         for stream in inputs[1:]:
-            self._stages.append(_Pair([name for name in stream.schema.tags if name in tags]))
+            self._stages.append(
+                _Pair({name: dtype for name, dtype in stream.schema.tags.types.items() if name in tags})
+            )
             tags |= set(stream.schema.tags)
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
@@ -122,7 +124,7 @@ class PushJoin(PushOperator):
 class _Pair:
     """A join of two sides that remembers a side as long as the other may still give rows."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Mapping[str, LogicalType]) -> None:
         self._keys = keys
         self._rows: dict[str, list[Chunk]] = {"left": [], "right": []}
         self._open = {"left", "right"}
@@ -153,7 +155,7 @@ class _Pair:
         self._rows[other].clear()
 
 
-def _matched(left: Chunk, right: Chunk, keys: Sequence[str]) -> Chunk:
+def _matched(left: Chunk, right: Chunk, keys: Mapping[str, LogicalType]) -> Chunk:
     """Return a row for every pair that agrees in the keys, in the order of the left, then the right."""
     pairs = _numbered(left, keys, "l").join(_numbered(right, keys, "r"), _names(keys), join_type="inner")
     pairs = pairs.select(["l", "r"]).combine_chunks().sort_by([("l", "ascending"), ("r", "ascending")])
@@ -165,18 +167,21 @@ def _matched(left: Chunk, right: Chunk, keys: Sequence[str]) -> Chunk:
     return Chunk(pa.RecordBatch.from_pydict(columns), left.schema, {**left.origins, **right.origins})
 
 
-def _numbered(chunk: Chunk, keys: Sequence[str], number: str) -> pa.Table:
-    columns = {name: comparable(chunk.column(key)) for name, key in zip(_names(keys), keys, strict=False)}
+def _numbered(chunk: Chunk, keys: Mapping[str, LogicalType], number: str) -> pa.Table:
+    columns = {
+        name: comparable(chunk.column(key), dtype)
+        for name, (key, dtype) in zip(_names(keys), keys.items(), strict=False)
+    }
     if not keys:
         columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
     return pa.table({**columns, number: counted(0, chunk.num_rows)})
 
 
-def _names(keys: Sequence[str]) -> list[str]:
+def _names(keys: Sized) -> list[str]:
     return [f"k{i}" for i in range(len(keys))] or ["k"]
 
 
-def _with_comparable_keys(chunk: Chunk, keys: Sequence[str]) -> Chunk:
+def _with_comparable_keys(chunk: Chunk, keys: Iterable[str]) -> Chunk:
     """Return the rows without null in a key; keys of -0.0 become 0.0, whichever side they came from."""
     batch = without_nulls(chunk.batch, keys)
     for key in keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +16,12 @@ from orcapod.types import ListType, LogicalType, OptionalType, encode
 __all__ = ["comparable", "join_key_type", "without_nulls"]
 
 
-def comparable(column: pa.Array[Any]) -> pa.Array[Any]:
+def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
     """Return a column that Arrow can join and group by, equal where values are; null stays null.
 
     One NaN equals another, and 0.0 equals -0.0.
     """
+    column = dtype.identity(column)
     if pat.is_floating(column.type):
         column = pc.add(column, 0.0)
     elif not pat.is_nested(column.type):
@@ -31,7 +32,7 @@ def comparable(column: pa.Array[Any]) -> pa.Array[Any]:
     return encoded
 
 
-def without_nulls(batch: pa.RecordBatch, keys: Sequence[str]) -> pa.RecordBatch:
+def without_nulls(batch: pa.RecordBatch, keys: Iterable[str]) -> pa.RecordBatch:
     """Return the rows that have a value in every key."""
     for key in keys:
         if batch.column(key).null_count:

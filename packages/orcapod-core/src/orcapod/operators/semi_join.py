@@ -76,7 +76,7 @@ class _PushSemiJoin(PushOperator):
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         if index == 1:
-            self._right.append(self._comparable(chunk.batch))
+            self._right.append(self._comparable(chunk))
             return []
         if not self._complete:
             self._held.append(chunk)
@@ -98,7 +98,7 @@ class _PushSemiJoin(PushOperator):
         (right,) = self._right
         rows = Chunk.concat(chunks)
         rows = rows.with_batch(without_nulls(rows.batch, self._keys))
-        table = self._comparable(rows.batch)
+        table = self._comparable(rows)
         names = table.column_names
         if len(names) == 1:
             batch = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=right.column(0)))
@@ -108,9 +108,9 @@ class _PushSemiJoin(PushOperator):
             batch = rows.batch.take(matches.take(pc.sort_indices(matches)))
         return [Chunk(batch, self._schema, rows.origins)] if batch.num_rows else []
 
-    def _comparable(self, batch: pa.RecordBatch) -> pa.Table:
-        present = without_nulls(batch, self._keys)
-        return pa.table({f"k{i}": comparable(present.column(key)) for i, key in enumerate(self._keys)})
+    def _comparable(self, chunk: Chunk) -> pa.Table:
+        present, types = without_nulls(chunk.batch, self._keys), chunk.schema.tags.types
+        return pa.table({f"k{i}": comparable(present.column(key), types[key]) for i, key in enumerate(self._keys)})
 
 
 def _each_once(keys: pa.Table) -> pa.Table:

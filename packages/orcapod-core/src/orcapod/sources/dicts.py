@@ -70,6 +70,9 @@ class DictSource(TableSource):
             type_name=type(self).__name__,
         )
 
+    def _conformed(self, column: pa.ChunkedArray[Any], name: str, dtype: LogicalType) -> pa.ChunkedArray[Any]:
+        return column  # values were checked one by one as it was made
+
 
 def _names(named: str, rows: Sequence[Mapping[str, Any]], data_schema: Mapping[str, Any] | None) -> list[str]:
     if not rows:

@@ -141,7 +141,7 @@ class TableSource(Source):
     def _repr_html_(self) -> str:
         first = self._table.slice(0, _SHOWN_ROWS)
         types = (self.schema.tags | self.schema.packets).types
-        columns = [types[name].to_python(first.column(name)) for name in types]
+        columns = [list(map(dtype.display, dtype.to_python(first.column(name)))) for name, dtype in types.items()]
         count = f"{self._table.num_rows:,} rows"
         shown = count if self._table.num_rows <= _SHOWN_ROWS else f"the first {_SHOWN_ROWS} of {count}"
         return super()._repr_html_() + html_table(shown, list(types), zip(*columns, strict=True))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
 from orcapod.display import html_table
 from orcapod.errors import PluginError
 from orcapod.hashing import ContentHash
+from orcapod.streams.export import export_rows
 from orcapod.streams.no_operand import NoOperand
 from orcapod.streams.verbs import Verbs
 from orcapod.types import OptionalType, Schema
@@ -98,7 +101,8 @@ class Stream(Verbs, NoOperand):
         """Return all rows as a ``pandas.DataFrame``.
 
         A column of ``int | None`` or ``bool | None`` gets a nullable dtype of pandas, so that no None turns the
-        others into floats or objects; all other columns get what Arrow gives for them.
+        others into floats or objects. Arrays, frames and objects are in its cells as themselves; all other columns get
+        what Arrow gives for them.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -112,12 +116,16 @@ class Stream(Verbs, NoOperand):
         table = self.as_table(columns)
         frame = {}
         for name, dtype in (tags | packets).types.items():
+            if dtype.shows_values:
+                cells = dtype.to_python(table.column(name))
+                frame[name] = pandas.Series(_library("numpy").fromiter(cells, object, len(cells)))
+                continue
             mapper = nullable.get if isinstance(dtype, OptionalType) else None
             frame[name] = table.column(name).to_pandas(types_mapper=mapper)
         return pandas.DataFrame(frame, index=pandas.RangeIndex(table.num_rows))
 
     def to_polars(self, columns: Columns = None) -> Any:
-        """Return all rows as a ``polars.DataFrame``.
+        """Return all rows as a ``polars.DataFrame``; arrays, frames and objects are in its cells as themselves.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -125,7 +133,33 @@ class Stream(Verbs, NoOperand):
         Raises:
             PluginError: polars is not installed.
         """
-        return _library("polars").DataFrame(self.as_table(columns))
+        polars = _library("polars")
+        tags, packets = self.schema.shown(columns)
+        table = self.as_table(columns)
+        frame = {}
+        for name, dtype in (tags | packets).types.items():
+            if dtype.shows_values:
+                frame[name] = polars.Series(name, dtype.to_python(table.column(name)), dtype=polars.Object)
+            else:
+                frame[name] = polars.Series(name, table.column(name))
+        return polars.DataFrame(frame)
+
+    def export(self, pattern: str | PathLike[str], column: str | None = None, *, prune: bool = False) -> list[Path]:
+        """Write one file per row, named after its tags; return where.
+
+        Text and bytes are written as they are, arrays to ``.npy``, frames to ``.parquet``, ``.arrow`` or ``.csv``. A
+        row without a value has no file. Every file is there whole or not at all.
+
+        Args:
+            pattern: such as ``"figs/{subject}_{bin:03}.png"``. A slash in a tag becomes ``%2F``.
+            column: what is written; the data column, if there is one alone.
+            prune: whether other files that the pattern may have named are removed.
+
+        Raises:
+            SchemaError: there is no such tag or column, or its type is not written to such files.
+            InputValidationError: two rows would go to one file; nothing is written.
+        """
+        return export_rows(self.schema, self.chunks, pattern, column=column, prune=prune)
 
     def _repr_html_(self) -> str:
         roles = [("tag", self.schema.tags), ("packet", self.schema.packets)]

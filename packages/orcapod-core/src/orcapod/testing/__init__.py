@@ -1,4 +1,4 @@
-"""Suites by which a third party proves a store, an executor or an operator: subclass one, and say how to make yours.
+"""Suites by which a third party proves a store, an executor, an operator or a type: subclass one; say what is yours.
 
 ``argument_faults`` calls something with every kind of wrong argument.
 """
@@ -11,6 +11,7 @@ from orcapod.testing.observer import ObserverSuite
 from orcapod.testing.operator import OperatorSuite
 from orcapod.testing.pipeline import PipelineSuite
 from orcapod.testing.session import SessionSuite
+from orcapod.testing.values import TypeSuite
 
 __all__ = [
     "DatabaseSuite",
@@ -20,5 +21,6 @@ __all__ = [
     "OperatorSuite",
     "PipelineSuite",
     "SessionSuite",
+    "TypeSuite",
     "argument_faults",
 ]

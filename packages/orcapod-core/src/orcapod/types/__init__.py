@@ -3,10 +3,13 @@
 from orcapod.types.choices import EnumType, LiteralType
 from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
-from orcapod.types.convert import conform, type_of_column
+from orcapod.types.convert import conform, type_of_column, widened
+from orcapod.types.custom import CodecType, logical_type
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
+from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
+from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
 from orcapod.types.size import may_be_large, value_size
@@ -15,11 +18,14 @@ __all__ = [
     "INT",
     "STR",
     "AwareDatetime",
+    "CodecType",
     "EnumType",
     "ListType",
     "LiteralType",
     "LogicalType",
     "OptionalType",
+    "PartsType",
+    "RecordClassType",
     "Schema",
     "TypeRegistry",
     "as_standard",
@@ -27,10 +33,12 @@ __all__ = [
     "conform",
     "decode",
     "encode",
+    "logical_type",
     "may_be_large",
     "misfit",
     "registry",
     "type_of_column",
     "type_of_values",
     "value_size",
+    "widened",
 ]

@@ -30,7 +30,7 @@ from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec_reader import byte_width, is_bytes_like, is_list_like, reader_of, unwrapped_type, wrapped
 
-__all__ = ["decode", "encode"]
+__all__ = ["contents", "decode", "encode"]
 
 _NOTHING = pa.py_buffer(b"")
 _EMPTY = pa.scalar(b"", pa.large_binary())
@@ -243,7 +243,7 @@ def _all(truths: pa.BooleanArray) -> bool:
     return bool(pc.all(truths, min_count=0).as_py())
 
 
-def _contents(column: pa.Array[Any]) -> pa.Buffer:
+def contents(column: pa.Array[Any]) -> pa.Buffer:
     """Return the bytes of all values one after the other."""
     _, offsets, data = column.buffers()
     if data is None or len(column) == 0:
@@ -261,7 +261,7 @@ def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.A
     if not _all(pc.equal(pc.binary_length(filled), width)):
         raise ValueTypeError(f"expected {width} bytes for every {type_}, found values of another length")
     stored = pa.uint8() if pa.types.is_boolean(type_) else type_
-    array = pa.Array.from_buffers(stored, len(column), [_validity(column), _contents(filled)])
+    array = pa.Array.from_buffers(stored, len(column), [_validity(column), contents(filled)])
     return array if stored == type_ else array.cast(type_)
 
 
@@ -291,7 +291,7 @@ def _decode_plain_lists(column: pa.Array[Any], type_: Any) -> pa.Array[Any] | No
     if not _all(pc.equal(lengths, pc.add(pc.multiply(counts, width), 9))):
         raise ValueTypeError(f"expected a count and as many items for every {type_}, found another number of bytes")
     bodies = pc.binary_replace_slice(column, 0, 9, b"")
-    data = _contents(pc.fill_null(bodies, _EMPTY))
+    data = contents(pc.fill_null(bodies, _EMPTY))
     stored = pa.uint8() if pa.types.is_boolean(item) else item
     items = pa.Array.from_buffers(stored, data.size // width, [None, data], 0)
     items = items if stored == item else items.cast(item)

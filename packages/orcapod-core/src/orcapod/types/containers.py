@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from types import GenericAlias
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
+from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec import encode
 from orcapod.types.logical import LogicalType, OptionalType, mismatch, quoted, registry
@@ -22,6 +23,7 @@ __all__ = [
     "TupleType",
     "VariadicTupleType",
     "record_type",
+    "store_member",
 ]
 
 _SORTED_BY_VALUE = (BOOL, INT, STR, BYTES, DATE)
@@ -39,13 +41,18 @@ class ListType(LogicalType):
         self.arrow = pa.large_list(item.arrow)
         self.is_identity = item.is_identity
         self.is_total = item.is_total
+        self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
 
     @property
     def hash_name(self) -> str:
         return f"list[{self.item.hash_name}]"
 
+    def identity(self, column: Any) -> pa.Array[Any]:
+        return column if self.is_canonical else _list_identity(column, self.item)
+
     def takes(self, other: LogicalType) -> bool:
-        return isinstance(other, ListType) and self.item.takes(other.item)
+        return self.item.takes(other.item) if isinstance(other, ListType) else other.converts_to(self)
 
     def to_storage(self, value: Any) -> Any:
         standard = as_standard(value)
@@ -66,6 +73,8 @@ class VariadicTupleType(LogicalType):
         self.item = item
         self.is_total = item.is_total
         self.is_hashable = item.is_hashable
+        self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
         self.name = f"tuple[{item.name}, ...]"
         self.annotation = GenericAlias(tuple, (item.annotation, ...))
         self.arrow = pa.large_list(item.arrow)
@@ -74,8 +83,11 @@ class VariadicTupleType(LogicalType):
     def hash_name(self) -> str:
         return f"tuple[{self.item.hash_name}, ...]"
 
+    def identity(self, column: Any) -> pa.Array[Any]:
+        return column if self.is_canonical else _list_identity(column, self.item)
+
     def takes(self, other: LogicalType) -> bool:
-        return isinstance(other, VariadicTupleType) and self.item.takes(other.item)
+        return self.item.takes(other.item) if isinstance(other, VariadicTupleType) else other.converts_to(self)
 
     def to_storage(self, value: Any) -> Any:
         if not isinstance(value, tuple):
@@ -95,6 +107,8 @@ class TupleType(LogicalType):
         self.items = items
         self.is_total = all(item.is_total for item in items)
         self.is_hashable = all(item.is_hashable for item in items)
+        self.is_canonical = all(item.is_canonical for item in items)
+        self.shows_values = any(item.shows_values for item in items)
         self.name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
         self.annotation = GenericAlias(tuple, tuple(item.annotation for item in items))
         self.arrow = pa.struct([pa.field(str(i), item.arrow) for i, item in enumerate(items)])
@@ -103,11 +117,14 @@ class TupleType(LogicalType):
     def hash_name(self) -> str:
         return f"tuple[{', '.join(item.hash_name for item in self.items) or '()'}]"
 
+    def identity(self, column: Any) -> pa.Array[Any]:
+        return column if self.is_canonical else _struct_identity(column, self.items)
+
     def takes(self, other: LogicalType) -> bool:
-        return (
-            isinstance(other, TupleType)
-            and len(self.items) == len(other.items)
-            and all(mine.takes(theirs) for mine, theirs in zip(self.items, other.items, strict=True))
+        if not isinstance(other, TupleType):
+            return other.converts_to(self)
+        return len(self.items) == len(other.items) and (
+            all(mine.takes(theirs) for mine, theirs in zip(self.items, other.items, strict=True))
         )
 
     def to_storage(self, value: Any) -> Any:
@@ -116,7 +133,7 @@ class TupleType(LogicalType):
         if len(value) != len(self.items):
             raise mismatch(self.name, value, f"{len(self.items)} members expected, {len(value)} found")
         return {
-            str(i): _member(self.name, f"member {i}", item, member)
+            str(i): store_member(self.name, f"member {i}", item, member)
             for i, (item, member) in enumerate(zip(self.items, value, strict=True))
         }
 
@@ -137,6 +154,8 @@ class SetType(LogicalType):
         self.item = item
         self.python = python
         self.is_hashable = python is frozenset
+        self.is_canonical = item.is_canonical
+        self.shows_values = item.shows_values
         self.name = f"{python.__name__}[{item.name}]"
         _check_hashable(item, self.name, "its items")
         self.annotation = GenericAlias(python, (item.annotation,))
@@ -145,6 +164,9 @@ class SetType(LogicalType):
     @property
     def hash_name(self) -> str:
         return f"{self.python.__name__}[{self.item.hash_name}]"
+
+    def identity(self, column: Any) -> pa.Array[Any]:
+        return column if self.is_canonical else _list_identity(column, self.item)
 
     def takes(self, other: LogicalType) -> bool:
         return (
@@ -158,10 +180,10 @@ class SetType(LogicalType):
         if not isinstance(value, Set):
             raise mismatch(self.name, value)
         inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
-        items = [_member(self.name, "an item", self.item, item) for item in value]
+        items = [store_member(self.name, "an item", self.item, item) for item in value]
         if inner.general in _SORTED_BY_VALUE:
             return sorted(items, key=lambda item: (item is not None, item))
-        payloads: list[Any] = encode(self.item.from_python(items)).to_pylist()
+        payloads: list[Any] = encode(self.item.identity(self.item.from_python(items))).to_pylist()
         order = sorted(range(len(items)), key=lambda at: (items[at] is not None, payloads[at]))
         return [items[at] for at in order]
 
@@ -188,6 +210,8 @@ class DictType(LogicalType):
         self.key = key
         self.item = item
         self.is_total = key.is_total and item.is_total
+        self.is_canonical = key.is_canonical and item.is_canonical
+        self.shows_values = key.shows_values or item.shows_values
         self.name = f"dict[{key.name}, {item.name}]"
         self.annotation = GenericAlias(dict, (key.annotation, item.annotation))
         self.arrow = pa.map_(key.arrow, item.arrow)
@@ -196,6 +220,14 @@ class DictType(LogicalType):
     def hash_name(self) -> str:
         return f"dict[{self.key.hash_name}, {self.item.hash_name}]"
 
+    def identity(self, column: Any) -> Any:
+        if self.is_canonical:
+            return column
+        whole = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
+        entries = pa.StructArray.from_arrays([whole.keys, whole.items], ["key", "item"])
+        lists = pa.LargeListArray.from_arrays(whole.offsets.cast(pa.int64()), entries, mask=whole.is_null())
+        return _list_identity(lists, TupleType((self.key, self.item)))
+
     def takes(self, other: LogicalType) -> bool:
         return isinstance(other, DictType) and self.key.takes(other.key) and self.item.takes(other.item)
 
@@ -203,7 +235,7 @@ class DictType(LogicalType):
         if not isinstance(value, Mapping):
             raise mismatch(self.name, value)
         return [
-            (_member(self.name, "a key", self.key, key), _member(self.name, f"key {key!r}", self.item, item))
+            (store_member(self.name, "a key", self.key, key), store_member(self.name, f"key {key!r}", self.item, item))
             for key, item in value.items()
         ]
 
@@ -226,6 +258,8 @@ class RecordType(LogicalType):
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
         self.is_total = all(item.is_total for item in members.values())
+        self.is_canonical = all(item.is_canonical for item in members.values())
+        self.shows_values = any(item.shows_values for item in members.values())
         self.name = f"{{{', '.join(f'{quoted(name)}: {item.name}' for name, item in self.members.items())}}}"
         self.annotation = annotation
         self.arrow = pa.struct([pa.field(name, item.arrow) for name, item in self.members.items()])
@@ -233,6 +267,9 @@ class RecordType(LogicalType):
     @property
     def hash_name(self) -> str:
         return f"{{{', '.join(f'{quoted(name)}: {item.hash_name}' for name, item in self.members.items())}}}"
+
+    def identity(self, column: Any) -> Any:
+        return column if self.is_canonical else _struct_identity(column, list(self.members.values()))
 
     def takes(self, other: LogicalType) -> bool:
         return (
@@ -247,7 +284,7 @@ class RecordType(LogicalType):
         if value.keys() != self.members.keys():
             missing, extra = self.members.keys() - value.keys(), value.keys() - self.members.keys()
             raise mismatch(self.name, value, f"missing {sorted(missing)}, extra {sorted(extra, key=repr)}")
-        return {name: _member(self.name, name, item, value[name]) for name, item in self.members.items()}
+        return {name: store_member(self.name, name, item, value[name]) for name, item in self.members.items()}
 
     def from_storage(self, stored: Any) -> Any:
         return {
@@ -268,10 +305,11 @@ def _check_hashable(dtype: LogicalType, whole: str, what: str) -> None:
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:
-    return [_member(name, f"item {i}", item, value) for i, value in enumerate(values)]
+    return [store_member(name, f"item {i}", item, value) for i, value in enumerate(values)]
 
 
-def _member(name: str, location: str, item: LogicalType, value: Any) -> Any:
+def store_member(name: str, location: str, item: LogicalType, value: Any) -> Any:
+    """Return a member of a value in the form that Arrow stores; an error says where it is."""
     try:
         return item.to_storage(value)
     except ValueTypeError as error:
@@ -280,6 +318,18 @@ def _member(name: str, location: str, item: LogicalType, value: Any) -> Any:
 
 def _from_storage(stored: Any, item: LogicalType) -> list[Any]:
     return [None if value is None else item.from_storage(value) for value in stored]
+
+
+def _list_identity(column: Any, item: LogicalType) -> pa.Array[Any]:
+    counts = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int64())
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(counts)])
+    items = item.identity(pc.list_flatten(column))
+    return pa.LargeListArray.from_arrays(offsets, items, mask=column.is_null())
+
+
+def _struct_identity(column: Any, items: Sequence[LogicalType]) -> pa.Array[Any]:
+    members = [item.identity(member) for item, member in zip(items, column.flatten(), strict=True)]
+    return pa.StructArray.from_arrays(members, list(map(str, range(len(members)))), mask=column.is_null())
 
 
 def _list(annotation: Any) -> LogicalType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from importlib import import_module
 from typing import Any
 
 import pyarrow as pa
@@ -39,7 +40,7 @@ from orcapod.types.scalars import (
 )
 from orcapod.types.texts import DECIMAL, UUID_TEXT
 
-__all__ = ["conform", "type_of_column"]
+__all__ = ["conform", "type_of_column", "widened"]
 
 _SCALARS: list[tuple[Callable[[pa.DataType], bool], LogicalType]] = [
     (pat.is_boolean, BOOL),
@@ -96,6 +97,8 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         texts = [None if value is None else str(value) for value in chunked.to_pylist()]
         chunked = pa.chunked_array([pa.array(texts, UUID_TEXT.arrow)])
     if chunked.type != dtype.arrow:
+        chunked = dtype.adopted(chunked)
+    if chunked.type != dtype.arrow:
         if not _widens(_canonical(chunked.type), dtype.arrow):
             raise SchemaError(
                 f"expected a column of {dtype.name}, found Arrow type {chunked.type}",
@@ -107,6 +110,22 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         row = _first_row(chunked, lambda part: _fault(part, dtype) is not None)
         raise ValueTypeError(f"row {row}: {fault}", row=row, expected=dtype.name)
     return chunked if dtype.is_total else _checked(chunked, dtype)
+
+
+def widened(column: pa.Array[Any], found: LogicalType, wanted: LogicalType) -> pa.Array[Any]:
+    """Return a column of a type that another takes as a column of that.
+
+    Raises:
+        ValueTypeError: a value has no exact conversion.
+    """
+    if column.type == wanted.arrow:
+        return column
+    if not _widens(column.type, wanted.arrow):  # Arrow knows numbers; types know what else converts
+        return column_of(found.to_python(column), wanted)
+    try:
+        return column.cast(wanted.arrow)
+    except pa.ArrowInvalid as error:
+        raise ValueTypeError(f"expected {wanted.name}: {error}", expected=wanted.name) from None
 
 
 def _checked(column: pa.ChunkedArray[Any], dtype: LogicalType) -> pa.ChunkedArray[Any]:
@@ -154,6 +173,8 @@ def _type_of_values(column: Any) -> LogicalType:
     if pat.is_struct(arrow):
         members = column.drop_null().flatten()
         return record_type({name: type_of_column(member) for name, member in zip(_names(arrow), members, strict=True)})
+    if isinstance(arrow, pa.FixedShapeTensorType):
+        return import_module("orcapod.types.arrays").type_of_tensor(arrow)  # type: ignore[no-any-return]  # with numpy
     raise _unknown(arrow)
 
 

@@ -32,7 +32,7 @@ def type_of_values(values: Sequence[Any]) -> LogicalType:
 
 def _scalar_of(cls: type) -> type:
     """Return the scalar type that a class is derived from; an ``Enum``, or another, is its own."""
-    if issubclass(cls, Enum):
+    if issubclass(cls, Enum) or registry.is_own(cls):
         return cls
     return next((base for base in cls.__mro__ if base in SCALARS or base is datetime), cls)
 
@@ -61,6 +61,8 @@ def _single(classes: set[type], values: Sequence[Any]) -> LogicalType:
         (cls,) = classes
         if scalar := SCALARS.get(cls):
             return scalar
+        if registry.is_own(cls):
+            return registry.resolve(cls).narrowed(values)
     if classes == {int, float}:
         return FLOAT
     if any(hasattr(cls, "dtype") for cls in classes):

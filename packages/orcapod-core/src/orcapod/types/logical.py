@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from types import NoneType, UnionType
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
@@ -13,8 +17,9 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.plugins import Registry
 
-__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "quoted", "registry"]
+__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry"]
 
 
 class LogicalType(ABC):
@@ -31,6 +36,9 @@ class LogicalType(ABC):
             are the values themselves.
         is_total: whether every value of the Arrow type is one of this type, as it is stored.
         is_hashable: whether the values can be keys of a dict.
+        is_canonical: whether what is stored identifies a value: the same for equal values, and for no others. Where it
+            does not, ``identity`` says what does.
+        shows_values: whether a frame holds the values themselves, and not what is stored of them.
     """
 
     name: str
@@ -39,6 +47,8 @@ class LogicalType(ABC):
     is_identity: bool = True
     is_total: bool = True
     is_hashable: bool = True
+    is_canonical: bool = True
+    shows_values: bool = False
 
     @property
     def hash_name(self) -> str:
@@ -62,9 +72,45 @@ class LogicalType(ABC):
         """Return the value that was stored; never called with None."""
         return stored
 
+    def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        """Return a column that identifies the values of a stored one, null for null: row hashes are made of it.
+
+        It is equal where values are the same, whatever they are stored as: a file's digest, say, in place of its path.
+        Of one type, it is always of one Arrow type. By default, what is stored is what identifies.
+        """
+        return column
+
     def takes(self, other: LogicalType) -> bool:
         """Say whether all columns of the other type are, or convert exactly to, such of this."""
         return self.name in (other.name, other.general.name)
+
+    def converts_to(self, other: LogicalType) -> bool:
+        """Say whether all columns convert exactly to such of a type that does not know of this one."""
+        return False
+
+    def adopted(self, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        """Return a column from outside, of another Arrow type, as one of this; as it is, where it is none.
+
+        Raises:
+            ValueTypeError: a value has no exact conversion.
+        """
+        return column
+
+    def narrowed(self, values: Sequence[Any]) -> LogicalType:
+        """Return the type, as narrow as it can be declared, that all of these values of this type are of."""
+        return self
+
+    def display(self, value: Any) -> Any:
+        """Return what a page shows of a value: a short text, or the value for its ``repr``."""
+        return value
+
+    def export(self, value: Any, file: Path) -> None:
+        """Write a value to a file, in the format that its suffix names.
+
+        Raises:
+            SchemaError: values of this type are not written, or not in that format.
+        """
+        raise not_exported(self, file)
 
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
         """Return a column of values that ``to_storage`` gave."""
@@ -103,10 +149,24 @@ class OptionalType(LogicalType):
         self.is_identity = inner.is_identity
         self.is_total = inner.is_total
         self.is_hashable = inner.is_hashable
+        self.is_canonical = inner.is_canonical
+        self.shows_values = inner.shows_values
 
     @property
     def hash_name(self) -> str:
         return self.inner.hash_name
+
+    def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        return self.inner.identity(column)
+
+    def adopted(self, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        return self.inner.adopted(column)
+
+    def display(self, value: Any) -> Any:
+        return None if value is None else self.inner.display(value)
+
+    def export(self, value: Any, file: Path) -> None:
+        self.inner.export(value, file)
 
     def to_storage(self, value: Any) -> Any:
         return None if value is None else self.inner.to_storage(value)
@@ -118,13 +178,28 @@ class OptionalType(LogicalType):
         return self.inner.takes(other.inner if isinstance(other, OptionalType) else other)
 
 
-class TypeRegistry:
-    """The logical types of annotations; further types join with ``register``."""
+_STANDARD = sys.stdlib_module_names | {"__main__"}
+_plugins = Registry("orcapod.types", noun="library with types", homes={})
+_plugin_names = cache(_plugins.names)
 
-    def __init__(self) -> None:
+
+class TypeRegistry:
+    """The logical types of annotations; further types join with ``register``.
+
+    Types of other libraries are registered by modules that are imported when a class of the library is met: our own,
+    and those that are entry points of the group ``orcapod.types``, named after the library's top-level package.
+
+    Args:
+        homes: the modules with types of other libraries, ``{"numpy": "orcapod.types.arrays"}``.
+    """
+
+    def __init__(self, homes: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._homes = dict(homes)
         self._factories: dict[type, Callable[[Any], LogicalType]] = {}
+        self._shapes: list[tuple[Callable[[type], bool], Callable[[Any], LogicalType]]] = []
         self._forms: dict[Any, Callable[[Any], LogicalType]] = {}
         self._resolved: dict[Any, LogicalType] = {}
+        self._loaded: set[str] = set()
 
     def register(self, python: type, factory: Callable[[Any], LogicalType]) -> None:
         """Let ``factory`` resolve annotations of ``python``, its subclasses and its generic forms.
@@ -157,6 +232,46 @@ class TypeRegistry:
             self._resolved[annotation] = self._create(annotation)
         return self._resolved[annotation]
 
+    def register_shape(self, has_shape: Callable[[type], bool], factory: Callable[[Any], LogicalType]) -> None:
+        """Let ``factory`` resolve classes of a shape, such as dataclasses have, and of what derives from them.
+
+        A class that was registered is of the type that was registered.
+        """
+        self._shapes.append((has_shape, factory))
+
+    def is_standard(self, python: type) -> bool:
+        """Say whether a class is one of the standard library's that was registered."""
+        return python in self._factories and _library(python) in sys.stdlib_module_names
+
+    def is_own(self, python: type) -> bool:
+        """Say whether a class, or the nearest that it derives from, was registered beside the standard library's."""
+        ancestor, _ = self._nearest(python)
+        return ancestor is not None and _library(ancestor) not in sys.stdlib_module_names
+
+    def _nearest(self, python: type) -> tuple[type, Callable[[Any], LogicalType]] | tuple[None, None]:
+        """Return the nearest class that a class is, or derives from, of which a type is known; and what makes that."""
+        for library in dict.fromkeys(map(_library, python.__mro__)):
+            if library not in _STANDARD:
+                self._load(library)
+        # What an IntEnum is, first of all, is an Enum.
+        for ancestor in sorted(python.__mro__, key=lambda base: not issubclass(base, Enum)):
+            if factory := self._factories.get(ancestor):
+                return ancestor, factory
+            for has_shape, factory in self._shapes:
+                if has_shape(ancestor):
+                    return ancestor, factory
+        return None, None
+
+    def _load(self, library: str) -> None:
+        """Import the modules that register the types of a library, once."""
+        if library in self._loaded:
+            return
+        if home := self._homes.get(library):
+            import_module(home)
+        if library in _plugin_names():
+            _plugins.load(library)
+        self._loaded.add(library)  # not before: another thread would not wait for it
+
     def _create(self, annotation: Any) -> LogicalType:
         origin = get_origin(annotation)
         if origin in (Union, UnionType):
@@ -173,10 +288,9 @@ class TypeRegistry:
             return factory(annotation)
         python = origin if origin is not None else annotation
         if isinstance(python, type):
-            # What an IntEnum is, first of all, is an Enum.
-            for ancestor in sorted(python.__mro__, key=lambda base: not issubclass(base, Enum)):
-                if factory := self._factories.get(ancestor):
-                    return factory(annotation)
+            _, factory = self._nearest(python)
+            if factory:
+                return factory(annotation)
             if hasattr(python, "__required_keys__"):  # a TypedDict keeps no base class
                 return self._factories[dict](annotation)
         known = ", ".join(sorted(each.__name__ for each in self._factories))
@@ -186,7 +300,15 @@ class TypeRegistry:
         )
 
 
-registry = TypeRegistry()
+registry = TypeRegistry(
+    {
+        "numpy": "orcapod.types.arrays",
+        **dict.fromkeys(("torch", "jax", "jaxlib", "cupy"), "orcapod.types.foreign_arrays"),
+        "pandas": "orcapod.types.pandas_frames",
+        "polars": "orcapod.types.polars_frames",
+        "pyarrow": "orcapod.types.tables",
+    }
+)
 """The types that this process knows."""
 
 
@@ -204,9 +326,23 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     )
 
 
+def not_exported(dtype: LogicalType, file: Path, *suffixes: str) -> SchemaError:
+    """Return the error for a file that a value cannot be written to."""
+    if suffixes:
+        return SchemaError(f"export: found a file {file.suffix!r}, {dtype.name} is written to {' or '.join(suffixes)}")
+    return SchemaError(
+        f"export: found a column of {dtype.name}, expected text, bytes, arrays, frames, or a type that says how it is "
+        "written; make such a column first"
+    )
+
+
 def quoted(name: str) -> str:
     """Return a member's name as it can be told from the rest of a type's name."""
     return name if name.isidentifier() else repr(name)
+
+
+def _library(python: type) -> str:
+    return python.__module__.partition(".")[0]
 
 
 def _shown(annotation: Any) -> str:

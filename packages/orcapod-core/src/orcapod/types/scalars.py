@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -97,6 +98,9 @@ class _Float(_Scalar):
 
 
 class _Bytes(_Scalar):
+    def export(self, value: Any, file: Path) -> None:
+        file.write_bytes(value)
+
     def convert(self, standard: Any, value: Any) -> Any:
         if isinstance(standard, bytearray | memoryview):
             return bytes(standard)
@@ -104,6 +108,9 @@ class _Bytes(_Scalar):
 
 
 class _Str(_Scalar):
+    def export(self, value: Any, file: Path) -> None:
+        file.write_text(value, encoding="utf-8", newline="")
+
     def to_storage(self, value: Any) -> Any:
         standard = value if type(value) is str else super().to_storage(value)
         if not standard.isascii():

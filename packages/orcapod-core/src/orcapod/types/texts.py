@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
@@ -53,7 +54,7 @@ class TextType(LogicalType):
     def from_storage(self, stored: Any) -> Any:
         try:
             return self.parse(stored)
-        except (ValueError, InvalidOperation):
+        except (ValueError, InvalidOperation, ZoneInfoNotFoundError):
             raise mismatch(self.name, stored, f"it is not the text of a {self.name}") from None
 
 
@@ -63,5 +64,8 @@ _EXACT = Context(capitals=1, traps=[InvalidOperation])
 DECIMAL = TextType(Decimal, _EXACT.to_sci_string, lambda text: Decimal(text, _EXACT), also=(int,))
 UUID_TEXT = TextType(UUID, lambda value: str(UUID(int=value.int)), UUID)
 
+ZONE = TextType(ZoneInfo, str, ZoneInfo)
+
 registry.register(Decimal, lambda annotation: DECIMAL)
 registry.register(UUID, lambda annotation: UUID_TEXT)
+registry.register(ZoneInfo, lambda annotation: ZONE)

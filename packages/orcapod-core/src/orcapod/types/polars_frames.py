@@ -1,0 +1,64 @@
+"""Frames and series of polars as values; loaded when polars is met in an annotation or a value."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from orcapod.types.tables import FrameType, register_frame
+
+__all__ = ["PolarsFrameType", "PolarsSeriesType"]
+
+_COMPATIBLE = pl.CompatLevel.oldest()  # the same for all versions of polars, since hashes are made of it
+
+
+class PolarsFrameType(FrameType):
+    """``polars.DataFrame``."""
+
+    suffixes = (".csv", ".parquet", ".arrow")
+
+    def write(self, value: Any) -> bytes:
+        sink = BytesIO()
+        try:
+            value.write_ipc_stream(sink, compat_level=_COMPATIBLE)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise ValueError(error) from None
+        return sink.getvalue()
+
+    def read(self, stored: bytes) -> Any:
+        try:
+            return pl.read_ipc_stream(stored)
+        except pl.exceptions.PolarsError as error:
+            raise ValueError(error) from None
+
+    def export(self, value: Any, file: Path) -> None:
+        if file.suffix == ".csv":
+            value.write_csv(file)
+        else:
+            super().export(value, file)
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return one.schema == other.schema and bool(one.equals(other))
+
+
+class PolarsSeriesType(PolarsFrameType):
+    """``polars.Series``: a frame of one column."""
+
+    def write(self, value: Any) -> bytes:
+        return super().write(value.to_frame())
+
+    def read(self, stored: bytes) -> Any:
+        return super().read(stored).to_series()
+
+    def export(self, value: Any, file: Path) -> None:
+        super().export(value.to_frame() if file.suffix == ".csv" else value, file)
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return super().is_same(one.to_frame(), other.to_frame())
+
+
+for _python, _dtype in ((pl.DataFrame, PolarsFrameType), (pl.Series, PolarsSeriesType)):
+    register_frame(_python, _dtype(_python))

@@ -1,0 +1,196 @@
+"""``FrameType``: tables and frames as values; those of pyarrow itself, and what those of other libraries share.
+
+A table is stored as an Arrow IPC stream. It is identified by its schema and its values, however it is cut into chunks.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.errors import SchemaError
+from orcapod.types.codec import contents, encode
+from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
+
+__all__ = ["FrameType", "TableType", "register_frame", "written"]
+
+IDENTITY_METHOD = "table-v1"
+
+
+class FrameType(LogicalType):
+    """Tables of one class; subclasses say how to write one as an Arrow IPC stream, and how to read it.
+
+    Args:
+        python: the class; what derives from it holds more than a table.
+    """
+
+    is_identity = False
+    is_total = False
+    is_hashable = False
+    is_canonical = False
+    shows_values = True
+    arrow = pa.large_binary()
+    suffixes: tuple[str, ...] = (".parquet", ".arrow")
+
+    def __init__(self, python: type) -> None:
+        self.python = python
+        self.name = f"{python.__module__.partition('.')[0]}.{python.__qualname__}"
+        self.annotation = python
+
+    @abstractmethod
+    def write(self, value: Any) -> bytes:
+        """Return a value as an Arrow IPC stream.
+
+        Raises:
+            ValueError, TypeError, pa.ArrowException: Arrow cannot hold it.
+        """
+
+    @abstractmethod
+    def read(self, stored: bytes) -> Any:
+        """Return the value that was written."""
+
+    @abstractmethod
+    def is_same(self, one: Any, other: Any) -> bool:
+        """Say whether two values are the same, values and labels and types alike."""
+
+    def metadata(self, given: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+        """Return what is part of a value of the metadata of its schema."""
+        return given
+
+    def labels(self, table: pa.Table) -> Iterable[pa.Array[Any]]:
+        """Return further columns that are part of a value."""
+        return []
+
+    def to_storage(self, value: Any) -> Any:
+        if type(value) is not self.python:
+            is_more = isinstance(value, self.python)
+            raise mismatch(self.name, value, "it is more than a table; convert it to one" if is_more else "")
+        try:
+            stored = self.write(value)
+            for field in _table(stored).schema:
+                encode(pa.nulls(0, field.type))
+        except (pa.ArrowException, SchemaError, ValueError, TypeError, OverflowError) as error:
+            raise mismatch(self.name, value, f"Arrow cannot hold it: {error}; convert its columns") from None
+        if not self.is_same(value, self.read(stored)):
+            raise mismatch(self.name, value, "it would not come back from Arrow as it is; convert columns of objects")
+        return stored
+
+    def from_storage(self, stored: Any) -> Any:
+        try:
+            return self.read(stored)
+        except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
+            raise mismatch(self.name, stored, f"that is no Arrow IPC stream: {error}") from None
+
+    def display(self, value: Any) -> Any:
+        return f"{self.name} of {' × '.join(map(str, value.shape))}"
+
+    def export(self, value: Any, file: Path) -> None:
+        """Write what Arrow holds of it, as Parquet or an Arrow file."""
+        table = _table(self.to_storage(value))
+        match file.suffix:
+            case ".parquet":
+                import_module("pyarrow.parquet").write_table(table, file)
+            case ".arrow":
+                with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                    writer.write_table(table)
+            case _:
+                raise not_exported(self, file, *self.suffixes)
+
+    def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
+        digests = [None if stored is None else self._digest(_table(stored)) for stored in column.to_pylist()]
+        return pa.array(digests, pa.large_binary())
+
+    def _digest(self, table: pa.Table) -> bytes:
+        """Return what identifies a table: SHA-256 of its schema, and of validity and payloads of every column."""
+        fields = [(*_described(field), _sorted(field.metadata)) for field in table.schema]
+        head = (IDENTITY_METHOD, table.num_rows, fields, _sorted(self.metadata(table.schema.metadata or {})))
+        digest = sha256(_framed(repr(head).encode()))
+        for column in (*table.columns, *map(_chunked, self.labels(table))):
+            digest.update(len(column).to_bytes(8, "little"))
+            for part in column.chunks:
+                digest.update(contents(encode(part.is_valid())))
+            for part in column.chunks:
+                digest.update(contents(encode(part)))
+        return digest.digest()
+
+
+class TableType(FrameType):
+    """``pyarrow.Table``."""
+
+    def write(self, value: Any) -> bytes:
+        return written(value.schema, value.to_batches())
+
+    def read(self, stored: bytes) -> Any:
+        return _table(stored)
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return True  # Arrow writes what it is
+
+
+def register_frame(python: type, dtype: LogicalType) -> None:
+    """Register the type of a class of tables, and of no other that derives from it."""
+
+    def resolve(annotation: Any) -> LogicalType:
+        if annotation is not python:
+            raise SchemaError(
+                f"found {annotation.__module__}.{annotation.__qualname__}, which is more than a table; expected "
+                f"{dtype.name}: take that, with what else there is in columns of their own, or register the type"
+            )
+        return dtype
+
+    registry.register(python, resolve)
+
+
+def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
+    """Return batches as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def _table(stored: bytes) -> pa.Table:
+    return pa.ipc.open_stream(pa.py_buffer(stored)).read_all()
+
+
+def _chunked(array: pa.Array[Any]) -> pa.ChunkedArray[Any]:
+    return pa.chunked_array([array])
+
+
+def _framed(head: bytes) -> bytes:
+    return len(head).to_bytes(8, "little") + head
+
+
+def _sorted(metadata: Mapping[bytes, bytes] | None) -> list[tuple[bytes, bytes]]:
+    return sorted((metadata or {}).items())
+
+
+def _described(field: Any) -> tuple[object, ...]:
+    """Return name, type and nullability of a field as plain values that no version of Arrow words otherwise."""
+    type_ = field.type
+    if isinstance(type_, pa.BaseExtensionType):
+        storage = _described(pa.field("", type_.storage_type))
+        inner: tuple[object, ...] = (str(type_), storage)
+    elif pa.types.is_dictionary(type_):
+        inner = ("dictionary", type_.ordered, _described(pa.field("", type_.value_type)))
+    elif pa.types.is_run_end_encoded(type_):
+        inner = ("run_end_encoded", _described(pa.field("", type_.value_type)))
+    elif type_.num_fields:
+        name = "map" if pa.types.is_map(type_) else str(type_).partition("<")[0]
+        size = type_.list_size if pa.types.is_fixed_size_list(type_) else None
+        members = [type_.field(at) for at in range(type_.num_fields)]
+        is_struct = pa.types.is_struct(type_)
+        inner = (name, size, [_described(each if is_struct else each.with_name("")) for each in members])
+    else:
+        inner = (str(type_),)
+    return field.name, field.nullable, inner
+
+
+register_frame(pa.Table, TableType(pa.Table))

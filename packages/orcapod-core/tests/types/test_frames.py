@@ -1,0 +1,220 @@
+"""Tables and frames as values: what goes in comes back, labels and dtypes too, and chunks mean nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.hashing import hash_rows
+from orcapod.testing import TypeSuite
+from orcapod.testing.arrow import tables
+from orcapod.types import Schema, column_of, registry
+
+INSTANT = datetime(2024, 1, 2, tzinfo=UTC)
+
+
+def hash_of(value: Any) -> bytes:
+    schema = Schema({"x": type(value)})
+    (digest,) = hash_rows(pa.RecordBatch.from_pydict({"x": column_of([value], schema.types["x"])}), schema)
+    return digest
+
+
+class TestTable(TypeSuite):
+    annotation = pa.Table
+
+    def make_values(self) -> st.SearchStrategy[Any]:
+        return st.sampled_from([pa.table({}), pa.table({"a": [1, None]}), pa.table({"a": ["x"]})]) | tables()
+
+    def make_equal(self, value: Any) -> list[Any]:
+        cut = [value.slice(0, 1), value.slice(1)]
+        return [pa.concat_tables(cut) if value.num_columns else value]
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return bool(hash_of(one) == hash_of(other)) if one.schema.equals(other.schema, check_metadata=True) else False
+
+
+class TestPandasFrame(TypeSuite):
+    annotation = pd.DataFrame
+
+    def make_values(self) -> st.SearchStrategy[Any]:
+        return st.sampled_from(pandas_frames())
+
+    def make_equal(self, value: Any) -> list[Any]:
+        return [value.copy(), value.take(range(len(value))) if len(value) else value]
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return isinstance(one, pd.DataFrame) and registry.resolve(pd.DataFrame).is_same(one, other)  # type: ignore[attr-defined]
+
+
+class TestPandasSeries(TypeSuite):
+    annotation = pd.Series
+
+    def make_values(self) -> st.SearchStrategy[Any]:
+        return st.sampled_from(
+            [
+                pd.Series([1, 2]),
+                pd.Series([1, 2], name="a"),
+                pd.Series([1, 2], name=0),
+                pd.Series([1.0, np.nan], index=["x", "y"], name="a"),
+                pd.Series([], dtype="category"),
+                pd.Series([INSTANT, None]),
+            ]
+        )
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return registry.resolve(pd.Series).is_same(one, other)  # type: ignore[attr-defined,no-any-return]
+
+
+class TestPolarsFrame(TypeSuite):
+    annotation = pl.DataFrame
+
+    def make_values(self) -> st.SearchStrategy[Any]:
+        return st.sampled_from(polars_frames())
+
+    def make_equal(self, value: Any) -> list[Any]:
+        return [pl.concat([value.slice(0, 1), value.slice(1)], rechunk=False)]
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return isinstance(one, pl.DataFrame) and one.schema == other.schema and one.equals(other)
+
+
+class TestPolarsSeries(TypeSuite):
+    annotation = pl.Series
+
+    def make_values(self) -> st.SearchStrategy[Any]:
+        return st.sampled_from([pl.Series("a", [1, 2]), pl.Series([1, 2]), pl.Series("a", [[1.5], None])])
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        return one.name == other.name and one.dtype == other.dtype and one.equals(other)
+
+
+def pandas_frames() -> list[pd.DataFrame]:
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "é"]})
+    category = pd.Categorical(["x", "y", "x"], categories=["x", "y", "z"])
+    labelled = frame.copy()
+    labelled.attrs = {"unit": "mV"}
+    return [
+        pd.DataFrame(),
+        frame,
+        labelled,
+        frame.iloc[:0],
+        frame[["b", "a"]],
+        frame.set_index("b"),
+        frame.set_index(["a", "b"]),
+        frame.set_index(pd.RangeIndex(1, 7, 2, name="n")),
+        frame.rename(columns={"a": 0, "b": 1}),
+        frame.rename_axis(columns="letters"),
+        pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["l", "n"])),
+        pd.DataFrame({"a": [1.0, np.nan, -0.0]}),
+        pd.DataFrame({"a": [1.0, np.nan, 0.0]}, dtype="float32"),
+        pd.DataFrame({"a": pd.array([1, None, 3], "Int64")}),
+        pd.DataFrame({"a": pd.array([True, None], "boolean")}),
+        pd.DataFrame({"c": category}),
+        pd.DataFrame({"c": category.remove_unused_categories()}),
+        pd.DataFrame({"c": category.as_ordered()}),
+        pd.DataFrame({"c": category[:0]}),
+        pd.DataFrame({"t": [pd.Timestamp(INSTANT), pd.NaT]}),
+        pd.DataFrame({"t": pd.to_timedelta([1, 2], "s")}, index=pd.date_range("2024-01-01", periods=2)),
+        pd.DataFrame({"o": pd.Series([date(2024, 1, 1), None], dtype=object)}),
+        pd.DataFrame({"o": pd.Series([np.nan, "x"], dtype=object)}),
+    ]
+
+
+def polars_frames() -> list[pl.DataFrame]:
+    return [
+        pl.DataFrame(),
+        pl.DataFrame({"a": [1, None, 3], "b": ["x", None, "é"]}),
+        pl.DataFrame({"b": ["x", None, "é"], "a": [1, None, 3]}),
+        pl.DataFrame({"a": [1, 2]}).clear(),
+        pl.DataFrame({"a": [1.5, float("nan"), None]}),
+        pl.DataFrame({"a": [[1], None, []], "s": [{"x": 1}, None, {"x": None}]}),
+        pl.DataFrame({"c": pl.Series(["x", "y"], dtype=pl.Enum(["x", "y", "z"]))}),
+        pl.DataFrame({"c": pl.Series(["x", "y"], dtype=pl.Enum(["x", "y"]))}),
+        pl.DataFrame({"c": pl.Series(["x", "y"], dtype=pl.Categorical)}),
+        pl.DataFrame({"t": [INSTANT, None], "d": [date(2024, 1, 1), None]}),
+        pl.DataFrame({"i": pl.Series([1, 2], dtype=pl.UInt8), "b": [b"a", b""]}),
+    ]
+
+
+@given(tables())
+def test_a_table_is_its_values_however_it_is_chunked(table: pa.Table) -> None:
+    assert hash_of(table) == hash_of(pa.concat_tables([table.slice(0, 1), table.slice(1)]))
+    if table.num_rows:
+        assert hash_of(table) != hash_of(table.slice(1))
+
+
+def test_names_types_and_metadata_of_a_table_count() -> None:
+    table = pa.table({"a": [1, 2]})
+    others = [
+        pa.table({"b": [1, 2]}),
+        table.cast(pa.schema([("a", pa.int32())])),
+        table.cast(pa.schema([pa.field("a", pa.int64(), nullable=False)])),
+        table.replace_schema_metadata({"unit": "mV"}),
+        pa.table({"a": [1, None]}),
+        pa.table({"a": [[1], [2]]}),
+        pa.table({"a": [[1, 2], []]}),
+        pa.table({"a": [{"x": 1}, {"x": 2}]}),
+        pa.table({"a": [{"y": 1}, {"y": 2}]}),
+    ]
+    assert len(set(map(hash_of, [table, *others]))) == 1 + len(others)
+
+
+def test_the_versions_of_who_wrote_a_frame_are_no_part_of_it() -> None:
+    dtype = registry.resolve(pd.DataFrame)
+    stored = dtype.to_storage(pd.DataFrame({"a": [1]}))
+    older = stored.replace(f'"pandas_version": "{pd.__version__}"'.encode(), b'"pandas_version": "0.0.1"')
+    assert older != stored
+    one, other = dtype.identity(pa.array([stored, older], pa.large_binary()))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.DataFrame({"a": [1, "x"]}),
+        pd.DataFrame({"a": [object()]}),
+        pd.DataFrame({"a": [[1, 2]]}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame([[1, 2]], columns=[0, "a"]),
+        pl.DataFrame({"a": pl.Series([object()], dtype=pl.Object)}),
+    ],
+    ids=range(6),
+)
+def test_a_frame_that_would_not_come_back_is_refused(value: Any) -> None:
+    with pytest.raises(ValueTypeError, match="convert"):
+        registry.resolve(type(value)).to_storage(value)
+
+
+def test_what_is_more_than_a_frame_is_refused() -> None:
+    class GeoFrame(pd.DataFrame):
+        pass
+
+    with pytest.raises(SchemaError, match="more than a table"):
+        registry.resolve(GeoFrame)
+    with pytest.raises(ValueTypeError, match="more than a table"):
+        registry.resolve(pd.DataFrame).to_storage(GeoFrame({"a": [1]}))
+
+
+@pytest.mark.parametrize("annotation", [pa.Table, pd.DataFrame, pd.Series, pl.DataFrame, pl.Series])
+def test_bytes_that_are_no_table_are_refused(annotation: Any) -> None:
+    for stored in (b"", b"oops" * 10, column_of([pa.table({"a": [1]})], registry.resolve(pa.Table))[0].as_py()[:-40]):
+        with pytest.raises(ValueTypeError, match="no Arrow IPC stream"):
+            registry.resolve(annotation).from_storage(stored)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame({"a": [1.0, 2.0]}), pd.Series([1, 2])], ids=["frame", "series"])
+def test_a_function_may_change_the_frame_that_it_is_given(frame: Any) -> None:
+    dtype = registry.resolve(type(frame))
+    column = column_of([frame], dtype)
+    (given_frame,) = dtype.to_python(column)
+    given_frame.iloc[0] = 9
+    assert dtype.is_same(dtype.to_python(column)[0], frame)  # type: ignore[attr-defined]
