@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import orcapod as op
+from orcapod.databases import STORE_FORMAT
 from orcapod.errors import RecordSchemaError
 from orcapod.sources import DictSource
 from orcapod_delta import DeltaDatabase
@@ -43,7 +44,7 @@ def test_a_path_is_a_folder(tmp_path: Path) -> None:
         "_result/double/v1.delta",
         "~41~20b.delta",
     ]
-    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": 3}
+    assert json.loads(DeltaTable(tmp_path / ".orcapod").metadata().description) == {"format": STORE_FORMAT}
 
 
 def test_polars_and_duckdb_read_results(tmp_path: Path) -> None:
