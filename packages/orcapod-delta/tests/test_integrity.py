@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], No
             database.flush()
     (log,) = tmp_path.glob("lab/rows*/_delta_log")
     damage(log.parent)
+    for file in log.parent.glob("*.parquet"):
+        os.utime(file, (1, 1))
     found = [finding for finding in op.verify_store(f"delta:///{tmp_path}").damages if finding.kind == "storage"]
     assert [finding.path for finding in found] == [("lab", "rows")]
     assert said in found[0].why
+
+
+def test_a_table_whose_first_commit_is_being_made_is_no_damage(tmp_path: Path) -> None:
+    """Nor one whose writer was killed before it."""
+    with DeltaDatabase(tmp_path / "store") as database, DeltaDatabase(tmp_path / "store") as other:
+        database.add_records(("lab", "rows"), pa.table({"key": ["a"]}))
+        assert op.verify_store(other).ok
+        database.flush()
+        (log,) = (tmp_path / "store").glob("lab/rows*/_delta_log")
+        log.rename(tmp_path / "log")  # what is there between writing the rows and naming them
+        assert op.verify_store(f"delta:///{tmp_path / 'store'}").ok
+        (tmp_path / "log").rename(log)

@@ -21,7 +21,7 @@ from orcapod_delta.layout import ORDER, Layout
 from orcapod_delta.locations import Location
 from orcapod_delta.reader import TableReader
 
-__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot"]
+__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot", "is_lost"]
 
 NEXT_VERSION_ONLY = CommitProperties(max_commit_retries=0)
 """A commit that fails if anybody else committed since the table was looked at."""
@@ -133,9 +133,7 @@ class Snapshot:
             return
         self._has_looked_for_files = True
         found = self.location.filesystem().get_file_info(pafs.FileSelector("", allow_not_found=True))
-        began = time.time() - _LONGEST_FIRST_COMMIT
-        lost = [each for each in found if each.base_name.endswith(".parquet") and (each.mtime_ns or inf) < began * 1e9]
-        if lost:
+        if lost := [each for each in found if is_lost(each)]:
             warnings.warn(
                 f"{self.location.uri}: found {len(lost)} files of records and no log that tells of them, so they "
                 "are not read: it was lost, or their writer was killed; restore _delta_log from a copy if there is one",
@@ -278,6 +276,12 @@ class Snapshot:
             first = rows.group_by("key").aggregate([("row", "min")]).column("row_min")
             table = table.take(first.take(pc.sort_indices(first)))
         return table
+
+
+def is_lost(file: pafs.FileInfo) -> bool:
+    """Say whether a file of a table without a log has records, and is older than any first commit takes."""
+    began = time.time() - _LONGEST_FIRST_COMMIT
+    return file.base_name.endswith(".parquet") and (file.mtime_ns or inf) < began * 1e9
 
 
 def _stored_file(reader: TableReader, file: DataFile) -> StoredFile:

@@ -12,11 +12,12 @@ from deltalake import DeltaTable
 from orcapod.protocols import RecordPath
 from orcapod_delta.data_files import data_files
 from orcapod_delta.locations import Location, folder_of, paths_below
+from orcapod_delta.snapshot import is_lost
 
 __all__ = ["find_damage"]
 
-_COMMIT = re.compile(r"(\d{20})\.json")
 _LOG = "_delta_log"
+_COMMIT = re.compile(_LOG + r"/(\d{20})\.json")
 
 
 def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
@@ -25,8 +26,14 @@ def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
     for path in paths_below(filesystem):
         folder = folder_of(path)
         selector = pafs.FileSelector(folder, recursive=True)
-        files = {info.path.strip("/").removeprefix(f"{folder}/") for info in filesystem.get_file_info(selector)}
-        if fault := _fault_of_log(files):
+        found = filesystem.get_file_info(selector)
+        files = {info.path.strip("/").removeprefix(f"{folder}/") for info in found}
+        commits = _commits(files)
+        if not commits:  # a first commit may be being made, or its writer was killed
+            if any(is_lost(info) for info in found):
+                yield path, "its log is gone"
+            continue
+        if fault := _fault_of_log(files, commits):
             yield path, fault
             continue
         try:
@@ -39,14 +46,15 @@ def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
             yield path, f"the file {name} that its log names is not there"
 
 
-def _fault_of_log(files: set[str]) -> str:
+def _commits(files: set[str]) -> list[int]:
+    """Return the versions of a table of which the commit is there, given its files."""
+    return sorted(int(found[1]) for name in files if (found := _COMMIT.fullmatch(name)))
+
+
+def _fault_of_log(files: set[str], commits: list[int]) -> str:
     """Return what is wrong with the log of a table, given its files; nothing if nothing is."""
-    log = {name.removeprefix(f"{_LOG}/") for name in files if name.startswith(f"{_LOG}/")}
-    commits = sorted(int(found[1]) for name in log if (found := _COMMIT.fullmatch(name)))
-    if not commits:
-        return "its log is gone" if any(name.endswith(".parquet") for name in files) else ""
     if commits != list(range(commits[0], commits[-1] + 1)):
         return "its log has gaps"
-    if commits[0] and not any(".checkpoint." in name for name in log):
+    if commits[0] and not any(name.startswith(f"{_LOG}/") and ".checkpoint." in name for name in files):
         return f"its log begins with version {commits[0]}, without a checkpoint"
     return ""
