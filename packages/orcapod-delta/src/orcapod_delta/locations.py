@@ -152,15 +152,27 @@ def folder_of(path: RecordPath) -> str:
     return "/".join(piece for part in path for piece in _pieces(part)) + _TABLE
 
 
-def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[RecordPath]:
+def paths_below(filesystem: pafs.FileSystem) -> Iterator[RecordPath]:
     """Yield the paths of all tables."""
-    for info in filesystem.get_file_info(pafs.FileSelector(folder)):
-        if info.type != pafs.FileType.Directory:
-            continue
-        if info.base_name.endswith(_TABLE):
-            yield _path_of(info.path)
-        elif info.base_name != FORMAT_TABLE:
-            yield from paths_below(filesystem, info.path)
+    seen = set()
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        for info in filesystem.get_file_info(pafs.FileSelector(folder)):
+            if info.type != pafs.FileType.Directory or (real := _real(filesystem, info.path)) in seen:
+                continue  # a link may lead back to where it is
+            seen.add(real)
+            if not info.base_name.endswith(_TABLE):
+                folders += [info.path] * (info.base_name != FORMAT_TABLE)
+            elif (path := _path_of(info.path)) is not None:
+                yield path
+
+
+def _real(filesystem: pafs.FileSystem, path: str) -> str:
+    """Return what a folder is called where no link is on the way."""
+    return (
+        os.path.realpath(Path(filesystem.base_path) / path) if isinstance(filesystem, pafs.SubTreeFileSystem) else path
+    )
 
 
 def _pieces(part: str) -> list[str]:
@@ -174,14 +186,17 @@ def _pieces(part: str) -> list[str]:
     return [piece + "~" for piece in pieces[:-1]] + pieces[-1:]
 
 
-def _path_of(folder: str) -> RecordPath:
+def _path_of(folder: str) -> RecordPath | None:
+    """Return the path of a folder; None if it is somebody else's, which has no name that ``folder_of`` gives."""
     whole = re.sub("~/", "", folder.strip("/").removesuffix(_TABLE))
-    return tuple(
-        re.sub(rb"~([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), part.encode()).decode(
-            "utf-8", "surrogatepass"
-        )
-        for part in whole.split("/")
+    parts = (
+        re.sub(rb"~([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), part.encode()) for part in whole.split("/")
     )
+    try:
+        path = tuple(part.decode("utf-8", "surrogatepass") for part in parts)
+    except UnicodeDecodeError:
+        return None
+    return path if folder_of(path) == folder.strip("/") else None
 
 
 def _is_long(file: Path) -> bool:

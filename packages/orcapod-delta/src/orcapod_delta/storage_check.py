@@ -53,7 +53,7 @@ def _commits(files: set[str]) -> list[int]:
 
 def _fault_of_log(files: set[str], commits: list[int]) -> str:
     """Return what is wrong with the log of a table, given its files; nothing if nothing is."""
-    if commits != list(range(commits[0], commits[-1] + 1)):
+    if len(commits) != commits[-1] - commits[0] + 1:
         return "its log has gaps"
     if commits[0] and not any(name.startswith(f"{_LOG}/") and ".checkpoint." in name for name in files):
         return f"its log begins with version {commits[0]}, without a checkpoint"

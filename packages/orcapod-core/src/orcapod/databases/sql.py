@@ -17,9 +17,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.databases.contract import is_key_type
 from orcapod.display import shown
 from orcapod.errors import DamagedRecordError, RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
+from orcapod.types import check_fixed_size
 from orcapod.types.codec import decode, encode
 from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
 
@@ -84,8 +86,9 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
     """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be stored (unions).
+        SchemaError: they cannot be stored (unions, and what is of a large fixed size).
     """
+    check_fixed_size(type_)
     if (unwrapped := unwrapped_type(type_)) is not None:
         inner = sql_column(unwrapped)
         return SQLColumn(
@@ -203,7 +206,7 @@ def _decoded(field: pa.Field[Any], values: Sequence[Any], rows: Sequence[Sequenc
                 column.checked([value])
             except _UNDECODABLE as error:
                 raise DamagedRecordError(
-                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
+                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error!s:.200}; "
                     "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
                     column=field.name,
                     expected=str(field.type),
@@ -251,7 +254,9 @@ class Layout:
         try:
             read = pa.ipc.read_schema(pa.py_buffer(schema))
             names = json.loads(columns)
-            if isinstance(table, str) and list(map(type, names)) == [str] * len(read.names):
+            is_named = list(map(type, names)) == [str] * len(read.names)
+            is_clear = len({*names}) == len({*read.names}) == len(names) > 0 and is_key_type(read.field(0).type)
+            if isinstance(table, str) and is_named and is_clear:
                 return Layout(table, read, tuple(names))
         except (pa.ArrowException, TypeError, ValueError, OSError, RecursionError) as error:
             raise ValueError(f"it cannot be read: {error}") from error

@@ -6,6 +6,7 @@
 from orcapod.testing.arguments import argument_faults
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
+from orcapod.testing.hostile import HostileStoreSuite, hostile_bytes, hostile_schema, hostile_text
 from orcapod.testing.integrity import IntegritySuite
 from orcapod.testing.observer import ObserverSuite
 from orcapod.testing.operator import OperatorSuite
@@ -15,10 +16,14 @@ from orcapod.testing.session import SessionSuite
 __all__ = [
     "DatabaseSuite",
     "ExecutorSuite",
+    "HostileStoreSuite",
     "IntegritySuite",
     "ObserverSuite",
     "OperatorSuite",
     "PipelineSuite",
     "SessionSuite",
     "argument_faults",
+    "hostile_bytes",
+    "hostile_schema",
+    "hostile_text",
 ]
