@@ -37,7 +37,8 @@ _ROWS = 12
 _SECONDS = 60  # for one store, on a busy machine
 _ADDRESSES = 6 << 30  # bytes that may be reserved beyond those of the beginning
 _RESIDENT = 400 << 20  # bytes of memory that may really be taken, likewise
-_HARMLESS = tuple({str(Path(path).resolve()) for path in (*sysconfig.get_paths().values(), Path(__file__).parents[1])})
+_ORCAPOD = str(Path(__file__).parents[1])
+_HARMLESS = tuple(str(Path(path).resolve()) for path in (*sysconfig.get_paths().values(), _ORCAPOD))
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ def check_fixed_size(type_: pa.DataType) -> None:
     if (size := _fixed_bytes(type_)) > _MOST_FIXED_BYTES:
         raise SchemaError(
             f"expected values of at most {_MOST_FIXED_BYTES >> 20} MB if they are of a fixed size, since each null "
-            f"takes as much, found {size} bytes for each value of {shown(str(type_))}; use a list or bytes of any length"
+            f"takes as much, found {size} bytes for each of {shown(str(type_))}; use lists or bytes of any length"
         )
 
 
