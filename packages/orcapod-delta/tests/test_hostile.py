@@ -276,3 +276,11 @@ def test_files_outside_of_the_table_are_not_removed(table: Path, tmp_path: Path)
         except DatabaseError:
             pass
     assert diary.read_text() == "dear diary"
+
+
+def test_a_log_that_is_nested_without_end_is_an_error(table: Path) -> None:
+    """And not the end of the process, for want of stack."""
+    with (table / "_delta_log" / f"{0:020}.json").open("a") as log:
+        log.write("[" * 100_000)
+    with DeltaDatabase(table.parent) as database, pytest.raises(DatabaseError, match="nested"):
+        database.get_records(("lab",))

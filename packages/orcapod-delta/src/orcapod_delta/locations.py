@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENAMETOOLONG
 from pathlib import Path
 
 import pyarrow.fs as pafs
+from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
 from orcapod.checks import Checks
@@ -31,6 +34,7 @@ FORMAT_TABLE = ".orcapod"
 """The folder of the table that tells the format of the store."""
 
 _TABLE = ".delta"
+_SHALLOW_BYTES = 10_000  # of a commit, in which nesting does no harm
 _LONGEST_NAME = 200
 _LONGEST_FILE = f"_delta_log/{'x' * 120}"
 _LONGEST_KEY = 1024
@@ -131,6 +135,17 @@ class Location:
                 found=self.uri,
             )
 
+    def open_table(self, version: int | None = None) -> DeltaTable:
+        """Return the Delta table that is here.
+
+        Raises:
+            DatabaseError: its log would end the process.
+        """
+        if self.folder is not None:
+            for commit in (self.folder / "_delta_log").glob("*.json"):
+                _check_depth(commit)
+        return DeltaTable(self.table_uri, version=version, storage_options=dict(self.options))
+
     def below(self, folder: str) -> Location:
         """Return a location below this one."""
         return Location(f"{self.uri}/{folder}", self.options)
@@ -145,6 +160,23 @@ class Location:
         """Return the options that may be written down: known to hold no secret."""
         plain = {name: name.lower().removeprefix("aws_") for name in self.options}
         return {name: value for name, value in self.options.items() if plain[name] in _SAVED}
+
+
+def _check_depth(commit: Path) -> None:
+    """Check that a commit is not nested so deeply that reading it takes more stack than there is.
+
+    Raises:
+        DatabaseError: it is.
+    """
+    with suppress(OSError, ValueError):  # whoever reads it tells of these
+        if commit.stat().st_size > _SHALLOW_BYTES:
+            for line in commit.read_bytes().splitlines():
+                try:
+                    json.loads(line)
+                except RecursionError:
+                    raise DatabaseError(
+                        f"{commit} is damaged, or a trap: it is nested more deeply than any log"
+                    ) from None
 
 
 def folder_of(path: RecordPath) -> str:

@@ -105,7 +105,7 @@ class Snapshot:
         """
         try:
             if self.table is None:
-                self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+                self.table = self.location.open_table()
             else:
                 self.check_in_place()
                 self._update(self.table)
@@ -144,7 +144,7 @@ class Snapshot:
         try:
             table.update_incremental()
         except DeltaError:  # the log between that version and now may be gone
-            self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+            self.table = self.location.open_table()
 
     def check_in_place(self) -> None:
         """Check that the table that was looked at is still there: where its log is missing, deltalake sees no change.
@@ -233,7 +233,7 @@ class Snapshot:
 
     def _is_overtaken(self) -> bool:
         try:
-            newest = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+            newest = self.location.open_table()
         except TableNotFoundError:
             return False
         return newest.version() != self.version

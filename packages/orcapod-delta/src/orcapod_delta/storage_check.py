@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 import pyarrow.fs as pafs
-from deltalake import DeltaTable
 
 from orcapod.protocols import RecordPath
 from orcapod_delta.data_files import data_files
@@ -37,7 +36,7 @@ def find_damage(location: Location) -> Iterator[tuple[RecordPath, str]]:
             yield path, fault
             continue
         try:
-            table = DeltaTable(location.below(folder).table_uri, storage_options=dict(location.options))
+            table = location.below(folder).open_table()
             missing = sorted({unquote(file.path) for file in data_files(table)} - files)
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             yield path, f"its log cannot be read: {type(error).__name__}: {error!s:.200}"
