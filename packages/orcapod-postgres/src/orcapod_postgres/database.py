@@ -194,7 +194,7 @@ class PostgresDatabase(DatabaseView[_Server]):
                 answers = (cursor.execute(select, [some]).fetchall() for some in packed)
                 return _table(layout, names, (rows for rows in answers if rows))
 
-        return self._pool.read(read)
+        return self._pool.read(read, table="/".join(path))
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -215,7 +215,7 @@ class PostgresDatabase(DatabaseView[_Server]):
                 table = _table(layout, wanted, iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []))
             return table if where is None else filtered(table, where).select(names)
 
-        return self._pool.read(read)
+        return self._pool.read(read, table="/".join(path))
 
     def list_paths(self) -> list[RecordPath]:
         """Return the paths that hold records below this view's prefix, relative to it, sorted."""
