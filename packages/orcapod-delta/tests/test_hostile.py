@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from orcapod import verify_store
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Database
 from orcapod.testing import HostileStoreSuite, hostile_bytes, hostile_schema, hostile_text
@@ -284,3 +285,20 @@ def test_a_log_that_is_nested_without_end_is_an_error(table: Path) -> None:
         log.write("[" * 100_000)
     with DeltaDatabase(table.parent) as database, pytest.raises(DatabaseError, match="nested"):
         database.get_records(("lab",))
+
+
+def test_folders_of_somebody_else_are_no_tables(table: Path) -> None:
+    """Neither is one that a link leads to a second time."""
+    for name in ("~ff.delta", "Notes.delta", "x/y"):
+        (table.parent / name).mkdir(parents=True)
+    for name in ("back", "again"):
+        (table.parent / name).symlink_to(".")
+    with DeltaDatabase(table.parent) as database:
+        assert database.list_paths() == [("lab",)]
+        assert verify_store(database).ok
+
+
+def test_versions_of_a_log_are_not_counted_one_by_one(table: Path) -> None:
+    shutil.copy(table / "_delta_log" / f"{0:020}.json", table / "_delta_log" / f"{2**62}.json".zfill(25))
+    (damage,) = [each for each in verify_store(f"delta:///{table.parent}").damages if each.kind == "storage"]
+    assert damage.why == "its log has gaps"

@@ -7,13 +7,22 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
 
 from orcapod.databases import open_database
+from orcapod.errors import DatabaseError, RecordSchemaError
 from orcapod.protocols import Database
 from orcapod.testing import HostileStoreSuite, hostile_bytes, hostile_schema, hostile_text
 
 CATALOG = "_orcapod_paths"
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+
+MOVED = "ALTER TABLE {} RENAME TO moved"
+MADE_BY = "UPDATE sqlite_master SET sql = '{}' WHERE name = 'lab'"
+LARGE = [pa.binary(2**31 - 1), pa.list_(pa.int64(), 2**27), pa.list_(pa.list_(pa.null(), 2**20), 2**20)]
 
 
 class TestSQLite(HostileStoreSuite):
@@ -182,3 +191,70 @@ def rootpage(connection: sqlite3.Connection, drawn: Random) -> str:
 MUTATIONS: list[Callable[[sqlite3.Connection, Random], str]] = [
     changed_bytes, catalog, catalog, catalog, value, value, value, view, trigger, definition, index, format_, rootpage,
 ]  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    with open_database(tmp_path / "lab.db") as database:
+        database.add_records(("lab",), pa.table({"key": ["a"], "x": [1]}))
+    return tmp_path / "lab.db"
+
+
+def edit(file: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [
+            "ALTER TABLE lab RENAME TO moved",
+            f"CREATE VIEW lab AS SELECT 1 AS _row, 'a' AS key, ({ENDLESS}) AS x FROM moved",
+        ],
+        [
+            "ALTER TABLE _orcapod_format RENAME TO moved",
+            f"CREATE VIEW _orcapod_format AS SELECT ({ENDLESS}) AS version",
+        ],
+        [f"CREATE TRIGGER t BEFORE INSERT ON lab BEGIN SELECT ({ENDLESS}); END"],
+        ["CREATE TRIGGER t AFTER INSERT ON LAB BEGIN DELETE FROM _orcapod_paths; END"],
+        ["CREATE INDEX i ON lab (printf('%.*c', 100, x))"],
+        ["CREATE INDEX i ON lab (x) WHERE abs(x) > 0"],
+        [MADE_BY.format("CREATE TABLE lab (_row, key, x CHECK (abs(x)))")],
+        [MADE_BY.format("CREATE TABLE lab (_row, key, x AS (abs(key)))")],
+        [
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE lab (_row, key, x /* \" */ CHECK (x)) /* \" */' WHERE name = 'lab'"
+        ],
+        [MADE_BY.format("CREATE VIRTUAL TABLE lab USING fts5(key, x)")],
+    ],
+)
+def test_code_in_the_file_is_refused_before_it_runs(file: Path, statements: list[str]) -> None:
+    edit(file, *statements)
+    with pytest.raises(DatabaseError, match=r"lab\.db"):
+        open_database(file)
+
+
+def test_what_somebody_has_beside_our_tables_is_theirs(file: Path) -> None:
+    edit(
+        file,
+        "CREATE VIEW present AS SELECT key FROM lab",
+        "CREATE TABLE notes (day DEFAULT CURRENT_DATE, text CHECK (length(text) < 100))",
+        "CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
+        'CREATE INDEX "my (own) index" ON lab (key, x DESC)',
+        'CREATE UNIQUE INDEX "another" ON lab ("x")',
+    )
+    with open_database(file) as database:
+        assert database.add_records(("lab",), pa.table({"key": ["b"], "x": [2]})) == 1
+        assert database.get_records(("lab",)).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.binary(2**31 - 1), pa.list_(pa.int64(), 2**27), pa.list_(pa.list_(pa.null(), 2**20), 2**20)]
+)
+def test_types_of_which_a_null_takes_gigabytes_are_refused(type_: Any, tmp_path: Path) -> None:
+    schema = pa.schema({"key": pa.string(), "x": type_})
+    with open_database(tmp_path / "lab.db") as database, pytest.raises(RecordSchemaError, match="column 'x'"):
+        database.add_records(("lab",), schema.empty_table())
