@@ -35,7 +35,7 @@ from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 
 from faults import FAULTS, Round, is_possible
-from places import place_of
+from places import NoPlaceError, place_of
 from plan import Plan
 from program import WrongError
 
@@ -64,6 +64,9 @@ def run(options: argparse.Namespace, table: Table) -> None:
                     nodes = None if place.nodes is None else place.nodes.address
                     plan = Plan(seed, executor, orchestrator, place.store, place.folder, nodes)
                     table[fault, store]["struck"] += Round(plan, place).go(fault)
+            except NoPlaceError as error:
+                print(f"{fault}, {store}, {executor}: no round, {error}", flush=True)
+                continue
             except WrongError as error:
                 table[fault, store][error.kind] += 1
                 print(f"{fault}, {store}, {executor}, {orchestrator}, seed {seed}: {error}", flush=True)

@@ -18,6 +18,10 @@ _OBJECT_BYTES = 100 << 20
 _WATCHFUL = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}  # a lost node is noticed sooner
 
 
+class NoPlaceError(Exception):
+    """Something that a round needs cannot be had: the round says nothing."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Place of one round.
@@ -55,16 +59,25 @@ class Nodes:
     """A Ray cluster of two nodes on this machine, one of which can be lost.
 
     A context manager: leaving it ends the cluster.
+
+    Raises:
+        NoPlaceError: it does not start, on a machine that is too busy.
     """
 
     def __init__(self) -> None:
+        os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112  # as Ray spells it
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
         from ray.cluster_utils import Cluster  # noqa: PLC0415  # heavy, and only where nodes are asked for
 
         head = {"num_cpus": 1, "object_store_memory": _OBJECT_BYTES, "_system_config": _WATCHFUL}
-        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-        self._second: Any = self._cluster.add_node(num_cpus=1, object_store_memory=_OBJECT_BYTES)
+        self._cluster: Any = Cluster()
+        try:
+            self._cluster.add_node(**head)
+            self._second: Any = self._cluster.add_node(num_cpus=1, object_store_memory=_OBJECT_BYTES)
+        except Exception as error:  # of no class of its own
+            self._cluster.shutdown()
+            raise NoPlaceError(f"Ray does not start: {error}") from error
 
     @property
     def address(self) -> str:

@@ -279,10 +279,11 @@ def test_files_outside_of_the_table_are_not_removed(table: Path, tmp_path: Path)
     assert diary.read_text() == "dear diary"
 
 
-def test_a_log_that_is_nested_without_end_is_an_error(table: Path) -> None:
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"add": 5}' + "[" * 100_000 + "]" * 100_000])
+def test_a_log_that_is_nested_without_end_is_an_error(table: Path, text: str) -> None:
     """And not the end of the process, for want of stack."""
     with (table / "_delta_log" / f"{0:020}.json").open("a") as log:
-        log.write("[" * 100_000)
+        log.write(text)
     with DeltaDatabase(table.parent) as database, pytest.raises(DatabaseError, match="nested"):
         database.get_records(("lab",))
 

@@ -225,9 +225,7 @@ def edit(file: Path, *statements: str) -> None:
         ["CREATE INDEX i ON lab (x) WHERE abs(x) > 0"],
         [MADE_BY.format("CREATE TABLE lab (_row, key, x CHECK (abs(x)))")],
         [MADE_BY.format("CREATE TABLE lab (_row, key, x AS (abs(key)))")],
-        [
-            "UPDATE sqlite_master SET sql = 'CREATE TABLE lab (_row, key, x /* \" */ CHECK (x)) /* \" */' WHERE name = 'lab'"
-        ],
+        [MADE_BY.format('CREATE TABLE lab (_row, key, x /* " */ CHECK (x)) /* " */')],
         [MADE_BY.format("CREATE VIRTUAL TABLE lab USING fts5(key, x)")],
     ],
 )

@@ -34,7 +34,7 @@ FORMAT_TABLE = ".orcapod"
 """The folder of the table that tells the format of the store."""
 
 _TABLE = ".delta"
-_SHALLOW_BYTES = 10_000  # of a commit, in which nesting does no harm
+_SHALLOW = 1_000  # brackets in a line, which do no harm however they are nested
 _LONGEST_NAME = 200
 _LONGEST_FILE = f"_delta_log/{'x' * 120}"
 _LONGEST_KEY = 1024
@@ -166,17 +166,17 @@ def _check_depth(commit: Path) -> None:
     """Check that a commit is not nested so deeply that reading it takes more stack than there is.
 
     Raises:
-        DatabaseError: it is.
+        DatabaseError: it is, or cannot be read.
     """
-    with suppress(OSError, ValueError):  # whoever reads it tells of these
-        if commit.stat().st_size > _SHALLOW_BYTES:
-            for line in commit.read_bytes().splitlines():
+    with suppress(OSError):  # whoever reads it tells of these
+        if commit.stat().st_size <= _SHALLOW:
+            return
+        for line in commit.read_bytes().splitlines():
+            if line.count(b"[") + line.count(b"{") > _SHALLOW:
                 try:
                     json.loads(line)
-                except RecursionError:
-                    raise DatabaseError(
-                        f"{commit} is damaged, or a trap: it is nested more deeply than any log"
-                    ) from None
+                except (RecursionError, ValueError) as error:
+                    raise DatabaseError(f"{commit} is damaged, or a trap: nested, {error!s:.100}") from None
 
 
 def folder_of(path: RecordPath) -> str:
