@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
@@ -32,7 +32,6 @@ from orcapod.sources import DictSource
 
 __all__ = ["HostileStoreSuite", "hostile_bytes", "hostile_schema", "hostile_text"]
 
-_MUTANTS = int(os.environ.get("ORCAPOD_MUTANTS", "100"))
 _ROWS = 12
 _SECONDS = 60  # for one store, on a busy machine
 _ADDRESSES = 6 << 30  # bytes that may be reserved beyond those of the beginning
@@ -57,8 +56,13 @@ class HostileStoreSuite(ABC):
     """Law of stores: whatever was put into one, nothing of it runs, and every error is one of ours.
 
     Subclass it in a file of its own, which a program imports: what goes wrong there may end it. The environment
-    variable ``ORCAPOD_MUTANTS`` says how many stores are tried, 100 if it is not set.
+    variable ``ORCAPOD_MUTANTS`` says how many stores are tried; ``ORCAPOD_MUTANTS_FROM`` lets some of them out.
+
+    Attributes:
+        mutants: how many are tried if nothing is said.
     """
+
+    mutants: ClassVar[int] = 100
 
     @abstractmethod
     def open(self, folder: Path) -> Database:
@@ -70,8 +74,10 @@ class HostileStoreSuite(ABC):
 
     def test_hostile_stores_execute_nothing_and_allocate_nothing_absurd(self, tmp_path: Path) -> None:
         program = f"from {__name__} import attack; attack(*__import__('sys').argv[1:])"
-        arguments = [inspect.getfile(type(self)), type(self).__name__, str(tmp_path), str(_MUTANTS)]
-        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        count = os.environ.get("ORCAPOD_MUTANTS", str(self.mutants))
+        arguments = [inspect.getfile(type(self)), type(self).__name__, str(tmp_path), count]
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)  # where is no repository
         assert (done.returncode, done.stdout) == (0, ""), f"{done.stdout}\n{done.stderr[-3000:]}"
 
 
