@@ -7,7 +7,6 @@ import inspect
 import json
 import os
 import pickle
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import sysconfig
 import traceback
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from random import Random
@@ -97,21 +96,19 @@ def attack(file: str, name: str, folder: str, count: str) -> None:
     for _ in range(2):  # the second finds everything there
         _use(suite, whole, [])
     watch = _Watch(place)
-    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, resource.RLIM_INFINITY))
+    _limit_addresses()
     for seed in range(int(os.environ.get("ORCAPOD_MUTANTS_FROM", "0")), int(count)):
         shutil.copytree(whole, place)
         errors: list[str] = []
         said = suite.mutate(place, Random(seed))
-        before = _resident()
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is now
+        before = _begin_of_memory()
         faulthandler.dump_traceback_later(_SECONDS, exit=True)
         sys.stderr.write(f"{seed}: {said}\n")  # the last line tells what ended the program, if it did
         sys.stderr.flush()
         with watch:
             _use(suite, place, errors)
         faulthandler.cancel_dump_traceback_later()
-        if (taken := _resident("VmHWM") - before) > _RESIDENT:
+        if (taken := _memory("VmHWM") - before) > _RESIDENT:
             errors.append(f"took {taken >> 20} MB")
         if sorted(path.name for path in Path(folder).iterdir()) != ["place", "victims", "whole"]:
             errors.append("left something beside the store")
@@ -172,8 +169,26 @@ def _built(database: Database) -> Pipeline:
     return pipeline
 
 
-def _resident(which: str = "VmRSS") -> int:
-    """Return how much memory this process has, or has had at its peak."""
+def _limit_addresses() -> None:
+    """Let what is reserved beyond all measure be an error, where the system can."""
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415  # not there on every system
+
+        most = _memory("VmSize") + _ADDRESSES
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+
+
+def _begin_of_memory() -> int:
+    """Return how much memory this process has, which is its peak from now on."""
+    if sys.platform == "linux":
+        Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(which: str) -> int:
+    """Return how much memory this process has; nothing where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{which}:")) << 10
 
@@ -332,18 +347,3 @@ def _flipped(found: bytes, drawn: Random) -> bytes:
     for _ in range(drawn.choice([1, 1, 5, 30]) if content else 0):
         content[drawn.randrange(len(content))] = drawn.choice([0, 1, 0x7F, 0x80, 0xFF, drawn.randrange(256)])
     return bytes(content)
-
-
-def flip_bytes(file: Path, drawn: Random) -> None:
-    """Change some bytes of a file."""
-    file.write_bytes(_flipped(file.read_bytes(), drawn))
-
-
-def files_of(folder: Path) -> Iterator[Path]:
-    """Give all files of a store, in order."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def chosen(drawn: Random, things: Iterable[T]) -> T:
-    """Return one of these."""
-    return drawn.choice(list(things))
