@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -147,10 +148,11 @@ def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
 
 
 def _reals_from_sql(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
-    try:
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array(values, type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([float("nan") if value == _NAN else value for value in values], type_)
+    if any(isinstance(value, str) and value != _NAN for value in values):
+        raise TypeError("expected real, found another text than NaN")  # Arrow would quote it, however long it is
+    return pa.array([float("nan") if value == _NAN else value for value in values], type_)
 
 
 def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
