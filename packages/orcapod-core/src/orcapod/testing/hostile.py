@@ -37,6 +37,7 @@ _ADDRESSES = 6 << 30  # bytes that may be reserved beyond those of the beginning
 _RESIDENT = 400 << 20  # bytes of memory that may really be taken, likewise
 _ORCAPOD = str(Path(__file__).parents[1])
 _HARMLESS = tuple(str(Path(path).resolve()) for path in (*sysconfig.get_paths().values(), _ORCAPOD))
+_WRITE_CODE = ("collections", "dataclasses")  # where a module is imported that has a class of theirs
 
 T = TypeVar("T")
 
@@ -220,7 +221,8 @@ class _Watch:
             return
         match event.partition(".")[0], arguments:
             case "exec", (code,):
-                is_bad = not code.co_filename.startswith(_HARMLESS)
+                caller = sys._getframe(1).f_globals.get("__name__")
+                is_bad = not code.co_filename.startswith(_HARMLESS) and caller not in _WRITE_CODE
             case "open", (str() as path, _, int() as flags):
                 is_write = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
                 is_bad = bool(is_write) and not path.startswith((self._place, os.devnull))
