@@ -42,6 +42,7 @@ _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
 _INTERRUPTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.TooManyConnections)
 _READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
+_MOST_BREAKS = 8  # of connections that could be made, in one call: then it is the call that the server dies of
 _UNDECODABLE = (UnicodeDecodeError, OverflowError, pa.ArrowException)  # of a value, whatever it was on the disk
 _UNREAD = "nothing was read"
 _UNWRITTEN = "nothing of this call was written"
@@ -123,7 +124,7 @@ class RetryingPool:
             raise closed_store(self.database)
 
     def _retried(self, action: Callable[[Connection[Any]], T], otherwise: str, table: str = "") -> T:
-        patience, pause = Patience(_RETRY_SECONDS), _FIRST_PAUSE
+        patience, pause, breaks = Patience(_RETRY_SECONDS), _FIRST_PAUSE, 0
         while True:
             with self._slot(patience, otherwise):
                 connection = None
@@ -131,7 +132,8 @@ class RetryingPool:
                     connection = self._idle_connection() or self._connect()
                     return action(connection)
                 except psycopg.Error as error:
-                    if patience.is_over or not _passes(error, connection):
+                    breaks += connection is not None and connection.broken
+                    if patience.is_over or breaks >= _MOST_BREAKS or not _passes(error, connection):
                         raise self._failure(error, connection, otherwise) from error
                 except _UNDECODABLE as error:
                     raise DamagedRecordError(
