@@ -20,6 +20,7 @@ from orcapod.protocols import Database
 from orcapod.testing import HostileStoreSuite, hostile_bytes, hostile_schema, hostile_text
 from orcapod_delta import DeltaDatabase
 
+DEEP = "[" * 100_000 + "]" * 100_000
 NUMBERS = [0, -1, 1, 10**9, 2**31, 2**53, 2**62, 2**63 - 1, -(2**63), 2**64, 0.5, None, "7", [], {}]
 OUTSIDE = [
     "../victims/rows.parquet",
@@ -281,7 +282,7 @@ def test_files_outside_of_the_table_are_not_removed(table: Path, tmp_path: Path)
     assert diary.read_text() == "dear diary"
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"add": 5}' + "[" * 100_000 + "]" * 100_000])
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"add": 5}' + DEEP, json.dumps({"add": {"stats": DEEP}})])
 def test_a_log_that_is_nested_without_end_is_an_error(table: Path, text: str) -> None:
     """And not the end of the process, for want of stack."""
     with (table / "_delta_log" / f"{0:020}.json").open("a") as log:

@@ -171,12 +171,21 @@ def _check_depth(commit: Path) -> None:
     with suppress(OSError):  # whoever reads it tells of these
         if commit.stat().st_size <= _SHALLOW:
             return
-        for line in commit.read_bytes().splitlines():
-            if line.count(b"[") + line.count(b"{") > _SHALLOW:
-                try:
-                    json.loads(line)
-                except (RecursionError, ValueError) as error:
-                    raise DatabaseError(f"{commit} is damaged, or a trap: nested, {error!s:.100}") from None
+        for line in commit.read_text("utf-8", "replace").splitlines():
+            try:
+                _parse(line)
+            except (RecursionError, ValueError) as error:
+                raise DatabaseError(f"{commit} is damaged, or a trap: nested, {error!s:.100}") from None
+
+
+def _parse(text: str) -> None:
+    """Parse a text with many brackets, and those texts of an action that are documents themselves."""
+    if text.count("[") + text.count("{") > _SHALLOW:
+        action = json.loads(text)
+        for content in action.values() if isinstance(action, dict) else ():
+            for each in content.values() if isinstance(content, dict) else ():
+                if isinstance(each, str):
+                    _parse(each)
 
 
 def folder_of(path: RecordPath) -> str:
