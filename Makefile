@@ -40,7 +40,7 @@ bench:
 	$(RUN) python benchmarks/run.py $(ARGS)
 
 chaos:
-	$(RUN) python benchmarks/chaos.py $(ARGS)
+	$(RUN) python benchmarks/chaos $(ARGS)
 
 check:
 	.ci/run

@@ -28,6 +28,8 @@ def remove_log(table: Path) -> None:
     for file in (table / "_delta_log").iterdir():
         file.unlink()
     (table / "_delta_log").rmdir()
+    for file in table.glob("*.parquet"):
+        os.utime(file, (1, 1))  # so that no first commit of them is being made
 
 
 def remove_beginning(table: Path) -> None:
@@ -77,6 +79,8 @@ def test_a_table_of_which_something_is_gone_is_named(damage: Callable[[Path], No
             database.flush()
     (log,) = tmp_path.glob("lab/rows*/_delta_log")
     damage(log.parent)
+    for file in log.parent.glob("*.parquet"):
+        os.utime(file, (1, 1))
     found = [finding for finding in op.verify_store(f"delta:///{tmp_path}").damages if finding.kind == "storage"]
     assert {finding.path for finding in found} == {("lab", "rows")}
     assert said in found[0].why
@@ -158,3 +162,15 @@ def test_keys_that_are_there_twice_are_moved_aside(tmp_path: Path) -> None:
         assert op.verify_store(database).ok
         assert built(database).run().counts("double") == {"computed": 3, "cached": 17, "failed": 0}
         assert op.verify_store(database).ok
+
+
+def test_a_table_whose_first_commit_is_being_made_is_no_damage(tmp_path: Path) -> None:
+    """Nor one whose writer was killed before it."""
+    with DeltaDatabase(tmp_path / "store") as database, DeltaDatabase(tmp_path / "store") as other:
+        database.add_records(("lab", "rows"), pa.table({"key": ["a"]}))
+        assert op.verify_store(other).ok
+        database.flush()
+        (log,) = (tmp_path / "store").glob("lab/rows*/_delta_log")
+        log.rename(tmp_path / "log")  # what is there between writing the rows and naming them
+        assert op.verify_store(f"delta:///{tmp_path / 'store'}").ok
+        (tmp_path / "log").rename(log)

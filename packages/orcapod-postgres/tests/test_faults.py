@@ -157,6 +157,22 @@ def test_a_connection_that_is_broken_off_while_it_reads(
     assert not caplog.records
 
 
+def test_a_call_of_which_every_connection_dies_is_an_error_soon(own_server: Server, own_conninfo: str) -> None:
+    """As where a page is so damaged that the server crashes on it: nobody waits for that to pass."""
+    tries = []
+
+    def on_message(said: bytes) -> None:
+        if b"FETCH FORWARD" in said:
+            tries.append(said)
+            raise ConnectionResetError
+
+    with Relay(own_server, on_message) as relay, PostgresDatabase(relay.conninfo(own_conninfo)) as database:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        with pytest.raises(DatabaseError, match="nothing was read"):
+            database.get_records(("p",))
+    assert len(tries) == 8
+
+
 def test_a_connection_that_is_broken_off_while_it_writes(own_conninfo: str) -> None:
     """In the middle of a flush: the transaction is undone, and done again on another connection."""
     table = pa.table({"key": [f"k{i}" for i in range(100)]})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from orcapod.display import shown
 from orcapod.errors import DatabaseError
 
 __all__ = ["DataFile", "check_protocol", "data_files"]
@@ -80,9 +82,11 @@ def data_files(table: DeltaTable) -> list[DataFile]:
         path = columns["path"][row].as_py()
         if "://" in path or path.startswith(("/", "file:")):
             raise DatabaseError(
-                f"expected files below the table, found {path}: it is a shallow clone; read the "
+                f"expected files below the table, found {shown(path)}: it is a shallow clone; read the "
                 "table that it was cloned from, or make a deep clone"
             )
+        if not {"..", ".", ""}.isdisjoint(unquote(path).split("/")):
+            raise DatabaseError(f"expected files below the table, found {shown(path)}: its log is damaged, or a trap")
         files.append(
             DataFile(
                 path,

@@ -14,6 +14,10 @@ from orcapod.errors import DatabaseError, OrcapodError, ValueTypeError
 __all__ = ["is_fault", "raised_as"]
 
 _PERMANENT = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
+_LASTING = re.compile(
+    r"Json error|protocol|commit files|version|[Ss]chema|[Pp]arquet|thrift|Empty path|[Ii]nvalid|checkpoint"
+)
+_PASSING = re.compile(r"\bos error\b|Errno|Generic (LocalFileSystem|S3) error|timed? ?out|connect")
 _NOISE = re.compile(r"\x1b\[[0-9;]*m|\n +0: .*", re.DOTALL)  # colours, and where in its machine code it happened
 
 
@@ -36,5 +40,10 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
             raise
         raised = error_type(f"{where}: {_NOISE.sub('', str(error))}")
         if isinstance(raised, DatabaseError):
-            raised.is_transient = is_fault(error) and not isinstance(error, _PERMANENT)
+            raised.is_transient = is_fault(error) and not isinstance(error, _PERMANENT) and not _is_damage(str(error))
         raise raised from error
+
+
+def _is_damage(text: str) -> bool:
+    """Say whether a fault is of what is stored, by what is said of it: the classes of errors do not tell."""
+    return _LASTING.search(text) is not None and _PASSING.search(text) is None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENAMETOOLONG
 from pathlib import Path
 
 import pyarrow.fs as pafs
+from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
 from orcapod.checks import Checks
@@ -31,6 +34,7 @@ FORMAT_TABLE = ".orcapod"
 """The folder of the table that tells the format of the store."""
 
 _TABLE = ".delta"
+_SHALLOW = 1_000  # brackets in a line, which do no harm however they are nested
 _LONGEST_NAME = 200
 _LONGEST_FILE = f"_delta_log/{'x' * 120}"
 _LONGEST_KEY = 1024
@@ -131,6 +135,17 @@ class Location:
                 found=self.uri,
             )
 
+    def open_table(self, version: int | None = None) -> DeltaTable:
+        """Return the Delta table that is here.
+
+        Raises:
+            DatabaseError: its log would end the process.
+        """
+        if self.folder is not None:
+            for commit in (self.folder / "_delta_log").glob("*.json"):
+                _check_depth(commit)
+        return DeltaTable(self.table_uri, version=version, storage_options=dict(self.options))
+
     def below(self, folder: str) -> Location:
         """Return a location below this one."""
         return Location(f"{self.uri}/{folder}", self.options)
@@ -147,20 +162,58 @@ class Location:
         return {name: value for name, value in self.options.items() if plain[name] in _SAVED}
 
 
+def _check_depth(commit: Path) -> None:
+    """Check that a commit is not nested so deeply that reading it takes more stack than there is.
+
+    Raises:
+        DatabaseError: it is, or cannot be read.
+    """
+    with suppress(OSError):  # whoever reads it tells of these
+        if commit.stat().st_size <= _SHALLOW:
+            return
+        for line in commit.read_text("utf-8", "replace").splitlines():
+            try:
+                _parse(line)
+            except (RecursionError, ValueError) as error:
+                raise DatabaseError(f"{commit} is damaged, or a trap: nested, {error!s:.100}") from None
+
+
+def _parse(text: str) -> None:
+    """Parse a text with many brackets, and those texts of an action that are documents themselves."""
+    if text.count("[") + text.count("{") > _SHALLOW:
+        action = json.loads(text)
+        for content in action.values() if isinstance(action, dict) else ():
+            for each in content.values() if isinstance(content, dict) else ():
+                if isinstance(each, str):
+                    _parse(each)
+
+
 def folder_of(path: RecordPath) -> str:
     """Return the folder of a path's table in a store: one for each, never within another."""
     return "/".join(piece for part in path for piece in _pieces(part)) + _TABLE
 
 
-def paths_below(filesystem: pafs.FileSystem, folder: str = "") -> Iterator[RecordPath]:
+def paths_below(filesystem: pafs.FileSystem) -> Iterator[RecordPath]:
     """Yield the paths of all tables."""
-    for info in filesystem.get_file_info(pafs.FileSelector(folder)):
-        if info.type != pafs.FileType.Directory:
-            continue
-        if info.base_name.endswith(_TABLE):
-            yield _path_of(info.path)
-        elif not info.base_name.startswith("."):  # those are ours
-            yield from paths_below(filesystem, info.path)
+    seen = set()
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        for info in filesystem.get_file_info(pafs.FileSelector(folder)):
+            if info.type != pafs.FileType.Directory or (real := _real(filesystem, info.path)) in seen:
+                continue  # a link may lead back to where it is
+            seen.add(real)
+            if not info.base_name.endswith(_TABLE):
+                folders += [info.path] * (not info.base_name.startswith("."))  # those are ours
+            elif (path := _path_of(info.path)) is not None:
+                yield path
+
+
+def _real(filesystem: pafs.FileSystem, path: str) -> str:
+    """Return what a folder is called where no link is on the way."""
+    return (
+        os.path.realpath(Path(filesystem.base_path) / path) if isinstance(filesystem, pafs.SubTreeFileSystem) else path
+    )
 
 
 def _pieces(part: str) -> list[str]:
@@ -174,14 +227,17 @@ def _pieces(part: str) -> list[str]:
     return [piece + "~" for piece in pieces[:-1]] + pieces[-1:]
 
 
-def _path_of(folder: str) -> RecordPath:
+def _path_of(folder: str) -> RecordPath | None:
+    """Return the path of a folder; None if it is somebody else's, which has no name that ``folder_of`` gives."""
     whole = re.sub("~/", "", folder.strip("/").removesuffix(_TABLE))
-    return tuple(
-        re.sub(rb"~([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), part.encode()).decode(
-            "utf-8", "surrogatepass"
-        )
-        for part in whole.split("/")
+    parts = (
+        re.sub(rb"~([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), part.encode()) for part in whole.split("/")
     )
+    try:
+        path = tuple(part.decode("utf-8", "surrogatepass") for part in parts)
+    except UnicodeDecodeError:
+        return None
+    return path if folder_of(path) == folder.strip("/") else None
 
 
 def _is_long(file: Path) -> bool:

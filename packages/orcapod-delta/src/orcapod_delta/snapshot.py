@@ -23,7 +23,7 @@ from orcapod_delta.layout import ORDER, Layout, of_records
 from orcapod_delta.locations import Location
 from orcapod_delta.reader import Mask, TableReader
 
-__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot"]
+__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot", "is_lost"]
 
 NEXT_VERSION_ONLY = CommitProperties(max_commit_retries=0)
 """A commit that fails if anybody else committed since the table was looked at."""
@@ -108,7 +108,7 @@ class Snapshot:
         """
         try:
             if self.table is None:
-                self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+                self.table = self.location.open_table()
             else:
                 self.check_in_place()
                 self._update(self.table)
@@ -136,9 +136,7 @@ class Snapshot:
             return
         self._has_looked_for_files = True
         found = self.location.filesystem().get_file_info(pafs.FileSelector("", allow_not_found=True))
-        began = time.time() - _LONGEST_FIRST_COMMIT
-        lost = [each for each in found if each.base_name.endswith(".parquet") and (each.mtime_ns or inf) < began * 1e9]
-        if lost:
+        if lost := [each for each in found if is_lost(each)]:
             warnings.warn(
                 f"{self.location.uri}: found {len(lost)} files of records and no log that tells of them, so they "
                 "are not read: it was lost, or their writer was killed; restore _delta_log from a copy if there is one",
@@ -149,7 +147,7 @@ class Snapshot:
         try:
             table.update_incremental()
         except DeltaError:  # the log between that version and now may be gone
-            self.table = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+            self.table = self.location.open_table()
 
     def check_in_place(self) -> None:
         """Check that the table that was looked at is still there: where its log is missing, deltalake sees no change.
@@ -297,7 +295,7 @@ class Snapshot:
 
     def _is_overtaken(self) -> bool:
         try:
-            newest = DeltaTable(self.location.table_uri, storage_options=dict(self.location.options))
+            newest = self.location.open_table()
         except TableNotFoundError:
             return False
         return newest.version() != self.version
@@ -386,6 +384,12 @@ class Snapshot:
             first = rows.group_by("key").aggregate([("row", "min")]).column("row_min")
             table = table.take(first.take(pc.sort_indices(first)))
         return table
+
+
+def is_lost(file: pafs.FileInfo) -> bool:
+    """Say whether a file of a table without a log has records, and is older than any first commit takes."""
+    began = time.time() - _LONGEST_FIRST_COMMIT
+    return file.base_name.endswith(".parquet") and (file.mtime_ns or inf) < began * 1e9
 
 
 def _stored_file(reader: TableReader, file: DataFile) -> StoredFile:

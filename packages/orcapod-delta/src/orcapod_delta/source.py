@@ -97,7 +97,7 @@ def _opened(location: Location, version: int | datetime | None, named: str) -> D
         raise InputValidationError(f"{named}: expected a version with a time zone, found {version}; attach one")
     try:
         number = version if isinstance(version, int) else None
-        table = DeltaTable(location.table_uri, version=number, storage_options=dict(location.options))
+        table = location.open_table(number)
         if isinstance(version, datetime):
             table.load_as_version(version)
             first = table.history()[-1]["timestamp"]

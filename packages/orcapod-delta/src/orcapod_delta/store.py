@@ -150,7 +150,7 @@ class Store:
             )
         marker, options = self.location.below(FORMAT_TABLE), dict(self.location.options)
         try:
-            table = DeltaTable(marker.table_uri, storage_options=options)
+            table = marker.open_table()
         except TableNotFoundError:  # a table, because making one is atomic wherever Delta tables can be
             DeltaTable.create(
                 marker.table_uri,

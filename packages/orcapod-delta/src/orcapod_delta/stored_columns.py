@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.types import decode, encode
+from orcapod.types import check_fixed_size, decode, encode
 
 __all__ = ["StoredColumn", "stored_column"]
 
@@ -78,8 +78,9 @@ def stored_column(type_: pa.DataType) -> StoredColumn:
     """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be stored (unions).
+        SchemaError: they cannot be stored (unions, and what is of a large fixed size).
     """
+    check_fixed_size(type_)
     if (flat := _flat(type_)) is not None:
         return flat
     if (nested := _nested(type_)) is not None:

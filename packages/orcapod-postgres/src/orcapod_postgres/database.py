@@ -208,7 +208,7 @@ class PostgresDatabase(DatabaseView[_Server]):
                 answers = (cursor.execute(select, [some]).fetchall() for some in packed)
                 return _table(layout, names, (rows for rows in answers if rows), self._named(path))
 
-        return self._pool.read(read)
+        return self._pool.read(read, table="/".join(path))
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: pc.Expression | None = None
@@ -230,7 +230,7 @@ class PostgresDatabase(DatabaseView[_Server]):
                 table = _table(layout, wanted, batches, self._named(path))
             return table if where is None else filtered(table, where).select(names)
 
-        return self._pool.read(read)
+        return self._pool.read(read, table="/".join(path))
 
     def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
         """Give all records of a path as they lie in its table, a few megabytes in each transaction."""

@@ -19,11 +19,12 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
+import pyarrow as pa
 from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
 
 from orcapod.databases import check_process, closed_store
-from orcapod.errors import DatabaseError, ReadOnlyStoreError
+from orcapod.errors import DamagedRecordError, DatabaseError, ReadOnlyStoreError
 from orcapod.interrupts import Patience
 from orcapod_postgres.connection import PatientConnection
 from orcapod_postgres.conninfo import shown
@@ -41,6 +42,8 @@ _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
 _INTERRUPTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.TooManyConnections)
 _READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
+_MOST_BREAKS = 8  # of connections that could be made, in one call: then it is the call that the server dies of
+_UNDECODABLE = (UnicodeDecodeError, OverflowError, pa.ArrowException)  # of a value, whatever it was on the disk
 _UNREAD = "nothing was read"
 _UNWRITTEN = "nothing of this call was written"
 WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
@@ -83,9 +86,14 @@ class RetryingPool:
             )
         self.resolved = {"host": info.host, "port": info.port, "dbname": info.dbname, "user": info.user}
 
-    def read(self, action: Callable[[Connection[Any]], T]) -> T:
-        """Return what the action reads, made again on another connection if one breaks."""
-        return self._retried(action, _UNREAD)
+    def read(self, action: Callable[[Connection[Any]], T], *, table: str = "") -> T:
+        """Return what the action reads, made again on another connection if one breaks.
+
+        Args:
+            action: reads.
+            table: what it reads, for messages; the catalog if nothing is said.
+        """
+        return self._retried(action, _UNREAD, f", table {table}" * bool(table))
 
     def write(self, action: Callable[[Connection[Any], T | None], T], *, otherwise: str = _UNWRITTEN) -> T:
         """Return what the action returns, in a transaction that is committed, or not at all if this raises.
@@ -115,8 +123,8 @@ class RetryingPool:
         if not self._closer.alive:
             raise closed_store(self.database)
 
-    def _retried(self, action: Callable[[Connection[Any]], T], otherwise: str) -> T:
-        patience, pause = Patience(_RETRY_SECONDS), _FIRST_PAUSE
+    def _retried(self, action: Callable[[Connection[Any]], T], otherwise: str, table: str = "") -> T:
+        patience, pause, breaks = Patience(_RETRY_SECONDS), _FIRST_PAUSE, 0
         while True:
             with self._slot(patience, otherwise):
                 connection = None
@@ -124,8 +132,14 @@ class RetryingPool:
                     connection = self._idle_connection() or self._connect()
                     return action(connection)
                 except psycopg.Error as error:
-                    if patience.is_over or not _passes(error, connection):
+                    breaks += connection is not None and connection.broken
+                    if patience.is_over or breaks >= _MOST_BREAKS or not _passes(error, connection):
                         raise self._failure(error, connection, otherwise) from error
+                except _UNDECODABLE as error:
+                    raise DamagedRecordError(
+                        f"{self.database}{table}: found a value that the server does not hold as it was stored: "
+                        f"{error!s:.200}; {otherwise}; restore the database from a copy"
+                    ) from error
                 finally:
                     if connection is not None:
                         self._give_back(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ __all__ = [
     "conformed",
     "duplicate_key",
     "filtered",
+    "is_key_type",
     "merged_schema",
     "named_columns",
 ]
@@ -75,8 +76,7 @@ def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) ->
         twice = sorted({name for name in names if names.count(name) > 1})
         raise RecordSchemaError(f"{_shown(path)}: expected every column once, found {twice} more than once; rename one")
     key = table.column(0)
-    type_ = key.type.value_type if pa.types.is_dictionary(key.type) else key.type
-    if type_ not in _KEY_TYPES and not pa.types.is_fixed_size_binary(type_):
+    if not is_key_type(key.type):
         raise RecordSchemaError(
             f"{_shown(path)}: expected a first column of strings or bytes, the key, found {names[0]!r} of {key.type}",
             column=names[0],
@@ -86,6 +86,13 @@ def checked_table(path: RecordPath, table: pa.Table, on_conflict: OnConflict) ->
     if pc.any(key.is_null()).as_py():
         raise RecordSchemaError(f"{_shown(path)}: expected a key in every row, found nulls in {names[0]!r}")
     return pa.Table.from_arrays(table.columns, names=names)
+
+
+def is_key_type(type_: Any) -> bool:
+    """Say whether values of a type can be keys: texts and bytes."""
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    return type_ in _KEY_TYPES or pa.types.is_fixed_size_binary(type_)
 
 
 def duplicate_key(path: RecordPath, key: Key) -> DuplicateKeyError:

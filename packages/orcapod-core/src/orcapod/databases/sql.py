@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -17,9 +18,11 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.databases.contract import is_key_type
 from orcapod.display import shown
 from orcapod.errors import DamagedRecordError, RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
+from orcapod.types import check_fixed_size
 from orcapod.types.codec import decode, encode
 from orcapod.types.codec_reader import reader_of, unwrapped_type, wrapped
 
@@ -85,8 +88,9 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
     """Return the conversion of values of a type.
 
     Raises:
-        SchemaError: they cannot be stored (unions).
+        SchemaError: they cannot be stored (unions, and what is of a large fixed size).
     """
+    check_fixed_size(type_)
     if (unwrapped := unwrapped_type(type_)) is not None:
         inner = sql_column(unwrapped)
         return SQLColumn(
@@ -145,10 +149,11 @@ def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
 
 
 def _reals_from_sql(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
-    try:
+    with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array(values, type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([float("nan") if value == _NAN else value for value in values], type_)
+    if any(isinstance(value, str) and value != _NAN for value in values):
+        raise TypeError("expected real, found another text than NaN")  # Arrow would quote it, however long it is
+    return pa.array([float("nan") if value == _NAN else value for value in values], type_)
 
 
 def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
@@ -221,7 +226,7 @@ def decoded_column(
                 read([value])
             except _UNDECODABLE as error:
                 raise DamagedRecordError(
-                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error}; "
+                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error!s:.200}; "
                     "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
                     keys=[row[0]] if isinstance(row[0], str | bytes) else (),
                     column=field.name,
@@ -270,7 +275,9 @@ class Layout:
         try:
             read = pa.ipc.read_schema(pa.py_buffer(schema))
             names = json.loads(columns)
-            if isinstance(table, str) and list(map(type, names)) == [str] * len(read.names):
+            is_named = list(map(type, names)) == [str] * len(read.names)
+            is_clear = len({*names}) == len({*read.names}) == len(names) > 0 and is_key_type(read.field(0).type)
+            if isinstance(table, str) and is_named and is_clear:
                 return Layout(table, read, tuple(names))
         except (pa.ArrowException, TypeError, ValueError, OSError, RecursionError) as error:
             raise ValueError(f"it cannot be read: {error}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
+from orcapod.databases.sqlite_guard import check_plain
 from orcapod.databases.sqlite_keys import KeyIndex
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
@@ -70,6 +71,7 @@ class SQLiteFile(ABC):
         try:
             self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
             with self.transaction(write=False) as connection:
+                check_plain(connection, path)
                 version = self._version(connection)
             if version is None:
                 self._set_up()

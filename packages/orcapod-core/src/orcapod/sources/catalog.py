@@ -17,6 +17,7 @@ from orcapod.protocols import Database, RecordPath, decoding
 __all__ = ["Catalog", "Entry", "widest"]
 
 _SOURCES: RecordPath = ("_sources",)
+_COLUMNS = ["__entry_id", "__source_id", "__place", "__tags", "__types"]
 _OPTIONAL = " | None"
 
 
@@ -64,12 +65,12 @@ class Catalog:
 
     def entries(self, source_id: str) -> list[Entry]:
         """Return all entries of a source."""
-        rows: list[Any] = self._database.get_records(_SOURCES).to_pylist()
+        rows: list[Any] = self._database.get_records(_SOURCES, _COLUMNS).to_pylist()
         return [_entry(row) for row in rows if row["__source_id"] == source_id]
 
     def source_ids(self) -> list[str]:
         """Return the sources of which rows are stored, sorted."""
-        rows = self._database.get_records(_SOURCES)
+        rows = self._database.get_records(_SOURCES, ["__source_id"])
         names: list[Any] = pc.unique(rows.column("__source_id")).to_pylist() if rows.num_rows else []
         return sorted(names)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
-from orcapod.errors import InputValidationError
+from orcapod.errors import DamagedRecordError, InputValidationError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database
 from orcapod.sources.catalog import Catalog, widest
@@ -99,12 +99,12 @@ class StoredSource(Source):
         return StoredSource(database, source_id=source_id, schema=schema, label=label)
 
     def chunks(self) -> Iterator[Chunk]:
-        rows = self._database.get_records(self._path)
+        types = (self.schema.tags | self.schema.packets).types
+        rows = self._database.get_records(self._path, [RECORD, *types])
         source_tag, record_tag = self.schema.system_tags
         for start in range(0, rows.num_rows, _CHUNK_ROWS):
             part = rows.slice(start, _CHUNK_ROWS)
-            types = (self.schema.tags | self.schema.packets).types
-            columns = {name: part.column(name).cast(dtype.arrow).combine_chunks() for name, dtype in types.items()}
+            columns = {name: self._as_declared(part.column(name), name, dtype.arrow) for name, dtype in types.items()}
             records = part.column(RECORD).cast(pa.large_string()).combine_chunks()
             named = pa.scalar(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, part.num_rows)
@@ -113,6 +113,18 @@ class StoredSource(Source):
                 columns[source_tag], records, pa.scalar(SEPARATOR, pa.large_string())
             )
             yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
+
+    def _as_declared(self, column: pa.ChunkedArray[Any], name: str, type_: pa.DataType) -> pa.Array[Any]:
+        try:
+            return column.cast(type_).combine_chunks()
+        except pa.ArrowException as error:
+            raise DamagedRecordError(
+                f"{'/'.join(self._path)}: column {name!r} is damaged: expected {type_}, found {column.type}: "
+                f"{error!s:.200}; restore the store from a copy, or move it aside to read the source again",
+                column=name,
+                expected=str(type_),
+                found=str(column.type),
+            ) from error
 
     def content_hash(self) -> ContentHash:
         rows = self._database.get_records(self._path, [CONTENT])

@@ -6,6 +6,7 @@
 from orcapod.testing.arguments import argument_faults
 from orcapod.testing.database import DatabaseSuite
 from orcapod.testing.executor import ExecutorSuite
+from orcapod.testing.hostile import HostileStoreSuite, hostile_bytes, hostile_schema, hostile_text
 from orcapod.testing.integrity import IntegritySuite
 from orcapod.testing.observer import ObserverSuite
 from orcapod.testing.operator import OperatorSuite
@@ -16,6 +17,7 @@ from orcapod.testing.values import TypeSuite
 __all__ = [
     "DatabaseSuite",
     "ExecutorSuite",
+    "HostileStoreSuite",
     "IntegritySuite",
     "ObserverSuite",
     "OperatorSuite",
@@ -23,4 +25,7 @@ __all__ = [
     "SessionSuite",
     "TypeSuite",
     "argument_faults",
+    "hostile_bytes",
+    "hostile_schema",
+    "hostile_text",
 ]

@@ -77,7 +77,8 @@ class IntegritySuite(ABC):
     def test_a_damaged_store_serves_no_wrong_value(self, whole: Path, truth: Rows, seed: int, tmp_path: Path) -> None:
         folder = tmp_path / "damaged"
         shutil.copytree(whole, folder)
-        _flip_bits(folder, random.Random(seed))
+        drawn = random.Random(seed)
+        _flip_bits(self.drawn_file(folder, drawn), drawn)
         said = str(folder)
         try:
             with self.open(folder) as database:
@@ -86,10 +87,13 @@ class IntegritySuite(ABC):
             said = str(error)
         assert str(folder) in said, "it says which file"
 
+    def drawn_file(self, folder: Path, drawn: random.Random) -> Path:
+        """Return the file of a store that is to be damaged."""
+        return drawn.choice(sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size))
 
-def _flip_bits(folder: Path, drawn: random.Random) -> None:
-    """Flip one bit, or thirty, of one file."""
-    file = drawn.choice(sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size))
+
+def _flip_bits(file: Path, drawn: random.Random) -> None:
+    """Flip one bit, or thirty, of a file."""
     content = bytearray(file.read_bytes())
     for _ in range(drawn.choice([1, 1, 30])):
         content[drawn.randrange(len(content))] ^= 1 << drawn.randrange(8)

@@ -12,7 +12,7 @@ from orcapod.types.python_columns import column_of
 from orcapod.types.record_classes import RecordClassType
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
-from orcapod.types.size import may_be_large, value_size
+from orcapod.types.size import check_fixed_size, may_be_large, value_size
 
 __all__ = [
     "INT",
@@ -29,6 +29,7 @@ __all__ = [
     "Schema",
     "TypeRegistry",
     "as_standard",
+    "check_fixed_size",
     "column_of",
     "conform",
     "decode",

@@ -20,6 +20,8 @@ from orcapod.errors import SchemaError, ValueTypeError
 __all__ = ["Reader", "byte_width", "is_bytes_like", "is_list_like", "reader_of", "unwrapped_type", "wrapped"]
 
 _U64 = Struct("<Q")
+_MOST_WITHOUT_BYTES = 1 << 26
+"""The most items that a column of lists may have of which there is not one byte."""
 
 
 def byte_width(type_: pa.DataType) -> int | None:
@@ -233,12 +235,15 @@ class _ListReader(Reader):
         self._counts: list[int] = []
         self._size = type_.list_size if pa.types.is_fixed_size_list(type_) else None
         self._takes_bytes = not _is_empty_struct(type_.value_type)
+        self._without_bytes = 0
 
     def read(self, blob: bytes, at: int) -> int:
         count = _number(blob, at)
         at += 9
         if (self._takes_bytes and count > len(blob)) or self._size not in (None, count):
             raise ValueTypeError(f"expected the bytes of one {self._type}, found a count of {count} items")
+        if not self._takes_bytes:
+            self._count_without_bytes(count)
         if blob[at - 1 : at] == b"\x01":
             valid = blob[at : at + count]
             at += count
@@ -251,8 +256,18 @@ class _ListReader(Reader):
     def null(self) -> None:
         self._valid.append(0)
         self._counts.append(0)
-        for _ in range(self._size or 0):
-            self._items.null()
+        if self._size:
+            self._count_without_bytes(self._size)
+            for _ in range(self._size):
+                self._items.null()
+
+    def _count_without_bytes(self, count: int) -> None:
+        self._without_bytes += count
+        if self._without_bytes > _MOST_WITHOUT_BYTES:
+            raise ValueTypeError(
+                f"expected at most {_MOST_WITHOUT_BYTES} items without a byte in a column of {self._type}, found "
+                f"{self._without_bytes}"
+            )
 
     def finish(self) -> pa.Array[Any]:
         items = self._items.finish()

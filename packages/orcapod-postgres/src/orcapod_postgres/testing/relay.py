@@ -31,7 +31,7 @@ class Relay:
         on_answer: likewise, with what the server says.
 
     Attributes:
-        refused: how many connections came while the server was away.
+        refused: how many connections came while the server was away, or the relay was cut.
         held: how many messages came while nothing was passed on.
     """
 
@@ -49,6 +49,7 @@ class Relay:
         self._on_answer = on_answer
         self._passing = threading.Event()
         self._passing.set()
+        self._is_cut = False
         self._open: set[socket.socket] = set()
         self.folder = short_folder()
         self._listening = socket.socket(socket.AF_UNIX)
@@ -64,8 +65,15 @@ class Relay:
         """Pass on nothing any more, as a network does whose cable was pulled; connections stay open."""
         self._passing.clear()
 
+    def cut(self) -> None:
+        """Break all connections off, and each that is tried, as a network does that is down."""
+        self._is_cut = True
+        for each in tuple(self._open):
+            _end(each)
+
     def release(self) -> None:
         """Pass on what was held up, and what comes."""
+        self._is_cut = False
         self._passing.set()
 
     def close(self) -> None:
@@ -89,6 +97,8 @@ class Relay:
                 return  # closed
             server = socket.socket(socket.AF_UNIX)
             try:
+                if self._is_cut:
+                    raise ConnectionResetError
                 server.connect(str(self._server.folder / _SOCKET))
             except OSError:
                 self.refused += 1
