@@ -130,3 +130,37 @@ def test_a_column_that_the_catalog_does_not_know_is_named(file: Path, database: 
     shell(file, "ALTER TABLE p RENAME COLUMN x TO z")
     (finding,) = verify_store(database).damages[:1]
     assert "['_row', 'key', 'z'], and by its catalog ['_row', 'key', 'x']" in finding.why
+
+
+def test_what_was_not_there_may_be_there_now(file: Path, database: SQLiteDatabase) -> None:
+    """Whoever else adds a key between a look-up and an addition is first."""
+    known = keys(10)
+    database.add_records(PATH, records(known[:1]))
+    with SQLiteDatabase(file) as other:
+        for key in known[1:4]:
+            assert database.get_records_by_ids(PATH, [key]).num_rows == 0
+            assert other.add_records(PATH, records([key])) == 1
+            assert database.add_records(PATH, records([key])) == 0
+    assert database.get_records_by_ids(PATH, known[4:]).num_rows == 0
+    assert database.add_records(PATH, records(known[4:8])) == 4
+    assert database.add_records(PATH, records(known[4:])) == 2
+    assert database.get_records(PATH, [])["key"].to_pylist() == known
+
+
+@pytest.mark.parametrize("order", ["as added", "reversed", "at random", "one in three", "with strangers"])
+def test_records_are_found_in_whatever_order_they_are_asked_for(database: SQLiteDatabase, order: str) -> None:
+    known, strangers = keys(3000), keys(500, seed=1)
+    for start in range(0, 3000, 1000):
+        database.add_records(PATH, records(known[start : start + 1000]))
+    asked = {
+        "as added": known[500:2500],
+        "reversed": known[::-1],
+        "at random": random.Random(2).sample(known, 2000),
+        "one in three": known[::3],
+        "with strangers": [*strangers[:250], *known[1000:2000], *strangers[250:]],
+    }[order]
+    found = database.get_records_by_ids(PATH, asked)
+    assert {*found["key"].to_pylist()} == {*asked} - {*strangers}
+    assert len(found) == len({*asked} - {*strangers})
+    places = {key: number % 1000 for number, key in enumerate(known)}
+    assert all(row["x"] == places[row["key"]] for row in found.to_pylist())

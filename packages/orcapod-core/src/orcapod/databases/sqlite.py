@@ -118,7 +118,8 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
                 found = found.extended(connection, schema)
             values = [literals.get(name, "?") for name in table.column_names]
             try:
-                return found.insert(connection, found.layout.named(table.column_names), values, rows, on_conflict)
+                columns = found.layout.named(table.column_names)
+                return found.insert(connection, columns, values, rows, on_conflict, self._shared.absent(found.number))
             except (sqlite3.DataError, OverflowError):  # the latter for values that no int of C counts
                 names = [name for name in table.column_names if name not in literals]
                 _check_sizes(path, names, rows, self._shared.max_record_bytes)
@@ -134,11 +135,14 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             if found is None:
                 return pa.table({})
             names = chosen_columns(path, found.layout.schema, columns)
-            return table_of(
+            records = table_of(
                 pa.schema([found.layout.schema.field(name) for name in names]),
                 found.rows_of_keys(connection, wanted, found.layout.named(names)),
                 where=self._named(path),
             )
+            if not records.num_rows:  # what is not there is added next
+                self._shared.note_absent(found.number, wanted)
+            return records
 
     def get_records(
         self, path: RecordPath, columns: Sequence[str] | None = None, where: Expression | None = None

@@ -17,6 +17,7 @@ from orcapod.databases.sqlite_keys import KeyIndex
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
+from orcapod.protocols.database import Key
 
 __all__ = ["SQLiteFile", "open_file"]
 
@@ -68,6 +69,7 @@ class SQLiteFile(ABC):
         self._connection: sqlite3.Connection | None = None
         self._closer: Callable[[], object] | None = None
         self._inodes: Mapping[Path, tuple[int, int]] = {}
+        self._absent: dict[int, tuple[int, set[Key]]] = {}
         try:
             self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
             with self.transaction(write=False) as connection:
@@ -110,6 +112,23 @@ class SQLiteFile(ABC):
             finally:
                 if connection.in_transaction:
                     connection.rollback()
+
+    def note_absent(self, table: int, keys: Sequence[Key]) -> None:
+        """Take it that a table has none of these keys, in the transaction that is open."""
+        self._absent[table] = (self._data_version(), {*keys})
+
+    def absent(self, table: int) -> set[Key]:
+        """Return keys that a table is known not to have, in the transaction that is open: nobody has written since.
+
+        Whoever adds some of them takes them out.
+        """
+        version, keys = self._absent.get(table, (0, set()))
+        return keys if keys and version == self._data_version() else set()
+
+    def _data_version(self) -> int:
+        """Return a number that changes when others write to the file."""
+        version: int = self._opened().execute("PRAGMA data_version").fetchone()[0]
+        return version
 
     def check_writable(self) -> None:
         """Check that the file may be written to.

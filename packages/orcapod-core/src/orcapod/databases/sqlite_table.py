@@ -18,6 +18,7 @@ from orcapod.protocols.database import Key, OnConflict, RecordPath
 __all__ = ["SQLiteTable", "quoted"]
 
 _KEYS_AT_ONCE = 30_000
+_MANY_KEYS, _SAMPLED, _LOOSEST = 64, 16, 1.25
 _DECLARED: dict[SQLType, str] = {
     "boolean": "INTEGER",
     "integer": "INTEGER",
@@ -113,6 +114,7 @@ class SQLiteTable:
         values: Sequence[str],
         rows: list[tuple[Any, ...]],
         on_conflict: OnConflict,
+        absent: set[Key],
     ) -> int:
         """Insert the rows whose keys are not there; return how many they were.
 
@@ -122,6 +124,7 @@ class SQLiteTable:
             values: of each column, what SQL inserts: a ``?``, or what is the same in all rows.
             rows: what the ``?`` stand for; the keys first.
             on_conflict: what to do with rows whose key is there, or twice among them.
+            absent: keys that are known not to be there; those that are inserted are taken out.
 
         Raises:
             DuplicateKeyError: there are such, and they are not to be skipped.
@@ -143,10 +146,15 @@ class SQLiteTable:
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Give the rows of these keys that are there, some at a time; the first of the columns is the key."""
         for start in range(0, len(keys), _KEYS_AT_ONCE):
-            wanted = {*keys[start : start + _KEYS_AT_ONCE]}
-            condition, parameters = self._condition(connection, wanted)
-            rows = connection.execute(f"{self.select(columns)} WHERE {condition}", parameters).fetchall()
-            yield [row for row in rows if row[0] in wanted]
+            yield self._rows_of(connection, keys[start : start + _KEYS_AT_ONCE], columns)
+
+    def _rows_of(
+        self, connection: sqlite3.Connection, keys: Sequence[Key], columns: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        wanted = {*keys}
+        condition, parameters = self._condition(connection, wanted)
+        rows = connection.execute(f"{self.select(columns)} WHERE {condition}", parameters)
+        return [row for row in rows if row[0] in wanted]
 
     def delete(self, connection: sqlite3.Connection, keys: Sequence[Key]) -> int:
         """Delete the rows of these keys; return how many there were."""
@@ -202,13 +210,14 @@ class _HashedTable(SQLiteTable):
         values: Sequence[str],
         rows: list[tuple[Any, ...]],
         on_conflict: OnConflict,
+        absent: set[Key],
     ) -> int:
         keys = [row[0] for row in rows]
+        distinct = {*keys}
         sums = checksums(keys)
-        condition, parameters = self._index.condition(connection, sums)
-        alike = connection.execute(f"{self.select(columns[:1])} WHERE {condition}", parameters)
-        there = {key for (key,) in alike}.intersection(keys)
-        if there or len({*keys}) < len(keys):
+        there = set() if distinct <= absent else self._there(connection, distinct, sums)
+        absent -= distinct
+        if there or len(distinct) < len(keys):
             rows = self._new_rows(rows, there, on_conflict)
             sums = checksums([row[0] for row in rows])
         connection.executemany(self._insertion(columns, values), rows)
@@ -216,6 +225,27 @@ class _HashedTable(SQLiteTable):
             (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
             self._index.add(connection, sums, last - len(rows) + 1)
         return len(rows)
+
+    def _rows_of(
+        self, connection: sqlite3.Connection, keys: Sequence[Key], columns: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        # What was added together is mostly asked for together: then it is read in one go, without the index.
+        rows: list[tuple[Any, ...]] = []
+        if len(keys) >= _MANY_KEYS:
+            key = self.layout.columns[0]
+            some = [*keys[:: len(keys) // _SAMPLED], keys[-1]]
+            sample = [row for _, row in super()._rows_of(connection, some, [key, ORDER])]
+            if sample and max(sample) - min(sample) <= _LOOSEST * len(keys):
+                wanted, select = {*keys}, f"{self.select(columns)} WHERE {ORDER} BETWEEN ? AND ?"
+                rows = [row for row in connection.execute(select, (min(sample), max(sample))) if row[0] in wanted]
+                keys = [*wanted.difference(row[0] for row in rows)]
+        return [*rows, *super()._rows_of(connection, keys, columns)] if keys else rows
+
+    def _there(self, connection: sqlite3.Connection, keys: set[Key], sums: Sequence[int]) -> set[Key]:
+        """Return those of these keys that are there, given with their checksums."""
+        condition, parameters = self._index.condition(connection, sums)
+        alike = connection.execute(f"{self.select(self.layout.columns[:1])} WHERE {condition}", parameters)
+        return keys.intersection(key for (key,) in alike)
 
     def _new_rows(
         self, rows: Sequence[tuple[Any, ...]], there: set[Key], on_conflict: OnConflict
