@@ -264,6 +264,7 @@ FOR_OTHERS = {
         "closed_store",
         "conformed",
         "damaged_catalog",
+        "decoded_column",
         "duplicate_key",
         "filtered",
     ),
