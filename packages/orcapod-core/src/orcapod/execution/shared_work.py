@@ -121,17 +121,19 @@ class SharedWork:
     def _claim(self, ids: Sequence[bytes]) -> list[Row]:
         records = [self._open.pop(record_id) for record_id in ids]
         holders = self._claims.take([record.name for record in records])
-        self._look_up(records)  # after they were claimed, so that nothing can be stored in between
-        taken = []
+        mine = []
         for record in records:
             record.holder = holders.get(record.name, "")
-            if record.is_settled:
-                continue
             if record.holder == self._claims.holder:
-                self._mine[record.record_id] = record
-                taken += [(pending, row) for pending, row in record.rows if not pending.is_settled(row)]
+                mine.append(record)
             else:
                 self._held[record.record_id] = record
+        self._look_up(mine)  # after they were claimed, so that nothing can be stored in between
+        taken = []
+        for record in mine:
+            if not record.is_settled:
+                self._mine[record.record_id] = record
+                taken += [(pending, row) for pending, row in record.rows if not pending.is_settled(row)]
         return taken
 
     def portions(self, pending: PendingChunk, rows: Sequence[int]) -> Iterator[list[int]]:
