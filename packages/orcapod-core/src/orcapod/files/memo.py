@@ -79,6 +79,7 @@ class Memo:
             found = sqlite3.connect(file, timeout=5, check_same_thread=False)
             self._connections[os.getpid(), file] = found
             found.execute("PRAGMA synchronous = OFF")
+            found.execute("PRAGMA journal_mode = PERSIST")  # a third of the time per file
             found.execute(_CREATE)
         return found
 
