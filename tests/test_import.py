@@ -105,6 +105,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "operators",
         "orchestrators",
         "output_path",
+        "remove_orphans",
         "sources",
         "verify_store",
     }

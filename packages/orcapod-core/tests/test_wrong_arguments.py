@@ -190,6 +190,8 @@ door("compare_code", op.compare_code, before=pod, after=pod, store=None)
 
 door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None)
 
+door("remove_orphans", op.remove_orphans, "store", store="memory://", files=None, hours=24.0)
+
 door("Pipeline", op.Pipeline, name="p", database=None, result_database=None, auto_compile=False, config=None,
      files=None)  # fmt: skip
 door("Pipeline, a part of its name", lambda part: op.Pipeline(("p", part)), part="q")

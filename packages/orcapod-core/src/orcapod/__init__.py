@@ -24,6 +24,7 @@ _HOMES = {
     "function_pod": "pods",
     "logical_type": "types",
     "output_path": "files",
+    "remove_orphans": "integrity",
     "verify_store": "integrity",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")

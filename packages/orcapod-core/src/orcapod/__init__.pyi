@@ -2,7 +2,7 @@ from orcapod import databases, errors, executors, observers, operators, orchestr
 from orcapod.files import output_path
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
-from orcapod.integrity import verify_store
+from orcapod.integrity import remove_orphans, verify_store
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
@@ -33,6 +33,7 @@ __all__ = [
     "operators",
     "orchestrators",
     "output_path",
+    "remove_orphans",
     "sources",
     "types",
     "verify_store",

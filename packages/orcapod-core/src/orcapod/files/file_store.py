@@ -56,6 +56,7 @@ class FileStore:
         place = self.folder / digest[:2] / digest / path.name
         place.parent.mkdir(parents=True, exist_ok=True)
         if _is_there(place, content):
+            place.chmod(place.stat().st_mode)  # so that it is as young as what was given back
             _remove(path)
             return place, content
         if place.exists():
@@ -70,12 +71,27 @@ class FileStore:
             MEMO.put(place, Stamp.of(place.stat()), digest)
         return place, content
 
-    def remove_fresh(self) -> int:
-        """Remove what functions began to make and never gave back; no run may be under way. Return how many."""
-        left = list((self.folder / _FRESH).glob("*"))
-        for path in left:
+    @staticmethod
+    def place(path: Path) -> tuple[str, ...]:
+        """Return where a file is in its store, wherever that is."""
+        return path.parts[-3:]
+
+    def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
+        """Remove the orphans among the files that were put there before a time; return where they were.
+
+        Args:
+            is_orphan: says whether nothing needs the file at a place.
+            before: seconds since 1970.
+        """
+        begun = [path for path in (self.folder / _FRESH).glob("*") if _changed(path) < before]
+        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
+        removed = [*begun, *(path for path in whole if _changed(path) < before)]
+        for path in removed:
             _remove(path)
-        return len(left)
+            for above in [path.parent, path.parent.parent] if path in whole else []:
+                with suppress(OSError):  # there is more in it
+                    above.rmdir()
+        return removed
 
 
 @cache
@@ -216,3 +232,8 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> float:
+    """Return when anything in a file or folder has changed last, be it that it was put there."""
+    return max(each.lstat().st_ctime for each in [path, *path.rglob("*")])
