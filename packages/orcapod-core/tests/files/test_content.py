@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,6 +65,22 @@ def test_a_file_that_was_just_written_is_read_again_when_it_is_written_again(tmp
     for turn in range(20):
         made(path, f"{turn:03}")
         assert content_of(path).digest == f"sha256:{sha256(f'{turn:03}'.encode()).hexdigest()}"
+
+
+def test_a_file_is_not_read_before_the_clock_has_left_its_time(tmp_path: Path) -> None:
+    """Or it could be written to after that, in the same step of the clock, and nobody would see it."""
+    path = made(tmp_path / "a", "one")
+    content_of(path)
+    assert time.time_ns() - path.stat().st_mtime_ns >= 20_000_000
+
+
+def test_a_time_to_come_is_not_trusted(tmp_path: Path) -> None:
+    path = made(tmp_path / "a", "one")
+    to_come = path.stat().st_mtime_ns + 3600 * 10**9 + 1
+    os.utime(path, ns=(to_come, to_come))
+    first = content_of(path).digest
+    write_unseen(path, "two")
+    assert content_of(path).digest != first
 
 
 def test_a_time_in_whole_seconds_that_is_young_is_not_trusted(tmp_path: Path) -> None:
