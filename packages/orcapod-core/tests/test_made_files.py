@@ -189,9 +189,51 @@ def test_a_file_elsewhere_stays_there_and_a_change_fails_the_packet_that_reads_i
     assert "it has changed" in str(error.exception)
     with pytest.raises(ValueTypeError, match="it has changed"):
         files(pipeline)
-    elsewhere.unlink()
-    with pytest.raises(ValueTypeError, match="cannot be read any more"):
-        files(pipeline)
+
+
+def test_a_result_whose_file_is_lost_is_computed_again(tmp_path: Path) -> None:
+    """Also where the function makes another one then, and what was not lost is found."""
+    turn = [1]
+
+    @op.function_pod(output_keys="figures", ignores=["turn"])
+    def draw(x: int) -> list[op.File]:
+        path = op.output_path("figure.txt")
+        path.write_text(f"x = {x}, turn {turn[0] if x == 1 else 0}")
+        return [op.File(path)]
+
+    def build() -> op.Pipeline:
+        pipeline = op.Pipeline("study", tmp_path / "lab.db")
+        with pipeline:
+            draw.pod(DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s"), label="plots")
+        return pipeline
+
+    def texts(pipeline: op.Pipeline) -> list[str]:
+        return [packet["figures"][0].path.read_text() for _, packet in pipeline["plots"].iter_packets()]
+
+    pipeline = build()
+    pipeline.run().raise_for_errors()
+    assert texts(pipeline) == ["x = 0, turn 0", "x = 1, turn 1", "x = 2, turn 0"]
+    lost = [packet["figures"][0].path for _, packet in pipeline["plots"].iter_packets()][1]
+    lost.unlink()
+    with pytest.warns(UserWarning, match="left out 1 rows that were computed"):
+        assert texts(pipeline) == ["x = 0, turn 0", "x = 2, turn 0"]
+    turn[0] = 2
+    for computed in (1, 0):
+        again = build()
+        assert again.run().counts("plots")["computed"] == computed
+        assert texts(again) == ["x = 0, turn 0", "x = 1, turn 2", "x = 2, turn 0"]
+
+
+def test_a_store_that_was_moved_with_its_files_has_them(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    pipeline = study(tmp_path / "here" / "lab.db")
+    pipeline.run().raise_for_errors()
+    pipeline.database.close()
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = study(tmp_path / "there" / "lab.db")
+    assert moved.run().counts("plots")["computed"] == 0
+    assert [path.read_text() for path in files(moved)] == ["x = 1", "x = 2"]
+    assert all(path.is_relative_to(tmp_path / "there") for path in files(moved))
 
 
 def test_a_kept_file_that_somebody_changed_is_noticed_and_replaced_when_it_is_made_again(tmp_path: Path) -> None:

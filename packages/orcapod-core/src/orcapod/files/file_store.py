@@ -20,7 +20,16 @@ from orcapod.errors import ConfigError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
 
-__all__ = ["FileStore", "Unreadable", "output_path", "take_in", "temporary_folder", "with_files"]
+__all__ = [
+    "FileStore",
+    "Unreadable",
+    "located",
+    "output_path",
+    "remember_folder",
+    "take_in",
+    "temporary_folder",
+    "with_files",
+]
 
 _FRESH = ".orcapod-fresh"
 _WRITABLE = 0o222
@@ -146,6 +155,24 @@ def output_path(name: str | os.PathLike[str]) -> Path:
         call.made.append(fresh)
     path = fresh / relative
     path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+_folders: dict[Path, None] = {}
+
+
+def remember_folder(folder: Path) -> None:
+    """Look in a folder, from now on, for files that were in a store's folder which is somewhere else now."""
+    _folders.pop(folder, None)
+    _folders[folder] = None
+
+
+def located(path: Path) -> Path:
+    """Return where a file is that was here when it was stored: a store may have been moved, with its files."""
+    if not path.exists():
+        for folder in reversed(list(_folders)):  # the last one is most likely that of the store at hand
+            if (moved := folder.joinpath(*FileStore.place(path))).exists():
+                return moved
     return path
 
 

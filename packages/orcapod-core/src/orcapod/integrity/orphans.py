@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.types as pat
 
 from orcapod.checks import Checks
-from orcapod.compute import pc
 from orcapod.databases import open_database
 from orcapod.errors import ConfigError
 from orcapod.files import FileStore
 from orcapod.protocols import Database, checked_database, files_folder_of
-from orcapod.types import FileType, holds_files
+from orcapod.types import holds_files, paths_in
 
 __all__ = ["remove_orphans"]
 
@@ -68,19 +63,4 @@ def _needed(database: Database) -> Iterator[tuple[str, ...]]:
         if names := [field.name for field in schema if holds_files(field.type)]:
             for column in database.get_records(path, names).select(names).columns:
                 for chunk in column.chunks:
-                    yield from (FileStore.place(Path(each)) for each in _paths(chunk) if each is not None)
-
-
-def _paths(column: Any) -> Iterable[Any]:
-    """Return the paths of all files in a column."""
-    if not holds_files(column.type):
-        return []
-    if column.type == FileType.arrow:
-        return pc.struct_field(column, "path").to_pylist()  # type: ignore[no-any-return]
-    if pat.is_struct(column.type):
-        members: list[pa.Array[Any]] = column.flatten()
-    elif pat.is_map(column.type):
-        members = [column.keys, column.items]
-    else:
-        members = [pc.list_flatten(column)]
-    return [path for member in members for path in _paths(member)]
+                    yield from map(FileStore.place, paths_in(chunk))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.display import shown
 from orcapod.errors import ValueTypeError
-from orcapod.files import Content, content_of, take_in
+from orcapod.files import Content, content_of, located, take_in
 from orcapod.types.logical import LogicalType, mismatch, registry
 
-__all__ = ["Directory", "File", "FileType", "holds_files"]
+__all__ = ["Directory", "File", "FileType", "holds_files", "paths_in"]
 
 _ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
 
@@ -123,7 +123,7 @@ class FileType(LogicalType):
         return {"path": str(where), "digest": content.digest, "size": content.size}
 
     def from_storage(self, stored: Any) -> Any:
-        path = Path(stored["path"])
+        path = located(Path(stored["path"]))
         try:
             found = content_of(path)
         except OSError as error:
@@ -161,6 +161,23 @@ class FileType(LogicalType):
 def holds_files(arrow: pa.DataType) -> bool:
     """Say whether values of an Arrow type are, or hold, files."""
     return arrow == _ARROW or any(holds_files(member) for member in _members(arrow))
+
+
+def paths_in(column: Any) -> Iterator[Path]:
+    """Give the paths of all files in a column, as they are stored."""
+    if not holds_files(column.type):
+        return
+    if column.type == _ARROW:
+        yield from (Path(text) for text in pc.struct_field(column, "path").to_pylist() if text is not None)
+        return
+    if pat.is_struct(column.type):
+        members: list[pa.Array[Any]] = column.flatten()
+    elif pat.is_map(column.type):
+        members = [column.keys, column.items]
+    else:
+        members = [pc.list_flatten(column)]
+    for member in members:
+        yield from paths_in(member)
 
 
 def _members(arrow: Any) -> Iterable[pa.DataType]:
