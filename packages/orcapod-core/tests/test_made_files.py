@@ -252,6 +252,17 @@ def test_a_kept_file_that_somebody_changed_is_noticed_and_replaced_when_it_is_ma
     assert kept.read_text() == "x = 1"
 
 
+def test_the_place_of_files_does_not_move_with_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = study(op.databases.MemoryDatabase(), files="made")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pipeline.run().raise_for_errors()
+    assert all(path.is_relative_to(tmp_path / "made") for path in files(pipeline))
+
+
 def test_the_place_of_files_is_an_argument(tmp_path: Path) -> None:
     for given in (tmp_path / "one", str(tmp_path / "two"), f"file://{tmp_path}/three"):
         pipeline = study(op.databases.MemoryDatabase(), files=given)

@@ -474,7 +474,7 @@ def _checked_files(files: str | os.PathLike[str] | None) -> Path | None:
     if "://" in folder and not folder.startswith("file://"):
         advice = "give the path of a folder that all workers see, of a network file system, say"
         raise Checks().wrong("files", discreet(folder, quoted=True), "a folder", advice)
-    return Path(folder.removeprefix("file://"))
+    return Path(folder.removeprefix("file://")).expanduser().absolute()  # workers may have another working folder
 
 
 def _checked_config(config: PipelineConfig | None) -> PipelineConfig:
