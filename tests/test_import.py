@@ -84,6 +84,8 @@ def test_the_public_names_are_those_that_were_promised() -> None:
     promised = {
         "CachedFunctionPod",
         "ContentHash",
+        "Directory",
+        "File",
         "FunctionPod",
         "NodeConfig",
         "Pipeline",
@@ -102,6 +104,8 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "observers",
         "operators",
         "orchestrators",
+        "output_path",
+        "remove_orphans",
         "sources",
         "verify_store",
     }

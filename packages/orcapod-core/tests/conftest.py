@@ -1,6 +1,8 @@
 """One hypothesis profile for all laws: bounded, and no clock, since a loaded machine is no bug."""
 
+import os
 import signal
+from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, settings
 
@@ -11,3 +13,6 @@ settings.load_profile("orcapod")
 
 # In the background and under nohup, SIGINT is ignored here and in the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_cache = TemporaryDirectory(prefix="orcapod-cache-", ignore_cleanup_errors=True)
+os.environ["ORCAPOD_CACHE"] = _cache.name

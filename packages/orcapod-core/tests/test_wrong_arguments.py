@@ -30,7 +30,7 @@ from orcapod.executors import LocalExecutor, open_executor
 from orcapod.observers import CompositeObserver, LoggingObserver, NoOpObserver, StatusObserver
 from orcapod.operators import Filter
 from orcapod.orchestrators import AsyncPipelineOrchestrator, Channel, SyncPipelineOrchestrator
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource
+from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, FileSource, ListSource
 from orcapod.testing import argument_faults
 from orcapod.types import TypeRegistry
 
@@ -140,6 +140,10 @@ door(
 )
 door("DataFrameSource", read(DataFrameSource), frame=lambda: pandas.DataFrame({"k": [1]}), tag_columns=["k"], **SOURCE)
 door("CSVSource", read(CSVSource), path="a.csv", tag_columns=["k"], delimiter=",", encoding="utf-8", **SOURCE)
+door("FileSource", read(FileSource), folder=".", pattern="*.csv", source_id=None, label=None)
+door("File", op.File, path="a.csv")
+door("Directory", op.Directory, path=".")
+door("output_path", op.output_path, name="a.csv")
 door("source.cached", lambda database: source().cached(database).as_table(), database=MemoryDatabase)
 
 door("join", verb("join"), "other", other=other, label=None)
@@ -186,7 +190,10 @@ door("compare_code", op.compare_code, before=pod, after=pod, store=None)
 
 door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None)
 
-door("Pipeline", op.Pipeline, name="p", database=None, result_database=None, auto_compile=False, config=None)
+door("remove_orphans", op.remove_orphans, "store", store="memory://", files=None, hours=24.0)
+
+door("Pipeline", op.Pipeline, name="p", database=None, result_database=None, auto_compile=False, config=None,
+     files=None)  # fmt: skip
 door("Pipeline, a part of its name", lambda part: op.Pipeline(("p", part)), part="q")
 door("pipeline.run", lambda **options: pipeline().run(**options), **RUN)
 door("pipeline.run_async", lambda **options: asyncio.run(pipeline().run_async(**options)), **RUN)

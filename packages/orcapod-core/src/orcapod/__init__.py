@@ -9,6 +9,8 @@ from importlib import import_module
 _HOMES = {
     "CachedFunctionPod": "pods",
     "ContentHash": "hashing",
+    "Directory": "types",
+    "File": "types",
     "FunctionPod": "pods",
     "NodeConfig": "functions",
     "Pipeline": "pipeline",
@@ -21,6 +23,8 @@ _HOMES = {
     "compare_code": "pods",
     "function_pod": "pods",
     "logical_type": "types",
+    "output_path": "files",
+    "remove_orphans": "integrity",
     "verify_store": "integrity",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")

@@ -1,16 +1,19 @@
 from orcapod import databases, errors, executors, observers, operators, orchestrators, sources, types
+from orcapod.files import output_path
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
-from orcapod.integrity import verify_store
+from orcapod.integrity import remove_orphans, verify_store
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
 from orcapod.records import ResultCache
-from orcapod.types import Schema, logical_type
+from orcapod.types import Directory, File, Schema, logical_type
 
 __all__ = [
     "CachedFunctionPod",
     "ContentHash",
+    "Directory",
+    "File",
     "FunctionPod",
     "NodeConfig",
     "Pipeline",
@@ -29,6 +32,8 @@ __all__ = [
     "observers",
     "operators",
     "orchestrators",
+    "output_path",
+    "remove_orphans",
     "sources",
     "types",
     "verify_store",

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from contextvars import Token
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
@@ -19,7 +20,7 @@ from orcapod import interrupts
 from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
-from orcapod.display import html_table
+from orcapod.display import discreet, html_table
 from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
@@ -79,6 +80,8 @@ class Pipeline(Mapping[str, Node]):
             the pipelines on it are called, so that no other computes them again.
         auto_compile: compile whenever the block is left, so that mistakes show there.
         config: how packets are run where nobody says otherwise.
+        files: the folder for files that functions make, under a path that all workers see; if None, beside the store,
+            ``lab.db.files`` beside ``lab.db``. A store on a server has no such place.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class Pipeline(Mapping[str, Node]):
         *,
         auto_compile: bool = False,
         config: PipelineConfig | None = None,
+        files: str | os.PathLike[str] | None = None,
     ) -> None:
         self.config = _checked_config(config)
+        self._files = _checked_files(files)
         self.name: RecordPath = Checks("Pipeline", PipelineError).names("the name", name)
         if not self.name or not all(part and part[0] != "_" for part in self.name):
             raise PipelineError(
@@ -387,6 +392,7 @@ class Pipeline(Mapping[str, Node]):
                     records=self._records,
                     executor=LocalExecutor(),
                     config=self.config,
+                    files=self._files,
                 )
             case OperatorStream() as stream:
                 return OperatorNode(self.name, element.label, stream, inputs, config=self.config)
@@ -459,6 +465,16 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
+
+
+def _checked_files(files: str | os.PathLike[str] | None) -> Path | None:
+    if files is None:
+        return None
+    folder = Checks().file("files", files)
+    if "://" in folder and not folder.startswith("file://"):
+        advice = "give the path of a folder that all workers see, of a network file system, say"
+        raise Checks().wrong("files", discreet(folder, quoted=True), "a folder", advice)
+    return Path(folder.removeprefix("file://")).expanduser().absolute()  # workers may have another working folder
 
 
 def _checked_config(config: PipelineConfig | None) -> PipelineConfig:

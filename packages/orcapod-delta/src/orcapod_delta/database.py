@@ -62,6 +62,12 @@ class DeltaDatabase(DatabaseView[Store]):
         """Return the store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
         return cls(url)
 
+    @property
+    def files_folder(self) -> Path | None:
+        """The folder for files that functions make: ``store.files`` beside ``store``; none beside object storage."""
+        folder = self._shared.location.folder
+        return None if folder is None else folder.with_name(f"{folder.name}.files")
+
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Take the rows whose keys are not there yet; return how many. ``flush`` commits them.
 

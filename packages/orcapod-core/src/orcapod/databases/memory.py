@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn, Self
 
@@ -26,6 +27,7 @@ from orcapod.databases.contract import (
 from orcapod.databases.view import DatabaseView, checked_config, closed_store
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
+from orcapod.files import temporary_folder
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["MemoryDatabase"]
@@ -43,6 +45,11 @@ class MemoryDatabase(DatabaseView["_Memory"]):
         if Checks("MemoryDatabase", DatabaseError).text("the URL", url) != "memory://":
             raise DatabaseError(f"expected memory://, found {discreet(url)}; what is in memory has no place")
         return cls()
+
+    @property
+    def files_folder(self) -> Path | None:
+        """The folder for files that functions make, which goes when the process ends."""
+        return temporary_folder()
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet; return how many were added."""

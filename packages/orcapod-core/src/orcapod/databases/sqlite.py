@@ -92,6 +92,11 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """The bytes of the largest record: of its values, and a few for each of them."""
         return self._shared.max_record_bytes
 
+    @property
+    def files_folder(self) -> Path | None:
+        """The folder for files that functions make: ``lab.db.files`` beside ``lab.db``."""
+        return self._shared.path.with_name(f"{self._shared.path.name}.files")
+
     def check_writable(self) -> None:
         """Check that the file may be written to.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from orcapod.checks import Checks
@@ -41,6 +42,11 @@ class DatabaseView(ABC, Generic[Shared]):
     @property
     def max_record_bytes(self) -> int | None:
         """The bytes of the largest record that the store takes; None, as there is no limit."""
+        return None
+
+    @property
+    def files_folder(self) -> Path | None:
+        """The folder for files that functions make; None, as there is no place beside the store."""
         return None
 
     def check_writable(self) -> None:

@@ -7,7 +7,9 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
+from orcapod.files import Unreadable, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature
@@ -32,7 +35,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, Schema, may_be_large, value_size, widened
+from orcapod.types import LogicalType, Schema, holds_files, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -315,8 +318,29 @@ class PythonPacketFunction:
         names = list(schema)
         if not names:
             return [{} for _ in range(chunk.num_rows)]
-        columns = [dtype.to_python(batch.column(name)) for name, dtype in schema.types.items()]
+        columns = [self._values(batch.column(name), name, dtype) for name, dtype in schema.types.items()]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def _values(self, column: pa.Array[Any], name: str, dtype: LogicalType) -> list[Any]:
+        """Return the values of a column; in place of those whose file is lost or has changed, why."""
+        try:
+            return dtype.to_python(column)
+        except ValueTypeError as error:
+            if not holds_files(dtype.arrow):
+                raise
+            if len(column) == 1:
+                about = error.about(node=self.name, column=name)
+                return [Unreadable(ValueTypeError(f"{self.name}: parameter {name!r}: {error}", **about))]
+            return [value for row in range(len(column)) for value in self._values(column.slice(row, 1), name, dtype)]
+
+    def with_files(self, folder: Path | None) -> PythonPacketFunction:
+        """Return a function that keeps the files that it makes in a folder; None for a store that has none."""
+        types = [*self.signature.inputs.types.values(), *self.signature.outputs.types.values()]
+        if not any(holds_files(dtype.arrow) for dtype in types):
+            return self
+        keeping = copy(self)
+        keeping.function = with_files(self.function, folder)
+        return keeping
 
     @runs_user_code
     def call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,8 @@ from orcapod.execution import (
     local_session,
     receiver,
 )
-from orcapod.functions import NodeConfig, PipelineConfig
+from orcapod.files import remember_folder
+from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
@@ -36,6 +38,7 @@ from orcapod.protocols import (
     PythonFunctionExecutorProtocol,
     RecordPath,
     checked_executor,
+    files_folder_of,
 )
 from orcapod.records import CodeRecords, FunctionUri, PipelineRecords, ResultCache, claims_in, node_path, result_path
 
@@ -56,6 +59,7 @@ class FunctionNode(Node):
         records: where it is kept which rows they stand for.
         executor: where the function runs if nobody says otherwise.
         config: how packets are run where nobody says otherwise.
+        files: where files are kept that its function makes; beside the results if None.
 
     Attributes:
         function: what makes its packets.
@@ -76,8 +80,12 @@ class FunctionNode(Node):
         records: Database,
         executor: PythonFunctionExecutorProtocol,
         config: PipelineConfig | None = None,
+        files: Path | None = None,
     ) -> None:
         super().__init__(pipeline, label, stream, inputs, config=config)
+        self._files = files_folder_of(results) if files is None else files
+        if self._files is not None:
+            remember_folder(self._files)
         self._results = results
         self._records = records
         self._default_executor = executor
@@ -192,7 +200,7 @@ class FunctionNode(Node):
         self, executor: PythonFunctionExecutorProtocol, on_done: OnDone, config: NodeConfig, run: Run
     ) -> CallSession | None:
         """Return what makes the calls; None where they are best made here, one after the other."""
-        function = self.function.function
+        function = self._running_function().function
         concurrency, timeout = config.max_concurrency, config.timeout
         if isinstance(executor, ConcurrentExecutorProtocol):
             own = executor.open_session(function, on_done, concurrency=concurrency, timeout=timeout)
@@ -208,6 +216,9 @@ class FunctionNode(Node):
             is_overlapping=run.is_overlapping,
         )
 
+    def _running_function(self) -> PythonPacketFunction:
+        return self.function.with_files(self._files)
+
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
         return self._step(self.function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
@@ -219,7 +230,7 @@ class FunctionNode(Node):
         executor: PythonFunctionExecutorProtocol | None,
         observer: ExecutionObserver,
     ) -> Step:
-        function = self.function
+        function = self._running_function()
         outputs = function.signature.outputs
         cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
         taken = function.signature.columns(self.inputs[0].schema.packets).values()

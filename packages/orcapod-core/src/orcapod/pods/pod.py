@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, SupportsIndex
 
 from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, Packet, StreamSchema, Tag, row_of
 from orcapod.errors import SchemaError
 from orcapod.execution import Cache, FirstFailure, FunctionSpec, SequentialDriver, Step
+from orcapod.files import temporary_folder
 from orcapod.functions import NodeConfig, PythonPacketFunction, checked_node_config
 from orcapod.hashing import ContentHash, Fingerprint, recipes
 from orcapod.operators import Join
@@ -24,6 +26,7 @@ from orcapod.protocols import (
     RecordPath,
     checked_database,
     checked_executor,
+    files_folder_of,
 )
 from orcapod.records import CodeRecords, NoOpCache, NoOpRecords, ResultCache, result_path
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
@@ -107,6 +110,11 @@ class FunctionPod(Producer):
         """Return where its results of this code are looked up and stored outside a pipeline."""
         return NoOpCache(self.packet_function.signature.outputs)
 
+    @property
+    def files_folder(self) -> Path | None:
+        """Where files go that its function makes outside a pipeline."""
+        return temporary_folder()
+
     def content_hash(self) -> ContentHash:
         return recipes.function_content(self.packet_function.uri, self.packet_function.fingerprint())
 
@@ -152,6 +160,10 @@ class CachedFunctionPod(FunctionPod):
         function = self.packet_function
         CodeRecords(self._database).store(function.name, code)
         return ResultCache(self._database, result_path(function.uri), function.signature.outputs, code=str(code.hash))
+
+    @property
+    def files_folder(self) -> Path | None:
+        return files_folder_of(self._database)
 
 
 class PodStream(DerivedStream):
@@ -227,7 +239,7 @@ def _computed(
     code = function.code("begins")
     driver = SequentialDriver(
         Step(
-            FunctionSpec(function, code.hash, schema, pod.cache(code), NoOpRecords()),
+            FunctionSpec(function.with_files(pod.files_folder), code.hash, schema, pod.cache(code), NoOpRecords()),
             executor=pod.executor,
             observer=observer,
             label=pod.label,

@@ -15,6 +15,7 @@ from orcapod.protocols.executor import (
     PacketFunctionExecutorProtocol,
     PythonFunctionExecutorProtocol,
 )
+from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
@@ -28,6 +29,7 @@ __all__ = [
     "ConcurrentExecutorProtocol",
     "Database",
     "ExecutionObserver",
+    "FilesDatabaseProtocol",
     "Key",
     "NoOpObserver",
     "OnConflict",
@@ -43,6 +45,7 @@ __all__ = [
     "checked_executor",
     "checked_observer",
     "decoding",
+    "files_folder_of",
     "flush_all",
     "listens",
 ]

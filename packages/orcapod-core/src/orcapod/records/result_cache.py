@@ -11,9 +11,10 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
+from orcapod.files import located
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
-from orcapod.types import Schema
+from orcapod.types import Schema, holds_files, paths_in
 
 __all__ = [
     "CHECKSUM",
@@ -73,6 +74,8 @@ class ResultCache:
         self._outputs = check.instance("outputs", outputs, Schema, "a Schema", "give Schema({'y': int})")
         self._code = check.text("code", code)
         self._run_id = check.text("run_id", run_id)
+        self._files = [name for name, dtype in self._outputs.types.items() if holds_files(dtype.arrow)]
+        self._lost: set[bytes] = set()
 
     @property
     def size_limit(self) -> SizeLimit | None:
@@ -84,6 +87,8 @@ class ResultCache:
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records that are there: ``__record_id``, then the outputs.
+
+        A result is there if all its files are, whatever is in them.
 
         Raises:
             DamagedRecordError: one of them is not as it was stored.
@@ -101,7 +106,16 @@ class ResultCache:
                 keys=damaged,
                 found=damaged[0].hex(),
             )
-        return results.select(columns)
+        return self._with_files(results.select(columns))
+
+    def _with_files(self, results: pa.Table) -> pa.Table:
+        """Return the results whose files are there; note which others there are."""
+        if not self._files or _has_files(files := results.select(self._files)):
+            return results
+        there = [_has_files(files.slice(row, 1)) for row in range(results.num_rows)]
+        keys: list[Any] = results.column(RECORD_ID).to_pylist()
+        self._lost.update(key for key, is_there in zip(keys, there, strict=True) if not is_there)
+        return results.filter(pa.array(there, pa.bool_()))
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         """Store new results; return what is stored: another writer's where that was first."""
@@ -118,6 +132,9 @@ class ResultCache:
             CHECKSUM: pa.array(recipes.result_checksums(table, [RECORD_ID, *self._outputs]), pa.int64()),
             **{name: table.column(name) for name in self._outputs},
         }
+        if computed_again := self._lost.intersection(result.record_id for result in results):
+            self._database.delete_records(self._path, list(computed_again))
+            self._lost -= computed_again
         added = self._database.add_records(self._path, pa.table(record))
         if added == length:
             return table
@@ -162,6 +179,11 @@ def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:
     for index, (name, dtype) in enumerate(outputs.types.items()):
         columns[name] = dtype.from_python([result.stored[index] for result in results])
     return pa.table(columns)
+
+
+def _has_files(columns: pa.Table) -> bool:
+    chunks = (chunk for column in columns.columns for chunk in column.chunks)
+    return all(located(path).exists() for chunk in chunks for path in paths_in(chunk))
 
 
 def _empty(outputs: Schema) -> pa.Table:

@@ -4,6 +4,7 @@ from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.cached import CachedSource
 from orcapod.sources.csv import CSVSource
 from orcapod.sources.dicts import DictSource
+from orcapod.sources.files import FileSource
 from orcapod.sources.frames import DataFrameSource
 from orcapod.sources.lists import ListSource
 from orcapod.sources.live import LiveSource
@@ -17,6 +18,7 @@ __all__ = [
     "CachedSource",
     "DataFrameSource",
     "DictSource",
+    "FileSource",
     "ListSource",
     "LiveSource",
     "Source",

@@ -1,0 +1,26 @@
+"""Files: what identifies them, and where those that functions make are kept."""
+
+from orcapod.files.content import Content, content_of
+from orcapod.files.file_store import (
+    FileStore,
+    Unreadable,
+    located,
+    output_path,
+    remember_folder,
+    take_in,
+    temporary_folder,
+    with_files,
+)
+
+__all__ = [
+    "Content",
+    "FileStore",
+    "Unreadable",
+    "content_of",
+    "located",
+    "output_path",
+    "remember_folder",
+    "take_in",
+    "temporary_folder",
+    "with_files",
+]

@@ -1,0 +1,266 @@
+"""``FileStore``: files that functions make, kept by content in a folder beside the store of their records."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache, partial
+from pathlib import Path, PurePath
+from typing import Any
+from uuid import uuid4
+
+from orcapod.checks import Checks
+from orcapod.errors import ConfigError
+from orcapod.files.content import Content, content_of, read_content
+from orcapod.files.memo import MEMO, Stamp
+
+__all__ = [
+    "FileStore",
+    "Unreadable",
+    "located",
+    "output_path",
+    "remember_folder",
+    "take_in",
+    "temporary_folder",
+    "with_files",
+]
+
+_FRESH = ".orcapod-fresh"
+_WRITABLE = 0o222
+
+
+class FileStore:
+    """Folder of files by content: ``{two digits}/{digest}/{name}``, read-only.
+
+    A file is moved there whole, and never changed afterwards. Files that are being made lie in ``.orcapod-fresh``; all
+    workers must see the folder under the same path.
+
+    Args:
+        folder: where it is; it is created when the first file is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(os.path.abspath(folder))  # noqa: PTH100  # links stay
+
+    def fresh(self) -> Path:
+        """Return a new folder for a file that is going to be made."""
+        fresh = self.folder / _FRESH / uuid4().hex
+        fresh.mkdir(parents=True)
+        return fresh
+
+    def take(self, path: Path) -> tuple[Path, Content]:
+        """Move a file or folder to where its content belongs; return where that is, and its content.
+
+        What is there already stays, unless somebody has changed it.
+        """
+        _set_modes(path)
+        content = read_content(path)
+        digest = content.digest.partition(":")[2]
+        place = self.folder / digest[:2] / digest / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if _is_there(place, content):
+            place.chmod(place.stat().st_mode)  # so that it is as young as what was given back
+            _remove(path)
+            return place, content
+        if place.exists():
+            os.replace(place, self.fresh() / path.name)  # noqa: PTH105  # damaged: put aside, as an orphan
+        try:
+            path.rename(place)
+        except OSError:
+            if not _is_there(place, content):  # another process was first
+                raise
+            _remove(path)
+        if not content.is_folder:
+            MEMO.put(place, Stamp.of(place.stat()), digest)
+        return place, content
+
+    @staticmethod
+    def place(path: Path) -> tuple[str, ...]:
+        """Return where a file is in its store, wherever that is."""
+        return path.parts[-3:]
+
+    def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
+        """Remove the orphans among the files that were put there before a time; return where they were.
+
+        Args:
+            is_orphan: says whether nothing needs the file at a place.
+            before: seconds since 1970.
+        """
+        begun = [path for path in (self.folder / _FRESH).glob("*") if _changed(path) < before]
+        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
+        removed = [*begun, *(path for path in whole if _changed(path) < before)]
+        for path in removed:
+            _remove(path)
+            for above in [path.parent, path.parent.parent] if path in whole else []:
+                with suppress(OSError):  # there is more in it
+                    above.rmdir()
+        return removed
+
+
+@cache
+def temporary_folder() -> Path:
+    """Return the folder for files of what is kept in memory only; it goes when this process ends."""
+    folder, process = Path(tempfile.gettempdir()) / f"orcapod-{uuid4().hex}", os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:
+            _remove(folder)
+
+    atexit.register(remove)
+    return folder
+
+
+_current: ContextVar[_Call | None] = ContextVar("orcapod_files", default=None)
+
+
+class _Call:
+    """Call of a function that makes files."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.made: list[Path] = []
+
+
+def output_path(name: str | os.PathLike[str]) -> Path:
+    """Return a fresh place for a file or folder of this name, which the function makes and gives back.
+
+    Given back as ``File``, ``Directory`` or ``Path``, it is moved into the folder of files of the store, by its
+    content, and stays. Outside of a pipeline it is a place for temporary files, which go with the process.
+
+    Args:
+        name: the name that it keeps; ``plots/figure.png`` lies in a folder of its own.
+
+    Raises:
+        ConfigError: it is no such name, or the store has no folder for files.
+    """
+    relative = PurePath(Checks("output_path").file("name", name))
+    if not relative.name or relative.is_absolute() or ".." in relative.parts:
+        raise ConfigError(f"output_path: found {str(name)!r}, expected a name such as 'figure.png'")
+    call = _current.get()
+    if call is None:
+        fresh = FileStore(temporary_folder()).fresh()
+    elif call.folder is None:
+        raise ConfigError(
+            "output_path: found a store that has no folder for files; give the pipeline one that all workers see: "
+            "Pipeline(..., files='/data/files')"
+        )
+    else:
+        fresh = FileStore(call.folder).fresh()
+        call.made.append(fresh)
+    path = fresh / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+_folders: dict[Path, None] = {}
+
+
+def remember_folder(folder: Path) -> None:
+    """Look in a folder, from now on, for files that were in a store's folder which is somewhere else now."""
+    _folders.pop(folder, None)
+    _folders[folder] = None
+
+
+def located(path: Path) -> Path:
+    """Return where a file is that was here when it was stored: a store may have been moved, with its files."""
+    if not path.exists():
+        for folder in reversed(list(_folders)):  # the last one is most likely that of the store at hand
+            if (moved := folder.joinpath(*FileStore.place(path))).exists():
+                return moved
+    return path
+
+
+def take_in(path: Path) -> tuple[Path, Content]:
+    """Return where a file is to be found from now on, and its content: in the store, if it is a fresh one of it.
+
+    Raises:
+        OSError: it cannot be read or moved.
+    """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    parts = path.parts
+    if _FRESH not in parts or parts.index(_FRESH) + 2 >= len(parts):
+        return path, content_of(path)
+    at = parts.index(_FRESH)
+    taken = FileStore(Path(*parts[:at])).take(path)
+    fresh = Path(*parts[: at + 2])
+    with suppress(OSError):  # something else lies there, which may be given back, too
+        for folder in [*path.relative_to(fresh).parents][:-1]:
+            (fresh / folder).rmdir()
+        fresh.rmdir()
+    return taken
+
+
+class Unreadable:
+    """Argument that cannot be given, since its file is lost or has changed: the call fails with the reason."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def with_files(function: Callable[..., Any], folder: Path | None) -> Callable[..., Any]:
+    """Return the function, whose calls make files in a folder; None where there is none."""
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        return partial(_call_async, folder, function)
+    return partial(_call, folder, function)
+
+
+def _call(folder: Path | None, function: Callable[..., Any], /, **kwargs: Any) -> Any:
+    with _making_files(folder, kwargs):
+        return function(**kwargs)
+
+
+async def _call_async(folder: Path | None, function: Callable[..., Any], /, **kwargs: Any) -> Any:
+    with _making_files(folder, kwargs):
+        return await function(**kwargs)
+
+
+@contextmanager
+def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[None]:
+    for value in kwargs.values():
+        if isinstance(value, Unreadable):
+            raise value.error
+    call = _Call(folder)
+    token = _current.set(call)
+    try:
+        yield
+    except BaseException:
+        for path in call.made:
+            _remove(path)
+        raise
+    finally:
+        _current.reset(token)
+
+
+def _is_there(place: Path, content: Content) -> bool:
+    try:
+        return content_of(place) == content
+    except OSError:
+        return False
+
+
+def _set_modes(path: Path) -> None:
+    """Make files read-only, and have the disk hold them."""
+    for each in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if each.is_file() and not each.is_symlink():
+            with each.open("rb") as stream:
+                os.fsync(stream.fileno())
+            each.chmod(each.stat().st_mode & ~_WRITABLE)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> float:
+    """Return when anything in a file or folder has changed last, be it that it was put there."""
+    return max(each.lstat().st_ctime for each in [path, *path.rglob("*")])

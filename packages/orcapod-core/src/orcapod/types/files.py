@@ -1,0 +1,188 @@
+"""``Path``, ``File``, ``Directory``: files and folders as values, identified by what is in them.
+
+At rest, one is a struct of the path, the digest and the size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pat
+
+from orcapod.checks import Checks
+from orcapod.compute import pc
+from orcapod.display import shown
+from orcapod.errors import ValueTypeError
+from orcapod.files import Content, content_of, located, take_in
+from orcapod.types.logical import LogicalType, mismatch, registry
+
+__all__ = ["Directory", "File", "FileType", "holds_files", "paths_in"]
+
+_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, to be opened like any path: ``open(file)``, ``np.loadtxt(file)``, ``file.path.read_text()``.
+
+    Attributes:
+        path: where it is.
+
+    Raises:
+        ValueTypeError: that is no path.
+    """
+
+    path: Path
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        object.__setattr__(self, "path", Path(Checks(type(self).__name__, ValueTypeError).file("path", path)))
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    @property
+    def content(self) -> Content:
+        """What is in it: digest and size; it is read for that, unless it was before.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return content_of(self.path)
+
+
+class Directory(File):
+    """A folder, with all that is in it."""
+
+    __slots__ = ()
+
+
+class FileType(LogicalType):
+    """Files and folders as values of one class.
+
+    Args:
+        python: the class.
+        folders: whether they are folders, files (False), or either (None).
+    """
+
+    is_identity = False
+    is_total = False
+    is_hashable = False
+    is_canonical = False
+    shows_values = True
+    arrow = _ARROW
+
+    def __init__(self, python: type, *, folders: bool | None) -> None:
+        self.python = python
+        self.folders = folders
+        self.name = python.__name__
+        self.annotation = python
+
+    def takes(self, other: LogicalType) -> bool:
+        """Say whether columns of the other type may be such: which of its values are, shows when they are read."""
+        return isinstance(other, FileType)
+
+    def adopted(self, column: Any) -> Any:
+        """Return a column of paths as texts as one of files."""
+        if not (pat.is_string(column.type) or pat.is_large_string(column.type)):
+            return column
+        values = [None if text is None else Path(text) for text in column.to_pylist()]
+        stored = [None if value is None else self._stored(row, value) for row, value in enumerate(values)]
+        return pa.chunked_array([pa.array(stored, self.arrow)])
+
+    def _stored(self, row: int, value: Path) -> Any:
+        try:
+            return self._of_path(value)
+        except ValueTypeError as error:
+            raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
+
+    def to_storage(self, value: Any) -> Any:
+        if not isinstance(value, File | Path) or (isinstance(value, Directory) and self.folders is False):
+            raise mismatch(self.name, value)
+        return self._of_path(Path(value))
+
+    def _of_path(self, path: Path) -> Any:
+        try:
+            str(path).encode()
+            where, content = take_in(Path(os.path.abspath(path)))  # noqa: PTH100  # links stay
+        except FileNotFoundError:
+            raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
+        except (OSError, UnicodeError, ValueError) as error:
+            raise self._refused(path, f"it cannot be read: {error}") from None
+        self._check_kind(where, content)
+        return {"path": str(where), "digest": content.digest, "size": content.size}
+
+    def from_storage(self, stored: Any) -> Any:
+        path = located(Path(stored["path"]))
+        try:
+            found = content_of(path)
+        except OSError as error:
+            raise self._refused(path, f"it was there, and cannot be read any more: {error}; put it back") from None
+        if found.digest != stored["digest"]:
+            why = f"it has changed: found {found.digest}, expected {stored['digest']}"
+            raise self._refused(path, f"{why}; put back what it was, or run again what it comes from")
+        self._check_kind(path, found)
+        return path if self.python is Path else self.python(path)
+
+    def _check_kind(self, path: Path, content: Content) -> None:
+        if self.folders is not None and content.is_folder is not self.folders:
+            kind, advice = ("folder", "Directory") if content.is_folder else ("file", "File")
+            raise self._refused(path, f"it is a {kind}; declare it as {advice}, or as Path, which is either")
+
+    def _refused(self, path: Path, why: str) -> ValueTypeError:
+        where = shown(str(path))
+        return ValueTypeError(f"expected {self.name}, found {where}: {why}", expected=self.name, found=where)
+
+    def identity(self, column: Any) -> pa.Array[Any]:
+        digests: pa.Array[Any] = pc.struct_field(column, "digest")
+        return digests
+
+    def display(self, value: Any) -> Any:
+        return str(Path(value))
+
+    def export(self, value: Any, file: Path) -> None:
+        """Copy it, whatever its suffix is."""
+        if Path(value).is_dir():
+            shutil.copytree(value, file)
+        else:
+            shutil.copyfile(value, file)
+
+
+def holds_files(arrow: pa.DataType) -> bool:
+    """Say whether values of an Arrow type are, or hold, files."""
+    return arrow == _ARROW or any(holds_files(member) for member in _members(arrow))
+
+
+def paths_in(column: Any) -> Iterator[Path]:
+    """Give the paths of all files in a column, as they are stored."""
+    if not holds_files(column.type):
+        return
+    if column.type == _ARROW:
+        yield from (Path(text) for text in pc.struct_field(column, "path").to_pylist() if text is not None)
+        return
+    if pat.is_struct(column.type):
+        members: list[pa.Array[Any]] = column.flatten()
+    elif pat.is_map(column.type):
+        members = [column.keys, column.items]
+    else:
+        members = [pc.list_flatten(column)]
+    for member in members:
+        yield from paths_in(member)
+
+
+def _members(arrow: Any) -> Iterable[pa.DataType]:
+    return [arrow.field(at).type for at in range(arrow.num_fields)]
+
+
+for _dtype in (FileType(Path, folders=None), FileType(File, folders=False), FileType(Directory, folders=True)):
+    registry.register(_dtype.python, lambda annotation, dtype=_dtype: dtype)  # type: ignore[misc]  # the default binds it

@@ -1,0 +1,338 @@
+"""Files that functions make: kept by content, there on the next run, never changed by a later one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from typing import Literal
+
+import pytest
+
+import orcapod as op
+from orcapod.errors import ConfigError, ValueTypeError
+from orcapod.executors import LocalExecutor
+from orcapod.sources import DictSource
+
+
+@op.function_pod(output_keys="figure")
+def plot(x: int) -> op.File:
+    path = op.output_path("figure.txt")
+    path.write_text(f"x = {x}")
+    return op.File(path)
+
+
+@op.function_pod(output_keys="length")
+def measure(figure: Path) -> int:
+    return len(figure.read_text())
+
+
+def study(store: object, values: tuple[int, ...] = (1, 2), **options: object) -> op.Pipeline:
+    pipeline = op.Pipeline("study", store, **options)  # type: ignore[arg-type]  # of any kind
+    with pipeline:
+        source = DictSource([{"i": i, "x": x} for i, x in enumerate(values)], ["i"], source_id="s")
+        measure.pod(plot.pod(source, label="plots"), label="lengths")
+    return pipeline
+
+
+def files(pipeline: op.Pipeline) -> list[Path]:
+    return [Path(packet["figure"]) for _, packet in pipeline["plots"].iter_packets()]
+
+
+def fresh_left(folder: Path) -> list[Path]:
+    return list((folder / ".orcapod-fresh").glob("*"))
+
+
+def test_a_made_file_is_kept_beside_the_store_under_its_own_name(tmp_path: Path) -> None:
+    pipeline = study(tmp_path / "lab.db")
+    pipeline.run().raise_for_errors()
+    kept = files(pipeline)
+    assert [path.read_text() for path in kept] == ["x = 1", "x = 2"]
+    assert {path.name for path in kept} == {"figure.txt"}
+    assert all(path.is_relative_to(tmp_path / "lab.db.files") for path in kept)
+    assert not any(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) for path in kept)
+    assert fresh_left(tmp_path / "lab.db.files") == []
+
+
+def test_it_is_there_on_the_next_run_and_nothing_is_computed(tmp_path: Path) -> None:
+    first = study(tmp_path / "lab.db")
+    first.run()
+    before = [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in files(first)]
+    again = study(tmp_path / "lab.db", values=(1, 2, 3))
+    result = again.run()
+    assert result.counts("plots") == {**result.counts("plots"), "computed": 1, "cached": 2}
+    assert [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in files(again)[:2]] == before
+
+
+def test_equal_files_are_kept_once(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="figure")
+    def same(x: int) -> op.File:
+        path = op.output_path("figure.txt")
+        path.write_text("the same")
+        return op.File(path)
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        same.pod(DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s"), label="plots")
+    pipeline.run().raise_for_errors()
+    assert len(set(files(pipeline))) == 1
+    assert len(list((tmp_path / "lab.db.files").rglob("figure.txt"))) == 1
+    assert fresh_left(tmp_path / "lab.db.files") == []
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_workers_make_and_take_files(tmp_path: Path, kind: Literal["thread", "process"]) -> None:
+    pipeline = study(tmp_path / "lab.db", values=tuple(range(6)))
+    with LocalExecutor(workers=2, kind=kind) as executor:
+        pipeline.run(execution_engine=executor).raise_for_errors()
+    assert [packet["length"] for _, packet in pipeline["lengths"].iter_packets()] == [5] * 6
+    assert all(path.is_relative_to(tmp_path / "lab.db.files") for path in files(pipeline))
+
+
+def test_an_async_function_makes_files(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="figure")
+    async def draw(x: int) -> op.File:
+        path = op.output_path("figure.txt")
+        path.write_text(f"x = {x}")
+        return op.File(path)
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        draw.pod(DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s"), label="plots")
+    pipeline.run().raise_for_errors()
+    assert [path.read_text() for path in files(pipeline)] == ["x = 0", "x = 1", "x = 2"]
+
+
+def test_several_files_and_folders_are_given_back_at_once(tmp_path: Path) -> None:
+    @op.function_pod(output_keys=["image", "sidecar", "tiles", "listed"])
+    def scan(x: int) -> tuple[Path, op.File, op.Directory, list[op.File]]:
+        image = op.output_path("scan/image.nii")
+        image.write_text("voxels")
+        sidecar = image.with_suffix(".json")
+        sidecar.write_text("{}")
+        tiles = op.output_path("tiles")
+        (tiles / "deep").mkdir(parents=True)
+        (tiles / "deep" / "tile").write_text("t")
+        listed = op.output_path("listed")
+        listed.write_text("l")
+        return image, op.File(sidecar), op.Directory(tiles), [op.File(listed)]
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        scan.pod(DictSource([{"x": 1}], [], source_id="s"), label="scans")
+    pipeline.run().raise_for_errors()
+    ((_, packet),) = pipeline["scans"].iter_packets()
+    assert packet["image"].read_text() == "voxels"
+    assert packet["sidecar"].path.read_text() == "{}"
+    assert (packet["tiles"].path / "deep" / "tile").read_text() == "t"
+    assert packet["listed"][0].path.read_text() == "l"
+    assert fresh_left(tmp_path / "lab.db.files") == []
+
+
+def test_what_a_failed_call_made_is_removed(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="figure")
+    def fail(x: int) -> op.File:
+        op.output_path("figure.txt").write_text("half")
+        raise ValueError("no")
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        fail.pod(DictSource([{"x": 1}], [], source_id="s"), label="plots")
+    assert not pipeline.run().ok
+    assert fresh_left(tmp_path / "lab.db.files") == []
+
+
+def test_a_path_that_was_not_written_is_a_failed_packet(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="figure")
+    def forget(x: int) -> op.File:
+        return op.File(op.output_path("figure.txt"))
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        forget.pod(DictSource([{"x": 1}], [], source_id="s"), label="plots")
+    (error,) = pipeline.run().errors
+    assert isinstance(error.exception, ValueTypeError)
+    assert "nothing is there; check the path, and whether it was written" in str(error.exception)
+
+
+def test_a_file_elsewhere_stays_there_and_a_change_fails_the_packet_that_reads_it(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "mine.txt"
+
+    @op.function_pod(output_keys="figure", ignores=["elsewhere"])
+    def write(x: int) -> op.File:
+        elsewhere.write_text("mine")
+        return op.File(elsewhere)
+
+    def build(version: int) -> op.Pipeline:
+        @op.function_pod(output_keys="n")
+        def read(figure: op.File) -> int:
+            return len(figure.path.read_text()) + version
+
+        pipeline = op.Pipeline("study", tmp_path / "lab.db")
+        with pipeline:
+            read.pod(write.pod(DictSource([{"x": 1}], [], source_id="s"), label="plots"), label="read")
+        return pipeline
+
+    build(1).run().raise_for_errors()
+    assert elsewhere.stat().st_mode & stat.S_IWUSR
+    elsewhere.write_text("changed")
+    pipeline = build(1)
+    assert pipeline.run().ok, "what was computed of it before is still true"
+    (error,) = build(2).run().errors
+    assert isinstance(error.exception, ValueTypeError)
+    assert error.exception.node == "read"
+    assert "parameter 'figure'" in str(error.exception)
+    assert "it has changed" in str(error.exception)
+    with pytest.raises(ValueTypeError, match="it has changed"):
+        files(pipeline)
+
+
+def test_a_result_whose_file_is_lost_is_computed_again(tmp_path: Path) -> None:
+    """Also where the function makes another one then, and what was not lost is found."""
+    turn = [1]
+
+    @op.function_pod(output_keys="figures", ignores=["turn"])
+    def draw(x: int) -> list[op.File]:
+        path = op.output_path("figure.txt")
+        path.write_text(f"x = {x}, turn {turn[0] if x == 1 else 0}")
+        return [op.File(path)]
+
+    def build() -> op.Pipeline:
+        pipeline = op.Pipeline("study", tmp_path / "lab.db")
+        with pipeline:
+            draw.pod(DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s"), label="plots")
+        return pipeline
+
+    def texts(pipeline: op.Pipeline) -> list[str]:
+        return [packet["figures"][0].path.read_text() for _, packet in pipeline["plots"].iter_packets()]
+
+    pipeline = build()
+    pipeline.run().raise_for_errors()
+    assert texts(pipeline) == ["x = 0, turn 0", "x = 1, turn 1", "x = 2, turn 0"]
+    lost = [packet["figures"][0].path for _, packet in pipeline["plots"].iter_packets()][1]
+    lost.unlink()
+    with pytest.warns(UserWarning, match="left out 1 rows that were computed"):
+        assert texts(pipeline) == ["x = 0, turn 0", "x = 2, turn 0"]
+    turn[0] = 2
+    for computed in (1, 0):
+        again = build()
+        assert again.run().counts("plots")["computed"] == computed
+        assert texts(again) == ["x = 0, turn 0", "x = 1, turn 2", "x = 2, turn 0"]
+
+
+def test_a_store_that_was_moved_with_its_files_has_them(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    pipeline = study(tmp_path / "here" / "lab.db")
+    pipeline.run().raise_for_errors()
+    pipeline.database.close()
+    (tmp_path / "here").rename(tmp_path / "there")
+    moved = study(tmp_path / "there" / "lab.db")
+    assert moved.run().counts("plots")["computed"] == 0
+    assert [path.read_text() for path in files(moved)] == ["x = 1", "x = 2"]
+    assert all(path.is_relative_to(tmp_path / "there") for path in files(moved))
+
+
+def test_a_kept_file_that_somebody_changed_is_noticed_and_replaced_when_it_is_made_again(tmp_path: Path) -> None:
+    pipeline = study(tmp_path / "lab.db", values=(1,))
+    pipeline.run()
+    (kept,) = files(pipeline)
+    kept.chmod(0o644)
+    kept.write_text("forged")
+    with pytest.raises(ValueTypeError, match="it has changed"):
+        files(pipeline)
+    other = op.Pipeline("other", tmp_path / "other.db", files=tmp_path / "lab.db.files")
+    with other:
+        plot.pod(DictSource([{"i": 0, "x": 1}], ["i"], source_id="s"), label="plots")
+    other.run().raise_for_errors()
+    assert files(other) == files(pipeline) == [kept]
+    assert kept.read_text() == "x = 1"
+
+
+def test_the_place_of_files_does_not_move_with_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipeline = study(op.databases.MemoryDatabase(), files="made")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pipeline.run().raise_for_errors()
+    assert all(path.is_relative_to(tmp_path / "made") for path in files(pipeline))
+
+
+def test_the_place_of_files_is_an_argument(tmp_path: Path) -> None:
+    for given in (tmp_path / "one", str(tmp_path / "two"), f"file://{tmp_path}/three"):
+        pipeline = study(op.databases.MemoryDatabase(), files=given)
+        pipeline.run().raise_for_errors()
+        assert all(path.is_relative_to(str(given).removeprefix("file://")) for path in files(pipeline))
+    with pytest.raises(ConfigError, match="expected a folder"):
+        study(tmp_path / "lab.db", files="s3://bucket/files")
+
+
+def test_files_of_a_store_in_memory_go_with_the_process(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        dedent("""
+            import orcapod as op
+            from orcapod.sources import DictSource
+
+            @op.function_pod(output_keys="figure")
+            def plot(x: int) -> op.File:
+                path = op.output_path("figure.txt")
+                path.write_text("x")
+                return op.File(path)
+
+            for _, packet in plot.pod(DictSource([{"x": 1}], [])).iter_packets():
+                print(packet["figure"].path.read_text(), packet["figure"].path)
+        """)
+    )
+    found = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, timeout=60)
+    text, path = found.stdout.split()
+    assert text == "x"
+    assert not Path(path).exists()
+
+
+def test_a_kill_while_files_are_made_leaves_no_half_file_among_the_whole_ones(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        dedent(f"""
+            import os, signal
+            import orcapod as op
+            from orcapod.sources import DictSource
+
+            @op.function_pod(output_keys="figure")
+            def plot(x: int) -> op.File:
+                path = op.output_path("figure.txt")
+                with path.open("w") as stream:
+                    stream.write(f"x = {{x}}, ")
+                    stream.flush()
+                    if x == 2 and os.environ.get("DIES"):
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    stream.write("whole")
+                return op.File(path)
+
+            pipeline = op.Pipeline("study", {str(tmp_path / "lab.db")!r})
+            with pipeline:
+                plot.pod(DictSource([{{"i": i, "x": i}} for i in range(4)], ["i"], source_id="s"), label="plots")
+            pipeline.run().raise_for_errors()
+            for _, packet in pipeline["plots"].iter_packets():
+                print(packet["figure"].path.read_text())
+        """)
+    )
+    killed = subprocess.run([sys.executable, program], env={**os.environ, "DIES": "1"}, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    folder = tmp_path / "lab.db.files"
+    assert len(fresh_left(folder)) == 1
+    found = subprocess.run([sys.executable, program], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.splitlines() == [f"x = {i}, whole" for i in range(4)]
+    kept = [path for path in folder.rglob("figure.txt") if ".orcapod-fresh" not in path.parts]
+    assert sorted(path.read_text() for path in kept) == [f"x = {i}, whole" for i in range(4)]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "/x"])
+def test_a_place_is_for_a_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="expected a name such as"):
+        op.output_path(name)
