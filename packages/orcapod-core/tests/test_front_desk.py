@@ -133,6 +133,26 @@ def test_a_configuration_has_a_flush_interval(seconds: Any) -> None:
         op.PipelineConfig(flush_interval=seconds)
 
 
+@pytest.mark.parametrize("memory", ["2 GiB", "2GiB", " 2 gib ", 2 << 30])
+def test_memory_is_written_as_people_write_it(memory: Any) -> None:
+    assert op.PipelineConfig(memory=memory).memory_bytes == 2 << 30
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"), [("1.5 GB", 1_500_000_000), ("500MB", 500_000_000), ("3000 kB", 3_000_000)]
+)
+def test_memory_in_tens_is_another_amount(memory: str, size: int) -> None:
+    assert op.PipelineConfig(memory=memory).memory_bytes == size
+
+
+@pytest.mark.parametrize(
+    "memory", ["", "much", "2 GiBs", "-2 GB", "1 kB", "1e9", "nan", 0, -1, 2.5, True, None, b"2 GB"]
+)
+def test_memory_that_makes_no_sense_is_refused(memory: Any) -> None:
+    with pytest.raises(ConfigError, match=r"found memory .*, expected 1 MiB or more; .*'2 GiB'"):
+        op.PipelineConfig(memory=memory)
+
+
 def test_a_pipeline_is_configured_by_its_own_kind_of_configuration() -> None:
     with pytest.raises(ConfigError, match=r"PipelineConfig\(node=NodeConfig"):
         op.Pipeline("p", config=op.NodeConfig())  # type: ignore[arg-type]

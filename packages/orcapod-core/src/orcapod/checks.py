@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from threading import TIMEOUT_MAX
 from typing import Any, TypeVar
@@ -16,6 +17,9 @@ MOST_AT_ONCE = 10_000
 """How many threads, processes or connections are more than a machine has room for."""
 
 T = TypeVar("T")
+
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_POWERS = ["", "k", "m", "g", "t"]
 
 
 class Checks:
@@ -144,6 +148,27 @@ class Checks:
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= TIMEOUT_MAX:
             raise self.wrong(name, found, f"seconds, more than 0{also}")
         return found
+
+    def size(self, name: str, found: object, *, least: int) -> int:
+        """Return an amount of memory in bytes: an int, or a text such as ``2 GiB`` or ``500MB``.
+
+        Args:
+            name: what it is called.
+            found: what was given.
+            least: the fewest bytes that have a meaning.
+        """
+        size: object = found
+        if isinstance(found, str) and (match := _SIZE.fullmatch(found.strip())):
+            number, unit, is_binary = match.groups()
+            size = int(float(number) * (1024 if is_binary else 1000) ** _POWERS.index(unit.lower()))
+        if type(size) is not int or size < least:
+            raise self.wrong(
+                name,
+                found,
+                f"{least >> 20} MiB or more",
+                "write a text such as '2 GiB' or '500 MB', or an int of bytes",
+            )
+        return size
 
     def flag(self, name: str, found: object) -> bool:
         """Return True or False."""

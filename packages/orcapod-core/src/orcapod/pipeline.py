@@ -280,6 +280,7 @@ class Pipeline(Mapping[str, Node]):
             flusher=Flusher(checked_flush_interval(interval)),
             config=self.config.node,
             labels=tuple(self.nodes),
+            memory=self.config.memory_bytes,
             is_overlapping=driver.is_overlapping,
             awaits_together=driver.awaits_together,
             ordered=labels_in_order(list(self._nodes.values())) if driver.is_overlapping else frozenset(),

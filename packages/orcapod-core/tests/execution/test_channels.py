@@ -34,6 +34,20 @@ def test_a_full_channel_blocks_and_an_empty_one_takes_anything() -> None:
     assert not entered.is_alive()
 
 
+def test_a_channel_is_full_of_bytes_too() -> None:
+    """One chunk always has room."""
+    chunk = next(numbers(1000).chunks())
+    channels = InputChannels(1, buffer_size=64, buffer_bytes=chunk.batch.nbytes + 1)
+    channels.put(0, chunk)
+    entered = threading.Thread(target=channels.put, args=(0, chunk), daemon=True)
+    entered.start()
+    entered.join(0.1)
+    assert entered.is_alive()
+    channels.mailbox().take(wants_input=True)
+    entered.join(5)
+    assert not entered.is_alive()
+
+
 def test_all_that_waits_in_a_channel_is_taken_at_once_in_its_order() -> None:
     (chunk,) = numbers(10).chunks()
     channels = InputChannels(1, buffer_size=10)

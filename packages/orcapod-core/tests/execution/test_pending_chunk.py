@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orcapod.databases import MemoryDatabase
 from orcapod.datagrams import Chunk
+from orcapod.execution import SequentialDriver
 from orcapod.execution.pending_chunk import PendingChunk
 
 
@@ -128,3 +129,46 @@ def test_another_thread_may_store_at_any_time(engine: Any, attempt: int) -> None
         over.set()
         flusher.join()
     assert engine.values_of(list(pending.settled(in_order=True))) == {row: 10 * row for row in values}
+
+
+def repeated(x: int) -> str:
+    return f"{x:03}" * 33_000
+
+
+def test_results_that_no_row_waits_for_are_let_go_of(engine: Any) -> None:
+    """Those of equal rows only with the last of these."""
+    values = [1, 2, 3, 1, *range(4, 40)]
+    pending = PendingChunk(engine.spec_of(repeated), engine.chunk_of(values), lambda *_: None)
+    given_on: list[Chunk] = []
+    for row in [0, 1]:
+        (arguments,) = pending.arguments([row])
+        pending.succeed(row, (repeated(**arguments),), 0.0)
+    given_on += pending.settled(in_order=True)
+    assert all(map(pending.has_result, [0, 1, 3]))
+    for row in pending.missing():
+        (arguments,) = pending.arguments([row])
+        pending.succeed(row, (repeated(**arguments),), 0.0)
+    pending.store()
+    assert pending.held_bytes > 3_000_000
+    given_on += pending.settled(in_order=True)
+    assert pending.held_bytes == 0
+    assert pending.is_done
+    assert pending.result_rows == len(values) - 1
+    assert engine.values_of(given_on) == {row: repeated(x) for row, x in enumerate(values)}
+
+
+def test_chunks_are_as_large_as_their_results_have_room(engine: Any) -> None:
+    """A second run looks up as few of them at a time as the first gave on."""
+    spec = engine.spec_of(repeated)
+    step = engine.step_of(spec)
+    step.chunk_bytes = 2_000_000
+    chunks = [engine.chunk_of(list(range(300)))]
+    driver = SequentialDriver(step, is_awaited=False)
+    computed = list(driver.run(chunks))
+    assert max(chunk.batch.nbytes for chunk in computed) < 3_000_000
+    looked_up = []
+    for pending in step.pending(chunks):
+        pending.look_up()
+        looked_up.append(pending.result_bytes)
+        assert not pending.missing()
+    assert max(looked_up) < 3_000_000

@@ -12,6 +12,7 @@ from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import FirstFailure, Step
+from orcapod.execution.stored_rows import StoredRows
 
 __all__ = [
     "Cache",
@@ -30,6 +31,7 @@ __all__ = [
     "SequentialDriver",
     "SharedWork",
     "Step",
+    "StoredRows",
     "ThreadSession",
     "WholeInputs",
     "checked_buffer_size",

@@ -15,7 +15,7 @@ from orcapod.operators import InputEvent
 
 __all__ = ["ChannelStatistics", "InputChannels", "OrderedInputChannels", "checked_buffer_size"]
 
-_CHANNEL_BYTES = 8 * 2**20
+_BUFFER_BYTES = 8 * 2**20
 _EVENT_ROWS = 65_536
 
 
@@ -53,14 +53,16 @@ class InputChannels(Inputs):
 
     Args:
         count: how many inputs the node has.
-        buffer_size: how many chunks a channel holds; also, unless it is empty, some megabytes at the most.
+        buffer_size: how many chunks a channel holds at the most.
+        buffer_bytes: how many bytes a channel holds at the most, unless it is one chunk.
 
     Raises:
         ConfigError: a buffer size below 1.
     """
 
-    def __init__(self, count: int, *, buffer_size: int) -> None:
+    def __init__(self, count: int, *, buffer_size: int, buffer_bytes: int = _BUFFER_BYTES) -> None:
         self._size = checked_buffer_size(buffer_size)
+        self._bytes = buffer_bytes
         self._channels = [_Channel() for _ in range(count)]
         self._next = 0
         self._mailbox: Mailbox[Any] = Mailbox(self._next_event)
@@ -110,7 +112,7 @@ class InputChannels(Inputs):
     def _is_full(self, channel: _Channel, chunk: Chunk) -> bool:
         if not channel.chunks:
             return False
-        return len(channel.chunks) >= self._size or channel.bytes + chunk.batch.nbytes > _CHANNEL_BYTES
+        return len(channel.chunks) >= self._size or channel.bytes + chunk.batch.nbytes > self._bytes
 
     def _next_event(self) -> InputEvent | Signal:
         """Return an event that is there now, the channels taking turns."""

@@ -113,7 +113,9 @@ class ConcurrentDriver:
                 case _:
                     pass  # nothing came in time, or one of several inputs has ended
             is_idle = self._unsettled >= _MANY and not self._mailbox.has_completions
-            is_due = is_idle or timer.is_due() or not self._called
+            if self._step.is_full:
+                self._store()
+            is_due = is_idle or self._step.is_full or timer.is_due() or not self._called
             if is_due and (self._shared is None or self._shared.store(self._store)):
                 self._unsettled = 0
                 yield from timer.timed(self._settled())
@@ -136,6 +138,8 @@ class ConcurrentDriver:
                     self._queue.add(chunk, [row])
                 self._submit()
                 continue
+            if self._called and self._held_bytes() > self._step.chunk_bytes:
+                return True  # many results wait for a row before them: more would only wait with them
             # A portion after the other: what is not begun costs nothing but its rows.
             if (pending := next(self._upcoming, None)) is None:
                 return False
@@ -158,8 +162,12 @@ class ConcurrentDriver:
         else:
             self._shared.offer(pending, rows)
 
+    def _held_bytes(self) -> int:
+        return sum(pending.held_bytes for pending in self._pending)
+
     def _batch(self) -> int:
-        return self._pace.batch(len(self._queue), self._session.concurrency)
+        places = self._session.concurrency
+        return min(self._pace.batch(len(self._queue), places), max(1, self._step.fitting_rows // (2 * places)))
 
     def _submit(self) -> None:
         while self._delayed and self._delayed[0][0] <= time.monotonic():

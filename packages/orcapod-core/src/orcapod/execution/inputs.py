@@ -12,6 +12,8 @@ from orcapod.operators import InputEvent, in_turn
 
 __all__ = ["Inputs", "WholeInputs"]
 
+_CHUNK_BYTES = 32 * 2**20
+
 
 class Inputs(ABC):
     """Rows that come to a node from each of its inputs. They are taken once."""
@@ -32,10 +34,15 @@ class Inputs(ABC):
 
 
 class WholeInputs(Inputs):
-    """Inputs that are there, given one after the other."""
+    """Inputs that are there, given one after the other.
 
-    def __init__(self, inputs: Sequence[Iterable[Chunk]]) -> None:
-        self._events = in_turn(inputs)
+    Args:
+        inputs: the rows of each.
+        chunk_bytes: how many bytes a chunk has at most, or it is one row.
+    """
+
+    def __init__(self, inputs: Sequence[Iterable[Chunk]], *, chunk_bytes: int = _CHUNK_BYTES) -> None:
+        self._events = in_turn(inputs, size=chunk_bytes)
 
     def events(self) -> Iterator[InputEvent]:
         return self._events

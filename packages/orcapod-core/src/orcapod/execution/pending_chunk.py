@@ -6,7 +6,7 @@ Its results are looked up at once, those that are missing are computed row by ro
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -19,6 +19,7 @@ from orcapod.records import RECORD_ID, Result, record_ids, record_names, results
 __all__ = ["PendingChunk", "RowState"]
 
 _MANY_TABLES = 64
+_MANY_BYTES = 1 << 20
 
 OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
 """Called with rows of a chunk whose results were there, and with those results: rows of another chunk."""
@@ -53,6 +54,8 @@ class PendingChunk:
         record_ids: of the records that are computed from the rows.
         has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
+        result_rows: how many results it has had.
+        result_bytes: how many bytes they took.
     """
 
     def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached) -> None:
@@ -71,6 +74,7 @@ class PendingChunk:
         self._is_new = True
         self._lock = threading.Lock()
         self.on_stored: Callable[[pa.Table], object] | None = None
+        self.result_rows = self.result_bytes = 0
 
     def look_up(self, ids: Sequence[bytes] | None = None) -> None:
         """Find the results that are there, of all rows or of some records, and tell ``on_stored`` of them."""
@@ -91,11 +95,13 @@ class PendingChunk:
     def has_result(self, row: int) -> bool:
         """Say whether there is a result for a row, whichever row it was computed from."""
         record_id = self.record_ids[row]
+        if self._states[row] is RowState.EMITTED:
+            return True
         return record_id in self._unsaved or record_id in self._results  # in this order: `store` moves it on
 
     def is_settled(self, row: int) -> bool:
         """Say whether there is a result for a row, or there will be none."""
-        return self._states[row] in (RowState.FAILED, RowState.EMITTED) or self.has_result(row)
+        return self._states[row] is RowState.FAILED or self.has_result(row)
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the arguments of the calls for these rows, in their order: fresh values at every call."""
@@ -115,7 +121,12 @@ class PendingChunk:
     def adopt(self, results: pa.Table) -> None:
         """Take results that were computed for equal packets elsewhere, and are stored."""
         with self._lock:
-            self._results.append(results)
+            self._take_in(results)
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of stored results that wait to be given on."""
+        return self._results.bytes
 
     @property
     def is_done(self) -> bool:
@@ -129,7 +140,7 @@ class PendingChunk:
             if not unsaved:
                 return
             stored = self._spec.cache.store(unsaved)
-            self._results.append(stored)
+            self._take_in(stored)
             for result in unsaved:
                 del self._unsaved[result.record_id]
         if self.on_stored is not None:
@@ -150,6 +161,7 @@ class PendingChunk:
             self._emit(rows, results)
             yield results
         self._skip_settled()
+        self._let_go()
 
     def rows_with_results(self) -> list[int]:
         """Return the rows that have a stored result."""
@@ -197,6 +209,20 @@ class PendingChunk:
         if cached:
             self._on_cached(self.chunk, [rows[index] for index in cached], results, cached)
 
+    def _take_in(self, results: pa.Table) -> None:
+        self._results.append(results)
+        self.result_rows += results.num_rows
+        self.result_bytes += results.nbytes
+
+    def _let_go(self) -> None:
+        """Forget results that no row waits for, where they are worth it."""
+        if self._results.bytes < _MANY_BYTES:
+            return
+        with self._lock:
+            states, settled = self._states, (RowState.FAILED, RowState.EMITTED)
+            open_rows = (row for row in range(self._first_open, len(states)) if states[row] not in settled)
+            self._results.retain({self.record_ids[row] for row in open_rows})
+
     def _skip_settled(self) -> None:
         states, row = self._states, self._first_open
         while row < len(states) and states[row] in (RowState.FAILED, RowState.EMITTED):
@@ -212,9 +238,14 @@ class PendingChunk:
 
 
 class _StoredResults:
-    """Stored results, found by record id."""
+    """Stored results, found by record id.
+
+    Attributes:
+        bytes: how many they take.
+    """
 
     def __init__(self) -> None:
+        self.bytes = 0
         self._tables: list[pa.Table] = []
         self._input_order: dict[bytes, int] = {}
         self._count = 0
@@ -233,6 +264,17 @@ class _StoredResults:
         keys: list[Any] = results.column(RECORD_ID).to_pylist()
         self._input_order |= {key: position for position, key in enumerate(keys, self._count)}
         self._count += results.num_rows
+        self.bytes += results.nbytes
+
+    def retain(self, ids: Collection[bytes]) -> None:
+        """Forget all results but those of these records."""
+        kept = [record_id for record_id in self._input_order if record_id in ids]
+        if len(kept) == len(self._input_order):
+            return
+        results = self.take(kept).combine_chunks() if kept else None
+        self._tables, self._input_order, self._count, self.bytes = [], {}, 0, 0
+        if results is not None:
+            self.append(results)
 
     def take(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records, which are there, in this order."""

@@ -57,7 +57,7 @@ class SequentialDriver:
                     pending.store()
 
     def _computed(self, pending: PendingChunk) -> Iterator[Chunk]:
-        timer, later = self._timer, deque[int]()
+        step, timer, later = self._step, self._timer, deque[int]()
         self._generation = generation()
         missing = pending.missing()
         shared = self._shared
@@ -71,11 +71,11 @@ class SequentialDriver:
                             later.append(row)
                             continue
                     self._compute(Attempt(pending, row), kwargs)
-                    if timer.is_due():
+                    if timer.is_due() or step.is_full:
                         yield from self._given(pending)
                 while self._delayed or later:
                     self._compute_again(pending, later)
-                    if timer.is_due():
+                    if timer.is_due() or step.is_full:
                         yield from self._given(pending)
         finally:
             for _, _, attempt in self._delayed:

@@ -36,6 +36,7 @@ __all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "WithRet
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
+_FIRST_ROWS, _FASTER = 4, 16  # of a chunk, while nothing is known of the size of results; and of the next
 _EMIT_SECONDS = 0.05
 _UNAWAITED_SECONDS = 1.0
 _LONGEST_BACKOFF = 10.0
@@ -123,6 +124,7 @@ class Step:
         error_policy: what a failed packet does.
         config: how packets are run.
         with_retries: asks the store.
+        chunk_bytes: how many bytes the values of a chunk have at most, or it is one row.
         counts: how many packets were ``computed``, ``cached`` and ``failed``.
         errors: the packets that failed.
     """
@@ -135,20 +137,26 @@ class Step:
     error_policy: ErrorPolicy = "continue"
     config: NodeConfig = field(default_factory=NodeConfig)
     with_retries: WithRetries = call
+    chunk_bytes: int = _CHUNK_BYTES
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         hooks = ("on_packet_start", "create_packet_logger", "on_packet_end")
         self._is_observed = any(listens(self.observer, hook) for hook in hooks)
+        self._rows = _FIRST_ROWS if self.spec.function.has_large_outputs else _CHUNK_ROWS
+        self._row_bytes = self._result_bytes = 0
+        self._unsettled_bytes = 0
 
     def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
         """Give the chunks in suitable portions; what the function cannot be given has failed."""
-        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
+        for chunk in self._portions(chunks):
             refused = self.spec.function.refused(chunk)
             for row, error in refused.items():
                 self._refuse(Tag(chunk, row), Packet(chunk, row), error)
-            yield PendingChunk(self.spec, _without(chunk, refused), self._cached)
+            pending = PendingChunk(self.spec, _without(chunk, refused), self._cached)
+            yield pending
+            self._adapt(pending)
 
     def stored_results(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the results that are there already; nothing is computed or told.
@@ -156,9 +164,10 @@ class Step:
         It warns of rows that are recorded, and of whose results the store has nothing.
         """
         lost = 0
-        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=_CHUNK_BYTES):
+        for chunk in self._portions(chunks):
             pending = PendingChunk(self.spec, _without(chunk, self.spec.function.refused(chunk)), self._cached)
             pending.look_up()
+            self._adapt(pending)
             lost += pending.count_lost()
             if rows := pending.rows_with_results():
                 yield pending.results(rows)
@@ -169,8 +178,36 @@ class Step:
                 stacklevel=2,
             )
 
+    def _portions(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Give the rows in chunks whose values, and results as far as one can know, are not too many bytes."""
+        for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=self.chunk_bytes):
+            self._row_bytes = chunk.batch.nbytes // max(1, chunk.num_rows)
+            start = 0
+            while start < chunk.num_rows:
+                rows = min(self._rows, chunk.num_rows - start)
+                yield chunk if rows == chunk.num_rows else chunk.slice(start, rows)
+                start += rows
+
+    def _adapt(self, pending: PendingChunk) -> None:
+        """Let the next chunk have as many rows as its results have room, by those of this one."""
+        if pending.result_rows:
+            self._result_bytes = pending.result_bytes // pending.result_rows
+        fitting = self.chunk_bytes // max(1, self._result_bytes)
+        self._rows = max(1, min(fitting, _FASTER * self._rows, _CHUNK_ROWS))
+
+    @property
+    def fitting_rows(self) -> int:
+        """How many rows are a chunk, values and results taken together, by the chunks so far."""
+        return self.chunk_bytes // max(1, self._row_bytes + self._result_bytes)
+
+    @property
+    def is_full(self) -> bool:
+        """True once what was computed and not settled yet is as much as a chunk holds."""
+        return self._unsettled_bytes >= self.chunk_bytes
+
     def settled(self, pending: PendingChunk, *, in_order: bool) -> Iterator[Chunk]:
         """Give the results of a chunk that can be given on, once they are stored."""
+        self._unsettled_bytes = 0
         yield from self.with_retries(lambda: list(pending.settled(in_order=in_order)))
 
     def begin(self, attempt: Attempt) -> None:
@@ -186,6 +223,7 @@ class Step:
         """Take a result, and tell of it."""
         pending, row = attempt.pending, attempt.row
         result = pending.succeed(row, stored, seconds)
+        self._unsettled_bytes += self.spec.function.result_size(stored)
         self.counts["computed"] += 1
         if self._is_observed:
             shown = LazyPacket(lambda: pending.unstored_result(row, result))

@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _LONGEST_FLUSH_INTERVAL = 86_400
+_LEAST_MEMORY = 1 << 20
 
 ErrorPolicy = Literal["continue", "fail_fast"]
 """What a failed packet does to a run: it is left out, or it ends the run."""
@@ -99,11 +100,23 @@ class PipelineConfig:
     Attributes:
         node: how packets are run, in nodes without a configuration of their own.
         flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
+        memory: about how much of values is in flight in a run, such as ``"2 GiB"`` or an int of bytes: what is being
+            computed, stored and handed on. The rest is in the store. One value always has room.
+
+    Raises:
+        ConfigError: a number makes no sense.
     """
 
     node: NodeConfig = field(default_factory=NodeConfig)
     flush_interval: float = 1.0
+    memory: int | str = "512 MiB"
 
     def __post_init__(self) -> None:
         Checks().instance("node", self.node, NodeConfig, "a NodeConfig", "give NodeConfig(...)")
         checked_flush_interval(self.flush_interval)
+        self.memory_bytes  # noqa: B018  # checked
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes."""
+        return Checks().size("memory", self.memory, least=_LEAST_MEMORY)

@@ -133,7 +133,7 @@ class PythonPacketFunction:
         self._before_runs: dict[ContentHash, Fingerprint] = {}
         self.seconds: float | None = None
         self._outputs = list(self.signature.outputs.types.items())
-        self._has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
+        self.has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return what it is made of, without what it has noted since."""
@@ -445,9 +445,13 @@ class PythonPacketFunction:
             except ValueTypeError as error:
                 about = error.about(node=self.name, column=name)
                 raise ValueTypeError(f"{self.name}: output {name!r}: {error}", **about) from None
-        if size_limit is not None and self._has_large_outputs:
+        if size_limit is not None and self.has_large_outputs:
             self._check_size(stored, size_limit)
         return tuple(stored)
+
+    def result_size(self, stored: Sequence[Any]) -> int:
+        """Return how many bytes outputs take, as they are stored; 0 where they cannot be many."""
+        return sum(map(value_size, stored)) if self.has_large_outputs else 0
 
     def _check_size(self, stored: Sequence[Any], limit: SizeLimit) -> None:
         sizes = {name: value_size(value) for (name, _), value in zip(self._outputs, stored, strict=True)}

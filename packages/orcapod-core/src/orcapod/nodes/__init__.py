@@ -2,6 +2,7 @@
 
 from orcapod.nodes.flusher import Flusher, discarding
 from orcapod.nodes.function import FunctionNode
+from orcapod.nodes.held_rows import HeldRows
 from orcapod.nodes.node import Node
 from orcapod.nodes.operator import OperatorNode, labels_in_order
 from orcapod.nodes.run import Run, RunResult
@@ -10,6 +11,7 @@ from orcapod.nodes.source import SourceNode
 __all__ = [
     "Flusher",
     "FunctionNode",
+    "HeldRows",
     "Node",
     "OperatorNode",
     "Run",

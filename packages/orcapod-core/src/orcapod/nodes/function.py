@@ -18,6 +18,7 @@ from orcapod.execution import (
     SequentialDriver,
     SharedWork,
     Step,
+    StoredRows,
     local_session,
     receiver,
 )
@@ -40,7 +41,16 @@ from orcapod.protocols import (
     checked_executor,
     files_folder_of,
 )
-from orcapod.records import CodeRecords, FunctionUri, PipelineRecords, ResultCache, claims_in, node_path, result_path
+from orcapod.records import (
+    CodeRecords,
+    FunctionUri,
+    PipelineRecords,
+    ResultCache,
+    claims_in,
+    node_path,
+    record_ids_in,
+    result_path,
+)
 
 __all__ = ["FunctionNode"]
 
@@ -163,6 +173,13 @@ class FunctionNode(Node):
     def stores(self) -> Sequence[Database]:
         return self._results, self._records
 
+    def released(self, chunk: Chunk) -> Iterable[Chunk]:
+        (provenance,) = chunk.provenance_columns()
+        names: list[Any] = chunk.column(provenance).to_pylist()
+        ids = record_ids_in(names)
+        cache = self._cache("", "")
+        return StoredRows(cache, chunk, ids) if cache.holds(ids) else [chunk]
+
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
@@ -170,6 +187,7 @@ class FunctionNode(Node):
             step = self._step(code.hash, run.run_id, executor, observer)
             step.error_policy = run.error_policy
             step.with_retries = run.flusher.with_retries
+            step.chunk_bytes = run.chunk_bytes
             step.config = self.node_config or run.config
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()
@@ -223,6 +241,10 @@ class FunctionNode(Node):
         (chunks,) = inputs
         return self._step(self.function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
 
+    def _cache(self, code: str, run_id: str) -> ResultCache:
+        outputs = self.function.signature.outputs
+        return ResultCache(self._results, result_path(self.uri), outputs, code=code, run_id=run_id)
+
     def _step(
         self,
         fingerprint: ContentHash,
@@ -231,8 +253,7 @@ class FunctionNode(Node):
         observer: ExecutionObserver,
     ) -> Step:
         function = self._running_function()
-        outputs = function.signature.outputs
-        cache = ResultCache(self._results, result_path(function.uri), outputs, code=str(fingerprint), run_id=run_id)
+        cache = self._cache(str(fingerprint), run_id)
         taken = function.signature.columns(self.inputs[0].schema.packets).values()
         records = PipelineRecords(self._records, self.path, list(taken))
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)

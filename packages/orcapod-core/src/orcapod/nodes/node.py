@@ -35,9 +35,11 @@ class Node(Stream):
         inputs: the nodes that it is made of.
         config: how packets are run where nobody says otherwise.
         path: where its records are kept; empty where nothing is.
+        is_repeatable: whether ``known`` gives what it gave in a run as often as it is asked.
     """
 
     path: RecordPath = ()
+    is_repeatable = False
 
     def __init__(
         self,
@@ -70,6 +72,10 @@ class Node(Stream):
 
     def chunks(self) -> Iterator[Chunk]:
         return evaluated(self, lambda node: node.inputs, lambda node, inputs: node.known(inputs))
+
+    def released(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Return rows that it gave, to be read again from the store where they are there; else as they are."""
+        return [chunk]
 
     def prepare(self, run: Run) -> None:  # most nodes need nothing
         """Check what it needs for a run, before anything of the run is computed."""
@@ -124,7 +130,8 @@ class Node(Stream):
         ]
         try:
             with interrupts.deferred(run.stop):
-                return [row for chunk in self._run_alone(WholeInputs(inputs), run) for row in rows_of(chunk)]
+                whole = WholeInputs(inputs, chunk_bytes=run.chunk_bytes)
+                return [row for chunk in self._run_alone(whole, run) for row in rows_of(chunk)]
         except FirstFailure as first:
             failure = first.error
         raise failure
@@ -183,6 +190,7 @@ class Node(Stream):
             flusher=Flusher(self.config.flush_interval),
             config=self.config.node,
             labels=(self.label,),
+            memory=self.config.memory_bytes,
         )
         self.prepare(run)
         return run

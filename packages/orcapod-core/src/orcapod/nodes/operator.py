@@ -31,6 +31,7 @@ class OperatorNode(Node):
     """An operator between nodes."""
 
     stream: OperatorStream
+    is_repeatable = True
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         events = inputs.events()

@@ -21,6 +21,7 @@ __all__ = ["Run", "RunResult"]
 
 _STATES = ("computed", "cached", "failed")
 _SHOWN_ERRORS = 10
+_FORMS = 16  # arguments, what was returned, Arrow's, the store's, that of the next node, each with a copy at times
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Run:
         flusher: has what is finished stored.
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
+        memory: about how many bytes of values are in flight.
         is_overlapping: whether nodes run at the same time, and the calls of a node too.
         awaits_together: whether calls of an async function are made at the same time.
         share_work: whether processes that run the same on one store each compute a part of it.
@@ -57,6 +59,7 @@ class Run:
     flusher: Flusher
     config: NodeConfig
     labels: tuple[str, ...]
+    memory: int
     is_overlapping: bool = False
     awaits_together: bool = True
     share_work: bool = False
@@ -68,6 +71,11 @@ class Run:
     code: dict[str, Fingerprint] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """How many bytes a chunk has at most, or it is one row: what is computed is held in several forms at a time."""
+        return self.memory // _FORMS // (len(self.assigned) or 1 if self.is_overlapping else 1)
 
     def result(self) -> RunResult:
         """Return what the run did so far."""

@@ -14,7 +14,7 @@ from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 __all__ = ["InputEvent", "Operator", "OperatorStream", "RowwiseOperator", "in_turn", "ordered", "run_operator"]
 
 _PUSH_ROWS = 65_536
-_PUSH_BYTES = 256 * 2**20
+_PUSH_BYTES = 32 * 2**20
 
 
 class PushOperator(ABC):
@@ -128,10 +128,10 @@ InputEvent = tuple[int, Chunk | None]
 """A chunk of the input of that index; None for its end."""
 
 
-def in_turn(inputs: Sequence[Iterable[Chunk]]) -> Iterator[InputEvent]:
-    """Yield whole inputs, one after the other, in large chunks."""
+def in_turn(inputs: Sequence[Iterable[Chunk]], *, size: int = _PUSH_BYTES) -> Iterator[InputEvent]:
+    """Yield whole inputs, one after the other, in large chunks of that many bytes at most, or of one row."""
     for index, chunks in enumerate(inputs):
-        for chunk in regroup(chunks, rows=_PUSH_ROWS, size=_PUSH_BYTES):
+        for chunk in regroup(chunks, rows=_PUSH_ROWS, size=size):
             yield index, chunk
         yield index, None
 

@@ -54,7 +54,7 @@ class AsyncPipelineOrchestrator:
         """Run the nodes, and return when all of them have ended."""
         inputs = {
             node: (OrderedInputChannels if node.label in run.ordered else InputChannels)(
-                len(node.inputs), buffer_size=self.buffer_size
+                len(node.inputs), buffer_size=self.buffer_size, buffer_bytes=run.chunk_bytes
             )
             for node in nodes
         }

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from orcapod import interrupts
 from orcapod.checks import Checks
-from orcapod.datagrams import Chunk
 from orcapod.execution import WholeInputs
 from orcapod.functions import ErrorPolicy, checked_policy
-from orcapod.nodes import Node, Run
+from orcapod.nodes import HeldRows, Node, Run
 from orcapod.protocols import ExecutionObserver, checked_observer
 
 __all__ = ["SyncPipelineOrchestrator"]
@@ -46,14 +45,16 @@ class SyncPipelineOrchestrator:
         self.observer = None if observer is None else checked_observer(observer)
 
     def run(self, nodes: Sequence[Node], run: Run) -> None:
-        """Execute the nodes; what is between them is held as long as a node still reads it."""
+        """Execute the nodes; what is between them is held, or can be read again, as long as a node still reads it."""
         readers = Counter(part for node in nodes for part in node.inputs)
-        rows: dict[Node, list[Chunk]] = {}
+        rows: dict[Node, HeldRows] = {}
         for node in nodes:
-            chunks = node.run(WholeInputs([rows[part] for part in node.inputs]), run)
+            inputs = [rows[part] for part in node.inputs]
+            chunks = node.run(WholeInputs(inputs, chunk_bytes=run.chunk_bytes), run)
             interrupts.check()
             if readers[node]:
-                rows[node] = list(chunks)
+                room = run.memory // 2 - sum(held.bytes for held in rows.values())
+                rows[node] = HeldRows(node, chunks, inputs, room=room)
             else:
                 deque(chunks, maxlen=0)
             for part in node.inputs:

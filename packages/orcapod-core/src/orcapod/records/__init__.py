@@ -6,6 +6,7 @@ from orcapod.records.address import (
     FunctionUri,
     node_path,
     record_ids,
+    record_ids_in,
     record_names,
     result_path,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "damaged_results",
     "node_path",
     "record_ids",
+    "record_ids_in",
     "record_names",
     "result_path",
     "results_table",

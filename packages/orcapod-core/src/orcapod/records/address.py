@@ -16,6 +16,7 @@ __all__ = [
     "FunctionUri",
     "node_path",
     "record_ids",
+    "record_ids_in",
     "record_names",
     "result_path",
 ]
@@ -42,3 +43,8 @@ def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
     """Return the names of computed records in provenance: ``{uri}::{record id}``."""
     prefix = f"{':'.join(uri)}{SEPARATOR}"
     return [prefix + record_id.hex() for record_id in record_ids]
+
+
+def record_ids_in(names: Iterable[str]) -> list[bytes]:
+    """Return the record ids of computed records, given their names in provenance."""
+    return [bytes.fromhex(name.rpartition(SEPARATOR)[2]) for name in names]

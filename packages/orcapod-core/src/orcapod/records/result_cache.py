@@ -108,6 +108,10 @@ class ResultCache:
             )
         return self._with_files(results.select(columns))
 
+    def holds(self, ids: Sequence[bytes]) -> bool:
+        """Say whether the results of all these records are there; none of them is read."""
+        return self._database.get_records_by_ids(self._path, ids, [RECORD_ID]).num_rows == len(set(ids))
+
     def _with_files(self, results: pa.Table) -> pa.Table:
         """Return the results whose files are there; note which others there are."""
         if not self._files or _has_files(files := results.select(self._files)):

@@ -1,0 +1,59 @@
+"""``StoredRows``: rows of a function node whose values stay in the store until somebody reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.datagrams import Chunk
+from orcapod.errors import DamagedRecordError
+from orcapod.execution.function_spec import Cache
+from orcapod.records import RECORD_ID
+
+__all__ = ["StoredRows"]
+
+
+class StoredRows:
+    """Rows of a function node without their values, which are looked up whenever the rows are read.
+
+    Args:
+        cache: where the values are stored.
+        chunk: the rows, all of whose packet columns the function has given.
+        ids: the record of each row.
+    """
+
+    def __init__(self, cache: Cache, chunk: Chunk, ids: Sequence[bytes]) -> None:
+        self._cache = cache
+        self._ids = ids
+        self._names = chunk.batch.schema.names
+        others = [name for name in self._names if name not in chunk.schema.packets]
+        self._others = chunk.with_batch(chunk.batch.select(others))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Read the rows.
+
+        Raises:
+            DamagedRecordError: the store no longer holds a value.
+        """
+        results = self._cache.lookup(list(dict.fromkeys(self._ids)))
+        found: list[Any] = results.column(RECORD_ID).to_pylist()
+        position = {record_id: row for row, record_id in enumerate(found)}
+        if lost := [record_id for record_id in self._ids if record_id not in position]:
+            raise DamagedRecordError(
+                f"the store no longer holds {len(lost)} results of this run, {RECORD_ID} {lost[0].hex()} the first, "
+                "which are needed now; something has removed them meanwhile; the next run computes them again",
+                keys=lost,
+                found=lost[0].hex(),
+            )
+        values = results.take(pa.array([position[record_id] for record_id in self._ids], pa.int64()))
+        held = self._others.batch
+        yield self._others.with_batch(
+            pa.RecordBatch.from_pydict(
+                {
+                    name: held.column(name) if name in held.schema.names else values.column(name).combine_chunks()
+                    for name in self._names
+                }
+            )
+        )
