@@ -82,6 +82,7 @@ class ConcurrentDriver:
         self._keys = count()
         self._pace = _Pace(step.spec.function.seconds)
         self._unsettled = 0
+        self._has_found_much = False
 
     def run(self, *, autoflush: Autoflush = no_autoflush) -> Iterator[Chunk]:
         """Give chunks of results for the chunks that come.
@@ -115,9 +116,10 @@ class ConcurrentDriver:
             is_idle = self._unsettled >= _MANY and not self._mailbox.has_completions
             if self._step.is_full:
                 self._store()
-            is_due = is_idle or self._step.is_full or timer.is_due() or not self._called
+            is_much = self._has_found_much or self._step.is_full
+            is_due = is_idle or is_much or timer.is_due() or not self._called
             if is_due and (self._shared is None or self._shared.store(self._store)):
-                self._unsettled = 0
+                self._unsettled, self._has_found_much = 0, False
                 yield from timer.timed(self._settled())
 
     def _handle(self, completion: Completion) -> None:
@@ -138,13 +140,16 @@ class ConcurrentDriver:
                     self._queue.add(chunk, [row])
                 self._submit()
                 continue
-            if self._called and self._held_bytes() > self._step.chunk_bytes:
-                return True  # many results wait for a row before them: more would only wait with them
+            if (self._called or self._delayed) and self._is_laden():
+                return True  # results wait for a row before them: more would only wait with them
             # A portion after the other: what is not begun costs nothing but its rows.
             if (pending := next(self._upcoming, None)) is None:
                 return False
             self._accept(pending)
             self._submit()
+            if self._is_laden():
+                self._has_found_much = True
+                return True
         return True
 
     def _accept(self, pending: PendingChunk) -> None:
@@ -162,8 +167,9 @@ class ConcurrentDriver:
         else:
             self._shared.offer(pending, rows)
 
-    def _held_bytes(self) -> int:
-        return sum(pending.held_bytes for pending in self._pending)
+    def _is_laden(self) -> bool:
+        """Say whether stored results wait to be given on that are more than a chunk."""
+        return sum(pending.held_bytes for pending in self._pending) > self._step.chunk_bytes
 
     def _batch(self) -> int:
         places = self._session.concurrency
@@ -223,6 +229,8 @@ class ConcurrentDriver:
             waits.append(
                 (timer.due if self._shared is None else max(timer.due, self._shared.store_due)) - time.monotonic()
             )
+        if self._has_found_much:
+            waits.append(0.0 if self._shared is None else self._shared.store_due - time.monotonic())
         if self._delayed:
             waits.append(self._delayed[0][0] - time.monotonic())
         if self._shared is not None and (seconds := self._shared.seconds_to_wait()) is not None:
