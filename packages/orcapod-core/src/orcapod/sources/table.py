@@ -23,6 +23,7 @@ from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
 __all__ = ["TableSource", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
+_CHUNK_BYTES = 32 << 20
 _SHOWN_ROWS = 5
 _NOTHING = pa.scalar("", pa.large_string())
 
@@ -94,8 +95,9 @@ class TableSource(Source):
         return self._label or self.source_id
 
     def chunks(self) -> Iterator[Chunk]:
-        for start in range(0, self._table.num_rows, _CHUNK_ROWS):
-            part = self._table.slice(start, _CHUNK_ROWS).combine_chunks()
+        rows = self._rows_at_once
+        for start in range(0, self._table.num_rows, rows):
+            part = self._table.slice(start, rows).combine_chunks()
             columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
             records = self._records.of(columns, start, part.num_rows)
             producing = pc.binary_join_element_wise(
@@ -135,8 +137,14 @@ class TableSource(Source):
 
     @cached_property
     def _rows_digest(self) -> bytes:
-        batches = self._table.to_batches(max_chunksize=_CHUNK_ROWS)
+        batches = self._table.to_batches(max_chunksize=self._rows_at_once)
         return recipes.rows_digest(batches, self.schema.tags | self.schema.packets)
+
+    @property
+    def _rows_at_once(self) -> int:
+        """How many rows are put together, which may take a copy."""
+        fitting = _CHUNK_BYTES * self._table.num_rows // max(1, self._table.nbytes)
+        return max(1, min(fitting, _CHUNK_ROWS))
 
     def _repr_html_(self) -> str:
         first = self._table.slice(0, _SHOWN_ROWS)

@@ -1,0 +1,67 @@
+"""What a run holds of large values is bounded in bytes, on stores of files, in both orchestrators."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resource", reason="no figures of a process here")
+
+PROGRAM = """
+import json, resource, sys
+import orcapod as op
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
+from orcapod.sources import DictSource
+
+url, driver, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+@op.function_pod("image")
+def record(number: int) -> bytes:
+    return number.to_bytes(8, "big") * (size // 8)
+
+@op.function_pod("mask")
+def segment(image: bytes) -> bytes:
+    return image[8:] + b"segment."
+
+
+def peak():
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+def run():
+    pipeline = op.Pipeline("study", url, config=op.PipelineConfig(memory="32 MB"))
+    with pipeline:
+        rows = DictSource([{"i": i, "number": i} for i in range(count)], ["i"], source_id="s")
+        images = record.pod(rows, label="images")
+        segment.pod(images, label="masks")
+    return pipeline.run(getattr(op.orchestrators, driver)(), progress=False).node_counts
+
+before = peak()
+first = run()
+grown = peak() - before
+print(json.dumps([first, run(), grown, peak() - before]))
+"""
+
+COUNT, SIZE = 60, 4_000_000
+
+
+@pytest.mark.parametrize("driver", ["SyncPipelineOrchestrator", "AsyncPipelineOrchestrator"])
+@pytest.mark.parametrize(
+    ("url", "most"),
+    [("sqlite:///{}/lab.db", 400e6), ("delta://{}/store", 800e6)],  # Delta has buffers of its own
+    ids=["sqlite", "delta"],
+)
+def test_a_run_over_large_values_holds_a_few_of_them_at_a_time(
+    tmp_path: Path, url: str, most: float, driver: str
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, url.format(tmp_path), driver, str(COUNT), str(SIZE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second, _, grown = json.loads(done.stdout)
+    for label in ("images", "masks"):
+        assert first[label]["computed"] == second[label]["cached"] == COUNT
+    assert grown < most, done.stdout
