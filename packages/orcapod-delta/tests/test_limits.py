@@ -58,6 +58,24 @@ def test_a_large_value_is_stored_and_found_again(tmp_path: Path) -> None:
             assert sorted(pc.binary_length(found["blob"]).to_pylist()) == sorted(sizes)
 
 
+def test_large_values_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    """Also those of one commit; small ones are read together."""
+    with DeltaDatabase(tmp_path) as database:
+        keys = [f"k{row}" for row in range(20)]
+        database.add_records(("large",), pa.table({"key": keys, "x": [bytes(1 << 20)] * 20}))
+        database.add_records(("small",), pa.table({"key": keys, "x": keys}))
+        database.flush()
+        groups = {}
+        for name in ("large", "small"):
+            (uri,) = DeltaTable(tmp_path / f"{name}.delta").file_uris()
+            metadata = pq.ParquetFile(uri).metadata
+            groups[name] = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        assert groups["small"] == [20]
+        assert sum(groups["large"]) == 20
+        assert max(groups["large"]) <= 8
+        assert database.get_records_by_ids(("large",), ["k19", "k3"]).num_rows == 2
+
+
 def test_no_file_holds_a_value_once_more_as_a_statistic(tmp_path: Path) -> None:
     """Whoever wrote it: a commit, a compaction, a deletion. Nor does the log."""
     with DeltaDatabase(tmp_path, buffer_bytes=0) as database:

@@ -35,15 +35,23 @@ _PROPERTIES = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 1 days",
 }
-WRITER = WriterProperties(
-    compression="ZSTD",
-    compression_level=1,
-    max_row_group_size=65_536,
-    # A statistic is a value: readers refuse a file whose footer holds one of 100 MB.
-    default_column_properties=ColumnProperties(statistics_enabled="NONE"),
-    column_properties={ORDER: ColumnProperties(statistics_enabled="CHUNK")},
-)
-"""How every file of a store is written, also when files are put together."""
+_GROUP_ROWS = 65_536
+_GROUP_BYTES = 8 << 20
+
+
+def _writer(group_rows: int) -> WriterProperties:
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        max_row_group_size=group_rows,
+        # A statistic is a value: readers refuse a file whose footer holds one of 100 MB.
+        default_column_properties=ColumnProperties(statistics_enabled="NONE"),
+        column_properties={ORDER: ColumnProperties(statistics_enabled="CHUNK")},
+    )
+
+
+WRITER = _writer(_GROUP_ROWS)
+"""How files of a store are written when they are put together."""
 _CACHED_BYTES = 256 << 20
 _SCANNED_BYTES = 4 << 20
 _LONGEST_FIRST_COMMIT = 60.0  # seconds
@@ -285,9 +293,12 @@ class Snapshot:
             rest = self._read(each.file, schema.names[1:], pc.invert(hits))
             yield from rest.select(schema.names).cast(schema).to_batches()
 
-    def _write(self, table: DeltaTable | str, data: Any, **options: Any) -> None:
+    def _write(self, table: DeltaTable | str, data: pa.Table, **options: Any) -> None:
+        # A group is the least that can be read, and large values are read a few at a time.
+        fitting = _GROUP_BYTES * data.num_rows // max(1, data.nbytes)
+        writer = _writer(max(1, min(fitting, _GROUP_ROWS)))
         try:
-            write_deltalake(table, data, writer_properties=WRITER, commit_properties=NEXT_VERSION_ONLY, **options)
+            write_deltalake(table, data, writer_properties=writer, commit_properties=NEXT_VERSION_ONLY, **options)
         except CommitFailedError as error:
             if not self._is_overtaken():  # deltalake refuses for other reasons, too
                 raise
