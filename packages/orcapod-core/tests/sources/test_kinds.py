@@ -255,3 +255,16 @@ def test_large_numbers_stay_what_they_are(tmp_path):
     assert CSVSource(path, ["k"]).as_table().to_pylist() == [{"k": 1, "x": 9007199254740993, "y": 1e300}]
     path = write(tmp_path / "a.csv", "k,x\n1,12345678901234567890\n")
     assert CSVSource(path, ["k"], data_schema={"x": str}).as_table()["x"].to_pylist() == ["12345678901234567890"]
+
+
+def test_a_table_in_large_pieces_is_not_put_together_whole():
+    """However it is cut, it is the same source."""
+    values = [bytes([each]) * (12 << 20) for each in range(5)]
+    whole = pa.table({"i": list(range(5)), "x": values})
+    pieces = pa.concat_tables([pa.table({"i": [i], "x": [value]}) for i, value in enumerate(values)])
+    found, same = (ArrowTableSource(table, ["i"], source_id="s") for table in (pieces, whole))
+    sizes = [chunk.batch.nbytes for chunk in found.chunks()]
+    assert len(sizes) > 1
+    assert max(sizes) < 40 << 20
+    assert found.content_hash() == same.content_hash()
+    assert [packet["x"] for _, packet in found.iter_packets()] == values
