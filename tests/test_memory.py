@@ -52,7 +52,7 @@ COUNT, SIZE = 60, 4_000_000
 @pytest.mark.parametrize("driver", ["SyncPipelineOrchestrator", "AsyncPipelineOrchestrator"])
 @pytest.mark.parametrize(
     ("url", "most"),
-    [("sqlite:///{}/lab.db", 400e6), ("delta://{}/store", 700e6)],  # Delta has buffers of its own
+    [("sqlite:///{}/lab.db", 400e6), ("delta:///{}/store", 700e6)],  # Delta has buffers of its own
     ids=["sqlite", "delta"],
 )
 def test_a_run_over_large_values_holds_a_few_of_them_at_a_time(
