@@ -90,3 +90,17 @@ def test_a_folder_is_used_where_the_store_has_one_with_links(
         assert not list((tmp_path / "of" / "the store").iterdir())
         memory.claims_folder = Path("/proc/claims")  # type: ignore[attr-defined]
         assert isinstance(claims_in(memory, "one", lease=1.0), TableClaims)
+
+
+def test_who_comes_while_the_last_one_leaves_is_not_disturbed(holder: Make) -> None:
+    """Its file, or the folder of it, may be looked for at any moment."""
+    for round_ in range(20):
+        with ThreadPoolExecutor(2) as pool:
+            leaving, coming = holder(f"leaving {round_}"), f"coming {round_}"
+            left = pool.submit(leaving.close)
+            came = pool.submit(holder, coming)
+            left.result()
+            claims = came.result()
+        claims.beat()
+        assert claims.take(["a"]) == {"a": coming}
+        claims.close()
