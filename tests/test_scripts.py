@@ -24,7 +24,9 @@ def run(name: str, folder: Path, *arguments: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", ["quickstart", "observe", "overlap", pytest.param("on_ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(
+    "name", ["quickstart", "observe", "overlap", "values", pytest.param("on_ray", marks=pytest.mark.ray)]
+)
 def test_a_users_program_runs_unchanged(name: str, tmp_path: Path) -> None:
     assert run(name, tmp_path) == f"{name}: ok"
 

@@ -164,3 +164,14 @@ def test_records_are_found_in_whatever_order_they_are_asked_for(database: SQLite
     assert len(found) == len({*asked} - {*strangers})
     places = {key: number % 1000 for number, key in enumerate(known)}
     assert all(row["x"] == places[row["key"]] for row in found.to_pylist())
+
+
+def test_what_is_known_of_absent_keys_stays_small(database: SQLiteDatabase) -> None:
+    """However many tables are asked, and for however many keys."""
+    asked = keys(20_000)
+    for table in range(20):
+        database.add_records((f"p{table}",), records(keys(1, seed=9)))
+        assert database.get_records_by_ids((f"p{table}",), asked if table % 2 else asked[:100]).num_rows == 0
+    assert sum(len(found) for _, found in database._shared._absent.values()) <= 8 * 10_000
+    assert database.add_records(("p19",), records(asked)) == len(asked)
+    assert database.add_records(("p18",), records(asked[:200])) == 200

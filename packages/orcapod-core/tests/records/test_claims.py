@@ -54,10 +54,11 @@ def test_heartbeats_are_counted_until_a_holder_is_buried(holder: Make) -> None:
 
 def test_who_was_buried_alive_claims_on(holder: Make) -> None:
     one, two = holder("one"), holder("two")
-    two.bury("one", 1)
+    one.beat()
+    two.bury("one", 2)
     assert one.take(["a"]) == {"a": "one"}
     one.beat()
-    assert "one" in two.beats()
+    assert two.beats()["one"] == (3, 1.0), "a number that nobody has seen yet"
 
 
 def test_who_leaves_lets_go_of_all_but_what_is_done_and_the_last_one_clears_up(holder: Make, tmp_path: Path) -> None:
@@ -90,3 +91,17 @@ def test_a_folder_is_used_where_the_store_has_one_with_links(
         assert not list((tmp_path / "of" / "the store").iterdir())
         memory.claims_folder = Path("/proc/claims")  # type: ignore[attr-defined]
         assert isinstance(claims_in(memory, "one", lease=1.0), TableClaims)
+
+
+def test_who_comes_while_the_last_one_leaves_is_not_disturbed(holder: Make) -> None:
+    """Its file, or the folder of it, may be looked for at any moment."""
+    for round_ in range(20):
+        with ThreadPoolExecutor(2) as pool:
+            leaving, coming = holder(f"leaving {round_}"), f"coming {round_}"
+            left = pool.submit(leaving.close)
+            came = pool.submit(holder, coming)
+            left.result()
+            claims = came.result()
+        claims.beat()
+        assert claims.take(["a"]) == {"a": coming}
+        claims.close()

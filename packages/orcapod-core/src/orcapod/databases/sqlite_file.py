@@ -22,6 +22,7 @@ from orcapod.protocols.database import Key
 __all__ = ["SQLiteFile", "open_file"]
 
 _BUSY_SECONDS = 30.0
+_MOST_ABSENT, _MOST_TABLES = 10_000, 8
 _TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
@@ -114,8 +115,12 @@ class SQLiteFile(ABC):
                     connection.rollback()
 
     def note_absent(self, table: int, keys: Sequence[Key]) -> None:
-        """Take it that a table has none of these keys, in the transaction that is open."""
-        self._absent[table] = (self._data_version(), {*keys})
+        """Take it that a table has none of these keys, in the transaction that is open; a few tables' are kept."""
+        self._absent.pop(table, None)
+        if len(keys) <= _MOST_ABSENT:
+            self._absent[table] = (self._data_version(), {*keys})
+        while len(self._absent) > _MOST_TABLES:
+            del self._absent[next(iter(self._absent))]
 
     def absent(self, table: int) -> set[Key]:
         """Return keys that a table is known not to have, in the transaction that is open: nobody has written since.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -90,7 +89,9 @@ class FolderClaims(Claims):
     def _leave(self) -> None:
         self._file.unlink(missing_ok=True)
         if not self.beats():
-            shutil.rmtree(self._folder, ignore_errors=True)
+            for claim in self._folder.glob("*"):
+                if not claim.suffix:  # the file of a holder may be of one that is just coming
+                    claim.unlink(missing_ok=True)
 
     def _file_of(self, holder: str) -> Path:
         return self._folder / f"{sha256(holder.encode()).hexdigest()}{_HOLDER}"

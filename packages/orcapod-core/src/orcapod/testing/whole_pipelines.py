@@ -21,7 +21,7 @@ from orcapod.operators import Filter
 from orcapod.pipeline import Pipeline
 from orcapod.pods import FunctionPod
 from orcapod.protocols import Database
-from orcapod.sources import ArrowTableSource, CSVSource, DictSource, ListSource, StoredSource
+from orcapod.sources import ArrowTableSource, CSVSource, DictSource, FileSource, ListSource, StoredSource
 from orcapod.streams import Stream
 
 __all__ = ["identities"]
@@ -55,6 +55,9 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
     rows = [{"id": i, "sex": "fm"[i % 2], "weight": 60.5 + i, "note": None if i else "x"} for i in range(4)]
     sizes = pa.table({"id": [0, 1, 2, 3], "height": [1.5, 1.75, 1.25, 2.0]})
     (folder / "visits.csv").write_text("id,visit,score\n0,1,2\n0,2,5\n3,1,4\n")
+    (folder / "recordings").mkdir()
+    for name in ("a", "b"):
+        (folder / "recordings" / f"{name}.txt").write_text(name)
     people = DictSource(rows, ["id", "sex"], source_id="people")
     named = DictSource(rows, ["id"], source_id="people by id", record_id_column="id")
     accumulated = DictSource([{"site": "a"}, {"site": "b"}], ["site"], source_id="sites").cached(database)
@@ -67,6 +70,7 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
         "rows of dicts, nameless": DictSource(rows, ["id"], record_id_column="id"),
         "an Arrow table": ArrowTableSource(sizes, ["id"], source_id="sizes"),
         "a CSV file": CSVSource(folder / "visits.csv", ["id", "visit"], source_id="visits"),
+        "files": FileSource(folder / "recordings", "{name}.txt", source_id="recordings"),
         "a list": ListSource("path", ["a", "b"], source_id="paths"),
         "a list, tagged": ListSource("path", ["a", "b"], lambda path, at: {"name": path, "at": at}, source_id="tagged"),
         "accumulated": accumulated,
