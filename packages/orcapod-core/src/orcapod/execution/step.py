@@ -31,6 +31,7 @@ from orcapod.protocols import (
     RecordPath,
     listens,
 )
+from orcapod.types import loaded_bytes
 
 __all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "WithRetries", "backoff", "no_autoflush"]
 
@@ -181,10 +182,12 @@ class Step:
     def _portions(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the rows in chunks whose values, and results as far as one can know, are not too many bytes."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=self.chunk_bytes):
-            self._row_bytes = chunk.batch.nbytes // max(1, chunk.num_rows)
+            size = chunk.batch.nbytes + loaded_bytes(chunk.batch.columns)
+            self._row_bytes = size // max(1, chunk.num_rows)
+            fitting = max(1, self.chunk_bytes // max(1, self._row_bytes))
             start = 0
             while start < chunk.num_rows:
-                rows = min(self._rows, chunk.num_rows - start)
+                rows = min(self._rows, fitting, chunk.num_rows - start)
                 yield chunk if rows == chunk.num_rows else chunk.slice(start, rows)
                 start += rows
 

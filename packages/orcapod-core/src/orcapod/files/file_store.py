@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
+from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
+
+import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.errors import ConfigError
@@ -25,6 +28,7 @@ __all__ = [
     "Unreadable",
     "located",
     "output_path",
+    "read_bytes",
     "remember_folder",
     "take_in",
     "temporary_folder",
@@ -33,6 +37,10 @@ __all__ = [
 
 _FRESH = ".orcapod-fresh"
 _WRITABLE = 0o222
+_PLAIN, _COMPRESSED = "value.bin", "value.bin.zst"
+_SAMPLES, _SAMPLE_BYTES = 4, 16_384
+_MOST_COMPRESSED = 0.6  # of its bytes: else a value is read in place, without a copy
+_MOST_TIMES = 1 << 17  # as many bytes as the file has: more than zstd ever makes of them
 
 
 class FileStore:
@@ -61,24 +69,46 @@ class FileStore:
         """
         _set_modes(path)
         content = read_content(path)
-        digest = content.digest.partition(":")[2]
-        place = self.folder / digest[:2] / digest / path.name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if _is_there(place, content):
-            place.chmod(place.stat().st_mode)  # so that it is as young as what was given back
+        place = self._place(content, path.name)
+        if _is_young_again(place, content):
             _remove(path)
-            return place, content
-        if place.exists():
-            os.replace(place, self.fresh() / path.name)  # noqa: PTH105  # damaged: put aside, as an orphan
+        else:
+            self._move(path, place, content)
+        return place, content
+
+    def put(self, data: bytes) -> tuple[Path, Content]:
+        """Write bytes as a file, compressed where that pays; return where it is, and its content."""
+        packed = _compressed(data)
+        name, written = (_PLAIN, data) if packed is None else (_COMPRESSED, packed)
+        content = Content(f"sha256:{sha256(written).hexdigest()}", len(written))
+        place = self._place(content, name)
+        if not _is_young_again(place, content):
+            fresh = self.folder / _FRESH / uuid4().hex
+            fresh.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(written)
+            _set_modes(fresh)
+            self._move(fresh, place, content)
+        return place, content
+
+    def _place(self, content: Content, name: str) -> Path:
+        digest = content.digest.partition(":")[2]
+        return self.folder / digest[:2] / digest / name
+
+    def _move(self, path: Path, place: Path, content: Content) -> None:
+        """Move a file or folder to where its content belongs."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not content.is_folder:
+            path.replace(place)  # another writer's, which is the same, or a damaged one
+            MEMO.put(place, Stamp.of(place.stat()), content.digest.partition(":")[2])
+            return
+        if place.exists() and not _is_there(place, content):
+            place.replace(self.fresh() / path.name)  # damaged: put aside, as an orphan
         try:
             path.rename(place)
         except OSError:
             if not _is_there(place, content):  # another process was first
                 raise
             _remove(path)
-        if not content.is_folder:
-            MEMO.put(place, Stamp.of(place.stat()), digest)
-        return place, content
 
     @staticmethod
     def place(path: Path) -> tuple[str, ...]:
@@ -236,6 +266,47 @@ def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[No
         raise
     finally:
         _current.reset(token)
+
+
+def read_bytes(path: Path, digest: str, size: int) -> Any:
+    """Return the bytes that were put into a store as a buffer, which is the file itself where it is not compressed.
+
+    Args:
+        path: where they were put.
+        digest: of the file.
+        size: how many bytes they are.
+
+    Raises:
+        OSError: they cannot be read.
+        ValueError: they are others by now.
+    """
+    path = located(path)
+    if (found := content_of(path).digest) != digest:
+        raise ValueError(f"it has changed: found {found}, expected {digest}")
+    with pa.memory_map(str(path)) as file:
+        buffer = file.read_buffer()
+    if path.name != _COMPRESSED:
+        return buffer
+    if not 0 <= size <= _MOST_TIMES * len(buffer):
+        raise ValueError(f"its {len(buffer)} bytes cannot be {size}")
+    return pa.Codec("zstd").decompress(buffer, size)
+
+
+def _compressed(data: bytes) -> Any:
+    """Return bytes compressed; None if that does not pay."""
+    codec, step = pa.Codec("zstd", 1), len(data) // _SAMPLES
+    sample = b"".join(data[start : start + _SAMPLE_BYTES] for start in range(0, _SAMPLES * step, max(1, step)))
+    for part in (sample, data):
+        if len(packed := codec.compress(part)) > _MOST_COMPRESSED * len(part):
+            return None
+    return packed
+
+
+def _is_young_again(place: Path, content: Content) -> bool:
+    """Say whether a content is at its place; if so, it is made as young as one that comes now."""
+    if is_there := _is_there(place, content):
+        place.chmod(place.stat().st_mode)
+    return is_there
 
 
 def _is_there(place: Path, content: Content) -> bool:

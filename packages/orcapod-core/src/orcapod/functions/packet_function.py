@@ -35,7 +35,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, Schema, holds_files, may_be_large, value_size, widened
+from orcapod.types import LogicalType, Schema, holds_files, large_bytes, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -454,10 +454,12 @@ class PythonPacketFunction:
         return sum(map(value_size, stored)) if self.has_large_outputs else 0
 
     def _check_size(self, stored: Sequence[Any], limit: SizeLimit) -> None:
-        sizes = {name: value_size(value) for (name, _), value in zip(self._outputs, stored, strict=True)}
+        sizes = {}
+        for (name, dtype), value in zip(self._outputs, stored, strict=True):
+            sizes[name] = value_size(value) - (0 if limit.counts_large else large_bytes(value, dtype.arrow))
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
-            raise RecordTooLargeError.of((), name, sizes[name], *limit)
+            raise RecordTooLargeError.of((), name, sizes[name], limit.size, limit.store)
 
 
 def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:

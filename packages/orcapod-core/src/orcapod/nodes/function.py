@@ -243,7 +243,8 @@ class FunctionNode(Node):
 
     def _cache(self, code: str, run_id: str) -> ResultCache:
         outputs = self.function.signature.outputs
-        return ResultCache(self._results, result_path(self.uri), outputs, code=code, run_id=run_id)
+        path = result_path(self.uri)
+        return ResultCache(self._results, path, outputs, code=code, run_id=run_id, files=self._files)
 
     def _step(
         self,

@@ -159,7 +159,8 @@ class CachedFunctionPod(FunctionPod):
     def cache(self, code: Fingerprint) -> Cache:
         function = self.packet_function
         CodeRecords(self._database).store(function.name, code)
-        return ResultCache(self._database, result_path(function.uri), function.signature.outputs, code=str(code.hash))
+        path, outputs = result_path(function.uri), function.signature.outputs
+        return ResultCache(self._database, path, outputs, code=str(code.hash), files=self.files_folder)
 
     @property
     def files_folder(self) -> Path | None:

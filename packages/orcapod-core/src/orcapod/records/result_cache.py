@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from orcapod.errors import DamagedRecordError
 from orcapod.files import located
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.records.large_values import LargeValues
 from orcapod.types import Schema, holds_files, paths_in
 
 __all__ = [
@@ -34,10 +36,17 @@ _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
 
 
 class SizeLimit(NamedTuple):
-    """Bytes that a record may have, and the store that says so."""
+    """Bytes that a record may have.
+
+    Attributes:
+        size: how many.
+        store: which store says so.
+        counts_large: whether those of large values count, or lie elsewhere.
+    """
 
     size: int
     store: str
+    counts_large: bool = True
 
 
 class Result(NamedTuple):
@@ -65,9 +74,19 @@ class ResultCache:
         outputs: the columns that the function returns.
         code: the fingerprint of the code that computes what is stored from now on.
         run_id: the run that computes it.
+        files: the folder for large values; they stay in their rows if that goes with the process, or if it is None.
     """
 
-    def __init__(self, database: Database, path: RecordPath, outputs: Schema, *, code: str, run_id: str = "") -> None:
+    def __init__(
+        self,
+        database: Database,
+        path: RecordPath,
+        outputs: Schema,
+        *,
+        code: str,
+        run_id: str = "",
+        files: Path | None = None,
+    ) -> None:
         check = Checks("ResultCache")
         self._database = checked_database(database)
         self._path = check.names("path", path)
@@ -75,6 +94,8 @@ class ResultCache:
         self._code = check.text("code", code)
         self._run_id = check.text("run_id", run_id)
         self._files = [name for name, dtype in self._outputs.types.items() if holds_files(dtype.arrow)]
+        self._large = LargeValues(self._outputs, files)
+        self._files += self._large.columns
         self._lost: set[bytes] = set()
 
     @property
@@ -83,7 +104,8 @@ class ResultCache:
         most: int | None = getattr(self._database, "max_record_bytes", None)  # a store that does not say has no limit
         if most is None:
             return None
-        return SizeLimit(most - _BESIDE_BYTES, f"the {type(self._database).__name__.removesuffix('Database')} store")
+        store = f"the {type(self._database).__name__.removesuffix('Database')} store"
+        return SizeLimit(most - _BESIDE_BYTES, store, counts_large=not self._large.are_apart)
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records that are there: ``__record_id``, then the outputs.
@@ -93,11 +115,11 @@ class ResultCache:
         Raises:
             DamagedRecordError: one of them is not as it was stored.
         """
-        columns = [RECORD_ID, *self._outputs]
-        results = self._database.get_records_by_ids(self._path, ids, [*columns, CHECKSUM])
+        columns = [*self._outputs, *self._large.columns]
+        results = self._database.get_records_by_ids(self._path, ids, [RECORD_ID, *columns, CHECKSUM])
         if not results.num_rows:
             return _empty(self._outputs)
-        if damaged := damaged_results(results, self._outputs):
+        if damaged := damaged_results(results, columns):
             more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             raise DamagedRecordError(
                 f"{self._database!r}, table {'/'.join(self._path)}: found a result of {', '.join(self._outputs)} that "
@@ -106,7 +128,7 @@ class ResultCache:
                 keys=damaged,
                 found=damaged[0].hex(),
             )
-        return self._with_files(results.select(columns))
+        return self._large.loaded(self._with_files(results.select([RECORD_ID, *columns])))
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
@@ -123,7 +145,10 @@ class ResultCache:
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         """Store new results; return what is stored: another writer's where that was first."""
+        self._large.put_apart([result.stored for result in results])
         table = results_table(results, self._outputs)
+        at_rest = self._large.at_rest(table)
+        columns = [*self._outputs, *self._large.columns]
         length = len(results)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
         record = {
@@ -133,8 +158,8 @@ class ResultCache:
             "__run_id": pa.repeat(pa.scalar(self._run_id, pa.large_string()), length),
             "__timestamp": pa.repeat(now, length),
             "__seconds": pa.array([result.seconds for result in results], pa.float64()),
-            CHECKSUM: pa.array(recipes.result_checksums(table, [RECORD_ID, *self._outputs]), pa.int64()),
-            **{name: table.column(name) for name in self._outputs},
+            CHECKSUM: pa.array(recipes.result_checksums(at_rest, [RECORD_ID, *columns]), pa.int64()),
+            **{name: at_rest.column(name) for name in columns},
         }
         if computed_again := self._lost.intersection(result.record_id for result in results):
             self._database.delete_records(self._path, list(computed_again))

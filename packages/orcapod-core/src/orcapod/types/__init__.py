@@ -5,8 +5,9 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import Directory, File, FileType, holds_files, paths_in
+from orcapod.types.files import FILE_ARROW, Directory, File, FileType, holds_files, paths_in
 from orcapod.types.infer import misfit, type_of_values
+from orcapod.types.large import LARGE_BYTES, content, holds_kept, large_bytes, large_parts, loaded_bytes
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
@@ -16,7 +17,9 @@ from orcapod.types.schema import Schema
 from orcapod.types.size import check_fixed_size, may_be_large, value_size
 
 __all__ = [
+    "FILE_ARROW",
     "INT",
+    "LARGE_BYTES",
     "STR",
     "AwareDatetime",
     "CodecType",
@@ -36,9 +39,14 @@ __all__ = [
     "check_fixed_size",
     "column_of",
     "conform",
+    "content",
     "decode",
     "encode",
     "holds_files",
+    "holds_kept",
+    "large_bytes",
+    "large_parts",
+    "loaded_bytes",
     "logical_type",
     "may_be_large",
     "misfit",

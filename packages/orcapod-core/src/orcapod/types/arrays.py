@@ -1,7 +1,8 @@
 """``ArrayType``: arrays of numpy, of any dtype but object; loaded when numpy is met in an annotation or a value.
 
 An array is stored as its dtype, its shape and its elements in C order, little-endian: other tools read the struct, and
-it is given to a function without a copy. It is identified by the same three, all NaNs being one.
+it is given to a function without a copy, also where the elements lie in a file. It is identified by the same three,
+all NaNs being one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.containers import ListType
+from orcapod.types.large import KEPT_FIELDS, content, identities, inline
 from orcapod.types.logical import LogicalType, OptionalType, mismatch, not_exported, registry
 from orcapod.types.python_columns import column_of
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
@@ -51,7 +53,7 @@ class ArrayType(LogicalType):
     is_canonical = False
     shows_values = True
     hash_name = "ndarray"
-    arrow = pa.struct([("dtype", pa.large_string()), ("shape", pa.large_list(pa.int64())), ("data", pa.large_binary())])
+    arrow = pa.struct([("dtype", pa.large_string()), ("shape", pa.large_list(pa.int64())), *KEPT_FIELDS])
 
     def __init__(self, scalars: tuple[type[np.generic], ...] = (), shape: tuple[int | None, ...] | None = None) -> None:
         self.scalars = scalars
@@ -112,14 +114,12 @@ class ArrayType(LogicalType):
         dtype = _little(value.dtype)
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
-        return {
-            "dtype": _text(dtype),
-            "shape": list(value.shape),
-            "data": value.astype(dtype, order="C", copy=False).tobytes(),
-        }
+        elements = value.astype(dtype, order="C", copy=False)
+        data = inline(elements.tobytes(), lambda: _digest(elements))
+        return {"dtype": _text(dtype), "shape": list(value.shape), **data}
 
     def from_storage(self, stored: Any) -> Any:
-        return self._restored(stored["dtype"], stored["shape"], stored["data"])
+        return self._restored(stored["dtype"], stored["shape"], content(stored, self.name))
 
     def to_python(self, column: Any) -> list[Any]:
         chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
@@ -135,8 +135,10 @@ class ArrayType(LogicalType):
             np.save(stream, value, allow_pickle=False)
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
-        arrays = ArrayType().to_python(column)
-        return pa.array([None if array is None else _digest(array) for array in arrays], pa.large_binary())
+        def of(arrays: pa.Array[Any]) -> list[bytes | None]:
+            return [None if array is None else _digest(array) for array in ArrayType().to_python(arrays)]
+
+        return identities(column, of)
 
     def _has_elements(self, scalar: type[np.generic]) -> bool:
         return issubclass(scalar, self.scalars)
@@ -157,12 +159,19 @@ class ArrayType(LogicalType):
 
     def _viewed(self, column: Any) -> Iterator[Any]:
         """Yield arrays over the memory of a column, which is not copied."""
-        texts, shapes, data = column.flatten()
-        for text, shape, whole, start, size in zip(
-            texts.to_pylist(), shapes.to_pylist(), column.is_valid().to_pylist(), *_extents(data), strict=True
+        texts, shapes, data, sizes, files, _ = column.flatten()
+        for text, shape, whole, length, file, start, size in zip(
+            texts.to_pylist(),
+            shapes.to_pylist(),
+            column.is_valid().to_pylist(),
+            sizes.to_pylist(),
+            files.to_pylist(),
+            *_extents(data),
+            strict=True,
         ):
-            content = data.buffers()[2].slice(start, size) if size else b""
-            yield self._restored(text, shape, content if size is not None else None) if whole else None
+            here = (data.buffers()[2].slice(start, size) if size else b"") if size is not None else None
+            stored = {"data": here, "size": length, "file": file}
+            yield self._restored(text, shape, content(stored, self.name)) if whole else None
 
     def _restored(self, text: Any, lengths: Any, data: Any) -> Any:
         try:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.types.large import KEPT_FIELDS, content, inline
 from orcapod.types.logical import LogicalType, mismatch, registry
 from orcapod.types.record_classes import is_record_class, record_class
 
@@ -28,7 +29,7 @@ class CodecType(LogicalType):
     is_total = False
     is_canonical = False
     shows_values = True
-    arrow = pa.struct([("layout", pa.int32()), ("data", pa.large_binary())])
+    arrow = pa.struct([("layout", pa.int32()), *KEPT_FIELDS])
 
     def __init__(
         self,
@@ -55,12 +56,13 @@ class CodecType(LogicalType):
         called = (self.python.__module__, self.python.__qualname__)  # by a cell of a notebook it is defined again
         if not isinstance(value, self.python) and (python.__module__, python.__qualname__) != called:
             raise mismatch(self.name, value)
-        return {"layout": self._layout, "data": self._bytes(self._to_bytes(value), value, "to_bytes")}
+        return {"layout": self._layout, **inline(self._bytes(self._to_bytes(value), value, "to_bytes"))}
 
     def from_storage(self, stored: Any) -> Any:
-        layout, data = stored["layout"], stored["data"]
-        if not isinstance(layout, int) or not isinstance(data, bytes):
+        layout, data = stored["layout"], content(stored, self.name)
+        if not isinstance(layout, int) or data is None:
             raise mismatch(self.name, stored, "that is no layout and bytes")
+        data = bytes(data)
         if layout != self._layout and self._migrate is None:
             raise mismatch(self.name, stored, f"it has layout {layout}, expected {self._layout}; give a migrate=")
         try:
@@ -86,7 +88,7 @@ class CodecType(LogicalType):
 
     def _identified(self, stored: Any) -> bytes:
         if self._identity is None and stored["layout"] == self._layout:
-            return bytes(stored["data"])
+            return bytes(content(stored, self.name))
         value = self.from_storage(stored)
         if self._identity is None:
             return self._bytes(self._to_bytes(value), value, "to_bytes")

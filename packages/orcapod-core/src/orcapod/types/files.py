@@ -22,9 +22,9 @@ from orcapod.errors import ValueTypeError
 from orcapod.files import Content, content_of, located, take_in
 from orcapod.types.logical import LogicalType, mismatch, registry
 
-__all__ = ["Directory", "File", "FileType", "holds_files", "paths_in"]
+__all__ = ["FILE_ARROW", "Directory", "File", "FileType", "holds_files", "members_of", "paths_in"]
 
-_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
+FILE_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class FileType(LogicalType):
     is_hashable = False
     is_canonical = False
     shows_values = True
-    arrow = _ARROW
+    arrow = FILE_ARROW
 
     def __init__(self, python: type, *, folders: bool | None) -> None:
         self.python = python
@@ -160,24 +160,26 @@ class FileType(LogicalType):
 
 def holds_files(arrow: pa.DataType) -> bool:
     """Say whether values of an Arrow type are, or hold, files."""
-    return arrow == _ARROW or any(holds_files(member) for member in _members(arrow))
+    return arrow == FILE_ARROW or any(holds_files(member) for member in _members(arrow))
 
 
 def paths_in(column: Any) -> Iterator[Path]:
     """Give the paths of all files in a column, as they are stored."""
     if not holds_files(column.type):
         return
-    if column.type == _ARROW:
-        yield from (Path(text) for text in pc.struct_field(column, "path").to_pylist() if text is not None)
+    if column.type == FILE_ARROW:
+        yield from map(Path, pc.struct_field(column, "path").drop_null().to_pylist())
         return
-    if pat.is_struct(column.type):
-        members: list[pa.Array[Any]] = column.flatten()
-    elif pat.is_map(column.type):
-        members = [column.keys, column.items]
-    else:
-        members = [pc.list_flatten(column)]
-    for member in members:
+    for member in members_of(column):
         yield from paths_in(member)
+
+
+def members_of(column: Any) -> list[Any]:
+    """Return the columns that a nested column is made of: of the fields of structs, or of the members of lists."""
+    if pat.is_struct(column.type):
+        fields: list[Any] = column.flatten()
+        return fields
+    return [column.keys, column.items] if pat.is_map(column.type) else [pc.list_flatten(column)]
 
 
 def _members(arrow: Any) -> Iterable[pa.DataType]:

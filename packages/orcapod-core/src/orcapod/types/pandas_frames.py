@@ -34,8 +34,8 @@ class DataFrameType(FrameType):
         batch = pa.RecordBatch.from_pandas(value)
         return written(batch.schema, [batch])
 
-    def read(self, stored: bytes) -> Any:
-        return _frame(pa.ipc.open_stream(pa.py_buffer(stored)).read_all())
+    def read(self, data: Any) -> Any:
+        return _frame(pa.ipc.open_stream(pa.py_buffer(data)).read_all())
 
     def export(self, value: Any, file: Path) -> None:
         if file.suffix == ".csv":
@@ -73,8 +73,8 @@ class SeriesType(DataFrameType):
         schema = batch.schema.with_metadata({**batch.schema.metadata, _NAME: json.dumps(value.name).encode()})
         return written(schema, [batch.replace_schema_metadata(schema.metadata)])
 
-    def read(self, stored: bytes) -> Any:
-        table = pa.ipc.open_stream(pa.py_buffer(stored)).read_all()
+    def read(self, data: Any) -> Any:
+        table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
         return _frame(table)["value"].rename(json.loads((table.schema.metadata or {})[_NAME]))
 
     def is_same(self, one: Any, other: Any) -> bool:

@@ -28,9 +28,9 @@ class PolarsFrameType(FrameType):
             raise ValueError(error) from None
         return sink.getvalue()
 
-    def read(self, stored: bytes) -> Any:
+    def read(self, data: Any) -> Any:
         try:
-            return pl.read_ipc_stream(stored)
+            return pl.read_ipc_stream(bytes(data))
         except pl.exceptions.PolarsError as error:
             raise ValueError(error) from None
 
@@ -50,8 +50,8 @@ class PolarsSeriesType(PolarsFrameType):
     def write(self, value: Any) -> bytes:
         return super().write(value.to_frame())
 
-    def read(self, stored: bytes) -> Any:
-        return super().read(stored).to_series()
+    def read(self, data: Any) -> Any:
+        return super().read(data).to_series()
 
     def export(self, value: Any, file: Path) -> None:
         super().export(value.to_frame() if file.suffix == ".csv" else value, file)

@@ -14,8 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.compute import pc
 from orcapod.errors import SchemaError
 from orcapod.types.codec import contents, encode
+from orcapod.types.large import KEPT_FIELDS, content, identities, inline
 from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 
 __all__ = ["FrameType", "TableType", "register_frame", "written"]
@@ -35,7 +37,7 @@ class FrameType(LogicalType):
     is_hashable = False
     is_canonical = False
     shows_values = True
-    arrow = pa.large_binary()
+    arrow = pa.struct(KEPT_FIELDS)
     suffixes: tuple[str, ...] = (".parquet", ".arrow")
 
     def __init__(self, python: type) -> None:
@@ -52,8 +54,8 @@ class FrameType(LogicalType):
         """
 
     @abstractmethod
-    def read(self, stored: bytes) -> Any:
-        """Return the value that was written."""
+    def read(self, data: Any) -> Any:
+        """Return the value that was written, given the bytes or a buffer of them."""
 
     @abstractmethod
     def is_same(self, one: Any, other: Any) -> bool:
@@ -72,27 +74,28 @@ class FrameType(LogicalType):
             is_more = isinstance(value, self.python)
             raise mismatch(self.name, value, "it is more than a table; convert it to one" if is_more else "")
         try:
-            stored = self.write(value)
-            for field in _table(stored).schema:
+            data = self.write(value)
+            for field in _table(data).schema:
                 encode(pa.nulls(0, field.type))
         except (pa.ArrowException, SchemaError, ValueError, TypeError, OverflowError) as error:
             raise mismatch(self.name, value, f"Arrow cannot hold it: {error}; convert its columns") from None
-        if not self.is_same(value, self.read(stored)):
+        if not self.is_same(value, self.read(data)):
             raise mismatch(self.name, value, "it would not come back from Arrow as it is; convert columns of objects")
-        return stored
+        return inline(data, lambda: self._digest(_table(data)))
 
     def from_storage(self, stored: Any) -> Any:
+        data = content(stored, self.name)
         try:
-            return self.read(stored)
+            return self.read(data)
         except (pa.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
-            raise mismatch(self.name, stored, f"that is no Arrow IPC stream: {error}") from None
+            raise mismatch(self.name, data, f"that is no Arrow IPC stream: {error}") from None
 
     def display(self, value: Any) -> Any:
         return f"{self.name} of {' × '.join(map(str, value.shape))}"
 
     def export(self, value: Any, file: Path) -> None:
         """Write what Arrow holds of it, as Parquet or an Arrow file."""
-        table = _table(self.to_storage(value))
+        table = _table(self.write(value))
         match file.suffix:
             case ".parquet":
                 import_module("pyarrow.parquet").write_table(table, file)
@@ -103,8 +106,11 @@ class FrameType(LogicalType):
                 raise not_exported(self, file, *self.suffixes)
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
-        digests = [None if stored is None else self._digest(_table(stored)) for stored in column.to_pylist()]
-        return pa.array(digests, pa.large_binary())
+        def of(tables: pa.Array[Any]) -> list[bytes | None]:
+            data = pc.struct_field(tables, "data")
+            return [self._digest(_table(each.as_buffer())) if each.is_valid else None for each in data]
+
+        return identities(column, of)
 
     def _digest(self, table: pa.Table) -> bytes:
         """Return what identifies a table: SHA-256 of its schema, and of validity and payloads of every column."""
@@ -126,8 +132,8 @@ class TableType(FrameType):
     def write(self, value: Any) -> bytes:
         return written(value.schema, value.to_batches())
 
-    def read(self, stored: bytes) -> Any:
-        return _table(stored)
+    def read(self, data: Any) -> Any:
+        return _table(data)
 
     def is_same(self, one: Any, other: Any) -> bool:
         return True  # Arrow writes what it is
@@ -156,8 +162,8 @@ def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _table(stored: bytes) -> pa.Table:
-    return pa.ipc.open_stream(pa.py_buffer(stored)).read_all()
+def _table(data: Any) -> pa.Table:
+    return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
 
 
 def _chunked(array: pa.Array[Any]) -> pa.ChunkedArray[Any]:
