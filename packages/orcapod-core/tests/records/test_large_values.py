@@ -83,9 +83,10 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def test_equal_values_are_one_file_beside_a_small_store(tmp_path: Path) -> None:
-    @op.function_pod(output_keys=["x", "y"])
-    def twice(n: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        return noise(n), [noise(n), noise(1)]
+    @op.function_pod(output_keys=["x", "y", "a", "b"])
+    def twice(n: int) -> tuple[np.ndarray, list[np.ndarray], bytes, bytes]:
+        data = noise(n).tobytes()
+        return noise(n), [noise(n), noise(1)], data, data
 
     pipeline = op.Pipeline("study", tmp_path / "lab.db")
     with pipeline:
@@ -224,7 +225,7 @@ def test_what_a_memory_store_holds_stays_in_memory() -> None:
         make.pod(rows(1), label="made")
     pipeline.run().raise_for_errors()
     (shown,) = pipeline.made.as_table().column("x").to_pylist()
-    assert shown["file"] is None
+    assert shown["file"]["path"] is None
     assert len(shown["data"]) == LARGE_BYTES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -25,6 +25,8 @@ class Cache(Protocol):
         ...
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...
+
+    def begin(self, stored: Sequence[Any]) -> None: ...
 
     def store(self, results: Sequence[Result]) -> pa.Table: ...
 

@@ -225,8 +225,10 @@ class Step:
     def succeed(self, attempt: Attempt, stored: tuple[Any, ...], seconds: float) -> None:
         """Take a result, and tell of it."""
         pending, row = attempt.pending, attempt.row
+        if self.spec.function.has_large_outputs:
+            self._unsettled_bytes += self.spec.function.result_size(stored)
+            self.spec.cache.begin(stored)  # before another thread may store it
         result = pending.succeed(row, stored, seconds)
-        self._unsettled_bytes += self.spec.function.result_size(stored)
         self.counts["computed"] += 1
         if self._is_observed:
             shown = LazyPacket(lambda: pending.unstored_result(row, result))

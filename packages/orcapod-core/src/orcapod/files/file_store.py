@@ -76,11 +76,17 @@ class FileStore:
             self._move(path, place, content)
         return place, content
 
-    def put(self, data: bytes) -> tuple[Path, Content]:
-        """Write bytes as a file, compressed where that pays; return where it is, and its content."""
-        packed = _compressed(data)
-        name, written = (_PLAIN, data) if packed is None else (_COMPRESSED, packed)
-        content = Content(f"sha256:{sha256(written).hexdigest()}", len(written))
+    def put(self, data: Any, digest: str | None = None) -> tuple[Path, Content]:
+        """Write bytes as a file, compressed where that pays; return where it is, and its content.
+
+        Args:
+            data: the bytes.
+            digest: that of a file of them, if it is known.
+        """
+        name, written = _PLAIN, data
+        if (packed := _compressed(data)) is not None:
+            name, written, digest = _COMPRESSED, packed, None
+        content = Content(digest or f"sha256:{sha256(written).hexdigest()}", len(written))
         place = self._place(content, name)
         if not _is_young_again(place, content):
             fresh = self.folder / _FRESH / uuid4().hex

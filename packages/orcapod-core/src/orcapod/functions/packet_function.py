@@ -450,8 +450,8 @@ class PythonPacketFunction:
         return tuple(stored)
 
     def result_size(self, stored: Sequence[Any]) -> int:
-        """Return how many bytes outputs take, as they are stored; 0 where they cannot be many."""
-        return sum(map(value_size, stored)) if self.has_large_outputs else 0
+        """Return how many bytes outputs take, as they are stored."""
+        return sum(map(value_size, stored))
 
     def _check_size(self, stored: Sequence[Any], limit: SizeLimit) -> None:
         sizes = {}

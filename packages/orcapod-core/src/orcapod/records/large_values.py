@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError, ValueTypeError
-from orcapod.files import FileStore, temporary_folder
-from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, large_parts
+from orcapod.files import Content, FileStore, temporary_folder
+from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
 
@@ -40,44 +41,53 @@ class LargeValues:
 
     def __init__(self, outputs: Schema, folder: Path | None) -> None:
         self._types = [dtype.arrow for dtype in outputs.types.values()]
-        self._bytes = [name for name, dtype in outputs.types.items() if dtype.arrow == pa.large_binary()]
+        self._bytes = {at: name for at, name in enumerate(outputs) if self._types[at] == pa.large_binary()}
         self.columns = [LARGE] if self._bytes else []
         self._files = None if folder is None or folder == temporary_folder() else FileStore(folder)
+        self._begun: dict[int, tuple[bytes, Future[tuple[Path, Content]]]] = {}
 
     @property
     def are_apart(self) -> bool:
         """Whether they lie in files."""
         return self._files is not None
 
-    def put_apart(self, results: Sequence[Sequence[Any]]) -> None:
-        """Leave references in place of large parts of results, as ``to_storage`` gave them."""
-        if self._files is None:
-            return
-        parts = [
-            part
-            for result in results
-            for stored, arrow in zip(result, self._types, strict=True)
-            for part in large_parts(stored, arrow)
-        ]
-        for part, file in zip(parts, self._put([part["data"] for part in parts]), strict=True):
-            part["file"] = file
-            part["data"] = None
+    @cached_property
+    def _writers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_WRITERS, thread_name_prefix="orcapod-files")
 
-    def at_rest(self, results: pa.Table) -> pa.Table:
-        """Return a table of results as it is stored: large bytes are null, and named in a column of their own."""
+    def begin(self, result: Sequence[Any]) -> None:
+        """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed."""
+        for large in self._large_in(result):
+            self._write(large)
+
+    def put(self, results: Sequence[Sequence[Any]]) -> pa.Array[Any]:
+        """Leave references in place of large parts of results; return which of their bytes are in which files."""
+        found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
+        kept: list[list[dict[str, Any]] | None] = [None] * len(results)
+        try:
+            writing = [self._write(large) for _, large in found]
+            for (row, large), each in zip(found, writing, strict=True):
+                path, content = each.result()
+                file = {"path": str(path), "digest": content.digest, "size": content.size}
+                if isinstance(large.part, str):
+                    kept[row] = [*(kept[row] or ()), {"column": large.part, "size": len(large.data), "file": file}]
+                else:
+                    large.part["file"], large.part["data"] = file, None
+        finally:
+            for _, large in found:
+                self._begun.pop(id(large.data), None)  # what failed is written anew
+        return pa.array(kept, _ARROW)
+
+    def at_rest(self, results: pa.Table, kept: pa.Array[Any]) -> pa.Table:
+        """Return a table of results as it is stored: bytes that lie in files are null, and named in another column."""
         if not self._bytes:
             return results
-        kept: list[list[dict[str, Any]]] = [[] for _ in range(results.num_rows)]
-        for name in self._bytes if self._files is not None else []:
+        for name in {file["column"] for files in kept.drop_null().to_pylist() for file in files or ()}:
             column = results.column(name)
-            is_large = pc.fill_null(pc.greater_equal(pc.binary_length(column), LARGE_BYTES), False)
-            if rows := pc.indices_nonzero(is_large).to_pylist():
-                data: list[Any] = [column[row].as_buffer() for row in rows]
-                for row, each, file in zip(rows, data, self._put(data), strict=True):
-                    kept[row].append({"column": name, "size": each.size, "file": file})
-                at = results.schema.get_field_index(name)
-                results = results.set_column(at, name, pc.if_else(is_large, None, column))
-        return results.append_column(LARGE, pa.array([each or None for each in kept], _ARROW))
+            is_here = pc.less(pc.binary_length(column), LARGE_BYTES)
+            at = results.schema.get_field_index(name)
+            results = results.set_column(at, name, pc.if_else(is_here, column, None))
+        return results.append_column(LARGE, kept)
 
     def loaded(self, results: pa.Table) -> pa.Table:
         """Return a table of results with the bytes that ``at_rest`` has taken out; the record id is its first column.
@@ -99,15 +109,36 @@ class LargeValues:
             results = results.set_column(at, name, _replaced(results.column(name).combine_chunks(), rows))
         return results
 
-    def _put(self, data: Sequence[Any]) -> list[dict[str, Any]]:
-        """Store bytes; return the files that they are in, as a column of files holds them."""
-        if self._files is None or not data:
-            return []
-        with ThreadPoolExecutor(min(_WRITERS, len(data))) as pool:
-            return [
-                {"path": str(path), "digest": found.digest, "size": found.size}
-                for path, found in pool.map(self._files.put, data)
-            ]
+    def _large_in(self, result: Sequence[Any]) -> Iterator[_Large]:
+        """Give what is large of a result."""
+        for at, stored in enumerate(result if self._files is not None else ()):
+            if at not in self._bytes:
+                for part in large_parts(stored, self._types[at]):
+                    yield _Large(part["data"], part["file"] and part["file"]["digest"], part)
+            elif stored is not None and is_large(stored):
+                yield _Large(stored, None, self._bytes[at])
+
+    def _write(self, large: _Large) -> Future[tuple[Path, Content]]:
+        """Have bytes written, once; they are held meanwhile, so that no others have their id."""
+        if (begun := self._begun.get(id(large.data))) is None:
+            assert self._files is not None
+            begun = large.data, self._writers.submit(self._files.put, large.data, large.digest)
+            self._begun[id(large.data)] = begun
+        return begun[1]
+
+
+class _Large(NamedTuple):
+    """Large bytes of a result.
+
+    Attributes:
+        data: the bytes.
+        digest: theirs, if it is known.
+        part: the part of a value that they are of, or the name of the column that they are.
+    """
+
+    data: bytes
+    digest: str | None
+    part: dict[str, Any] | str
 
 
 def _bytes_of(file: dict[str, Any], record_id: Any) -> Any:

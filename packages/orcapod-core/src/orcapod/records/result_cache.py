@@ -143,11 +143,15 @@ class ResultCache:
         self._lost.update(key for key, is_there in zip(keys, there, strict=True) if not is_there)
         return results.filter(pa.array(there, pa.bool_()))
 
+    def begin(self, stored: Sequence[Any]) -> None:
+        """Begin to write the large values of a result that will be stored."""
+        self._large.begin(stored)
+
     def store(self, results: Sequence[Result]) -> pa.Table:
         """Store new results; return what is stored: another writer's where that was first."""
-        self._large.put_apart([result.stored for result in results])
+        kept = self._large.put([result.stored for result in results])
         table = results_table(results, self._outputs)
-        at_rest = self._large.at_rest(table)
+        at_rest = self._large.at_rest(table, kept)
         columns = [*self._outputs, *self._large.columns]
         length = len(results)
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
@@ -182,6 +186,9 @@ class NoOpCache:
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)
+
+    def begin(self, stored: Sequence[Any]) -> None:
+        pass
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         return results_table(results, self._outputs)

@@ -7,7 +7,7 @@ from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
 from orcapod.types.files import FILE_ARROW, Directory, File, FileType, holds_files, paths_in
 from orcapod.types.infer import misfit, type_of_values
-from orcapod.types.large import LARGE_BYTES, content, holds_kept, large_bytes, large_parts, loaded_bytes
+from orcapod.types.large import LARGE_BYTES, content, holds_kept, is_large, large_bytes, large_parts, loaded_bytes
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
@@ -44,6 +44,7 @@ __all__ = [
     "encode",
     "holds_files",
     "holds_kept",
+    "is_large",
     "large_bytes",
     "large_parts",
     "loaded_bytes",

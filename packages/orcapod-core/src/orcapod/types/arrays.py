@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from ast import literal_eval
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from hashlib import sha256
 from operator import or_
@@ -23,7 +23,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.containers import ListType
-from orcapod.types.large import KEPT_FIELDS, content, identities, inline
+from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline, is_large
 from orcapod.types.logical import LogicalType, OptionalType, mismatch, not_exported, registry
 from orcapod.types.python_columns import column_of
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
@@ -31,6 +31,7 @@ from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 __all__ = ["ArrayType", "type_of_tensor"]
 
 IDENTITY_METHOD = "ndarray-v1"
+LARGE_METHOD = "ndarray-v2"  # of large ones, by a digest of their elements, which is that of the file too
 
 _KINDS = "biufcSUVMm"
 _SCALARS = {"b": (BOOL,), "i": (INT, FLOAT), "u": (INT, FLOAT), "f": (FLOAT,), "U": (STR,)}
@@ -115,8 +116,9 @@ class ArrayType(LogicalType):
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
         elements = value.astype(dtype, order="C", copy=False)
-        data = inline(elements.tobytes(), lambda: _digest(elements))
-        return {"dtype": _text(dtype), "shape": list(value.shape), **data}
+        data = elements.tobytes()
+        kept = _large(elements, data) if is_large(data) else inline(data)
+        return {"dtype": _text(dtype), "shape": list(value.shape), **kept}
 
     def from_storage(self, stored: Any) -> Any:
         return self._restored(stored["dtype"], stored["shape"], content(stored, self.name))
@@ -235,11 +237,34 @@ def _dtype(text: str) -> np.dtype[Any]:
 
 def _digest(array: Any) -> bytes:
     """Return what identifies an array: SHA-256 of its dtype and shape, and of its elements, all NaNs one."""
-    head = repr((IDENTITY_METHOD, _text(array.dtype), array.shape)).encode()
-    digest = sha256(len(head).to_bytes(8, "little") + head)
-    for part in _parts(array):
+    if array.nbytes >= LARGE_BYTES:
+        return _large_digest(array, _hashed(sha256(), _parts(array)))
+    return _hashed(_headed(IDENTITY_METHOD, array), _parts(array))
+
+
+def _large(array: Any, data: bytes) -> dict[str, Any]:
+    """Return the fields of the bytes of a large array, which are hashed once if they are what identifies it."""
+    parts = _parts(array)
+    elements = _hashed(sha256(), parts)
+    is_plain = len(parts) == 1 and parts[0] is array
+    digest = f"sha256:{elements.hex()}" if is_plain else None
+    return inline(data, identity=_large_digest(array, elements), digest=digest)
+
+
+def _large_digest(array: Any, elements: bytes) -> bytes:
+    return _hashed(_headed(LARGE_METHOD, array), [np.frombuffer(elements, np.uint8)])
+
+
+def _headed(method: str, array: Any) -> Any:
+    head = repr((method, _text(array.dtype), array.shape)).encode()
+    return sha256(len(head).to_bytes(8, "little") + head)
+
+
+def _hashed(digest: Any, parts: Iterable[Any]) -> bytes:
+    for part in parts:
         digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
-    return digest.digest()
+    hashed: bytes = digest.digest()
+    return hashed
 
 
 def _parts(array: Any) -> list[Any]:

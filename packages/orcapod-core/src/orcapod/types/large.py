@@ -28,6 +28,7 @@ __all__ = [
     "holds_kept",
     "identities",
     "inline",
+    "is_large",
     "large_bytes",
     "large_parts",
     "loaded_bytes",
@@ -43,20 +44,21 @@ KEPT_FIELDS = (
 )
 
 
-def inline(data: bytes, identity: Callable[[], bytes] | None = None) -> dict[str, Any]:
+def inline(data: bytes, *, identity: bytes | None = None, digest: str | None = None) -> dict[str, Any]:
     """Return the fields of a value that is still with its bytes.
 
     Args:
         data: the bytes.
-        identity: makes what identifies the value, which is asked for if it is large; None if the bytes do.
+        identity: what identifies the value; needed of no value, and worth it for a large one.
+        digest: that of the bytes, if it is known.
     """
-    is_large = len(data) >= LARGE_BYTES
-    return {
-        "data": data,
-        "size": len(data) if is_large else None,
-        "file": None,
-        "identity": identity() if is_large and identity is not None else None,
-    }
+    file = None if digest is None else {"path": None, "digest": digest, "size": len(data)}
+    return {"data": data, "size": len(data) if is_large(data) else None, "file": file, "identity": identity}
+
+
+def is_large(data: Any) -> bool:
+    """Say whether bytes are so many that they are kept elsewhere."""
+    return len(data) >= LARGE_BYTES
 
 
 def content(stored: Any, name: str) -> Any:
@@ -65,7 +67,8 @@ def content(stored: Any, name: str) -> Any:
     Raises:
         ValueTypeError: they are lost or have changed.
     """
-    if (file := stored.get("file")) is None:
+    file = stored.get("file")
+    if file is None or file["path"] is None:
         return stored["data"]
     where = shown(file["path"])
     try:
@@ -103,7 +106,7 @@ def large_parts(stored: Any, arrow: Any) -> Iterator[dict[str, Any]]:
     if stored is None or not holds_kept(arrow):
         return
     if _is_kept(arrow):
-        if stored["file"] is None and stored["data"] is not None and len(stored["data"]) >= LARGE_BYTES:
+        if stored["data"] is not None and is_large(stored["data"]):
             yield stored
     elif pat.is_struct(arrow):
         for field in arrow:
@@ -120,7 +123,7 @@ def large_parts(stored: Any, arrow: Any) -> Iterator[dict[str, Any]]:
 def large_bytes(stored: Any, arrow: Any) -> int:
     """Return how many bytes of a value, as ``to_storage`` gave it, have another place than its row, if there is one."""
     if isinstance(stored, bytes):
-        return len(stored) if len(stored) >= LARGE_BYTES else 0
+        return len(stored) if is_large(stored) else 0
     return sum(len(part["data"]) for part in large_parts(stored, arrow))
 
 
@@ -146,9 +149,8 @@ def _sizes(column: Any) -> Iterator[int]:
     if not holds_kept(column.type):
         return
     if _is_kept(column.type):
-        files = pc.struct_field(column, "file")
-        if files.null_count < len(files):
-            yield pc.sum(pc.struct_field(column.filter(files.is_valid()), "size")).as_py()
+        is_apart = pc.struct_field(column, ["file", "path"]).is_valid()
+        yield pc.sum(pc.struct_field(column.filter(is_apart), "size")).as_py() or 0
         return
     for member in members_of(column):
         yield from _sizes(member)
