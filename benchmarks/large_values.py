@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -105,8 +106,8 @@ def run_many(store: Path, count: int) -> None:
     """Run the study twice, and say how much memory it took; in a process of its own."""
     first = seconds(lambda: study(store, count, measured=True).run(progress=False).raise_for_errors())
     again = seconds(lambda: study(store, count, measured=True).run(progress=False).raise_for_errors())
-    most = int(next(line for line in Path("/proc/self/status").open() if line.startswith("VmHWM")).split()[1])
-    print(f"{count} images of 8 MB: {most / 1e6:.2f} GB of memory at most (less than 1 GB)")
+    (most,) = re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
+    print(f"{count} images of 8 MB: {int(most) / 1e6:.2f} GB of memory at most (less than 1 GB)")
     print(f"  the run takes {first:.1f} s, the second {again / count * 1e6:.0f} µs per image, none of which is read")
 
 

@@ -13,19 +13,29 @@ pytest.importorskip("resource", reason="no figures of a process here")
 
 PROGRAM = """
 import json, resource, sys
+import numpy as np
 import orcapod as op
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 
-url, driver, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+url, driver, kind, count, size = *sys.argv[1:4], *map(int, sys.argv[4:])
 
-@op.function_pod("image")
-def record(number: int) -> bytes:
-    return number.to_bytes(8, "big") * (size // 8)
+if kind == "arrays":
+    @op.function_pod("image")
+    def record(number: int) -> np.ndarray:
+        return np.random.default_rng(number).integers(256, size=size, dtype=np.uint8)
 
-@op.function_pod("mask")
-def segment(image: bytes) -> bytes:
-    return image[8:] + b"segment."
+    @op.function_pod("mask")
+    def segment(image: np.ndarray) -> np.ndarray:
+        return image + 1
+else:
+    @op.function_pod("image")
+    def record(number: int) -> bytes:
+        return np.random.default_rng(number).bytes(size)
+
+    @op.function_pod("mask")
+    def segment(image: bytes) -> bytes:
+        return image[8:] + b"segment."
 
 
 def peak():
@@ -47,18 +57,23 @@ print(json.dumps([first, run(), grown, peak() - before]))
 """
 
 COUNT, SIZE = 60, 4_000_000
+DRIVERS = ["SyncPipelineOrchestrator", "AsyncPipelineOrchestrator"]
 
 
-@pytest.mark.parametrize("driver", ["SyncPipelineOrchestrator", "AsyncPipelineOrchestrator"])
+@pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(
-    ("url", "most"),
-    [("sqlite:///{}/lab.db", 400e6), ("delta:///{}/store", 700e6)],  # Delta has buffers of its own
-    ids=["sqlite", "delta"],
+    ("kind", "url", "most"),
+    [
+        ("arrays", "sqlite:///{}/lab.db", 200e6),
+        ("arrays", "delta:///{}/store", 300e6),
+        ("bytes", "sqlite:///{}/lab.db", 300e6),
+        ("bytes", "delta:///{}/store", 700e6),  # read with their rows, and Delta has buffers of its own
+    ],
 )
 def test_a_run_over_large_values_holds_a_few_of_them_at_a_time(
-    tmp_path: Path, url: str, most: float, driver: str
+    tmp_path: Path, kind: str, url: str, most: float, driver: str
 ) -> None:
-    command = [sys.executable, "-c", PROGRAM, url.format(tmp_path), driver, str(COUNT), str(SIZE)]
+    command = [sys.executable, "-c", PROGRAM, url.format(tmp_path), driver, kind, str(COUNT), str(SIZE)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     first, second, _, grown = json.loads(done.stdout)

@@ -65,9 +65,17 @@ class Recording:
     pattern: re.Pattern
 
 
-IMAGES = st.sampled_from([np.zeros((2, 3), "f4"), np.array([np.nan, -0.0], "f4"), np.zeros(0, "f4")])
+LARGE = np.random.default_rng(0).random(300_000).astype("f4")  # so much that it is kept beside a store
+IMAGES = st.sampled_from([np.zeros((2, 3), "f4"), np.array([np.nan, -0.0], "f4"), np.zeros(0, "f4"), LARGE])
 MASKS = st.sampled_from([{}, {"a": np.array([True, False]), "b": None}, {"é": np.array(["x"])}])
-TABLES = st.sampled_from([pd.DataFrame({"a": [1.5, None]}), pd.DataFrame({"a": ["x"]}, index=["i"]), pd.DataFrame()])
+TABLES = st.sampled_from(
+    [
+        pd.DataFrame({"a": LARGE}),
+        pd.DataFrame({"a": [1.5, None]}),
+        pd.DataFrame({"a": ["x"]}, index=["i"]),
+        pd.DataFrame(),
+    ]
+)
 RECORDINGS = st.builds(
     Recording,
     image=IMAGES,

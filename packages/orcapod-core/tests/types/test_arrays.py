@@ -316,3 +316,17 @@ def test_packets_of_arrays_are_equal_where_their_arrays_are() -> None:
     assert one != third
     assert one != {"x": [1.0, np.nan]}
     assert one != {"y": 1}
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(125_000.0), np.full(125_000, np.nan), np.zeros(62_500, "c16")], ids=range(3)
+)
+def test_what_is_known_of_a_large_array_is_what_its_elements_say(array: Any) -> None:
+    """It is identified by what was noted as it came, or by its elements where nothing was."""
+    dtype = registry.resolve(np.ndarray)
+    stored = dtype.to_storage(array)
+    assert stored["identity"] is not None
+    bare = {name: stored[name] for name in ("dtype", "shape", "data")}
+    smaller = dtype.to_storage(array[:-1])
+    one, other, another = dtype.identity(dtype.from_python([stored, bare, smaller])).to_pylist()
+    assert one == other != another

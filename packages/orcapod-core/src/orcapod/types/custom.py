@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.errors import SchemaError, ValueTypeError
-from orcapod.types.large import KEPT_FIELDS, content, inline
+from orcapod.types.large import KEPT_FIELDS, content, identities, inline, is_large
 from orcapod.types.logical import LogicalType, mismatch, registry
 from orcapod.types.record_classes import is_record_class, record_class
 
@@ -56,7 +56,9 @@ class CodecType(LogicalType):
         called = (self.python.__module__, self.python.__qualname__)  # by a cell of a notebook it is defined again
         if not isinstance(value, self.python) and (python.__module__, python.__qualname__) != called:
             raise mismatch(self.name, value)
-        return {"layout": self._layout, **inline(self._bytes(self._to_bytes(value), value, "to_bytes"))}
+        data = self._bytes(self._to_bytes(value), value, "to_bytes")
+        identity = self._bytes(self._identity(value), value, "identity") if self._identity and is_large(data) else None
+        return {"layout": self._layout, **inline(data, identity=identity)}
 
     def from_storage(self, stored: Any) -> Any:
         layout, data = stored["layout"], content(stored, self.name)
@@ -82,8 +84,9 @@ class CodecType(LogicalType):
         file.write_bytes(self.to_storage(value)["data"])
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
-        return pa.array(
-            [None if each is None else self._identified(each) for each in column.to_pylist()], pa.large_binary()
+        return identities(
+            column,
+            lambda others: [None if each is None else self._identified(each) for each in others.to_pylist()],
         )
 
     def _identified(self, stored: Any) -> bytes:
