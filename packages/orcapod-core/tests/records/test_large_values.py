@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.errors import DamagedRecordError, ValueTypeError
+from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
 from orcapod.pods import CachedFunctionPod
+from orcapod.records.large_values import LargeValues
 from orcapod.sources import DictSource
-from orcapod.types import LARGE_BYTES
+from orcapod.types import LARGE_BYTES, Schema, registry
 
 LARGE = LARGE_BYTES // 8  # floats
 
@@ -294,6 +295,25 @@ def test_a_value_that_was_changed_fails_the_packets_that_would_be_given_it(tmp_p
     assert result.counts("largest") == result.counts("largest") | {"computed": 1, "failed": 1}
     (error,) = result.errors
     assert all(part in str(error) for part in ("largest", "'x'", file.name, "has changed", "verify_store"))
+
+
+def test_what_could_not_be_written_is_named_and_written_later(tmp_path: Path) -> None:
+    """Whatever is in the way of the folder: a run tries again, and loses nothing."""
+    folder = tmp_path / "files"
+    folder.write_text("in the way")
+    values = LargeValues(Schema({"x": np.ndarray, "y": bytes}), folder)
+    x, data = registry.resolve(np.ndarray).to_storage(noise(1)), noise(2).tobytes()
+    values.begin((x, data))
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="files: a large value cannot be written there") as caught:
+            values.put([(x, data)])
+        assert caught.value.is_transient
+        assert x["data"] is not None
+    folder.unlink()
+    ((kept,),) = values.put([(x, data)]).to_pylist()
+    assert Path(kept["file"]["path"]).read_bytes() == data
+    assert Path(x["file"]["path"]).read_bytes() == noise(1).tobytes()
+    assert len(files_in(folder)) == 2
 
 
 def test_a_store_that_is_moved_with_its_folder_has_its_values(tmp_path: Path) -> None:

@@ -91,9 +91,13 @@ class FileStore:
         if not _is_young_again(place, content):
             fresh = self.folder / _FRESH / uuid4().hex
             fresh.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(written)
-            _set_modes(fresh)
-            self._move(fresh, place, content)
+            try:
+                fresh.write_bytes(written)
+                _set_modes(fresh)
+                self._move(fresh, place, content)
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
         return place, content
 
     def _place(self, content: Content, name: str) -> Path:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import DamagedRecordError, ValueTypeError
+from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
 from orcapod.files import Content, FileStore, temporary_folder
-from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, is_large, large_parts
+from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
 
@@ -40,10 +40,12 @@ class LargeValues:
     """
 
     def __init__(self, outputs: Schema, folder: Path | None) -> None:
-        self._types = [dtype.arrow for dtype in outputs.types.values()]
-        self._bytes = {at: name for at, name in enumerate(outputs) if self._types[at] == pa.large_binary()}
+        types = [dtype.arrow for dtype in outputs.types.values()]
+        self._bytes = {at: name for at, name in enumerate(outputs) if types[at] == pa.large_binary()}
+        self._types = {at: arrow for at, arrow in enumerate(types) if at in self._bytes or holds_kept(arrow)}
         self.columns = [LARGE] if self._bytes else []
-        self._files = None if folder is None or folder == temporary_folder() else FileStore(folder)
+        is_apart = self._types and folder != temporary_folder()
+        self._files = FileStore(folder) if folder is not None and is_apart else None
         self._begun: dict[int, tuple[bytes, Future[tuple[Path, Content]]]] = {}
 
     @property
@@ -57,11 +59,18 @@ class LargeValues:
 
     def begin(self, result: Sequence[Any]) -> None:
         """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed."""
-        for large in self._large_in(result):
-            self._write(large)
+        if self._files is not None:
+            for large in self._large_in(result):
+                self._write(large)
 
     def put(self, results: Sequence[Sequence[Any]]) -> pa.Array[Any]:
-        """Leave references in place of large parts of results; return which of their bytes are in which files."""
+        """Leave references in place of large parts of results; return which of their bytes are in which files.
+
+        Raises:
+            DatabaseError: the files cannot be written; nothing of these results is lost.
+        """
+        if self._files is None:
+            return pa.nulls(len(results), _ARROW)
         found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
         kept: list[list[dict[str, Any]] | None] = [None] * len(results)
         try:
@@ -73,6 +82,9 @@ class LargeValues:
                     kept[row] = [*(kept[row] or ()), {"column": large.part, "size": len(large.data), "file": file}]
                 else:
                     large.part["file"], large.part["data"] = file, None
+        except OSError as error:
+            why = f"{self._files.folder}: a large value cannot be written there: {error}"
+            raise DatabaseError(why, is_transient=True) from error
         finally:
             for _, large in found:
                 self._begun.pop(id(large.data), None)  # what failed is written anew
@@ -111,9 +123,10 @@ class LargeValues:
 
     def _large_in(self, result: Sequence[Any]) -> Iterator[_Large]:
         """Give what is large of a result."""
-        for at, stored in enumerate(result if self._files is not None else ()):
+        for at, arrow in self._types.items():
+            stored = result[at]
             if at not in self._bytes:
-                for part in large_parts(stored, self._types[at]):
+                for part in large_parts(stored, arrow):
                     yield _Large(part["data"], part["file"] and part["file"]["digest"], part)
             elif stored is not None and is_large(stored):
                 yield _Large(stored, None, self._bytes[at])
