@@ -6,6 +6,7 @@ import atexit
 import inspect
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -59,16 +60,17 @@ class FileStore:
 
         What is there already stays, unless somebody has changed it.
         """
-        _set_modes(path)
+        _settle(path)
         content = read_content(path)
         digest = content.digest.partition(":")[2]
         place = self.folder / digest[:2] / digest / path.name
         place.parent.mkdir(parents=True, exist_ok=True)
         if _is_there(place, content):
-            place.chmod(place.stat().st_mode)  # so that it is as young as what was given back
+            _protect(place)  # so that it is as young as what was given back, too
             _remove(path)
             return place, content
         if place.exists():
+            place.chmod(place.stat().st_mode | stat.S_IWUSR)  # what is not, cannot be moved to another folder
             os.replace(place, self.fresh() / path.name)  # noqa: PTH105  # damaged: put aside, as an orphan
         try:
             path.rename(place)
@@ -76,6 +78,7 @@ class FileStore:
             if not _is_there(place, content):  # another process was first
                 raise
             _remove(path)
+        _protect(place)
         if not content.is_folder:
             MEMO.put(place, Stamp.of(place.stat()), digest)
         return place, content
@@ -245,17 +248,25 @@ def _is_there(place: Path, content: Content) -> bool:
         return False
 
 
-def _set_modes(path: Path) -> None:
-    """Make files read-only, and have the disk hold them."""
-    for each in [path, *path.rglob("*")] if path.is_dir() else [path]:
+def _settle(path: Path) -> None:
+    """Have the disk hold a file, or all files of a folder, and make read-only what can be moved then."""
+    for each in [*path.rglob("*")] if path.is_dir() else [path]:
         if each.is_file() and not each.is_symlink():
             with each.open("rb") as stream:
                 os.fsync(stream.fileno())
-            each.chmod(each.stat().st_mode & ~_WRITABLE)
+        if not each.is_symlink():
+            _protect(each)
+
+
+def _protect(path: Path) -> None:
+    """Make a file read-only, or a folder, so that nothing is added to it."""
+    path.chmod(path.stat().st_mode & ~_WRITABLE)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(0o700)
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

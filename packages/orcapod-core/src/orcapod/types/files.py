@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,9 @@ class FileType(LogicalType):
     def export(self, value: Any, file: Path) -> None:
         """Copy it, whatever its suffix is."""
         if Path(value).is_dir():
-            shutil.copytree(value, file)
+            shutil.copytree(value, file, copy_function=shutil.copyfile)
+            for folder, _, _ in os.walk(file):  # those of a store are read-only, a copy is one's own
+                Path(folder).chmod(Path(folder).stat().st_mode | stat.S_IWUSR)
         else:
             shutil.copyfile(value, file)
 
