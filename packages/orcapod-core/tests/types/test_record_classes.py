@@ -279,6 +279,32 @@ def test_what_cannot_be_held_is_refused_where_it_is_declared(annotation: Any, wo
         assert word in str(caught.value)
 
 
+class Counted(pydantic.BaseModel):
+    n: int
+    _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
+    _unit: str = "ms"
+    _later: int
+
+    def model_post_init(self, context: Any) -> None:
+        self.n += 1
+
+
+def test_a_model_is_not_initialised_again_and_has_its_private_defaults() -> None:
+    """What a model keeps for itself is part of it; as long as that is what it began with, it comes back."""
+    dtype = registry.resolve(Counted)
+    model = Counted(n=1)
+    back = dtype.from_storage(dtype.to_storage(model))
+    assert back == model
+    assert (back.n, back._seen, back._unit) == (2, [], "ms")
+    assert back._seen is not model._seen
+    back._later = 3
+    with pytest.raises(ValueTypeError, match="it holds '_later', which is no field; make it one"):
+        dtype.to_storage(back)
+    model._seen.append(1)
+    with pytest.raises(ValueTypeError, match="it holds '_seen'"):
+        dtype.to_storage(model)
+
+
 def test_a_class_that_gained_a_field_with_a_default_reads_old_rows() -> None:
     Old = make_dataclass("Cut", [("start", int), ("window", Window)])
     Newer = make_dataclass("Span", [("start", int), ("stop", int), ("step", int, field(default=1))])
