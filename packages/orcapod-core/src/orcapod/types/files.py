@@ -176,7 +176,8 @@ def paths_in(column: Any) -> Iterator[Path]:
     if pat.is_struct(column.type):
         members: list[pa.Array[Any]] = column.flatten()
     elif pat.is_map(column.type):
-        members = [column.keys, column.items]
+        whole: Any = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
+        members = [whole.keys, whole.items]
     else:
         members = [pc.list_flatten(column)]
     for member in members:
