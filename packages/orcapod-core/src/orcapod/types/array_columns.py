@@ -57,6 +57,7 @@ def stored_arrays(column: pa.ChunkedArray[Any], dtype: np.dtype[Any], text: str,
             pa.LargeListArray.from_arrays(pa.array(dimensions, pa.int64()), pa.array(shapes.ravel(), pa.int64())),
             data,
         ]
+        members += [pa.nulls(len(chunk), field.type) for field in [*arrow][len(members) :]]
         chunks.append(pa.StructArray.from_arrays(members, fields=[*arrow], mask=chunk.is_null()))
         row += len(chunk)
     return pa.chunked_array(chunks, arrow)
