@@ -249,9 +249,10 @@ def _constant(value: Any) -> Callable[[], Any]:
 
 
 def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
-    if field.default is not dataclasses.MISSING:
+    missing = type(dataclasses.MISSING)  # a class that was sent to a worker and back has one of its own
+    if type(field.default) is not missing:
         return _constant(field.default)
-    return None if field.default_factory is dataclasses.MISSING else field.default_factory
+    return None if type(field.default_factory) is missing else field.default_factory
 
 
 def _attrs_default(default: Any) -> Callable[[], Any] | None:
