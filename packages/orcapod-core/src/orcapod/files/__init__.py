@@ -1,6 +1,6 @@
 """Files: what identifies them, and where those that functions make are kept."""
 
-from orcapod.files.content import Content, content_of
+from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
     Unreadable,
@@ -20,6 +20,7 @@ __all__ = [
     "located",
     "output_path",
     "remember_folder",
+    "reread_content",
     "take_in",
     "temporary_folder",
     "with_files",

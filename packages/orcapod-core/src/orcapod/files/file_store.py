@@ -88,6 +88,15 @@ class FileStore:
         """Return where a file is in its store, wherever that is."""
         return path.parts[-3:]
 
+    def orphans(self, is_orphan: Callable[[tuple[str, ...]], bool]) -> list[Path]:
+        """Return where files are that were only begun, and the whole ones that nothing needs.
+
+        Args:
+            is_orphan: says whether nothing needs the file at a place.
+        """
+        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
+        return [*(self.folder / _FRESH).glob("*"), *whole]
+
     def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
         """Remove the orphans among the files that were put there before a time; return where they were.
 
@@ -95,12 +104,10 @@ class FileStore:
             is_orphan: says whether nothing needs the file at a place.
             before: seconds since 1970.
         """
-        begun = [path for path in (self.folder / _FRESH).glob("*") if _changed(path) < before]
-        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
-        removed = [*begun, *(path for path in whole if _changed(path) < before)]
+        removed = [path for path in self.orphans(is_orphan) if _changed(path) < before]
         for path in removed:
             _remove(path)
-            for above in [path.parent, path.parent.parent] if path in whole else []:
+            for above in [] if path.parent.name == _FRESH else [path.parent, path.parent.parent]:
                 with suppress(OSError):  # there is more in it
                     above.rmdir()
         return removed

@@ -5,7 +5,7 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import Directory, File, FileType, holds_files, paths_in
+from orcapod.types.files import Directory, File, FileType, files_in, holds_files, paths_in
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
 from orcapod.types.parts import PartsType
@@ -38,6 +38,7 @@ __all__ = [
     "conform",
     "decode",
     "encode",
+    "files_in",
     "holds_files",
     "logical_type",
     "may_be_large",

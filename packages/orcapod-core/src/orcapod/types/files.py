@@ -23,7 +23,7 @@ from orcapod.errors import ValueTypeError
 from orcapod.files import Content, content_of, located, take_in
 from orcapod.types.logical import LogicalType, mismatch, registry
 
-__all__ = ["Directory", "File", "FileType", "holds_files", "paths_in"]
+__all__ = ["Directory", "File", "FileType", "files_in", "holds_files", "paths_in"]
 
 _ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
 
@@ -168,10 +168,16 @@ def holds_files(arrow: pa.DataType) -> bool:
 
 def paths_in(column: Any) -> Iterator[Path]:
     """Give the paths of all files in a column, as they are stored."""
+    return (path for path, _ in files_in(column))
+
+
+def files_in(column: Any) -> Iterator[tuple[Path, str]]:
+    """Give the paths and the digests of all files in a column, as they are stored."""
     if not holds_files(column.type):
         return
     if column.type == _ARROW:
-        yield from (Path(text) for text in pc.struct_field(column, "path").to_pylist() if text is not None)
+        paths, digests = (pc.struct_field(column, name).to_pylist() for name in ("path", "digest"))
+        yield from ((Path(path), digest) for path, digest in zip(paths, digests, strict=True) if path is not None)
         return
     if pat.is_struct(column.type):
         members: list[pa.Array[Any]] = column.flatten()
@@ -181,7 +187,7 @@ def paths_in(column: Any) -> Iterator[Path]:
     else:
         members = [pc.list_flatten(column)]
     for member in members:
-        yield from paths_in(member)
+        yield from files_in(member)
 
 
 def _members(arrow: Any) -> Iterable[pa.DataType]:

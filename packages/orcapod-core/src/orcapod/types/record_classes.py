@@ -248,7 +248,7 @@ def _constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+def _dataclass_default(field: Any) -> Callable[[], Any] | None:
     missing = type(dataclasses.MISSING)  # a class that was sent to a worker and back has one of its own
     if type(field.default) is not missing:
         return _constant(field.default)
