@@ -269,8 +269,11 @@ def test_the_place_of_files_is_an_argument(tmp_path: Path) -> None:
         pipeline = study(op.databases.MemoryDatabase(), files=given)
         pipeline.run().raise_for_errors()
         assert all(path.is_relative_to(str(given).removeprefix("file://")) for path in files(pipeline))
-    with pytest.raises(ConfigError, match="expected a folder"):
-        study(tmp_path / "lab.db", files="s3://bucket/files")
+    with pytest.raises(ConfigError, match="expected a folder, or a URL of object storage"):
+        study(tmp_path / "lab.db", files="ftp://host/files")
+    with pytest.raises(ConfigError, match="not shown") as caught:
+        study(tmp_path / "lab.db", files="s3://key:hunter2@bucket/files")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_files_of_a_store_in_memory_go_with_the_process(tmp_path: Path) -> None:

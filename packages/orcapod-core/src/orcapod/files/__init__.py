@@ -4,6 +4,7 @@ from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
     Unreadable,
+    is_there,
     located,
     output_path,
     remember_folder,
@@ -11,12 +12,15 @@ from orcapod.files.file_store import (
     temporary_folder,
     with_files,
 )
+from orcapod.files.remote import files_folder
 
 __all__ = [
     "Content",
     "FileStore",
     "Unreadable",
     "content_of",
+    "files_folder",
+    "is_there",
     "located",
     "output_path",
     "remember_folder",

@@ -20,10 +20,12 @@ from orcapod.checks import Checks
 from orcapod.errors import ConfigError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
+from orcapod.files.remote import admit, delete, download, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
     "Unreadable",
+    "is_there",
     "located",
     "output_path",
     "remember_folder",
@@ -40,7 +42,8 @@ class FileStore:
     """Folder of files by content: ``{two digits}/{digest}/{name}``, read-only.
 
     A file is moved there whole, and never changed afterwards. Files that are being made lie in ``.orcapod-fresh``; all
-    workers must see the folder under the same path.
+    workers must see the folder under the same path. Where it is the mirror of one on object storage, what is taken is
+    uploaded, and what is missing is downloaded.
 
     Args:
         folder: where it is; it is created when the first file is made.
@@ -60,6 +63,26 @@ class FileStore:
 
         What is there already stays, unless somebody has changed it.
         """
+        place, content = self._take(path)
+        upload(place)
+        return place, content
+
+    def fetch(self, place: Path) -> None:
+        """Download what belongs to a place, whole or not at all.
+
+        Raises:
+            OSError: it is not there, or cannot be reached.
+        """
+        fresh = self.fresh()
+        try:
+            download(place, fresh / place.name)
+            found, content = self._take(fresh / place.name)
+            if found != place:
+                raise OSError(f"it has changed: found {content.digest}")
+        finally:
+            _remove(fresh)
+
+    def _take(self, path: Path) -> tuple[Path, Content]:
         _settle(path)
         content = read_content(path)
         digest = content.digest.partition(":")[2]
@@ -104,13 +127,16 @@ class FileStore:
             is_orphan: says whether nothing needs the file at a place.
             before: seconds since 1970.
         """
+        away = [path for path, changed in stored(self.folder) if is_orphan(self.place(path)) and changed < before]
+        for path in away:
+            delete(path)
         removed = [path for path in self.orphans(is_orphan) if _changed(path) < before]
         for path in removed:
             _remove(path)
             for above in [] if path.parent.name == _FRESH else [path.parent, path.parent.parent]:
                 with suppress(OSError):  # there is more in it
                     above.rmdir()
-        return removed
+        return [*removed, *(path for path in away if path not in removed)]
 
 
 @cache
@@ -178,12 +204,37 @@ def remember_folder(folder: Path) -> None:
 
 
 def located(path: Path) -> Path:
-    """Return where a file is that was here when it was stored: a store may have been moved, with its files."""
-    if not path.exists():
-        for folder in reversed(list(_folders)):  # the last one is most likely that of the store at hand
-            if (moved := folder.joinpath(*FileStore.place(path))).exists():
-                return moved
-    return path
+    """Return where a file is that was here when it was stored: a store may have been moved, with its files.
+
+    Raises:
+        OSError: it is on object storage that cannot be reached.
+    """
+    if (found := _found(path)) is not None:
+        return found
+    if (here := mirrored(path)) is None:
+        return path
+    FileStore(here.parents[2]).fetch(here)
+    return here
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a file is there that was here when it was stored; it is not downloaded for that.
+
+    Raises:
+        OSError: it is on object storage that cannot be reached.
+    """
+    return _found(path) is not None or is_remote(path)
+
+
+def _found(path: Path) -> Path | None:
+    """Return where a file is on this machine."""
+    if path.exists():
+        return path
+    place = FileStore.place(path)
+    places = [folder.joinpath(*place) for folder in reversed(list(_folders))]  # the last is most likely the right one
+    if (here := mirrored(path)) is not None:
+        places.append(here)
+    return next((each for each in places if each.exists()), None)
 
 
 def take_in(path: Path) -> tuple[Path, Content]:
@@ -236,6 +287,8 @@ def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[No
     for value in kwargs.values():
         if isinstance(value, Unreadable):
             raise value.error
+    if folder is not None:
+        admit(folder)  # this may be a worker's process
     call = _Call(folder)
     token = _current.set(call)
     try:

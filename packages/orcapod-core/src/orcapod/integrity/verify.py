@@ -14,6 +14,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.databases import open_database
+from orcapod.files import files_folder
 from orcapod.hashing import hash_structure
 from orcapod.integrity.files import StoredFiles
 from orcapod.integrity.keys import Keys
@@ -70,7 +71,7 @@ def verify_store(
     check = Checks("verify_store")
     check.flag("repair", repair)
     results = None if result_database is None else checked_database(result_database)
-    folder = None if files is None else Path(check.file("files", files))
+    folder = files_folder(check, files)
     if isinstance(store, str | os.PathLike | Mapping):
         with open_database(store) as opened:
             return _Check(opened, results or opened, folder, repair=repair).report()

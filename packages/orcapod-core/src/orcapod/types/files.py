@@ -124,8 +124,9 @@ class FileType(LogicalType):
         return {"path": str(where), "digest": content.digest, "size": content.size}
 
     def from_storage(self, stored: Any) -> Any:
-        path = located(Path(stored["path"]))
+        path = Path(stored["path"])
         try:
+            path = located(path)
             found = content_of(path)
         except OSError as error:
             raise self._refused(path, f"it was there, and cannot be read any more: {error}; put it back") from None
