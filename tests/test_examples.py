@@ -11,6 +11,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 SAYS = {
     "earth_rotation.py": ["The shortest days, and the longest", r"leap +0 +1,025 +0", r"from +iers_final::date=\d"],
     "penguins.py": ["0 computed, 16 cached", r"together +-0\.085 mm/mm, r = -0\.24", r"from +row_\d+ of penguins.csv"],
+    "pictures.py": [
+        r"Seven thresholds.*\n +flat +0 +3 +1\n +found +0 +21 +0\n",
+        "moon: image file is truncated",
+        r"coins .* 24, 0\.08 to 0\.12, within 0%",
+        r"from +pictures::file=coins\.png",
+        r"One threshold more.*\n +flat +0 +3 +1\n +found +0 +24 +0\n",
+    ],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before ray is imported
@@ -22,19 +23,31 @@ from orcapod_postgres import PostgresDatabase
 from orcapod_ray import RayExecutor
 
 
-@op.function_pod(output_keys=["copy", "tiles"])
-def copy(file: op.File) -> tuple[op.File, list[Path]]:
+@dataclass
+class Scan:
+    """An object that holds files, some of them deep inside of it."""
+
+    mask: op.File
+    series: dict[str, list[op.File | None]]
+
+
+@op.function_pod(output_keys=["copy", "tiles", "scan"])
+def copy(file: op.File) -> tuple[op.File, list[Path], Scan]:
     made = op.output_path("copy.txt")
     made.write_text(file.path.read_text())
     tiles = op.output_path("tiles")
     tiles.mkdir()
     (tiles / "tile.txt").write_text(file.name)
-    return op.File(made), [tiles]
+    mask, slice_ = op.output_path("mask.txt"), op.output_path("slice.txt")
+    mask.write_text("mask of " + file.name)
+    slice_.write_text(f"slice of {file.path}")  # another one for every test, or it would be found in their folders
+    return op.File(made), [tiles], Scan(op.File(mask), {"t1": [op.File(slice_), None], "t2": []})
 
 
 @op.function_pod(output_keys="length")
-def measure(copy: Path, tiles: list[Path]) -> int:
-    return len(copy.read_text()) + sum(1 for tile in tiles for _ in tile.iterdir())
+def measure(copy: Path, tiles: list[Path], scan: Scan) -> int:
+    assert scan.mask.path.read_text().startswith("mask of ")
+    return len(copy.read_text()) + sum(1 for tile in tiles for _ in tile.iterdir()) + len(scan.series["t1"])
 
 
 def study(folder: Path, database: Database, files: Path | None = None) -> op.Pipeline:
@@ -59,11 +72,21 @@ def check(folder: Path, database: Database, executor: PythonFunctionExecutorProt
         result = pipeline.run(execution_engine=executor)
         result.raise_for_errors()
         assert [result.counts(label)["computed"] for label in ("copies", "lengths")] == [computed, computed]
-        assert [packet["length"] for _, packet in pipeline["lengths"].iter_packets()] == [11, 11, 11]
+        assert [packet["length"] for _, packet in pipeline["lengths"].iter_packets()] == [13, 13, 13]
         for tag, packet in pipeline["copies"].iter_packets():
             assert packet["copy"].path.read_text() == str(tag["subject"]) * 10
             assert packet["copy"].path.is_relative_to(files)
             assert packet["tiles"][0].is_relative_to(files)
+            scan = packet["scan"]
+            assert scan.mask.path.read_text() == f"mask of {tag['subject']}.txt"
+            assert scan.series["t1"][0].path.read_text() == f"slice of {folder}/data/{tag['subject']}.txt"
+            assert (scan.series["t1"][1:], scan.series["t2"]) == ([None], [])
+            assert scan.mask.path.is_relative_to(files)
+    lost = next(iter(pipeline["copies"].iter_packets()))[1]["scan"].series["t1"][0].path
+    lost.unlink()
+    result = study(folder, database, files).run(execution_engine=executor)
+    assert result.counts("copies")["computed"] == 1, "a file that is lost from inside of a result is made again"
+    assert lost.exists()
     assert op.remove_orphans(database, files=files, hours=1e-9) == []
 
 

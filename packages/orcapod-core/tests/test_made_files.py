@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import stat
@@ -268,8 +269,11 @@ def test_the_place_of_files_is_an_argument(tmp_path: Path) -> None:
         pipeline = study(op.databases.MemoryDatabase(), files=given)
         pipeline.run().raise_for_errors()
         assert all(path.is_relative_to(str(given).removeprefix("file://")) for path in files(pipeline))
-    with pytest.raises(ConfigError, match="expected a folder"):
-        study(tmp_path / "lab.db", files="s3://bucket/files")
+    with pytest.raises(ConfigError, match="expected a folder, or a URL of object storage"):
+        study(tmp_path / "lab.db", files="ftp://host/files")
+    with pytest.raises(ConfigError, match="not shown") as caught:
+        study(tmp_path / "lab.db", files="s3://key:hunter2@bucket/files")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_files_of_a_store_in_memory_go_with_the_process(tmp_path: Path) -> None:
@@ -336,3 +340,66 @@ def test_a_kill_while_files_are_made_leaves_no_half_file_among_the_whole_ones(tm
 def test_a_place_is_for_a_name(name: str) -> None:
     with pytest.raises(ConfigError, match="expected a name such as"):
         op.output_path(name)
+
+
+def as_a_plain_user() -> None:
+    """Give up what lets root write to anything: Linux's CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+    for capability in (1, 2) if os.getuid() == 0 else ():
+        assert ctypes.CDLL(None).prctl(24, capability) == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere root cannot give up what root may do")
+def test_nobody_writes_into_a_kept_folder_and_orphans_go_all_the_same(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        dedent(f"""
+            import shutil
+            from pathlib import Path
+            import orcapod as op
+            from orcapod.sources import DictSource
+
+            here = Path({str(tmp_path)!r})
+            store, files, out = here / "lab.db", here / "files", here / "out"
+
+            @op.function_pod(output_keys="tiles")
+            def cut(x: int) -> op.Directory:
+                tiles = op.output_path("tiles")
+                (tiles / "deep").mkdir(parents=True)
+                (tiles / "deep" / "tile.txt").write_text(str(x))
+                return op.Directory(tiles)
+
+            def run(name, *values):
+                pipeline = op.Pipeline(name, name and store, files=files)
+                with pipeline:
+                    cut.pod(DictSource([{{"i": x, "x": x}} for x in values], ["i"], source_id="s"), label="tiles")
+                pipeline.run().raise_for_errors()
+                return [packet["tiles"].path for _, packet in pipeline["tiles"].iter_packets()], pipeline
+
+            kept, pipeline = run("study", 1, 2)
+            for folder in (kept[0], kept[0] / "deep"):
+                one = next(folder.iterdir())
+                for change in (lambda: (folder / "more.txt").touch(), lambda: one.rename(folder / "other")):
+                    try:
+                        change()
+                    except PermissionError:
+                        continue
+                    raise AssertionError(f"{{folder}} was written to")
+            for _ in range(2):
+                pipeline.tiles.export(out / "{{i}}")
+            (out / "1" / "deep" / "tile.txt").write_text("a copy is one's own")
+
+            (kept[0] / "deep").chmod(0o700)
+            (kept[0] / "deep" / "more.txt").touch()
+            store = op.databases.MemoryDatabase()
+            assert run("other", 1)[0] == kept[:1]
+            assert [path.name for path in (kept[0] / "deep").iterdir()] == ["tile.txt"], "made anew"
+            removed = op.remove_orphans(store, files=files, hours=1e-9)
+            assert len(removed) == 2 and kept[1] in removed, removed
+            assert [path for path in files.glob("*/*/*") if path not in kept[:1]] == []
+            assert not list(files.glob(".orcapod-fresh/*"))
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, program], preexec_fn=as_a_plain_user, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -188,7 +188,7 @@ door("code_of", op.code_of, code=pod, store=None)
 door("code_of, a fingerprint", op.code_of, code=lambda: str(packet_function().fingerprint()), store=ran)
 door("compare_code", op.compare_code, before=pod, after=pod, store=None)
 
-door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None)
+door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None, files=None)
 
 door("remove_orphans", op.remove_orphans, "store", store="memory://", files=None, hours=24.0)
 

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from contextvars import Token
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
@@ -20,10 +19,11 @@ from orcapod import interrupts
 from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
-from orcapod.display import discreet, html_table
+from orcapod.display import html_table
 from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
+from orcapod.files import files_folder
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
 from orcapod.graph import Element, Graph
 from orcapod.nodes import (
@@ -80,8 +80,9 @@ class Pipeline(Mapping[str, Node]):
             the pipelines on it are called, so that no other computes them again.
         auto_compile: compile whenever the block is left, so that mistakes show there.
         config: how packets are run where nobody says otherwise.
-        files: the folder for files that functions make, under a path that all workers see; if None, beside the store,
-            ``lab.db.files`` beside ``lab.db``. A store on a server has no such place.
+        files: the folder for files that functions make, under a path that all workers see, or on object storage,
+            ``s3://bucket/folder``; if None, beside the store, ``lab.db.files`` beside ``lab.db``. A store on a server
+            has no such place.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Pipeline(Mapping[str, Node]):
         files: str | os.PathLike[str] | None = None,
     ) -> None:
         self.config = _checked_config(config)
-        self._files = _checked_files(files)
+        self._files = files_folder(Checks(), files)
         self.name: RecordPath = Checks("Pipeline", PipelineError).names("the name", name)
         if not self.name or not all(part and part[0] != "_" for part in self.name):
             raise PipelineError(
@@ -466,16 +467,6 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
-
-
-def _checked_files(files: str | os.PathLike[str] | None) -> Path | None:
-    if files is None:
-        return None
-    folder = Checks().file("files", files)
-    if "://" in folder and not folder.startswith("file://"):
-        advice = "give the path of a folder that all workers see, of a network file system, say"
-        raise Checks().wrong("files", discreet(folder, quoted=True), "a folder", advice)
-    return Path(folder.removeprefix("file://")).expanduser().absolute()  # workers may have another working folder
 
 
 def _checked_config(config: PipelineConfig | None) -> PipelineConfig:

@@ -4,20 +4,23 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import orcapod as op
 from orcapod.errors import SchemaError
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.operators import Filter
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing.strategies import ALL_COLUMNS, rows, schemas
-from orcapod.types import OptionalType, Schema
+from orcapod.types import OptionalType, Schema, type_of_values
 
 SCHEMA = {"k": int, "x": float | None, "s": str | None}
 ROWS = [
@@ -83,10 +86,72 @@ def test_a_value_of_every_scalar_type_can_be_asked_for(value):
     assert kept(source.filter(v=value)) == [0]
 
 
-def test_a_value_that_arrow_cannot_compare_is_refused_while_it_is_built():
-    source = DictSource([{"k": 0, "v": [1]}], ["k"])
-    with pytest.raises(SchemaError, match="Filter"):
-        source.filter(v=[1])
+@dataclass(frozen=True)
+class Window:
+    start: int
+    weights: tuple[float, ...] = ()
+
+
+@op.logical_type
+class Bag:
+    def __init__(self, words):
+        self.words = words
+
+    def to_bytes(self):
+        return " ".join(self.words).encode()
+
+    @classmethod
+    def from_bytes(cls, data):
+        return cls(data.decode().split())
+
+
+VALUES = {
+    "list": ([1, 2], [1], [1, 2]),
+    "empty list": ([], [1], []),
+    "set": ({"a", "b"}, {"a"}, {"b", "a"}),
+    "dict": ({"a": 1.0}, {"a": 2.0}, {"a": 1.0}),
+    "tuple": (("a", 1), ("a", 2), ("a", 1)),
+    "record": (Window(1, (0.5,)), Window(1, (0.5, 1.0)), Window(1, (0.5,))),
+    "array": (np.array([1.0, np.nan]), np.array([1.0]), np.asfortranarray([1.0, np.nan])),
+    "times": (np.datetime64(5, "ns"), np.datetime64(6, "ns"), np.datetime64(5, "ns")),
+    "codec": (Bag(["a"]), Bag(["b"]), Bag(["a"])),
+    "frame": (pa.table({"a": [1]}), pa.table({"a": [2]}), pa.table({"a": [1]})),
+    "complex": (1j, -1j, 1j),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_a_value_of_any_type_can_be_asked_for(kind):
+    """The same value is found, as whatever it lies in memory, and the filter is the same then."""
+    one, other, same = VALUES[kind]
+    schema = {"v": type_of_values([one, other, None]).annotation} if kind != "set" else {"v": set[str] | None}
+    rows = [{"k": k, "v": value} for k, value in enumerate([one, None, other, one])]
+    source = DictSource(rows, ["k"], data_schema=schema, source_id="s")
+    assert kept(source.filter(v=same)) == [0, 3]
+    assert kept(source.filter(pc.field("k") > 0, v=same)) == [3]
+    assert kept(source.filter(v=None)) == [1]
+    hashes = [source.filter(v=value).content_hash() for value in (one, same, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    with pytest.raises(SchemaError, match="never holds"):
+        source.filter(v=object())
+
+
+def test_a_file_is_asked_for_by_what_is_in_it(tmp_path):
+    for name, text in [("a", "x"), ("b", "y"), ("c", "x")]:
+        (tmp_path / name).write_text(text)
+    source = DictSource([{"k": k, "v": tmp_path / "ab"[k]} for k in range(2)], ["k"], source_id="s")
+    made = source.filter(v=tmp_path / "c")
+    assert kept(made) == [0]
+    (tmp_path / "c").rename(tmp_path / "d")
+    assert kept(made) == [0], "what was in it as the filter was made"
+    assert made.content_hash() == source.filter(v=tmp_path / "d").content_hash()
+    with pytest.raises(SchemaError, match="nothing is there"):
+        source.filter(v=tmp_path / "nowhere")
+
+
+def test_rows_that_were_nested_can_be_asked_for_by_their_members():
+    nested = DictSource([{"g": k % 2, "k": k, "x": k} for k in range(3)], ["g", "k"]).group_by("g")
+    assert [packet["x"] for _, packet in nested.filter(k=[0, 2]).iter_packets()] == [[0, 2]]
 
 
 def test_columns_of_any_name_can_be_asked_for():

@@ -235,10 +235,61 @@ def test_tensors_and_lists_of_a_table_are_arrays(column: Any, declared: Any, exp
     assert nothing is None
 
 
-@pytest.mark.parametrize("rows", [[[[1], [1, 2]]], [[[1, None]]]])
+@pytest.mark.parametrize(
+    ("shape", "permutation"), [((2, 3), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (1, 2, 0)), ((2, 1, 3), (0, 2, 1))]
+)
+def test_a_permuted_tensor_is_read_in_its_logical_order(shape: Any, permutation: Any) -> None:
+    """The i-th dimension that one sees is the one of number ``permutation[i]`` in memory, says Arrow."""
+    dtype = pa.fixed_shape_tensor(pa.int32(), shape, permutation=permutation)
+    elements = np.arange(2 * np.prod(shape), dtype="i4").reshape(2, -1)
+    column = pa.ExtensionArray.from_storage(
+        dtype, pa.array([elements[0].tolist(), None, elements[1].tolist()], dtype.storage_type)
+    )
+    expected = [each.reshape(shape).transpose(permutation) for each in elements]
+    for declared in ({}, {"x": np.ndarray | None}):
+        source = ArrowTableSource(pa.table({"i": [0, 1, 2], "x": column}), ["i"], data_schema=declared)
+        first, nothing, third = (packet["x"] for _, packet in source.iter_packets())
+        assert same(first, expected[0])
+        assert nothing is None
+        assert same(third, expected[1])
+    assert registry.resolve(NDArray[np.int32]).adopted(pa.chunked_array([column[2:]])).to_pylist()[0]["shape"] == [
+        *expected[0].shape
+    ]
+
+
+@pytest.mark.parametrize("lists", [pa.list_, pa.large_list])
+@given(data=st.data(), depth=st.integers(1, 3), leaf=st.sampled_from(["f4", "i8", "u1", "?", "M8[us]"]))
+def test_columns_of_lists_are_the_arrays_they_spell(lists: Any, data: st.DataObject, depth: int, leaf: str) -> None:
+    """In any chunks and slices, with nulls in between, and of any lengths that make an array."""
+    shapes = extra.array_shapes(min_dims=depth, max_dims=depth, min_side=1, max_side=3)
+    drawn = data.draw(st.lists(extra.arrays(leaf, shapes) | st.none(), min_size=1, max_size=5))
+    arrow = pa.from_numpy_dtype(np.dtype(leaf))
+    for _ in range(depth):
+        arrow = lists(arrow)
+    column = pa.array([None if each is None else each.tolist() for each in drawn], arrow)
+    first, last = sorted((data.draw(st.integers(0, len(drawn))), data.draw(st.integers(0, len(drawn)))))
+    cut = data.draw(st.integers(first, last))
+    chunked = pa.chunked_array([column[first:cut], column[cut:last]])
+    dtype = registry.resolve(np.ndarray | None)
+    found = dtype.to_python(dtype.adopted(chunked))
+    assert list(map(repr, found)) == list(map(repr, drawn[first:last]))
+
+
+def test_lists_of_nothing_have_the_dimensions_of_their_type() -> None:
+    def shapes(arrow: Any, rows: Any) -> Any:
+        dtype = registry.resolve(np.ndarray)
+        return [array.shape for array in dtype.to_python(dtype.adopted(pa.chunked_array([pa.array(rows, arrow)])))]
+
+    assert shapes(pa.list_(pa.int64()), [[]]) == [(0,)]
+    assert shapes(pa.list_(pa.list_(pa.int64())), [[], [[]], [[], []], [[1]]]) == [(0, 0), (1, 0), (2, 0), (1, 1)]
+    assert shapes(pa.list_(pa.list_(pa.int64(), 3)), [[], [[1, 2, 3]]]) == [(0, 3), (1, 3)]
+
+
+@pytest.mark.parametrize("rows", [[[[1], [1, 2]]], [[[1, None]]], [[[1], None]], [[None]]])
 def test_lists_that_are_no_arrays_are_refused(rows: Any) -> None:
-    with pytest.raises(InputValidationError, match="row 0: expected ndarray"):
-        ArrowTableSource(pa.table({"x": rows}), [], data_schema={"x": np.ndarray})
+    whole = pa.array([[[1]], *rows], pa.list_(pa.list_(pa.int64())))
+    with pytest.raises(InputValidationError, match="row 1: expected ndarray"):
+        ArrowTableSource(pa.table({"x": whole}), [], data_schema={"x": np.ndarray})
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import strategies as st
 
 import orcapod as op
-from orcapod.errors import InputValidationError, ValueTypeError
+from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.files import content_of
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing import TypeSuite
-from orcapod.types import registry
+from orcapod.types import column_of, paths_in, registry
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -129,3 +129,50 @@ def test_a_frame_shows_paths(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     frame = DictSource([{"i": 0, "scan": tmp_path / "a"}], ["i"]).to_pandas()
     assert frame["scan"].iloc[0] == tmp_path / "a"
+
+
+def test_files_are_tags_by_what_is_in_them(tmp_path: Path) -> None:
+    """Joins, groups and caches know a file by its content, whatever it is called and wherever it lies."""
+    for name, text in [("a", "x"), ("b", "y"), ("c", "x")]:
+        (tmp_path / name).write_text(text)
+
+    def files(*names: str, **columns: list[int]) -> DictSource:
+        rows = [
+            {"f": op.File(tmp_path / name), **{c: v[i] for c, v in columns.items()}} for i, name in enumerate(names)
+        ]
+        return DictSource(rows, ["f"], source_id="s")
+
+    one, other = files("a", "b", x=[1, 2]), files("c", y=[3])
+    assert [dict(packet) for _, packet in one.join(other)] == [{"x": 1, "y": 3}]
+    grouped = files("a", "b", "c", x=[1, 2, 3]).group_by("f")
+    assert [packet["x"] for _, packet in grouped.iter_packets()] == [[1, 3], [2]]
+
+    @op.function_pod("y")
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    for computed in (2, 0):
+        pipeline = op.Pipeline("p", tmp_path / "lab.db")
+        with pipeline:
+            doubled.pod(one, label="doubled")
+        assert pipeline.run().counts("doubled")["computed"] == computed
+        assert [tag["f"].name for tag, _ in pipeline["doubled"].iter_packets()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("annotation", [set[op.File], frozenset[Path], dict[op.Directory, int]])
+def test_a_file_is_no_member_of_a_set_and_no_key(annotation: Any) -> None:
+    """Two files of one content are one value, and two members to Python."""
+    with pytest.raises(SchemaError, match="two files of the same content are not.*a list"):
+        registry.resolve(annotation)
+
+
+def test_the_paths_of_a_slice_are_those_of_its_rows(tmp_path: Path) -> None:
+    """However deep they lie; or one lost file would count for its neighbours, too."""
+    for name in "abc":
+        (tmp_path / name).touch()
+    dtype = registry.resolve(dict[str, list[Path | None]] | None)
+    values = [{"x": [tmp_path / "a", None]}, None, {"y": [tmp_path / "b"], "z": []}, {"y": [tmp_path / "c"]}]
+    column = column_of(values, dtype)
+    found = [[path.name for path in paths_in(column[row : row + 1])] for row in range(len(values))]
+    assert found == [["a"], [], ["b"], ["c"]]
+    assert [path.name for path in paths_in(column[1:3])] == ["b"]

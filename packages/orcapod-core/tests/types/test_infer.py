@@ -131,6 +131,5 @@ def test_numpy_values_tell_the_type_of_what_they_stand_for():
         ([np.datetime64("2024-01-01T00:00:00"), None], datetime | None),
     ]:
         assert type_of_values(given_values) == registry.resolve(annotation)
-    for refused in ([np.datetime64("2024-01-01", "ns")], [np.longdouble(1)], [np.timedelta64(1, "ns")]):
-        with pytest.raises(SchemaError):
-            type_of_values(refused)
+    with pytest.raises(SchemaError):
+        type_of_values([np.longdouble(1)])

@@ -279,6 +279,60 @@ def test_what_cannot_be_held_is_refused_where_it_is_declared(annotation: Any, wo
         assert word in str(caught.value)
 
 
+class Counted(pydantic.BaseModel):
+    n: int
+    _seen: list[int] = pydantic.PrivateAttr(default_factory=list)
+    _unit: str = "ms"
+    _later: int
+
+    def model_post_init(self, context: Any) -> None:
+        self.n += 1
+
+
+def test_a_model_is_not_initialised_again_and_has_its_private_defaults() -> None:
+    """What a model keeps for itself is part of it; as long as that is what it began with, it comes back."""
+    dtype = registry.resolve(Counted)
+    model = Counted(n=1)
+    back = dtype.from_storage(dtype.to_storage(model))
+    assert back == model
+    assert (back.n, back._seen, back._unit) == (2, [], "ms")
+    assert back._seen is not model._seen
+    back._later = 3
+    with pytest.raises(ValueTypeError, match="it holds '_later', which is no field; make it one"):
+        dtype.to_storage(back)
+    model._seen.append(1)
+    with pytest.raises(ValueTypeError, match="it holds '_seen'"):
+        dtype.to_storage(model)
+
+
+def test_a_dataclass_that_was_sent_to_a_worker_and_back_is_what_it_was(tmp_path: Path) -> None:
+    """Its functions are found again, and a field without a default has none: also where no source of it can be read."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, types\n"
+        "import cloudpickle\n"
+        "import pyarrow as pa\n"
+        "from orcapod.errors import InputValidationError\n"
+        "from orcapod.hashing import fingerprint_function\n"
+        "from orcapod.sources import ArrowTableSource\n"
+        "lab = sys.modules['lab'] = types.ModuleType('lab')\n"
+        "exec('from dataclasses import dataclass\\n@dataclass\\nclass Cut:\\n    start: int\\n    stop: int\\n'\n"
+        "     'def cut(x: int) -> Cut:\\n    return Cut(x, x)\\n', vars(lab))\n"
+        "before = fingerprint_function(lab.cut)\n"
+        "cloudpickle.register_pickle_by_value(lab)\n"
+        "assert type(cloudpickle.loads(cloudpickle.dumps(lab.Cut(1, 2)))) is lab.Cut\n"
+        "assert fingerprint_function(lab.cut) == before\n"
+        "try:\n"
+        "    ArrowTableSource(pa.table({'cut': [{'start': 1}]}), [], data_schema={'cut': lab.Cut})\n"
+        "except InputValidationError as error:\n"
+        "    assert 'expected a column of' in str(error), error\n"
+        "else:\n"
+        "    raise AssertionError('taken')\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_class_that_gained_a_field_with_a_default_reads_old_rows() -> None:
     Old = make_dataclass("Cut", [("start", int), ("window", Window)])
     Newer = make_dataclass("Span", [("start", int), ("stop", int), ("step", int, field(default=1))])

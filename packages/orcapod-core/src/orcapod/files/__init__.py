@@ -1,9 +1,10 @@
 """Files: what identifies them, and where those that functions make are kept."""
 
-from orcapod.files.content import Content, content_of
+from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
     Unreadable,
+    is_there,
     located,
     output_path,
     read_bytes,
@@ -12,16 +13,20 @@ from orcapod.files.file_store import (
     temporary_folder,
     with_files,
 )
+from orcapod.files.remote import files_folder
 
 __all__ = [
     "Content",
     "FileStore",
     "Unreadable",
     "content_of",
+    "files_folder",
+    "is_there",
     "located",
     "output_path",
     "read_bytes",
     "remember_folder",
+    "reread_content",
     "take_in",
     "temporary_folder",
     "with_files",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from orcapod.files.memo import MEMO, Stamp
 
-__all__ = ["TREE_METHOD", "Content", "content_of", "read_content"]
+__all__ = ["TREE_METHOD", "Content", "content_of", "read_content", "reread_content"]
 
 TREE_METHOD = "tree-v1"
 
@@ -56,6 +56,15 @@ def read_content(path: Path) -> Content:
     return _content(path, read=_digest)
 
 
+def reread_content(path: Path) -> Content:
+    """Return the same, read anew, and remember it: a change that its stamp does not show is known from now on.
+
+    Raises:
+        OSError: see ``content_of``.
+    """
+    return _content(path, read=_reread)
+
+
 def _content(path: Path, *, read: Callable[[Path], str], above: tuple[tuple[int, int], ...] = ()) -> Content:
     found = path.stat()
     if stat.S_ISREG(found.st_mode):
@@ -75,12 +84,14 @@ def _content(path: Path, *, read: Callable[[Path], str], above: tuple[tuple[int,
 
 
 def _remembered(path: Path) -> str:
+    return MEMO.get(path, Stamp.of(path.stat())) or _reread(path)
+
+
+def _reread(path: Path) -> str:
     stamp = Stamp.of(path.stat())
-    if known := MEMO.get(path, stamp):
-        return known
     is_safe = _wait_until_old(stamp.mtime_ns)
     digest = _digest(path)
-    if is_safe:
+    if is_safe and MEMO.get(path, stamp) != digest:
         MEMO.put(path, stamp, digest)
     return digest
 

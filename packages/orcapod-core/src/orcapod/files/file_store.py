@@ -6,6 +6,7 @@ import atexit
 import inspect
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,10 +23,12 @@ from orcapod.checks import Checks
 from orcapod.errors import ConfigError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
+from orcapod.files.remote import admit, delete, download, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
     "Unreadable",
+    "is_there",
     "located",
     "output_path",
     "read_bytes",
@@ -47,7 +50,8 @@ class FileStore:
     """Folder of files by content: ``{two digits}/{digest}/{name}``, read-only.
 
     A file is moved there whole, and never changed afterwards. Files that are being made lie in ``.orcapod-fresh``; all
-    workers must see the folder under the same path.
+    workers must see the folder under the same path. Where it is the mirror of one on object storage, what is taken is
+    uploaded, and what is missing is downloaded.
 
     Args:
         folder: where it is; it is created when the first file is made.
@@ -67,7 +71,27 @@ class FileStore:
 
         What is there already stays, unless somebody has changed it.
         """
-        _set_modes(path)
+        place, content = self._take(path)
+        upload(place)
+        return place, content
+
+    def fetch(self, place: Path) -> None:
+        """Download what belongs to a place, whole or not at all.
+
+        Raises:
+            OSError: it is not there, or cannot be reached.
+        """
+        fresh = self.fresh()
+        try:
+            download(place, fresh / place.name)
+            found, content = self._take(fresh / place.name)
+            if found != place:
+                raise OSError(f"it has changed: found {content.digest}")
+        finally:
+            _remove(fresh)
+
+    def _take(self, path: Path) -> tuple[Path, Content]:
+        _settle(path)
         content = read_content(path)
         place = self._place(content, path.name)
         if _is_young_again(place, content):
@@ -93,11 +117,12 @@ class FileStore:
             fresh.parent.mkdir(parents=True, exist_ok=True)
             try:
                 fresh.write_bytes(written)
-                _set_modes(fresh)
+                _settle(fresh)
                 self._move(fresh, place, content)
             except BaseException:
                 fresh.unlink(missing_ok=True)
                 raise
+        upload(place)
         return place, content
 
     def _place(self, content: Content, name: str) -> Path:
@@ -112,6 +137,7 @@ class FileStore:
             MEMO.put(place, Stamp.of(place.stat()), content.digest.partition(":")[2])
             return
         if place.exists() and not _is_there(place, content):
+            place.chmod(place.stat().st_mode | stat.S_IWUSR)  # what is not, cannot be moved to another folder
             place.replace(self.fresh() / path.name)  # damaged: put aside, as an orphan
         try:
             path.rename(place)
@@ -119,11 +145,21 @@ class FileStore:
             if not _is_there(place, content):  # another process was first
                 raise
             _remove(path)
+        _protect(place)
 
     @staticmethod
     def place(path: Path) -> tuple[str, ...]:
         """Return where a file is in its store, wherever that is."""
         return path.parts[-3:]
+
+    def orphans(self, is_orphan: Callable[[tuple[str, ...]], bool]) -> list[Path]:
+        """Return where files are that were only begun, and the whole ones that nothing needs.
+
+        Args:
+            is_orphan: says whether nothing needs the file at a place.
+        """
+        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
+        return [*(self.folder / _FRESH).glob("*"), *whole]
 
     def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
         """Remove the orphans among the files that were put there before a time; return where they were.
@@ -132,15 +168,16 @@ class FileStore:
             is_orphan: says whether nothing needs the file at a place.
             before: seconds since 1970.
         """
-        begun = [path for path in (self.folder / _FRESH).glob("*") if _changed(path) < before]
-        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
-        removed = [*begun, *(path for path in whole if _changed(path) < before)]
+        away = [path for path, changed in stored(self.folder) if is_orphan(self.place(path)) and changed < before]
+        for path in away:
+            delete(path)
+        removed = [path for path in self.orphans(is_orphan) if _changed(path) < before]
         for path in removed:
             _remove(path)
-            for above in [path.parent, path.parent.parent] if path in whole else []:
+            for above in [] if path.parent.name == _FRESH else [path.parent, path.parent.parent]:
                 with suppress(OSError):  # there is more in it
                     above.rmdir()
-        return removed
+        return [*removed, *(path for path in away if path not in removed)]
 
 
 @cache
@@ -208,12 +245,37 @@ def remember_folder(folder: Path) -> None:
 
 
 def located(path: Path) -> Path:
-    """Return where a file is that was here when it was stored: a store may have been moved, with its files."""
-    if not path.exists():
-        for folder in reversed(list(_folders)):  # the last one is most likely that of the store at hand
-            if (moved := folder.joinpath(*FileStore.place(path))).exists():
-                return moved
-    return path
+    """Return where a file is that was here when it was stored: a store may have been moved, with its files.
+
+    Raises:
+        OSError: it is on object storage that cannot be reached.
+    """
+    if (found := _found(path)) is not None:
+        return found
+    if (here := mirrored(path)) is None:
+        return path
+    FileStore(here.parents[2]).fetch(here)
+    return here
+
+
+def is_there(path: Path) -> bool:
+    """Say whether a file is there that was here when it was stored; it is not downloaded for that.
+
+    Raises:
+        OSError: it is on object storage that cannot be reached.
+    """
+    return _found(path) is not None or is_remote(path)
+
+
+def _found(path: Path) -> Path | None:
+    """Return where a file is on this machine."""
+    if path.exists():
+        return path
+    place = FileStore.place(path)
+    places = [folder.joinpath(*place) for folder in reversed(list(_folders))]  # the last is most likely the right one
+    if (here := mirrored(path)) is not None:
+        places.append(here)
+    return next((each for each in places if each.exists()), None)
 
 
 def take_in(path: Path) -> tuple[Path, Content]:
@@ -266,6 +328,8 @@ def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[No
     for value in kwargs.values():
         if isinstance(value, Unreadable):
             raise value.error
+    if folder is not None:
+        admit(folder)  # this may be a worker's process
     call = _Call(folder)
     token = _current.set(call)
     try:
@@ -315,7 +379,7 @@ def _compressed(data: bytes) -> Any:
 def _is_young_again(place: Path, content: Content) -> bool:
     """Say whether a content is at its place; if so, it is made as young as one that comes now."""
     if is_there := _is_there(place, content):
-        place.chmod(place.stat().st_mode)
+        _protect(place)
     return is_there
 
 
@@ -326,17 +390,25 @@ def _is_there(place: Path, content: Content) -> bool:
         return False
 
 
-def _set_modes(path: Path) -> None:
-    """Make files read-only, and have the disk hold them."""
-    for each in [path, *path.rglob("*")] if path.is_dir() else [path]:
+def _settle(path: Path) -> None:
+    """Have the disk hold a file, or all files of a folder, and make read-only what can be moved then."""
+    for each in [*path.rglob("*")] if path.is_dir() else [path]:
         if each.is_file() and not each.is_symlink():
             with each.open("rb") as stream:
                 os.fsync(stream.fileno())
-            each.chmod(each.stat().st_mode & ~_WRITABLE)
+        if not each.is_symlink():
+            _protect(each)
+
+
+def _protect(path: Path) -> None:
+    """Make a file read-only, or a folder, so that nothing is added to it."""
+    path.chmod(path.stat().st_mode & ~_WRITABLE)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(0o700)
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["MEMO", "Memo", "Stamp"]
+__all__ = ["MEMO", "Memo", "Stamp", "cache_folder"]
 
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS files "
@@ -73,7 +73,7 @@ class Memo:
 
     def _connection(self) -> sqlite3.Connection:
         """Return this process's connection: one that was opened before a fork is left alone."""
-        file = _file()
+        file = cache_folder() / "files.db"
         if (found := self._connections.get((os.getpid(), file))) is None:
             file.parent.mkdir(parents=True, exist_ok=True)
             found = sqlite3.connect(file, timeout=5, check_same_thread=False)
@@ -89,10 +89,11 @@ class Memo:
                 connection.close()
 
 
-def _file() -> Path:
+def cache_folder() -> Path:
+    """Return the user's folder for what can be had again."""
     if folder := os.environ.get("ORCAPOD_CACHE"):
-        return Path(folder) / "files.db"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orcapod" / "files.db"
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "orcapod"
 
 
 MEMO = Memo()

@@ -11,7 +11,7 @@ from pathlib import Path
 from orcapod.checks import Checks
 from orcapod.databases import open_database
 from orcapod.errors import ConfigError
-from orcapod.files import FileStore
+from orcapod.files import FileStore, files_folder
 from orcapod.protocols import Database, checked_database, files_folder_of
 from orcapod.types import holds_files, paths_in
 
@@ -31,7 +31,7 @@ def remove_orphans(
 
     Args:
         stores: all stores whose files lie in the folder: databases, or what ``open_database`` takes.
-        files: the folder for files; that of the first store if None.
+        files: the folder for files, or its URL; that of the first store if None.
         hours: how long ago a file was made at least, since what a run makes just now is not recorded yet.
 
     Raises:
@@ -49,7 +49,7 @@ def remove_orphans(
             else checked_database(store)
             for store in stores
         ]
-        folder = files_folder_of(databases[0]) if files is None else Path(check.file("files", files))
+        folder = files_folder_of(databases[0]) if files is None else files_folder(check, files)
         if folder is None:
             raise ConfigError("remove_orphans: found a store that has no folder for files; give it as files='...'")
         needed = {place for database in databases for place in _needed(database)}

@@ -11,15 +11,27 @@ from orcapod.protocols import Key, RecordPath
 
 __all__ = ["Finding", "FindingKind", "StoreReport"]
 
-FindingKind = Literal["unreadable", "changed", "doubled", "lost result", "storage", "unused result", "orphan file"]
+FindingKind = Literal[
+    "unreadable",
+    "changed",
+    "doubled",
+    "lost result",
+    "damaged file",
+    "storage",
+    "unused result",
+    "orphan file",
+    "unneeded file",
+]
 """What was found: a record that cannot be read, or is not as it was stored, or is there twice; a row whose result is
-not there; what the store keeps beside its records and is not as it should be. Two kinds are no damage: a result that no
-row stands for, as a pod outside of a pipeline leaves it, and a run that was interrupted; and a file that no table
-needs, as a writer that was killed leaves it."""
+not there; a result whose file is lost, or has changed; what the store keeps beside its records and is not as it should
+be. Three kinds are no damage: a result that no row stands for, as a pod outside of a pipeline leaves it, and a run that
+was interrupted; a file that no table needs, as a writer that was killed leaves it; and one that a function made and no
+record names."""
 
 _NO_DAMAGE: Mapping[FindingKind, str] = {
     "unused result": "results that no row stands for",
     "orphan file": "files that no table needs, which the store's vacuum() removes",
+    "unneeded file": "files that functions made and no record names, which op.remove_orphans() removes",
 }
 
 _SHOWN = 20

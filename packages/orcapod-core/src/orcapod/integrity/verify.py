@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,9 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.databases import open_database
+from orcapod.files import files_folder
 from orcapod.hashing import hash_structure
+from orcapod.integrity.files import StoredFiles
 from orcapod.integrity.keys import Keys
 from orcapod.integrity.reading import TableReader
 from orcapod.integrity.report import Finding, StoreReport
@@ -25,7 +28,7 @@ from orcapod.integrity.tables import (
     is_kept,
     is_results,
 )
-from orcapod.protocols import Database, Key, RecordPath, checked_database
+from orcapod.protocols import Database, Key, RecordPath, checked_database, files_folder_of
 from orcapod.records import RECORD_ID, result_path
 
 __all__ = ["verify_store"]
@@ -46,36 +49,41 @@ def verify_store(
     *,
     repair: bool = False,
     result_database: Database | None = None,
+    files: str | os.PathLike[str] | None = None,
 ) -> StoreReport:
     """Read all that a store holds, and say what is not as it was when it was stored.
 
-    Results are compared with their checksums and keys, rows of nodes and kept rows of sources with their keys; each
-    row of a node must have its result; no key is there twice. Stores that have something of their own to check
-    (the pages of a file, files that no table knows) check that too.
+    Results are compared with their checksums and keys, and their files with their digests; rows of nodes and kept rows
+    of sources with their keys; each row of a node must have its result; no key is there twice. Stores that have
+    something of their own to check (the pages of a file, files that no table knows) check that too.
 
     Args:
         store: a database, or what ``open_database`` takes.
         repair: move damaged records to the table ``_damaged``, as far as they can be read, so that the next run
             computes them again.
         result_database: where results are, if not in the same store.
+        files: the folder for files that functions make; that of the store if None.
 
     Raises:
         ConfigError: an argument is not what it has to be.
         DatabaseError: the store cannot be opened, or, for ``repair``, not be written to.
     """
-    Checks("verify_store").flag("repair", repair)
+    check = Checks("verify_store")
+    check.flag("repair", repair)
     results = None if result_database is None else checked_database(result_database)
+    folder = files_folder(check, files)
     if isinstance(store, str | os.PathLike | Mapping):
         with open_database(store) as opened:
-            return _Check(opened, results or opened, repair=repair).report()
+            return _Check(opened, results or opened, folder, repair=repair).report()
     database = checked_database(store)
-    return _Check(database, results or database, repair=repair).report()
+    return _Check(database, results or database, folder, repair=repair).report()
 
 
 class _Check:
     """Check of one store."""
 
-    def __init__(self, database: Database, results: Database, *, repair: bool) -> None:
+    def __init__(self, database: Database, results: Database, files: Path | None, *, repair: bool) -> None:
+        self._files = StoredFiles(files or files_folder_of(database))
         self._database = database
         self._results = results
         self._repair = repair
@@ -133,6 +141,8 @@ class _Check:
                 self._check(path)
         for path, unused in self._unused.items():
             self._findings += [Finding("unused result", path, key) for key in unused.distinct()]
+        if not any(finding.kind == "unreadable" for finding in self._findings):  # else not all are known
+            self._findings += [Finding("unneeded file", why=str(file)) for file in self._files.unneeded()]
 
     def _check(self, path: RecordPath) -> None:
         """Check one table, and move aside what is damaged in it."""
@@ -141,6 +151,7 @@ class _Check:
         findings: list[Finding] = []
         for table in reader.portions():
             findings += self._changed(path, table)
+            self._files.need(table)
             if is_entries(path, table):
                 rows.append(table.select([table.column_names[0], RECORD_ID]))
         findings += reader.findings
@@ -163,6 +174,7 @@ class _Check:
         if is_results(path):
             for key, why in changed_results(path, table):
                 yield Finding("changed", path, key, why=why)
+            yield from self._files.changed(path, table)
         elif is_entries(path, table):
             for key in changed_entries(table):
                 yield Finding("changed", path, key, why="its key is not that of its tags and result")

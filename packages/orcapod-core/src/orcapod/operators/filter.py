@@ -16,10 +16,11 @@ from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier, column_called
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.operators.keys import comparable
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.operators.polars_predicate import PolarsPredicate
 from orcapod.streams import Stream
-from orcapod.types import OptionalType, Schema, as_standard, encode
+from orcapod.types import LogicalType, OptionalType, Schema, as_standard, column_of, encode, type_of_values
 
 __all__ = ["DropNulls", "Filter"]
 
@@ -31,8 +32,8 @@ class Filter(RowwiseOperator):
         predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
             ``pl.col("x") > 3``; one of polars may look at one row at a time.
         constraints: values by column, ``{"a column": 3}``; these may stand in place of the predicate, too.
-        columns: the same as keywords, ``sex="f"``, of any column. None means that the column is null, and NaN that it
-            is NaN, as in joins.
+        columns: the same as keywords, ``sex="f"``, of any column and type: a record, an array or a file is found by
+            what identifies it. None means that the column is null, and NaN that it is NaN, as in joins.
 
     Raises:
         SchemaError: there is nothing to filter by, or the predicate is none.
@@ -57,12 +58,14 @@ class Filter(RowwiseOperator):
                 "such as pyarrow.compute.field('x') > 3, or one of polars"
             )
         self.predicate: Expression | None = predicate if self._polars is None else None
-        self.constraints = {name: as_standard(value) for name, value in wanted.items()}
+        self.constraints = wanted
+        self._structures = {name: _structure(name, value) for name, value in wanted.items()}
+        self._identities: dict[tuple[str, LogicalType], pa.Scalar[Any]] = {}
 
     def arguments(self) -> object:
         if self._polars is not None:
-            return ("polars", self._polars.structure), self.constraints
-        return None if self.predicate is None else _expression_structure(self.predicate), self.constraints
+            return ("polars", self._polars.structure), self._structures
+        return None if self.predicate is None else _expression_structure(self.predicate), self._structures
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -76,12 +79,9 @@ class Filter(RowwiseOperator):
                 raise SchemaError(why, column=name, found=str(list(columns)))
             if value is not None:
                 try:
-                    columns.types[column].to_storage(value)
+                    self._identity(name, columns.types[column])
                 except ValueTypeError as error:
-                    raise SchemaError(
-                        f"Filter: {name}={shown(value)} never holds: {error}; give a value of that type",
-                        **error.about(column=name),
-                    ) from None
+                    raise _never_holds(name, value, error) from None
         if self._polars is not None:
             self._polars.check(columns)
         try:
@@ -94,24 +94,36 @@ class Filter(RowwiseOperator):
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         if self._polars is not None:
             chunk = chunk.with_batch(chunk.batch.filter(self._polars.mask(chunk.batch)))
+        columns = schema.tags | schema.packets
+        for name, value in self.constraints.items():
+            dtype = columns.types[column := column_called(name, columns) or name]
+            if value is not None and not _is_plain(dtype):
+                holds = pc.equal(comparable(chunk.column(column), dtype), self._identity(name, dtype))
+                chunk = chunk.with_batch(chunk.batch.filter(holds))
         if self.predicate is None and not self.constraints:
             return chunk
-        columns = schema.tags | schema.packets
         table = pa.Table.from_batches([chunk.batch.select(list(columns))])
         numbered = table.append_column("", counted(0, chunk.num_rows))
         selected = numbered.filter(self._expression(columns)).column("").combine_chunks()
         return chunk if len(selected) == chunk.num_rows else chunk.take(selected)
+
+    def _identity(self, name: str, dtype: LogicalType) -> pa.Scalar[Any]:
+        """Return what identifies the value of a constraint among those of a column, as it was when first asked for."""
+        if (name, dtype) not in self._identities:
+            self._identities[name, dtype] = _identified(self.constraints[name], dtype)
+        return self._identities[name, dtype]
 
     def _expression(self, columns: Schema) -> Expression:
         tests: list[Expression] = [] if self.predicate is None else [self.predicate]
         for name, value in self.constraints.items():
             column = column_called(name, columns) or name
             dtype, field = columns.types[column], pc.field(column)
+            standard = as_standard(value)
             if value is None:
                 tests.append(field.is_null())
-            elif isinstance(value, float) and isnan(value):
+            elif isinstance(standard, float) and isnan(standard):
                 tests.append(pc.is_nan(field))
-            else:
+            elif _is_plain(dtype):
                 tests.append(field == pa.scalar(dtype.to_storage(value), dtype.arrow))
         return reduce(and_, tests) if tests else pc.scalar(True)
 
@@ -155,6 +167,39 @@ class DropNulls(RowwiseOperator):
 
     def _names(self, column: str) -> bool:
         return self.columns is None or column in self.columns
+
+
+def _is_plain(dtype: LogicalType) -> bool:
+    """Say whether Arrow itself tells the values of a type apart."""
+    return dtype.is_canonical and not pa.types.is_nested(dtype.arrow)
+
+
+def _identified(value: Any, dtype: LogicalType) -> pa.Scalar[Any]:
+    identity: pa.Scalar[Any] = comparable(column_of([value], dtype), dtype)[0]
+    return identity
+
+
+def _structure(name: str, value: Any) -> object:
+    """Return what tells a value from others: itself, or its type and what identifies it.
+
+    Raises:
+        SchemaError: it cannot be a value, as a file that is not there.
+    """
+    try:
+        dtype = type_of_values([value])
+    except (SchemaError, RecursionError):  # None, or a container of nothing, or of itself
+        return as_standard(value)
+    if _is_plain(dtype):
+        return as_standard(value)
+    try:
+        return dtype.hash_name, _identified(value, dtype).as_py()
+    except ValueTypeError as error:
+        raise _never_holds(name, value, error) from None
+
+
+def _never_holds(name: str, value: Any, error: ValueTypeError) -> SchemaError:
+    why = f"Filter: {name}={shown(value)} never holds: {error}; give a value of that type"
+    return SchemaError(why, **error.about(column=name))
 
 
 def _expression_structure(expression: Expression) -> object:

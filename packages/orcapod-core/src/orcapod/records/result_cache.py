@@ -12,7 +12,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
-from orcapod.files import located
+from orcapod.files import is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records.large_values import LargeValues
@@ -219,7 +219,7 @@ def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:
 
 def _has_files(columns: pa.Table) -> bool:
     chunks = (chunk for column in columns.columns for chunk in column.chunks)
-    return all(located(path).exists() for chunk in chunks for path in paths_in(chunk))
+    return all(is_there(path) for chunk in chunks for path in paths_in(chunk))
 
 
 def _empty(outputs: Schema) -> pa.Table:

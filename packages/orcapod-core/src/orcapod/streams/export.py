@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from glob import escape, glob
 from pathlib import Path
@@ -102,8 +103,12 @@ def _write(write: Callable[[Path], None], file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(part)
+            if file.is_dir():
+                shutil.rmtree(file)
             part.replace(file)
         finally:
+            if part.is_dir():
+                shutil.rmtree(part)
             part.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         why = f"export: {shown(str(file))} cannot be written: {error}; choose another place"

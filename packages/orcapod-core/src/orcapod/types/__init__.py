@@ -5,7 +5,7 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import ListType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import FILE_ARROW, Directory, File, FileType, holds_files, paths_in
+from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.large import LARGE_BYTES, content, holds_kept, is_large, large_bytes, large_parts, loaded_bytes
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
@@ -42,6 +42,7 @@ __all__ = [
     "content",
     "decode",
     "encode",
+    "files_in",
     "holds_files",
     "holds_kept",
     "is_large",

@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.errors import SchemaError
+from orcapod.types.array_columns import element_dtype, logical_shape, stored_arrays
 from orcapod.types.containers import ListType
 from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline, is_large
-from orcapod.types.logical import LogicalType, OptionalType, mismatch, not_exported, registry
-from orcapod.types.python_columns import column_of
+from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 
 __all__ = ["ArrayType", "type_of_tensor"]
@@ -83,23 +83,9 @@ class ArrayType(LogicalType):
 
     def adopted(self, column: Any) -> Any:
         """Return a column of tensors, or of lists of numbers, as one of arrays."""
-        leaf, shape = column.type, None
-        if isinstance(leaf, pa.FixedShapeTensorType):
-            leaf, shape = leaf.value_type, (*leaf.shape,)
-        elif not pa.types.is_list(leaf) and not pa.types.is_large_list(leaf) and not pa.types.is_fixed_size_list(leaf):
+        if (dtype := element_dtype(column.type)) is None:
             return column
-        while not pa.types.is_primitive(leaf) and hasattr(leaf, "value_type"):
-            leaf = leaf.value_type
-        if not pa.types.is_primitive(leaf):
-            return column
-        arrays = []
-        for row, value in enumerate(column.to_pylist()):
-            try:
-                array = None if value is None else np.array(value, object).astype(leaf.to_pandas_dtype())
-            except (TypeError, ValueError) as error:
-                raise ValueTypeError(f"row {row}: expected {self.name}: {error}", row=row, expected=self.name) from None
-            arrays.append(array if array is None or shape is None else array.reshape(shape))
-        return pa.chunked_array([column_of(arrays, OptionalType(self))])
+        return stored_arrays(column, dtype, _text(_little(dtype)), self.arrow)
 
     def narrowed(self, values: Sequence[Any]) -> LogicalType:
         dtypes = {_little(value.dtype) for value in values}
@@ -194,7 +180,7 @@ class ArrayType(LogicalType):
 
 def type_of_tensor(arrow: Any) -> ArrayType:
     """Return the type of arrays in a column of Arrow's fixed-shape tensors."""
-    return ArrayType((np.dtype(arrow.value_type.to_pandas_dtype()).type,), (*arrow.shape,))
+    return ArrayType((np.dtype(arrow.value_type.to_pandas_dtype()).type,), logical_shape(arrow))
 
 
 def _extents(data: Any) -> tuple[list[int], list[int | None]]:

@@ -301,7 +301,10 @@ def record_type(members: Mapping[str, LogicalType]) -> RecordType:
 
 def _check_hashable(dtype: LogicalType, whole: str, what: str) -> None:
     if not dtype.is_hashable:
-        raise SchemaError(f"found {whole}; {what} are {dtype.name}, expected values that can be hashed: take a tuple")
+        raise SchemaError(
+            f"found {whole}; {what} are {dtype.name}, expected values that can be hashed, and are equal where they are "
+            "the same (two files of the same content are not): take a tuple in place of a list, or a list of pairs"
+        )
 
 
 def _members(name: str, values: Any, item: LogicalType) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from orcapod.errors import ValueTypeError
 from orcapod.files import Content, content_of, located, take_in
 from orcapod.types.logical import LogicalType, mismatch, registry
 
-__all__ = ["FILE_ARROW", "Directory", "File", "FileType", "holds_files", "members_of", "paths_in"]
+__all__ = ["FILE_ARROW", "Directory", "File", "FileType", "files_in", "holds_files", "members_of", "paths_in"]
 
 FILE_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
 
@@ -123,8 +124,9 @@ class FileType(LogicalType):
         return {"path": str(where), "digest": content.digest, "size": content.size}
 
     def from_storage(self, stored: Any) -> Any:
-        path = located(Path(stored["path"]))
+        path = Path(stored["path"])
         try:
+            path = located(path)
             found = content_of(path)
         except OSError as error:
             raise self._refused(path, f"it was there, and cannot be read any more: {error}; put it back") from None
@@ -153,7 +155,9 @@ class FileType(LogicalType):
     def export(self, value: Any, file: Path) -> None:
         """Copy it, whatever its suffix is."""
         if Path(value).is_dir():
-            shutil.copytree(value, file)
+            shutil.copytree(value, file, copy_function=shutil.copyfile)
+            for folder, _, _ in os.walk(file):  # those of a store are read-only, a copy is one's own
+                Path(folder).chmod(Path(folder).stat().st_mode | stat.S_IWUSR)
         else:
             shutil.copyfile(value, file)
 
@@ -165,13 +169,19 @@ def holds_files(arrow: pa.DataType) -> bool:
 
 def paths_in(column: Any) -> Iterator[Path]:
     """Give the paths of all files in a column, as they are stored."""
+    return (path for path, _ in files_in(column))
+
+
+def files_in(column: Any) -> Iterator[tuple[Path, str]]:
+    """Give the paths and the digests of all files in a column, as they are stored."""
     if not holds_files(column.type):
         return
     if column.type == FILE_ARROW:
-        yield from map(Path, pc.struct_field(column, "path").drop_null().to_pylist())
+        paths, digests = (pc.struct_field(column, name).to_pylist() for name in ("path", "digest"))
+        yield from ((Path(path), digest) for path, digest in zip(paths, digests, strict=True) if path is not None)
         return
     for member in members_of(column):
-        yield from paths_in(member)
+        yield from files_in(member)
 
 
 def members_of(column: Any) -> list[Any]:
@@ -179,7 +189,10 @@ def members_of(column: Any) -> list[Any]:
     if pat.is_struct(column.type):
         fields: list[Any] = column.flatten()
         return fields
-    return [column.keys, column.items] if pat.is_map(column.type) else [pc.list_flatten(column)]
+    if pat.is_map(column.type):
+        whole: Any = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
+        return [whole.keys, whole.items]
+    return [pc.list_flatten(column)]
 
 
 def _members(arrow: Any) -> Iterable[pa.DataType]:

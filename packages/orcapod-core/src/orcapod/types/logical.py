@@ -190,10 +190,10 @@ class TypeRegistry:
     and those that are entry points of the group ``orcapod.types``, named after the library's top-level package.
 
     Args:
-        homes: the modules with types of other libraries, ``{"numpy": "orcapod.types.arrays"}``.
+        homes: the modules with types of other libraries, ``{"numpy": ("orcapod.types.arrays",)}``.
     """
 
-    def __init__(self, homes: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, homes: Mapping[str, tuple[str, ...]] = MappingProxyType({})) -> None:
         self._homes = dict(homes)
         self._factories: dict[type, Callable[[Any], LogicalType]] = {}
         self._shapes: list[tuple[Callable[[type], bool], Callable[[Any], LogicalType]]] = []
@@ -266,7 +266,7 @@ class TypeRegistry:
         """Import the modules that register the types of a library, once."""
         if library in self._loaded:
             return
-        if home := self._homes.get(library):
+        for home in self._homes.get(library, ()):
             import_module(home)
         if library in _plugin_names():
             _plugins.load(library)
@@ -302,11 +302,11 @@ class TypeRegistry:
 
 registry = TypeRegistry(
     {
-        "numpy": "orcapod.types.arrays",
-        **dict.fromkeys(("torch", "jax", "jaxlib", "cupy"), "orcapod.types.foreign_arrays"),
-        "pandas": "orcapod.types.pandas_frames",
-        "polars": "orcapod.types.polars_frames",
-        "pyarrow": "orcapod.types.tables",
+        "numpy": ("orcapod.types.arrays", "orcapod.types.numpy_times"),
+        **dict.fromkeys(("torch", "jax", "jaxlib", "cupy"), ("orcapod.types.foreign_arrays",)),
+        "pandas": ("orcapod.types.pandas_frames",),
+        "polars": ("orcapod.types.polars_frames",),
+        "pyarrow": ("orcapod.types.tables",),
     }
 )
 """The types that this process knows."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from copy import deepcopy
 from functools import cached_property
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -111,9 +112,9 @@ class RecordClassType(RecordType):
         members = super().from_storage(stored)
         if issubclass(self.python, tuple):
             return tuple.__new__(self.python, [members[name] for name in self._order])
-        if hasattr(self.python, "model_construct"):
-            return self.python.model_construct(**members)
         value = object.__new__(self.python)
+        if hasattr(self.python, "__pydantic_fields__"):
+            return _set_up_model(value, {name: members[name] for name in self._order})
         for name, member in members.items():
             object.__setattr__(value, name, member)
         return value
@@ -188,9 +189,42 @@ def _extra(value: Any) -> set[str]:
     """Return what an object holds beside fields; what a ``cached_property`` holds can be made again."""
     held = set(getattr(value, "__dict__", ()))
     if hasattr(value, "__pydantic_fields__"):
-        for more in (value.__pydantic_extra__, value.__pydantic_private__):
-            held.update(more or ())
+        held.update(value.__pydantic_extra__ or ())
+        held |= _changed(value.__pydantic_private__ or {}, _private_defaults(type(value)))
     return {name for name in held if not isinstance(getattr(type(value), name, None), cached_property)}
+
+
+def _set_up_model(model: Any, members: dict[str, Any]) -> Any:
+    """Return a model of pydantic's with these fields, and with what it keeps for itself as it is at first."""
+    model.__setstate__(
+        {
+            "__dict__": members,
+            "__pydantic_fields_set__": set(members),
+            "__pydantic_extra__": {} if model.model_config.get("extra") == "allow" else None,
+            "__pydantic_private__": _private_defaults(type(model)) if model.__private_attributes__ else None,
+        }
+    )
+    return model
+
+
+def _private_defaults(python: Any) -> dict[str, Any]:
+    """Return what a class of pydantic's keeps for itself, as far as it does not depend on fields."""
+    defaults = {}
+    for name, attribute in python.__private_attributes__.items():
+        if attribute.default_factory is None and type(attribute.default).__name__ != "PydanticUndefinedType":
+            defaults[name] = deepcopy(attribute.default)
+        elif attribute.default_factory is not None and not _takes_fields(attribute):
+            defaults[name] = attribute.default_factory()
+    return defaults
+
+
+def _takes_fields(attribute: Any) -> bool:
+    return bool(getattr(attribute, "default_factory_takes_validated_data", False))
+
+
+def _changed(held: Mapping[str, Any], defaults: Mapping[str, Any]) -> set[str]:
+    """Return the names of what is held and is not the default."""
+    return {name for name, value in held.items() if name not in defaults or defaults[name] != value}
 
 
 def _bound(annotation: Any) -> dict[Any, Any]:
@@ -214,10 +248,11 @@ def _constant(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
-    if field.default is not dataclasses.MISSING:
+def _dataclass_default(field: Any) -> Callable[[], Any] | None:
+    missing = type(dataclasses.MISSING)  # a class that was sent to a worker and back has one of its own
+    if type(field.default) is not missing:
         return _constant(field.default)
-    return None if field.default_factory is dataclasses.MISSING else field.default_factory
+    return None if type(field.default_factory) is missing else field.default_factory
 
 
 def _attrs_default(default: Any) -> Callable[[], Any] | None:

@@ -31,11 +31,13 @@ _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _WITHOUT_MEANING = frozenset({
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__",
     "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__", "__match_args__", "__module__",
-    "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__", "__weakref__",
-    "_abc_impl", "_is_protocol",
+    "__orig_bases__", "__parameters__", "__qualname__", "__slotnames__", "__slots__", "__static_attributes__",
+    "__weakref__", "_abc_impl", "_is_protocol",
 })  # fmt: skip
+_MAKERS = ("__create_fn__", "_recursive_repr", "recursive_repr")  # of methods of dataclasses, wherever these were sent
 _FIELDS = ("__attrs_attrs__", "__pydantic_fields__")
 _PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
+_MISSING = type(MISSING)  # a class that was sent to a worker and back has one of its own
 _OPTIONS = {"init": True, "compare": True, "default_factory": None}
 
 _seen: dict[int, tuple[type, Syntax | None]] = {}
@@ -97,14 +99,15 @@ def _is_given(name: str, value: object) -> bool:
 
 def _is_made(code: CodeType) -> bool:
     """Say whether a method was written by dataclasses or attrs."""
-    return "__create_fn__" in code.co_qualname or code.co_filename.startswith("<attrs generated")
+    maker = code.co_qualname.partition(".<locals>")[0]
+    return maker in _MAKERS or code.co_filename.startswith("<attrs generated")
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:
     """Yield what a dataclass knows about itself."""
     for name, each in _fields(cls).items():
         values = [(option, getattr(each, option)) for option in ("default", "kw_only", *_OPTIONS)]
-        yield (name, *(item for item in values if item[1] is not MISSING))
+        yield (name, *(item for item in values if type(item[1]) is not _MISSING))
     if parameters := vars(cls).get("__dataclass_params__"):
         yield tuple(getattr(parameters, name) for name in _PARAMETERS)
 
