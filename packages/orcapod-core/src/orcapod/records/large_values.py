@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +75,7 @@ class LargeValues:
         kept: list[list[dict[str, Any]] | None] = [None] * len(results)
         try:
             writing = [self._write(large) for _, large in found]
+            wait(writing)  # all of them: one that goes on would be in the way of the next try
             for (row, large), each in zip(found, writing, strict=True):
                 path, content = each.result()
                 file = {"path": str(path), "digest": content.digest, "size": content.size}
