@@ -23,9 +23,9 @@ import pytest
 import orcapod as op
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
+from orcapod.executors.messages import serialized
 from orcapod.executors.pool import Worker, WorkerPool
 from orcapod.executors.processes import ProcessSession
-from orcapod.executors.worker import serialized
 from orcapod.protocols import Call, Outcome
 from orcapod.sources import DictSource
 
@@ -175,7 +175,7 @@ class TestClosing:
                 session.submit([0], [1])
                 time.sleep(number * 0.01)
                 session.close()
-        until(lambda: not _children_called("worker.py"))
+        until(lambda: not _children_called("orcapod.executors.worker"))
 
 
 @sent

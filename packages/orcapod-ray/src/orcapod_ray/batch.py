@@ -58,7 +58,14 @@ A plain tuple, since a class of our own would go along by value with every task.
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
 
-CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch", "orcapod_ray.main_module")
+CODE_OF_CALLS = (
+    "orcapod.executors.exceptions",
+    "orcapod.executors.messages",
+    "orcapod.executors.redirection",
+    "orcapod.executors.worker",
+    "orcapod_ray.batch",
+    "orcapod_ray.main_module",
+)
 """The modules that are sent to workers by value."""
 
 _LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
@@ -81,7 +88,7 @@ class Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in
                 return _OfOrcapod, (value.__name__,)
         elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__) and _has_name(value):
             return _looked_up, (value.__module__, value.__qualname__)
-        return super().reducer_override(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+        return super().reducer_override(value)
 
 
 class _OfOrcapod(ModuleType):
