@@ -23,7 +23,7 @@ import pytest
 import orcapod as op
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
-from orcapod.executors.messages import serialized
+from orcapod.executors.pickling import serialized
 from orcapod.executors.pool import Worker, WorkerPool
 from orcapod.executors.processes import ProcessSession
 from orcapod.protocols import Call, Outcome

@@ -49,7 +49,7 @@ with LocalExecutor(1, "process") as pool:
     found = pool.execute_callable(f, {"x": 1})
 print(set(found) - set(expected), *(name for name in found if name.startswith(("orcapod", "pyarrow"))))
 """
-    parts = ("", ".descendants", ".exceptions", ".messages", ".redirection", ".worker")
+    parts = ("", ".descendants", ".exceptions", ".messages", ".pickling", ".redirection", ".worker")
     assert said(tmp_path, text) == f"set() orcapod {' '.join(f'orcapod.executors{part}' for part in parts)}\n"
 
 

@@ -1,8 +1,8 @@
 """What runs functions: in this process here, elsewhere in packages of their own.
 
-``Capture``, ``Compact``, ``Loaded``, ``rebuild``, ``run_call`` and ``unpicklable`` are for executors that make calls
-in other processes: how a call is made there, how what belongs to it is sent, and how its exception becomes itself
-again here.
+``Capture``, ``Compact``, ``Loaded``, ``Returning``, ``in_parts``, ``rebuild``, ``run_call`` and ``unpicklable`` are for
+executors that make calls in other processes: how a call is made there, how what belongs to it is sent, and how its
+exception becomes itself again here.
 
 Every name is loaded when it is first used: a worker process needs but a few of them. Their types are in
 ``__init__.pyi``.
@@ -12,10 +12,12 @@ from importlib import import_module
 
 _HOMES = {
     "Capture": "redirection",
-    "Compact": "messages",
+    "Compact": "pickling",
     "Loaded": "worker",
     "LocalExecutor": "local",
+    "Returning": "pickling",
     "executor_registry": "open",
+    "in_parts": "pickling",
     "open_executor": "open",
     "rebuild": "exceptions",
     "run_call": "worker",

@@ -1,7 +1,7 @@
 from orcapod.executors.exceptions import rebuild
 from orcapod.executors.local import LocalExecutor
-from orcapod.executors.messages import Compact
 from orcapod.executors.open import executor_registry, open_executor
+from orcapod.executors.pickling import Compact, Returning, in_parts
 from orcapod.executors.redirection import Capture
 from orcapod.executors.worker import Loaded, run_call, unpicklable
 
@@ -10,7 +10,9 @@ __all__ = [
     "Compact",
     "Loaded",
     "LocalExecutor",
+    "Returning",
     "executor_registry",
+    "in_parts",
     "open_executor",
     "rebuild",
     "run_call",

@@ -14,65 +14,23 @@ import pickle
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from types import CodeType
 from typing import Any
 from weakref import WeakSet, finalize
 
-import cloudpickle
+from orcapod.executors.pickling import CompactPickler, in_parts
 
-__all__ = ["LARGE", "Compact", "CompactPickler", "Message", "Parts", "in_parts", "received", "serialized"]
+__all__ = ["LARGE", "Message", "received"]
 
-LARGE = 1 << 17
+LARGE = 1 << 19
 """Bytes from which on shared memory costs less than a connection, through which all else goes."""
 
-_SMALL = 4096  # bytes that a slice may bring along
 _ALIGNMENT = 64  # what Arrow wishes for
 _MOST_MAPPED = 256  # at once, since each takes one of the 1,024 descriptors that a process usually may have
 _MAPPED: WeakSet[mmap.mmap] = WeakSet()
-
-Parts = tuple[list[bytes | memoryview], list[pickle.PickleBuffer]]
-"""A pickled value, as pieces one after the other; and its large parts, which are not copied into it."""
-
-
-class Message:
-    """A value as it is now, to be sent to other processes any number of times.
-
-    Args:
-        value: whatever can be pickled.
-        pickler: how.
-    """
-
-    def __init__(self, value: Any, pickler: Callable[..., Any] | None = None) -> None:
-        content, buffers = in_parts(value, pickler)
-        raws = [buffer.raw() for buffer in buffers]
-        sizes = [sum(map(len, content)), *(raw.nbytes for raw in raws)]
-        self._file: int | None = None
-        if sum(sizes) < LARGE:
-            self._head = b"".join(content)
-            return
-        self._head = _SHARED + pickle.dumps((sizes, [raw.readonly for raw in raws]))
-        self._file = _unnamed_file()
-        finalize(self, os.close, self._file)
-        with open(self._file, "wb", closefd=False) as file:  # it has no path
-            file.writelines(content)
-            for raw, start in zip(raws, _starts(sizes)[1:], strict=True):
-                file.seek(start)
-                file.write(raw)
-
-    def send(self, connection: Connection) -> None:
-        """Send it; raises ``OSError`` if the other process has ended."""
-        connection.send_bytes(self._head)
-        if self._file is not None:
-            with _socket(connection) as channel:
-                socket.send_fds(channel, [b"f"], [self._file])
-                if _IS_ACKNOWLEDGED:
-                    channel.recv(1)
-
-
 _SHARED = b"shared"  # what no pickle begins with
 _IS_ACKNOWLEDGED = sys.platform == "darwin"  # which loses a descriptor that is closed before it has arrived
 
@@ -147,65 +105,37 @@ def _content(file: int, size: int) -> memoryview:
     return content
 
 
-def in_parts(value: Any, pickler: Callable[..., Any] | None = None) -> Parts:
-    """Return a value as bytes, by value where the other process could not import what it is, and its large parts."""
-    buffers: list[pickle.PickleBuffer] = []
+class Message:
+    """A value as it is now, to be sent to other processes any number of times.
 
-    def is_small(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < LARGE:
-            return True
-        buffers.append(buffer)
-        return False
-
-    file = _Pieces()
-    (pickler or CompactPickler)(file, protocol=5, buffer_callback=is_small).dump(value)
-    return file.pieces, buffers
-
-
-class _Pieces:
-    """A file for a pickler to write to, which copies nothing: what is large is the user's own."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes | memoryview] = []
-
-    def write(self, piece: bytes | pickle.PickleBuffer) -> None:
-        self.pieces.append(piece.raw() if isinstance(piece, pickle.PickleBuffer) else piece)
-
-
-def serialized(value: Any, pickler: Callable[..., Any] | None = None) -> bytes:
-    """Return a value as bytes, by value where the other process could not import what it is."""
-    file = _Pieces()
-    (pickler or CompactPickler)(file, protocol=5).dump(value)
-    return b"".join(file.pieces)
-
-
-class Compact:
-    """What makes a pickler send a slice of an Arrow table or array alone, not with all that it was cut from.
-
-    Code keeps the name of its file, so that a traceback says where.
+    Args:
+        value: whatever can be pickled.
+        pickler: how.
     """
 
-    dispatch_table: Mapping[Any, Callable[[Any], tuple[Any, ...]]]
+    def __init__(self, value: Any, pickler: Callable[..., Any] = CompactPickler) -> None:
+        content, buffers = in_parts(value, pickler, LARGE)
+        size = sum(map(len, content))
+        self._file: int | None = None
+        if size < LARGE and not buffers:
+            self._head = b"".join(content)
+            return
+        raws = [buffer.raw() for buffer in buffers]
+        sizes = [size, *(raw.nbytes for raw in raws)]
+        self._head = _SHARED + pickle.dumps((sizes, [raw.readonly for raw in raws]))
+        self._file = _unnamed_file()
+        finalize(self, os.close, self._file)
+        with open(self._file, "wb", closefd=False) as file:  # it has no path
+            file.writelines(content)
+            for raw, start in zip(raws, _starts(sizes)[1:], strict=True):
+                file.seek(start)
+                file.write(raw)
 
-    def reducer_override(self, value: Any) -> Any:
-        if type(value) is CodeType:
-            make, args = self.dispatch_table[CodeType](value)
-            return make, tuple(value.co_filename if type(arg) is str and arg == _NO_FILE else arg for arg in args)
-        if type(value).__module__ == "pyarrow.lib" and _is_slice(value):
-            import pyarrow as pa  # noqa: PLC0415  # it is there already, and workers that do not need it do without
-
-            value = value.take(pa.array(range(len(value)), pa.int64()))
-            return value.__reduce_ex__(5)
-        return super().reducer_override(value)  # type: ignore[misc]  # the pickler's
-
-
-_NO_FILE = "<dynamic-code>"  # what cloudpickle writes for the file of any code
-
-
-def _is_slice(value: Any) -> bool:
-    whole = getattr(value, "get_total_buffer_size", None)
-    return whole is not None and whole() > 2 * value.nbytes + _SMALL
-
-
-class CompactPickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped
-    """Cloudpickle's pickler, compact."""
+    def send(self, connection: Connection) -> None:
+        """Send it; raises ``OSError`` if the other process has ended."""
+        connection.send_bytes(self._head)
+        if self._file is not None:
+            with _socket(connection) as channel:
+                socket.send_fds(channel, [b"f"], [self._file])
+                if _IS_ACKNOWLEDGED:
+                    channel.recv(1)

@@ -23,7 +23,8 @@ from typing import Any
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors.exceptions import rebuild
-from orcapod.executors.messages import CompactPickler, Message, in_parts
+from orcapod.executors.messages import Message
+from orcapod.executors.pickling import CompactPickler, serialized
 from orcapod.executors.pool import Ready, State, Worker, WorkerPool
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
@@ -200,7 +201,7 @@ class ProcessSession:
             rest.clear()
         for call in calls:
             try:
-                in_parts(tuple(call), _WorkerPickler)
+                serialized(tuple(call), _WorkerPickler)
             except Exception as error:  # noqa: BLE001  # it is how this call ended
                 self._fail(call, error)
             else:
@@ -266,7 +267,7 @@ def _unpicklable_reference(fn: Any, tried: set[object]) -> str | None:
 
 def _is_picklable(value: object) -> bool:
     try:
-        in_parts(value, _WorkerPickler)
+        serialized(value, _WorkerPickler)
     except Exception:  # noqa: BLE001  # pickling runs code of the user's
         return False
     return True

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
 from types import CoroutineType, ModuleType
@@ -24,13 +25,16 @@ from typing import Any
 
 from orcapod.executors.descendants import kill_all, stopped_descendants
 from orcapod.executors.exceptions import Dumps, taken_apart
-from orcapod.executors.messages import Message, received, serialized
+from orcapod.executors.messages import Message, received
+from orcapod.executors.pickling import ReturningPickler, serialized
 from orcapod.executors.redirection import Capture, mend_streams
 
 __all__ = ["Loaded", "main", "run_call", "unpicklable"]
 
 _LOOK_SECONDS = 1.0
 _PR_SET_CHILD_SUBREAPER = 36  # of Linux, see prctl(2)
+
+_serialized = partial(serialized, pickler=ReturningPickler)
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -113,21 +117,21 @@ def _answer_batch(connection: Connection, read: Callable[[], Any], function: Loa
     try:
         calls = read()
     except BaseException as error:  # noqa: BLE001  # code of the user's
-        Message((None, None, taken_apart(error, serialized), None, 0.0)).send(connection)
+        Message((None, None, taken_apart(error, _serialized), None, 0.0)).send(connection)
         return
     function.load()  # before the calls are said to be begun: it may import for longer than a call may take
     Message(None).send(connection)
     for key, kwargs, wanted in calls:
         if not wanted:
             capture.pause()
-        _answer(run_call(function, key, kwargs, capture if wanted else None, serialized)).send(connection)
+        _answer(run_call(function, key, kwargs, capture if wanted else None, _serialized)).send(connection)
 
 
 def _answer(answer: tuple[Any, ...]) -> Message:
     try:
-        return Message(answer)
+        return Message(answer, ReturningPickler)
     except BaseException as error:  # noqa: BLE001  # code of the user's; then it is this that the caller has to know
-        return Message(unpicklable(answer, error, serialized))
+        return Message(unpicklable(answer, error, _serialized))
 
 
 class Loaded:
