@@ -25,11 +25,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import orcapod as op
 from orcapod.errors import PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
 from orcapod.executors.messages import LARGE, Message, received
 from orcapod.executors.processes import ProcessSession
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Call, Outcome
+from orcapod.sources import DictSource
 
 SECONDS = 30.0  # that a busy machine may take
 
@@ -443,3 +446,29 @@ def test_a_class_is_what_it_was_after_a_worker_has_sent_a_value_of_it() -> None:
     """Of a program that has no file, which is sent by value; so what is computed with it is found again."""
     done = subprocess.run([sys.executable, "-c", CLASSES], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "0\n1\n8 Defined in a worker. True 0\n", done.stdout + done.stderr
+
+
+@op.function_pod("size", identity="version")
+@sent
+def size_of_shared_memory(image: np.ndarray) -> int:
+    """What the worker has of it: the array that it is given, and no others that wait."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    sizes = [line.split()[0].split("-") for line in lines if "memfd:orcapod" in line]
+    return sum(int(end, 16) - int(start, 16) for start, end in sizes) // image.nbytes
+
+
+@pytest.mark.parametrize("orchestrator", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
+def test_what_is_in_shared_memory_is_bounded_by_the_memory_of_a_run(orchestrator: Any, pool: LocalExecutor) -> None:
+    """Small calls go many at a time, once it is known how long they take, but not with more than a share of it."""
+
+    def most_at_once(memory: str) -> int:
+        pipeline = op.Pipeline("p", config=op.PipelineConfig(memory=memory))
+        with pipeline:
+            rows = DictSource([{"i": i, "image": np.full(2**16, i)} for i in range(30)], ["i"], source_id="s")
+            size_of_shared_memory.pod(rows, label="sizes")
+        result = pipeline.run(orchestrator, execution_engine=pool, progress=False)
+        assert result.counts("sizes")["computed"] == 30
+        return max(pipeline.sizes.as_table()["size"].to_pylist())
+
+    assert most_at_once("1 GiB") > 1
+    assert most_at_once("16 MiB") == 1
