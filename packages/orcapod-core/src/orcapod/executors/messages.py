@@ -44,7 +44,7 @@ def received(connection: Connection) -> Callable[[], Any]:
     head = connection.recv_bytes()
     if not head.startswith(_SHARED):
         return partial(pickle.loads, head)
-    sizes, readonly = pickle.loads(head[len(_SHARED) :])  # noqa: S301  # from our own process
+    sizes: list[int] = pickle.loads(head[len(_SHARED) :])  # noqa: S301  # from our own process
     with _socket(connection) as channel:
         sent, files, _, _ = socket.recv_fds(channel, 1, 1)
         if not sent:
@@ -61,8 +61,7 @@ def received(connection: Connection) -> Callable[[], Any]:
         memory = _content(files[0], starts[-1] + sizes[-1])
     finally:
         os.close(files[0])
-    content, *views = (memory[start : start + size] for start, size in zip(starts, sizes, strict=True))
-    buffers = [view.toreadonly() if is_fixed else view for view, is_fixed in zip(views, readonly, strict=True)]
+    content, *buffers = (memory[start : start + size] for start, size in zip(starts, sizes, strict=True))
     return partial(pickle.loads, content, buffers=buffers)
 
 
@@ -122,7 +121,7 @@ class Message:
             return
         raws = [buffer.raw() for buffer in buffers]
         sizes = [size, *(raw.nbytes for raw in raws)]
-        self._head = _SHARED + pickle.dumps((sizes, [raw.readonly for raw in raws]))
+        self._head = _SHARED + pickle.dumps(sizes)
         self._file = _unnamed_file()
         finalize(self, os.close, self._file)
         with open(self._file, "wb", closefd=False) as file:  # it has no path
