@@ -34,6 +34,7 @@ from orcapod.executors.processes import ProcessSession
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Call, Outcome
 from orcapod.sources import DictSource
+from orcapod.testing.session import CollectedOutcomes
 
 SECONDS = 30.0  # that a busy machine may take
 
@@ -68,13 +69,13 @@ def held() -> int:
 
 
 def outcomes_of(pool: LocalExecutor, function: Callable[..., Any], xs: list[Any], **options: Any) -> list[Outcome]:
-    found: list[Outcome] = []
-    session = pool.open_session(function, found.append, **{"concurrency": 1, "timeout": None, **options})
+    outcomes = CollectedOutcomes()
+    session = pool.open_session(function, outcomes, **{"concurrency": 1, "timeout": None, **options})
     assert session is not None
     session.submit([Call(key, {"x": x}, False) for key, x in enumerate(xs)])
-    until(lambda: len(found) == len(xs))
+    found = outcomes.wait(len(xs))
     session.close()
-    return sorted(found, key=lambda outcome: outcome.key)
+    return [found[key] for key in range(len(xs))]
 
 
 @sent
@@ -402,54 +403,6 @@ def test_a_sender_that_has_ended_is_noticed_between_a_message_and_its_memory() -
             ours.send_bytes(b"shared" + pickle.dumps([10, LARGE]))
         with pytest.raises(EOFError):
             received(theirs)
-
-
-CLASSES = """
-import orcapod as op
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import Enum
-from orcapod.executors import LocalExecutor
-from orcapod.sources import DictSource
-
-class Unit(Enum):
-    VOLT = 1
-
-@dataclass
-class Sample:
-    volts: float
-    unit: Unit = Unit.VOLT
-    seen = 0
-
-@op.function_pod("sample")
-def measured(x: int) -> Sample:
-    Sample.seen += 1
-    return Sample(x / 2)
-
-def local(x: int):
-    class Found:
-        "Defined in a worker."
-        def twice(self):
-            return 2 * x
-    return Found()
-
-init = Sample.__init__
-database = op.databases.MemoryDatabase()
-with LocalExecutor(1, "process") as pool:
-    for engine in (pool, None):
-        pipeline = op.Pipeline("p", database)
-        with pipeline:
-            measured.pod(DictSource([{"i": 0, "x": 1}], ["i"], source_id="s"), label="n")
-        print(pipeline.run(execution_engine=engine, progress=False).counts("n")["cached"])
-    found = pool.execute_callable(local, {"x": 4})
-    print(found.twice(), type(found).__doc__, Sample.__init__ is init, Sample.seen)
-"""
-
-
-def test_a_class_is_what_it_was_after_a_worker_has_sent_a_value_of_it() -> None:
-    """Of a program that has no file, which is sent by value; so what is computed with it is found again."""
-    done = subprocess.run([sys.executable, "-c", CLASSES], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "0\n1\n8 Defined in a worker. True 0\n", done.stdout + done.stderr
 
 
 @op.function_pod("size", identity="version")
