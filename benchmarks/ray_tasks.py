@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +55,32 @@ def run(pod: op.FunctionPod, table: pa.Table, executor: RayExecutor) -> None:
 def total(values: np.ndarray) -> float:
     """Reads all of a large array."""
     return float(values.sum())
+
+
+def look(values: Any) -> int:
+    """Look at the end of something large."""
+    return int(values[-1])
+
+
+def another(values: Any) -> Any:
+    """Make something as large, of the same kind."""
+    return values + 1 if isinstance(values, np.ndarray) else values[:-1] + b"b"
+
+
+def transfers(table: Table, executor: RayExecutor, repeat: int, megabytes: int) -> None:
+    """What large values cost on their way to a task, and back, beside bare tasks that are given the same."""
+    kinds = {"array": np.ones(megabytes * 2**20 // 8), "bytes": b"a" * (megabytes * 2**20)}
+    for kind, values in kinds.items():
+        for what, function in (("there", look), ("there and back", another)):
+            task = ray.remote(function)
+            figures = in_turns(
+                repeat,
+                lambda function=function, values=values: seconds(
+                    lambda: executor.execute_callable(function, {"values": values})
+                ),
+                lambda task=task, values=values: seconds(lambda: ray.get(task.remote(ray.put(values)))),
+            )
+            table.line(f"{kind} of {megabytes} MB {what}, ms", *figures, at_most=1.5, unit=1e3)
 
 
 def resident() -> int:
@@ -111,6 +138,7 @@ def main() -> None:
         )
         table.line(f"two CPUs against one, {HEAVY} calls, ms", *figures, at_most=1 / 1.6, unit=1e3)
     if "arrays" in options.only:
+        transfers(table, executor, options.repeat, 100)
         arrays(executor, 100)
     executor.shutdown()
 

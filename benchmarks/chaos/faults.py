@@ -236,4 +236,4 @@ def is_worker(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"orcapod/executors/worker.py" in command or command.startswith(b"ray::")
+    return b"orcapod.executors.worker" in command or command.startswith(b"ray::")

@@ -286,7 +286,7 @@ FOR_OTHERS = {
         "sql_column",
         "table_of",
     ),
-    *("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"),
+    *("Capture", "Compact", "Loaded", "Returning", "in_parts", "rebuild", "run_call", "unpicklable"),
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
     *("CachedSource", "LiveSource", "StoredSource", "TableSource"),  # made by other sources and by nodes

@@ -18,7 +18,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
-from orcapod.executors.worker import serialized
+from orcapod.executors.pickling import serialized
 from orcapod.observers import LoggingObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Call, Outcome

@@ -5,11 +5,9 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import pickle
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 import orcapod as op
-from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import LocalExecutor
 from orcapod.executors.pool import Worker, WorkerPool
 from orcapod.executors.processes import ProcessSession
-from orcapod.executors.worker import serialized
 from orcapod.protocols import Call, Outcome
 from orcapod.sources import DictSource
 
@@ -175,7 +170,7 @@ class TestClosing:
                 session.submit([0], [1])
                 time.sleep(number * 0.01)
                 session.close()
-        until(lambda: not _children_called("worker.py"))
+        until(lambda: not _children_called("orcapod.executors.worker"))
 
 
 @sent
@@ -434,224 +429,6 @@ def test_a_call_has_all_the_time_of_its_timeout(pool: LocalExecutor) -> None:
     assert outcome.error is None
 
 
-# What is said of a worker that has ended.
-
-
-@sent
-def closes_stdout(x: int) -> int:
-    sys.stdout.close()
-    return x
-
-
-@sent
-def detaches_stdout(x: int) -> int:
-    sys.stdout.detach()
-    return x
-
-
-@sent
-def takes_stdout_away(x: int) -> int:
-    sys.stdout = sys.stderr = None  # type: ignore[assignment]
-    return x
-
-
-@pytest.mark.parametrize("capture", [True, False])
-@pytest.mark.parametrize("function", [closes_stdout, detaches_stdout, takes_stdout_away])
-def test_streams_that_a_function_takes_away_do_no_harm(
-    pool: LocalExecutor, function: Callable[[int], int], capture: bool
-) -> None:
-    outcomes: list[Outcome] = []
-    session = pool.open_session(function, outcomes.append, concurrency=1, timeout=None)
-    assert session is not None
-    session.submit([Call(0, {"x": 1}, capture)])
-    until(lambda: outcomes)
-    session.close()
-    assert (outcomes[0].value, outcomes[0].error) == (1, None)
-    session = pool.open_session(print, outcomes.append, concurrency=1, timeout=None)
-    assert session is not None
-    session.submit([Call(1, {"end": "kept"}, True)])
-    until(lambda: len(outcomes) == 2)
-    session.close()
-    assert outcomes[1].captured is not None
-    assert outcomes[1].captured.stdout == "kept"
-
-
-@sent
-def leaves(x: int) -> None:
-    os._exit(x)
-
-
-@sent
-def kills_itself(x: int) -> None:
-    os.kill(os.getpid(), x)
-    time.sleep(1000)
-
-
-@sent
-def cuts_the_line(x: int) -> None:
-    os.closerange(3, 256)
-    time.sleep(1000)
-
-
-@pytest.mark.parametrize(
-    ("function", "x", "said"),
-    [
-        (leaves, 0, "exited with code 0"),
-        (leaves, 7, "exited with code 7"),
-        (kills_itself, signal.SIGKILL, "was ended by SIGKILL"),
-        (kills_itself, signal.SIGSEGV, "was ended by SIGSEGV"),
-        (kills_itself, signal.SIGRTMIN + 1, "was ended by signal "),
-        (cuts_the_line, 0, "was ended since it had closed its connection"),
-    ],
-)
-def test_what_ended_a_worker_is_said_as_it_was(
-    pool: LocalExecutor, function: Callable[[int], None], x: int, said: str
-) -> None:
-    session = Session(pool, function)
-    session.submit([x])
-    (outcome,) = session.all(1)
-    session.close()
-    assert isinstance(outcome.error, WorkerDiedError)
-    assert said in str(outcome.error)
-
-
-@sent
-def forks_and_leaves(x: int) -> None:
-    if not os.fork():
-        time.sleep(1000)
-    os._exit(5)
-
-
-def test_a_worker_that_leaves_a_fork_behind_is_not_waited_for(pool: LocalExecutor) -> None:
-    """The fork holds the connection open."""
-    session = Session(pool, forks_and_leaves)
-    session.submit([0])
-    (outcome,) = session.all(1)
-    session.close()
-    assert "exited with code 5" in str(outcome.error)
-
-
-def test_the_time_that_a_worker_takes_to_start_is_not_the_packets(tmp_path: Path) -> None:
-    """A machine may be busy."""
-    with LocalExecutor(1, "process") as pool:
-        session = Session(pool, naps, timeout=0.01)
-        session.submit([0], [1000])
-        first, second = session.all(2)
-        session.close()
-    assert first.error is None
-    assert isinstance(second.error, PacketTimeoutError)
-
-
-def test_a_program_that_cannot_be_started_fails_its_packets(
-    pool: LocalExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
-    session = Session(pool, worker)
-    session.submit([0, 1])
-    outcomes = session.all(2)
-    session.close()
-    for outcome in outcomes:
-        assert isinstance(outcome.error, WorkerDiedError)
-        assert "no worker process could be started" in str(outcome.error)
-
-
-LOCK = threading.Lock()
-
-
-def test_a_function_that_cannot_be_sent_fails_its_packets(pool: LocalExecutor) -> None:
-    def locked(x: int, lock: Any = LOCK) -> int:
-        return x
-
-    session = Session(pool, locked)
-    session.submit([0, 1], [2])
-    outcomes = session.all(3)
-    session.close()
-    for outcome in outcomes:
-        assert isinstance(outcome.error, ExecutionError)
-        assert "locked cannot be sent to worker processes: cannot pickle '_thread.lock' object" in str(outcome.error)
-
-
-NUMBERS = {"one": 1}
-
-
-def uses_a_global(x: int) -> Any:
-    return [(NUMBERS, LOCK) for _ in range(x)]
-
-
-def uses_one_that_does(x: int) -> Any:
-    return uses_a_global(x), uses_one_that_does
-
-
-def with_a_closure() -> Callable[..., Any]:
-    lock = threading.Lock()
-    return sent(lambda x: lock)
-
-
-def has_a_default(x: int, lock: Any = LOCK) -> int:
-    return x
-
-
-def has_a_keyword(x: int, *, lock: Any = LOCK) -> int:
-    return x
-
-
-@pytest.mark.parametrize(
-    ("function", "named"),
-    [
-        (sent(uses_a_global), "global 'LOCK'"),
-        (sent(uses_one_that_does), "global 'LOCK' of uses_a_global"),
-        (with_a_closure(), "enclosing variable 'lock'"),
-        (sent(has_a_default), "default of 'lock'"),
-        (sent(has_a_keyword), "default of 'lock'"),
-    ],
-)
-def test_what_keeps_a_function_from_being_sent_is_named(
-    pool: LocalExecutor, function: Callable[..., Any], named: str
-) -> None:
-    session = Session(pool, function)
-    session.submit([0])
-    (outcome,) = session.all(1)
-    session.close()
-    expected = f"cannot pickle '_thread.lock' object, which is the {named}; make it inside"
-    assert expected in str(outcome.error)
-
-
-def test_a_slice_is_sent_without_what_it_was_cut_from() -> None:
-    whole = pa.table({"a": range(1_000_000)})
-    for part in (whole.slice(5, 10), whole["a"].chunk(0).slice(5, 10), whole.to_batches()[0].slice(5, 10)):
-        content = serialized(part)
-        assert pickle.loads(content).equals(part)
-        assert len(content) < 10_000
-    assert len(serialized(whole)) > 8_000_000
-
-
-def test_calls_that_cannot_be_sent_or_read_fail_alone(pool: LocalExecutor) -> None:
-    session = Session(pool, gives)
-    session.submit([0, LOCK, 2, Refuses(), 4])
-    outcomes = session.all(5)
-    session.close()
-    assert [outcome.value for outcome in outcomes] == [0, None, 2, None, 4]
-    assert "cannot pickle '_thread.lock' object" in str(outcomes[1].error)
-    assert str(outcomes[3].error) == "not here"
-
-
-class Refuses:
-    __module__ = "__main__"
-
-    def __reduce__(self) -> Any:
-        return _refuse, ()
-
-
-@sent
-def _refuse() -> None:
-    raise ValueError("not here")
-
-
-@sent
-def gives(x: Any) -> Any:
-    return x
-
-
 def test_no_thread_is_left_and_no_descriptor() -> None:
     def descriptors() -> int:
         gc.collect()
@@ -671,156 +448,17 @@ def test_no_thread_is_left_and_no_descriptor() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "orcapod-worker"]
 
 
-# Programs of users: scripts.
-
-
-def script(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    file = folder / "script.py"
-    file.write_text(textwrap.dedent(text))
-    command = [sys.executable, *arguments, str(file)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-HEAD = """
-import os, sys, time
-import orcapod as op
+KEEPS = """
+import os
 from orcapod.executors import LocalExecutor
-from orcapod.observers import LoggingObserver
-from orcapod.sources import DictSource
 
-def run(pod, n=2, **options):
-    p = op.Pipeline("p")
-    with p:
-        pod(DictSource([{"i": i, "x": i} for i in range(n)], ["i"], source_id="s"), label="n")
-    return p, p.run(**options)
+pool = LocalExecutor(2, "process")
+print(pool.execute_callable(os.getpid, {}))
 """
 
 
-def test_a_program_that_keeps_its_workers_ends_without_a_word(tmp_path: Path) -> None:
-    text = """
-    @op.function_pod("y")
-    def f(x: int) -> int:
-        return os.getpid()
-
-    pool = LocalExecutor(2, "process")
-    p, _ = run(f.pod, execution_engine=pool)
-    print(*p.n.as_table()["y"].to_pylist())
-    """
-    done = script(tmp_path, HEAD + textwrap.dedent(text), "-X", "dev", "-W", "error")
+def test_a_program_that_keeps_its_workers_ends_without_a_word() -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", KEEPS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    until(lambda: not any(map(is_alive, map(int, done.stdout.split()))))
-
-
-def test_a_traceback_names_the_file_and_shows_the_line(tmp_path: Path) -> None:
-    """Of functions of a script, of helpers, and of what is defined inside of them."""
-    text = """
-    def helper(x):
-        divide = lambda y: [1 // each for each in [y]]
-        return divide(x)
-
-    @op.function_pod("y")
-    def f(x: int) -> int:
-        def inner():
-            return helper(0)
-        return inner()
-
-    p, result = run(f.pod, 1, execution_engine=LocalExecutor(1, "process"))
-    print(result.errors[0].exception.__notes__[0])
-    """
-    done = script(tmp_path, HEAD + textwrap.dedent(text))
-    file = tmp_path / "script.py"
-    for name, line in (
-        ("f", "return inner()"),
-        ("inner", "return helper(0)"),
-        ("helper", "return divide(x)"),
-        ("<lambda>", "divide = lambda y: [1 // each for each in [y]]"),
-    ):
-        assert f", in {name}\n    {line}\n" in done.stdout, done.stdout + done.stderr
-    assert done.stdout.count(f'File "{file}", line ') >= 4
-    assert "<dynamic-code>" not in done.stdout
-
-
-@pytest.mark.parametrize("how", ["fork", "spawn", "executor"])
-def test_helpers_of_a_script_can_be_sent_on_from_a_worker(tmp_path: Path, how: str) -> None:
-    """To pools of processes inside the function."""
-    text = f"""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    class Sample:
-        def __init__(self, x):
-            self.x = x
-
-    FACTOR = 10
-
-    def square(sample):
-        return Sample(FACTOR * sample.x * sample.x)
-
-    @op.function_pod("y")
-    def f(x: int) -> int:
-        if {how!r} == "executor":
-            with ProcessPoolExecutor(2) as pool:
-                return sum(each.x for each in pool.map(square, map(Sample, range(4))))
-        with multiprocessing.get_context({how!r}).Pool(2) as pool:
-            return sum(each.x for each in pool.map(square, map(Sample, range(4))))
-
-    if __name__ == "__main__":
-        p, result = run(f.pod, 1, execution_engine=LocalExecutor(1, "process"))
-        print(*result.errors)
-        print(p.n.as_table()["y"].to_pylist())
-    """
-    done = script(tmp_path, HEAD + textwrap.dedent(text))
-    assert done.stdout == "\n[140]\n", done.stdout + done.stderr
-
-
-def test_a_lock_among_the_globals_fails_the_packets_and_not_the_run(tmp_path: Path) -> None:
-    text = """
-    import threading
-    LOCK = threading.Lock()
-
-    @op.function_pod("y", identity="version")
-    def f(x: int) -> int:
-        with LOCK:
-            return x
-
-    p, result = run(f.pod, 2, execution_engine=LocalExecutor(2, "process"))
-    print(result.counts("n"), result.errors[0].exception)
-    """
-    done = script(tmp_path, HEAD + textwrap.dedent(text))
-    assert "{'computed': 0, 'cached': 0, 'failed': 2} f cannot be sent to worker processes" in done.stdout, done.stderr
-
-
-SLOW_MODULE = """
-import time
-time.sleep(1.5)
-
-def g(x):
-    return x
-"""
-
-
-def test_the_time_that_a_functions_modules_take_to_load_is_not_the_packets(tmp_path: Path) -> None:
-    """A large library may take longer to import than a call may take."""
-    (tmp_path / "slow.py").write_text(SLOW_MODULE)
-    program = tmp_path / "program.py"
-    program.write_text(
-        """
-import orcapod as op
-from orcapod.executors import LocalExecutor
-from orcapod.sources import DictSource
-import slow
-
-def f(x: int) -> int:
-    return slow.g(x)
-
-if __name__ == "__main__":
-    p = op.Pipeline("p")
-    with p:
-        pod = op.function_pod("y", timeout=1.0, identity="version")(f).pod
-        pod(DictSource([{"i": i, "x": i} for i in range(4)], ["i"], source_id="s"), label="n")
-    with LocalExecutor(2, "process") as pool:
-        print(p.run(execution_engine=pool).counts("n"))
-"""
-    )
-    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "{'computed': 4, 'cached': 0, 'failed': 0}\n"
+    until(lambda: not is_alive(int(done.stdout)))

@@ -13,10 +13,11 @@ import hmac
 import io
 import pickle
 import socket
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from operator import attrgetter
@@ -25,7 +26,7 @@ from typing import Any, Literal
 
 from ray import cloudpickle
 
-from orcapod.executors import Capture, Compact, Loaded, run_call, unpicklable
+from orcapod.executors import Capture, Compact, Loaded, Returning, in_parts, run_call, unpicklable
 from orcapod_ray.main_module import MainModule
 
 __all__ = [
@@ -38,10 +39,11 @@ __all__ = [
     "make_batch",
     "packed",
     "pickled",
+    "unpacked",
 ]
 
-Packed = tuple[bytes | pickle.PickleBuffer, list[pickle.PickleBuffer]]
-"""A pickled value, and its large parts beside it, which Ray hands on without a copy."""
+Packed = tuple[list[bytes | pickle.PickleBuffer], list[pickle.PickleBuffer]]
+"""A pickled value in pieces, and its large parts beside it; what is large of both, Ray hands on without a copy."""
 
 Group = tuple[list[tuple[Any, ...]], list[tuple[int | None, Packed]], list[int]]
 """Answers as ``run_call`` gives them: those that nothing can change, and the others by key, packed.
@@ -58,7 +60,14 @@ A plain tuple, since a class of our own would go along by value with every task.
 Answering = Literal["grouped", "announced", "each"]
 """How answers are handed on."""
 
-CODE_OF_CALLS = ("orcapod.executors.worker", "orcapod_ray.batch", "orcapod_ray.main_module")
+CODE_OF_CALLS = (
+    "orcapod.executors.exceptions",
+    "orcapod.executors.pickling",
+    "orcapod.executors.redirection",
+    "orcapod.executors.worker",
+    "orcapod_ray.batch",
+    "orcapod_ray.main_module",
+)
 """The modules that are sent to workers by value."""
 
 _LARGE = 100_000  # bytes of a part from which on a copy would cost more than a message
@@ -81,7 +90,11 @@ class Pickler(Compact, cloudpickle.Pickler):  # type: ignore[misc]  # untyped in
                 return _OfOrcapod, (value.__name__,)
         elif isinstance(value, type | FunctionType) and _is_of_orcapod(value.__module__) and _has_name(value):
             return _looked_up, (value.__module__, value.__qualname__)
-        return super().reducer_override(value)  # type: ignore[no-untyped-call]  # untyped in Ray
+        return super().reducer_override(value)
+
+
+class ReturningPickler(Returning, Pickler):  # type: ignore[misc]  # untyped in Ray
+    """The pickler of answers."""
 
 
 class _OfOrcapod(ModuleType):
@@ -113,29 +126,43 @@ def _is_of_orcapod(module: str | None) -> bool:
     return module not in CODE_OF_CALLS and (package == "orcapod" or package.startswith("orcapod_"))
 
 
-def packed(value: Any, pickler: type[Pickler] = Pickler) -> Packed:
+def packed(value: Any, pickler: type[Pickler] = ReturningPickler) -> Packed:
     """Return the value in a form that Ray keeps in shared memory, by value where not importable."""
-    buffers: list[pickle.PickleBuffer] = []
-
-    def is_small(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < _LARGE:
-            return True
-        buffers.append(buffer)
-        return False
-
-    content = pickled(value, is_small, pickler)
-    return content if len(content) < _LARGE else pickle.PickleBuffer(content), buffers
+    content, buffers = in_parts(value, pickler, _LARGE)
+    pieces = [piece if isinstance(piece, bytes) else bytes(piece) for piece in content]  # others may be written to
+    return [piece if len(piece) < _LARGE else pickle.PickleBuffer(piece) for piece in pieces], buffers
 
 
-def pickled(
-    value: Any,
-    keep: Callable[[pickle.PickleBuffer], bool] | None = None,
-    pickler: type[Pickler] = Pickler,
-) -> bytes:
-    """Return the value as bytes, by value where it cannot be imported, without parts not to be kept."""
-    file = io.BytesIO()
-    pickler(file, protocol=5, buffer_callback=keep).dump(value)  # type: ignore[no-untyped-call]  # untyped in Ray
-    return file.getvalue()
+def unpacked(content: Sequence[bytes | pickle.PickleBuffer], buffers: Sequence[pickle.PickleBuffer]) -> Any:
+    """Return the value that was packed; its large parts are where Ray has them."""
+    file: Any = io.BufferedReader(_Joined(content))
+    return pickle.Unpickler(file, buffers=buffers).load()  # noqa: S301  # from our own process
+
+
+class _Joined(io.RawIOBase):
+    """Pieces one after the other, as a file to read from; each byte is copied once."""
+
+    def __init__(self, pieces: Sequence[bytes | pickle.PickleBuffer]) -> None:
+        self._pieces = deque(memoryview(piece) for piece in pieces)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while self._pieces and not self._pieces[0]:
+            self._pieces.popleft()
+        if not self._pieces:
+            return 0
+        piece = self._pieces[0]
+        size = min(len(piece), len(target))
+        target[:size], self._pieces[0] = piece[:size], piece[size:]
+        return size
+
+
+def pickled(value: Any, pickler: type[Pickler] = ReturningPickler) -> bytes:
+    """Return the value as bytes, by value where it cannot be imported."""
+    content, _ = in_parts(value, pickler, sys.maxsize)
+    return b"".join(content)
 
 
 def make_batch(
@@ -161,10 +188,8 @@ def make_batch(
     if name not in _LOADED:
         _LOADED.clear()
         MainModule(function).enter()
-        _LOADED[name] = Loaded(function)
-    content, buffers = calls
-    read = partial(pickle.loads, content, buffers=buffers)
-    answer = _, read_calls, failure, _, _ = run_call(read, None, {}, None, pickled)
+        _LOADED[name] = Loaded(partial(pickle.loads, function))
+    answer = _, read_calls, failure, _, _ = run_call(partial(unpacked, *calls), None, {}, None, pickled)
     if failure is not None:
         yield [], [(None, packed(answer))], []
         return
@@ -217,7 +242,7 @@ class _Answers:
 
     def add(self, answer: tuple[Any, ...]) -> None:
         key, value, failure, _, _ = answer
-        if failure is None and type(value) in _IMMUTABLE:
+        if failure is None and type(value) in _IMMUTABLE and sys.getsizeof(value) < _LARGE:
             with self._lock:
                 self._group[0].append(answer)
             return
@@ -227,7 +252,7 @@ class _Answers:
             content, buffers = packed(unpicklable(answer, error, pickled))
         with self._lock:
             self._group[1].append((key, (content, buffers)))
-            self._is_large = self._is_large or bool(buffers)
+            self._is_large = self._is_large or len(content) > 1 or bool(buffers)
 
     def is_due(self) -> bool:
         """Say whether to hand them on before the next call, which may write into what is large."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 import threading
 import time
 import uuid
@@ -21,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors import rebuild
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
-from orcapod_ray.batch import Answering, Group, Packed, make_batch, packed
+from orcapod_ray.batch import Answering, Group, Packed, make_batch, packed, unpacked
 from orcapod_ray.capacity import capacity, needs, on_own_cpus, own_slots
 from orcapod_ray.receiver import Receiver
 from orcapod_ray.shipping import WorkerPickler, by_value, shipped
@@ -308,13 +307,13 @@ class RaySession:
         answers, others, rest = group
         for answer in answers:
             self._conclude(batch, *answer)
-        for key, (content, buffers) in others:
+        for key, parts in others:
             if key is None and not batch.is_alone:  # one of its calls cannot be read there: which?
                 self._waiting.extend([each] for each in batch.tries.values())
                 batch.tries.clear()
                 continue
             try:
-                _, *answer = pickle.loads(content, buffers=buffers)  # noqa: S301  # our worker's
+                _, *answer = unpacked(*parts)
             except BaseException as error:  # noqa: BLE001  # code of the user's; it is how this call ended
                 if key in batch.tries:
                     self._fail(batch.tries.pop(key), error)

@@ -1,35 +1,38 @@
 """What runs functions: in this process here, elsewhere in packages of their own.
 
-``Capture``, ``Compact``, ``Loaded``, ``rebuild``, ``run_call`` and ``unpicklable`` are for executors that make calls
-in other processes: how a call is made there, how what belongs to it is sent, and how its exception becomes itself
-again here. They are loaded on first use.
+``Capture``, ``Compact``, ``Loaded``, ``Returning``, ``in_parts``, ``rebuild``, ``run_call`` and ``unpicklable`` are for
+executors that make calls in other processes: how a call is made there, how what belongs to it is sent, and how its
+exception becomes itself again here.
+
+Every name is loaded when it is first used: a worker process needs but a few of them. Their types are in
+``__init__.pyi``.
 """
 
-from typing import Any
+from importlib import import_module
 
-from orcapod.executors.local import LocalExecutor
-from orcapod.executors.open import executor_registry, open_executor
+_HOMES = {
+    "Capture": "redirection",
+    "Compact": "pickling",
+    "Loaded": "worker",
+    "LocalExecutor": "local",
+    "Returning": "pickling",
+    "executor_registry": "open",
+    "in_parts": "pickling",
+    "open_executor": "open",
+    "rebuild": "exceptions",
+    "run_call": "worker",
+    "unpicklable": "worker",
+}
 
-__all__ = [
-    "Capture",
-    "Compact",
-    "Loaded",
-    "LocalExecutor",
-    "executor_registry",
-    "open_executor",
-    "rebuild",
-    "run_call",
-    "unpicklable",
-]
+__all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in ("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"):
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
         raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
-    # What makes calls elsewhere takes a while to import, and only those who do so should wait for it.
-    from orcapod.executors import exceptions, worker  # noqa: PLC0415
-
-    return getattr(exceptions if name == "rebuild" else worker, name)
+    found = getattr(import_module(f"orcapod.executors.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from orcapod.executors.capture import CapturedCall, capturing
-from orcapod.executors.worker import Capture
+from orcapod.executors.redirection import Capture
 from orcapod.functions import CaptureBuffer
 from orcapod.protocols import PacketExecutionLoggerProtocol
 

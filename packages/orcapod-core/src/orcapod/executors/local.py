@@ -36,6 +36,9 @@ class LocalExecutor:
     of ``__main__`` and of notebooks are sent to them by value. They are kept from one run to the next, until
     ``close`` is called, a ``with`` block of this executor is left, nobody has it any more, or the program ends.
     Where a file that a worker has loaded code from is changed, or a worker has died, a new one takes its place.
+    Arguments and results from half a megabyte on go by shared memory without a name, which is there as long as a
+    process looks at it: arrays, tables and frames, also inside of others, are copied once on their way. What could not
+    be written to here cannot be there; what could be is written to there alone.
 
     Args:
         workers: how many calls are made at once; None for no pool.

@@ -10,17 +10,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from multiprocessing.connection import Pipe
 from pathlib import Path
 from typing import Any
 
-from orcapod.executors.worker import kill_all, stopped_descendants
+from orcapod.executors.descendants import kill_all, stopped_descendants
+from orcapod.executors.messages import Message, received
 
 __all__ = ["Ready", "State", "Worker", "WorkerPool"]
 
-_PROGRAM = str(Path(__file__).with_name("worker.py"))
+# Its folder comes last, so that no other module there, nor in the present folder, takes the place of one of Python's.
+_PROGRAM = """\
+import sys
+sys.path[:1] = []
+sys.path.append({folder!r})
+from orcapod.executors.worker import main
+main({descriptor}, {parent})
+"""
+_FOLDER = str(Path(__file__).parents[2])
 _LOOK_SECONDS = 1.0
 _OWN_END_SECONDS = 1.0
 
@@ -59,9 +69,10 @@ class Worker:
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
         with theirs:
+            program = _PROGRAM.format(folder=_FOLDER, descriptor=theirs.fileno(), parent=os.getpid())
             # Unbuffered, so that what is printed keeps its place among what C code and children write.
             self._process = subprocess.Popen(
-                [sys.executable, "-u", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-u", "-c", program],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -69,9 +80,10 @@ class Worker:
         self.state = State.NEW
         self.function: object = None
 
-    def send(self, *message: Any) -> None:
-        """Send a message; raises ``OSError`` if the process has ended."""
-        self._connection.send_bytes(pickle.dumps(message, protocol=5))
+    def send(self, surroundings: Mapping[str, Any] | None, message: Message) -> None:
+        """Send a function with what surrounds it, or calls of it; raises ``OSError`` if the process has ended."""
+        self._connection.send_bytes(pickle.dumps(surroundings, protocol=5))
+        message.send(self._connection)
 
     def wait(self, closing: int, timeout: float | None) -> Ready:
         """Wait for an answer, which comes before all else that there may be to do.
@@ -98,9 +110,9 @@ class Worker:
             if until is not None and time.monotonic() >= until:
                 return Ready.LATE
 
-    def receive(self) -> bytes:
-        """Return the answer that can be read; raises ``EOFError`` or ``OSError`` if the process has ended."""
-        return self._connection.recv_bytes()
+    def receive(self) -> Callable[[], Any]:
+        """Return what reads the answer that is there; raises ``EOFError`` or ``OSError`` if the process has ended."""
+        return received(self._connection)
 
     def is_alive(self) -> bool:
         return self._process.poll() is None

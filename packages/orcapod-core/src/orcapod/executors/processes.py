@@ -9,7 +9,6 @@ nothing, the second takes too long for small functions.
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import threading
 import time
@@ -24,8 +23,9 @@ from typing import Any
 
 from orcapod.errors import ExecutionError, PacketTimeoutError, WorkerDiedError
 from orcapod.executors.exceptions import rebuild
+from orcapod.executors.messages import Message
+from orcapod.executors.pickling import CompactPickler, serialized
 from orcapod.executors.pool import Ready, State, Worker, WorkerPool
-from orcapod.executors.worker import CompactPickler, serialized
 from orcapod.protocols import Call, CapturedOutput, OnDone, Outcome
 
 __all__ = ["ProcessSession"]
@@ -105,7 +105,7 @@ class ProcessSession:
 
     def _advance(self, worker: Worker | None, rest: deque[Call]) -> Worker | None:
         """Have calls made as far as one worker goes; return it, if it is still there."""
-        calls = self._serialized(rest)
+        calls = self._message(rest)
         if calls is None:
             return worker
         worker = worker or self._pool.acquire() or _spawned()
@@ -128,11 +128,11 @@ class ProcessSession:
             worker.end()
             raise
 
-    def _take_answers(self, worker: Worker, calls: bytes, rest: deque[Call]) -> Worker | None:
+    def _take_answers(self, worker: Worker, calls: Message, rest: deque[Call]) -> Worker | None:
         if worker.function is not self._function:
-            worker.send("function", *self._function)  # type: ignore[misc]  # calls that cannot be made are not sent
+            worker.send(*self._function)  # type: ignore[misc]  # calls that cannot be made are not sent
             worker.function = self._function
-        worker.send("batch", calls)
+        worker.send(None, calls)
         while rest:
             timeout = self._timeout if worker.state is State.BUSY else None  # it may still be starting
             match Ready.CLOSING if self._is_closed else worker.wait(self._woken.fileno(), timeout):
@@ -157,12 +157,12 @@ class ProcessSession:
 
     def _take_answer(self, worker: Worker, rest: deque[Call]) -> tuple[Any, ...] | None:
         """Take the answer that can be read; return why the worker refuses the whole batch, if it does."""
-        answer = worker.receive()
+        read = worker.receive()
         if worker.state is State.BUSY:
-            self._deliver(_outcome(answer, rest[0]))
+            self._deliver(_outcome(read, rest[0]))
             rest.popleft()
             return None
-        refused: tuple[Any, ...] | None = pickle.loads(answer)  # noqa: S301  # our worker's
+        refused: tuple[Any, ...] | None = read()
         if refused is None:
             worker.state = State.BUSY
         return refused
@@ -188,14 +188,14 @@ class ProcessSession:
             alone = self._run_batch(alone, [call])
         return alone
 
-    def _serialized(self, rest: deque[Call]) -> bytes | None:
-        """Return the calls as bytes, None if none is left; those that cannot be sent have failed then."""
+    def _message(self, rest: deque[Call]) -> Message | None:
+        """Return the calls to be sent, None if none is left; those that cannot be sent have failed then."""
         if isinstance(self._function, ExecutionError):
             while rest:
                 self._fail(rest.popleft(), self._function)
             return None
         try:
-            return serialized([tuple(call) for call in rest], _WorkerPickler)
+            return Message([tuple(call) for call in rest], _WorkerPickler)
         except Exception:  # noqa: BLE001  # one of them cannot be sent: which?
             calls = list(rest)
             rest.clear()
@@ -206,7 +206,7 @@ class ProcessSession:
                 self._fail(call, error)
             else:
                 rest.append(call)
-        return serialized([tuple(call) for call in rest], _WorkerPickler) if rest else None
+        return Message([tuple(call) for call in rest], _WorkerPickler) if rest else None
 
     def _timed_out(self) -> PacketTimeoutError:
         return PacketTimeoutError(
@@ -230,9 +230,9 @@ def _spawned() -> Worker:
         raise WorkerDiedError(f"no worker process could be started for this packet: {error}") from error
 
 
-def _outcome(answer: bytes, call: Call) -> Outcome:
+def _outcome(read: Callable[[], Any], call: Call) -> Outcome:
     try:
-        key, value, failure, captured, seconds = pickle.loads(answer)  # noqa: S301  # our worker's
+        key, value, failure, captured, seconds = read()
     except BaseException as error:  # noqa: BLE001  # code of the user's; it is how this call ended
         error.add_note("What the function returned in a worker process cannot be read in this one.")
         return Outcome(call.key, error=error, captured=CapturedOutput.of_failure(error) if call.capture else None)
@@ -240,10 +240,10 @@ def _outcome(answer: bytes, call: Call) -> Outcome:
     return Outcome(key, value, raised, None if captured is None else CapturedOutput(*captured), seconds)
 
 
-def _sendable(fn: Callable[..., Any]) -> tuple[bytes, dict[str, Any]] | ExecutionError:
+def _sendable(fn: Callable[..., Any]) -> tuple[dict[str, Any], Message] | ExecutionError:
     """Return what a worker is told of a function and of where it is called from; or why it cannot be."""
     try:
-        return serialized(fn, _WorkerPickler), _surroundings()
+        return _surroundings(), Message(fn, _WorkerPickler)
     except Exception as error:  # noqa: BLE001  # pickling runs code of the user's
         name = getattr(fn, "__qualname__", repr(fn))
         culprit = _unpicklable_reference(fn, set())
@@ -316,8 +316,8 @@ def _surroundings() -> dict[str, Any]:
 class _WorkerPickler(CompactPickler):
     """Pickles for a worker: what is of this process's main module is, there, of its main module."""
 
-    def __init__(self, file: Any, protocol: int) -> None:
-        super().__init__(file, protocol=protocol)
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(file, **options)
         main = sys.modules["__main__"]
         self.globals_ref[id(vars(main))] = _MainGlobals()
 

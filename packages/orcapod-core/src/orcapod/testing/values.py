@@ -16,10 +16,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -73,9 +74,11 @@ class TypeSuite(ABC):
     @pytest.fixture(params=["thread", "process"])
     def executor(self, request: pytest.FixtureRequest) -> Iterator[PythonFunctionExecutorProtocol]:
         """Where a function is given the values, and returns them."""
-        kind: Literal["thread", "process"] = request.param
-        with LocalExecutor(workers=1, kind=kind) as executor:
-            yield executor
+        if request.param == "process":
+            yield _process_pool()
+        else:
+            with LocalExecutor(workers=1) as executor:
+                yield executor
 
     @property
     def dtype(self) -> LogicalType:
@@ -193,6 +196,12 @@ class TypeSuite(ABC):
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
             assert one is other is None or self.is_same(one, other), f"found {one!r}, expected {other!r}"
+
+
+@cache
+def _process_pool() -> LocalExecutor:
+    """Return the one pool of all types: a process takes longer to start than most types take to be proved."""
+    return LocalExecutor(workers=1, kind="process")
 
 
 def _hashes(values: Sequence[Any], annotation: Any) -> list[bytes]:
