@@ -288,13 +288,14 @@ class Chunk:
             chunks = [chunk.with_full_provenance() for chunk in chunks]
             first = chunks[0]
         if any(chunk.completeness is not None for chunk in chunks):
-            chunks = [chunk._marked() for chunk in chunks]
+            chunks = [chunk.marked() for chunk in chunks]
             first = chunks[0]
         names = first.batch.schema.names
         batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
 
-    def _marked(self) -> Chunk:
+    def marked(self) -> Chunk:
+        """Return the same rows, with the column of their completeness."""
         if self.completeness is not None:
             return self
         levels = pa.repeat(pa.scalar(Completeness.WHOLE, pa.int8()), self.num_rows)
