@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,16 @@ from orcapod.operators import Filter
 from orcapod.pipeline import Pipeline
 from orcapod.pods import FunctionPod
 from orcapod.protocols import Database
-from orcapod.sources import ArrowTableSource, CSVSource, DictSource, FileSource, ListSource, StoredSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DictSource,
+    FileSource,
+    ListSource,
+    StoredSource,
+    cases,
+    grid,
+)
 from orcapod.streams import Stream
 
 __all__ = ["identities"]
@@ -76,6 +85,8 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
         "accumulated": accumulated,
         "accumulated, records named": named.cached(database),
         "stored": StoredSource.open(database, "sites"),
+        "a grid": grid(threshold=[0.5, 1.0], window=[5]),
+        "cases": cases([{"threshold": 0.5, "smooth": None}, {"threshold": 1.0, "smooth": 3}], source_id="tried"),
     }
 
 
@@ -91,8 +102,11 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
     def raised(weight: float, by: float = 1.0) -> float:
         return weight + by
 
-    def pod(function: Any, *outputs: str, version: str = "v1.0") -> FunctionPod:
-        return FunctionPod(PythonPacketFunction(function, outputs, identity="version", version=version))
+    def above(weight: float, threshold: float) -> bool:
+        return weight > threshold
+
+    def pod(function: Any, *outputs: str, version: str = "v1.0", tags: Sequence[str] = ()) -> FunctionPod:
+        return FunctionPod(PythonPacketFunction(function, outputs, identity="version", version=version, tags=tags))
 
     heavier = people.map_packets({"weight": "heavier"})
     return {
@@ -119,6 +133,14 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
         "function": pod(bmi, "bmi")(people, sizes),
         "function of groups": pod(spread, "most", "least", version="v2.1")(visits.group_by("id")),
         "function of a function": pod(raised, "weight")(pod(raised, "weight")(people), label="twice raised"),
+        "join on a tag": people.join(sizes, on="id", validate="n:1", label="by id"),
+        "join from the left": sizes.join(visits, how="left", label="with visits"),
+        "join, those without": sizes.join(visits, how="anti", label="without visits"),
+        "cross": people.cross(sources["a grid"], label="crossed"),
+        "group by, tags dropped": visits.group_by("id", tags="drop", label="scores by id"),
+        "group by, what is left": visits.group_by("id", incomplete="keep", label="what is left of visits"),
+        "batch, what is left": people.batch(3, incomplete="keep", label="what is left of threes"),
+        "function of a tag": pod(above, "is_above", tags=["threshold"])(people.cross(sources["a grid"], label="x")),
     }
 
 
