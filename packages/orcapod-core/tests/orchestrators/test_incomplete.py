@@ -26,6 +26,8 @@ from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* none agree")  # where rows are drawn at random
+
 BROKEN: set[int] = set()
 WAYS: dict[str, dict[str, Any]] = {
     "sync": {},
