@@ -178,7 +178,8 @@ class FunctionNode(Node):
         names: list[Any] = chunk.column(provenance).to_pylist()
         ids = record_ids_in(names)
         cache = self._cache("", "")
-        return StoredRows(cache, chunk, ids) if cache.holds(ids) else [chunk]
+        stored = [record_id for record_id in ids if record_id is not None]
+        return StoredRows(cache, chunk, ids) if cache.holds(stored) else [chunk]
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]
@@ -255,7 +256,6 @@ class FunctionNode(Node):
     ) -> Step:
         function = self._running_function()
         cache = self._cache(str(fingerprint), run_id)
-        taken = function.signature.columns(self.inputs[0].schema.packets).values()
-        records = PipelineRecords(self._records, self.path, list(taken))
+        records = PipelineRecords(self._records, self.path, function.packet_columns(self.inputs[0].schema))
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from traceback import format_exception_only
-from typing import Any
+from typing import Any, NamedTuple
 
 from orcapod.checks import Checks
 from orcapod.display import html_table
-from orcapod.errors import LabelError
+from orcapod.errors import IncompleteError, LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
@@ -19,7 +20,8 @@ from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
 __all__ = ["Run", "RunResult"]
 
-_STATES = ("computed", "cached", "failed")
+_STATES = ("computed", "cached", "failed", "incomplete")
+_ALWAYS = ("computed", "cached", "failed")
 _SHOWN_ERRORS = 10
 _FORMS = 16  # arguments, what was returned, Arrow's, the store's, that of the next node, each with a copy at times
 
@@ -49,6 +51,8 @@ class Run:
         code: what these functions say, by label, as it was before anything of the run was computed.
         steps: the function nodes at work, by label.
         executors: what kind of executor each of them runs on.
+        rows: how many rows with a packet each node has given, by label.
+        inputs: of what each node is made, by label.
     """
 
     run_id: str
@@ -71,17 +75,63 @@ class Run:
     code: dict[str, Fingerprint] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def chunk_bytes(self) -> int:
         """How many bytes a chunk has at most, or it is one row: what is computed is held in several forms at a time."""
         return self.memory // _FORMS // (len(self.assigned) or 1 if self.is_overlapping else 1)
 
+    def moved(self, label: str) -> RowCounts:
+        """Return how many rows a node has taken and given so far."""
+        return RowCounts(tuple(self.rows[each] for each in self.inputs.get(label, ())), self.rows[label])
+
+    def tell_rows(self, label: str, observer: ExecutionObserver) -> None:
+        """Tell the observer of a node of the rows that it has moved."""
+        step = self.steps.get(label)
+        observer.on_node_rows(label, *self.moved(label), 0 if step is None else step.counts["incomplete"])
+
     def result(self) -> RunResult:
         """Return what the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
-        counts = {label: {state: step.counts[state] for state in _STATES} for label, step in steps.items()}
-        return RunResult(self.run_id, PacketErrors(error for step in steps.values() for error in step.errors), counts)
+        counts = {label: Counts.of(step.counts) for label, step in steps.items()}
+        errors = PacketErrors(error for step in steps.values() for error in step.errors)
+        return RunResult(self.run_id, errors, counts, {label: self.moved(label) for label in self.labels})
+
+
+class RowCounts(NamedTuple):
+    """Counts of the rows of a node, as far as they have a packet.
+
+    Attributes:
+        taken: how many came from each of its inputs.
+        given: how many it gave.
+    """
+
+    taken: tuple[int, ...]
+    given: int
+
+    def __str__(self) -> str:
+        taken = " and ".join(f"{count:,}" for count in self.taken)
+        return f"{taken} rows in, {self.given:,} out" if self.taken else f"{self.given:,} rows"
+
+
+class Counts(dict[str, int]):
+    """Counts of packets by what became of them; a kind that it does not list has none.
+
+    ``computed``, ``cached`` and ``failed`` are always listed; ``incomplete`` where there are such: rows of which
+    nothing was computed, since what they are made of has failed.
+    """
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Counts:
+        """Return these counts, in the order in which they are shown."""
+        return cls({state: counts[state] for state in _STATES if counts[state] or state in _ALWAYS})
+
+    def __missing__(self, state: str) -> int:
+        if state in _STATES:
+            return 0
+        raise KeyError(state)
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,14 +141,32 @@ class RunResult:
     Attributes:
         run_id: its name, in ``_runs`` and in every log and status row.
         errors: the packets that failed, in the order in which they did.
+        node_counts: what ``counts`` says of each function node, by label.
+        node_rows: what ``rows`` says of each node, by label.
     """
 
     run_id: str
     errors: PacketErrors
     node_counts: Mapping[str, Mapping[str, int]]
+    node_rows: Mapping[str, RowCounts] = field(default_factory=dict)
+
+    def rows(self, label: str) -> RowCounts:
+        """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
+
+        Raises:
+            LabelError: no node bears that label.
+        """
+        Checks("rows", LabelError).text("the label", label)
+        if label not in self.node_rows:
+            found = sorted(self.node_rows)
+            raise LabelError(f"no node is called {label!r}; found {found}", expected=str(found), found=label)
+        return self.node_rows[label]
 
     def counts(self, label: str) -> dict[str, int]:
-        """Return how many packets of a function node were ``computed``, ``cached`` and ``failed``.
+        """Return how many packets of a function node were ``computed``, ``cached``, ``failed`` and ``incomplete``.
+
+        A row is incomplete if it, or a row of the group that it is, came without a packet: nothing was computed of
+        it. If no row is, that is not listed, and asked for, it is 0.
 
         Raises:
             LabelError: no function node bears that label.
@@ -107,23 +175,41 @@ class RunResult:
         if label not in self.node_counts:
             found = sorted(self.node_counts)
             raise LabelError(f"no function node is called {label!r}; found {found}", expected=str(found), found=label)
-        return dict(self.node_counts[label])
+        return Counts(self.node_counts[label])
 
     @property
     def ok(self) -> bool:
-        """Whether no packet failed."""
-        return not self.errors
+        """Whether no packet failed, and none was left out since another pipeline, whose rows are read, has failed."""
+        return not self.errors and not self._incomplete
 
     def raise_for_errors(self) -> None:
-        """Raise the exceptions of all failed packets as one group, if there are any."""
+        """Raise the exceptions of all failed packets as one group, if there are any.
+
+        Raises:
+            IncompleteError: none failed, but rows of other pipelines that are read here have.
+        """
         if self.errors:
             raise BaseExceptionGroup(
                 f"{len(self.errors)} packets failed in run {self.run_id}", [error.exception for error in self.errors]
             )
 
+        if self._incomplete:
+            raise IncompleteError(
+                f"{self._incomplete} rows were not computed in run {self.run_id}, since rows of another pipeline that "
+                "they are made of have failed, or are not computed yet; run that pipeline first"
+            )
+
+    @property
+    def _incomplete(self) -> int:
+        return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
+
     def _repr_html_(self) -> str:
-        headings = ["node", *_STATES]
-        rows = [(label, *(str(counts[state]) for state in _STATES)) for label, counts in self.node_counts.items()]
+        headings = ["node", *_STATES, "rows in", "rows out"]
+        rows = []
+        for label in {**self.node_rows, **self.node_counts}:
+            counts, moved = self.node_counts.get(label), self.node_rows.get(label, RowCounts((), 0))
+            states = ["" if counts is None else str(counts.get(state, 0)) for state in _STATES]
+            rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given)))
         shown = html_table(f"Run {self.run_id}", headings, rows)
         if not self.errors:
             return shown
@@ -136,9 +222,11 @@ class RunResult:
         return shown + html_table(caption, ["node", "tag", "exception"], failed)
 
     def __repr__(self) -> str:
-        lines = [f"<RunResult {self.run_id} {'ok' if self.ok else f'{len(self.errors)} failed'}"]
-        lines += [
-            f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
-            for label, counts in self.node_counts.items()
-        ]
+        failed = f"{len(self.errors)} failed" if self.errors else f"{self._incomplete} incomplete"
+        lines = [f"<RunResult {self.run_id} {'ok' if self.ok else failed}"]
+        for label in {**self.node_rows, **self.node_counts}:
+            if (counts := self.node_counts.get(label)) is None:
+                lines.append(f"  {label}: {self.node_rows[label]}")
+            else:
+                lines.append(f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return "\n".join(lines) + ">"

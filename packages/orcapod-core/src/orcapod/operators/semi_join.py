@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, Completeness, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable, join_key_type, without_nulls
+from orcapod.operators.keys import comparable, join_key_type
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 
-__all__ = ["SemiJoin"]
+__all__ = ["PushSemiJoin", "SemiJoin", "shared_tags"]
 
 
 class SemiJoin(Operator):
     """The rows of the first stream that agree in the shared tags with a row of the second; each once.
 
-    Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing.
+    Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing. A row that agrees
+    with none but rows that have failed is missing like them.
     """
 
     name = "SemiJoin"
+    sees_missing = True
     inputs = (2, 2)
 
     def arguments(self) -> object:
@@ -33,7 +36,7 @@ class SemiJoin(Operator):
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         left, right = (stream.schema for stream in inputs)
-        keys = _keys(inputs)
+        keys = shared_tags(inputs)
         if not keys:
             raise SchemaError(
                 f"SemiJoin: the streams share no tag; found {list(left.tags)} and {list(right.tags)}, "
@@ -55,28 +58,44 @@ class SemiJoin(Operator):
         }
         return replace(left, tags=Schema(tags))
 
+    def meeting_tags(self, inputs: Sequence[Stream]) -> Sequence[str]:
+        return shared_tags(inputs)
+
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
-        return _PushSemiJoin(_keys(inputs), self.output_schema(inputs))
+        return PushSemiJoin(shared_tags(inputs), self.output_schema(inputs))
 
 
-def _keys(inputs: Sequence[Stream]) -> list[str]:
+def shared_tags(inputs: Sequence[Stream]) -> list[str]:
+    """Return the tags that two streams share."""
     left, right = inputs
     return [name for name in left.schema.tags if name in right.schema.tags]
 
 
-class _PushSemiJoin(PushOperator):
-    """Hash semi join that holds the first stream until the second has ended."""
+class PushSemiJoin(PushOperator):
+    """Hash semi join that holds the first stream until the second has ended.
 
-    def __init__(self, keys: Sequence[str], schema: StreamSchema) -> None:
+    Args:
+        keys: the tags in which rows agree.
+        schema: of the rows.
+        is_anti: give the rows that agree with none.
+    """
+
+    def __init__(self, keys: Sequence[str], schema: StreamSchema, *, is_anti: bool = False) -> None:
         self._keys = keys
+        self._is_anti = is_anti
         self._schema = schema
         self._held: list[Chunk] = []
         self._right: list[pa.Table] = []
+        self._failed: list[pa.Table] = []
+        self._is_unknown = False
         self._complete = False
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         if index == 1:
-            self._right.append(self._comparable(chunk))
+            self._right.append(self._comparable(chunk.with_packets()))
+            if (missing := chunk.missing) is not None:
+                self._failed.append(self._comparable(chunk.with_batch(chunk.batch.filter(missing))))
+                self._is_unknown = self._is_unknown or chunk.unknown(self._keys) is not None
             return []
         if not self._complete:
             self._held.append(chunk)
@@ -87,30 +106,57 @@ class _PushSemiJoin(PushOperator):
         if index == 0:
             return []
         self._complete = True
-        if self._right:
-            self._right = [_each_once(pa.concat_tables(self._right))]
+        self._right = [_each_once(pa.concat_tables(self._right))] if self._right else []
+        self._failed = [_each_once(pa.concat_tables(self._failed))] if self._failed else []
         held, self._held = self._held, []
         return self._matching(held)
 
     def _matching(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        if not self._right or not chunks:
+        if not chunks or not (self._right or self._is_anti):
             return []
-        (right,) = self._right
         rows = Chunk.concat(chunks)
-        rows = rows.with_batch(without_nulls(rows.batch, self._keys))
-        table = self._comparable(rows)
-        names = table.column_names
-        if len(names) == 1:
-            batch = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=right.column(0)))
+        keys = self._comparable(rows)
+        (right,) = self._right or [keys.slice(0, 0)]
+        agreeing = _is_in(keys, right)
+        wanted = pc.invert(agreeing) if self._is_anti else agreeing
+        unknown = rows.unknown(self._keys)
+        if not self._failed and unknown is None:
+            rows = rows.with_batch(rows.batch.filter(wanted))
         else:
-            numbered = table.append_column("row", counted(0, rows.num_rows))
-            matches: Any = numbered.join(right, names, join_type="left semi").column("row").combine_chunks()
-            batch = rows.batch.take(matches.take(pc.sort_indices(matches)))
-        return [Chunk(batch, self._schema, rows.origins)] if batch.num_rows else []
+            rows = _with_uncertain(rows, wanted, self._uncertain(keys, agreeing, unknown))
+        return [Chunk(rows.batch, self._schema, rows.origins)] if rows.num_rows else []
+
+    def _uncertain(self, keys: pa.Table, agreeing: pa.Array[Any], unknown: pa.Array[Any] | None) -> pa.Array[Any]:
+        """Say of each row whether it depends on what has failed that it agrees with a row."""
+        (failed,) = self._failed or [keys.slice(0, 0)]
+        valid = reduce(pc.and_, [column.combine_chunks().is_valid() for column in keys.columns])
+        depends = pc.and_(valid if self._is_unknown else _is_in(keys, failed), pc.invert(agreeing))
+        uncertain: pa.Array[Any] = depends if unknown is None else pc.or_(depends, unknown)
+        return uncertain
 
     def _comparable(self, chunk: Chunk) -> pa.Table:
-        present, types = without_nulls(chunk.batch, self._keys), chunk.schema.tags.types
-        return pa.table({f"k{i}": comparable(present.column(key), types[key]) for i, key in enumerate(self._keys)})
+        types = chunk.schema.tags.types
+        return pa.table({f"k{i}": comparable(chunk.column(key), types[key]) for i, key in enumerate(self._keys)})
+
+
+def _with_uncertain(rows: Chunk, wanted: pa.Array[Any], uncertain: pa.Array[Any]) -> Chunk:
+    """Return the rows that are wanted, and those of which that is uncertain, marked so."""
+    levels = pc.if_else(uncertain, Completeness.UNCERTAIN, Completeness.WHOLE).cast(pa.int8())
+    if rows.completeness is not None:
+        levels = pc.max_element_wise(levels, rows.completeness)
+    kept = pc.or_(wanted, uncertain)
+    return rows.with_batch(rows.batch.filter(kept)).completed(levels.filter(kept))
+
+
+def _is_in(keys: pa.Table, known: pa.Table) -> pa.Array[Any]:
+    """Say of each row whether its keys, none of them null, are those of another."""
+    names = keys.column_names
+    values, among = keys.column(0).combine_chunks(), known.column(0)
+    if len(names) > 1:
+        values = counted(0, keys.num_rows)
+        among = keys.append_column("row", values).join(known, names, join_type="left semi").column("row")
+    found: pa.Array[Any] = pc.is_in(values, value_set=among, skip_nulls=True)
+    return found
 
 
 def _each_once(keys: pa.Table) -> pa.Table:

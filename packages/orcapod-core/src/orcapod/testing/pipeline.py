@@ -118,6 +118,7 @@ class _Plan(NamedTuple):
 _PLANS = st.builds(_Plan, st.lists(_ROWS, min_size=1, max_size=2), st.lists(_STEP, min_size=1, max_size=5))
 
 
+@pytest.mark.filterwarnings("ignore:.* none agree", "ignore:.*share no tag")  # rows are drawn at random
 class PipelineSuite:
     """Random pipelines: linear, diamonds, fan-outs, self-joins; with nulls, empties, duplicates and failures.
 
