@@ -32,8 +32,9 @@ from orcapod.types import Schema
 
 ABSTRACT = ("Source", "TableSource", "CachedSource", "LiveSource")  # the last two are made by a method
 OURS = (
-    "Batch", "Concat", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter", "GroupBy", "Join",
-    "MapPackets", "MapTags", "MergeJoin", "SelectPacketColumns", "SelectTagColumns", "SemiJoin",
+    "Aggregate", "Batch", "Concat", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter", "GroupBy",
+    "Head", "Index", "Join", "MapPackets", "MapTags", "MergeJoin", "Pick", "Sample", "SelectPacketColumns",
+    "SelectTagColumns", "SemiJoin", "Sort",
 )  # fmt: skip
 NAMES = {"ContentHash": ContentHash, "Schema": Schema, "pa": pa}
 

@@ -207,8 +207,10 @@ class Chunk:
 def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
     """Return every text with the ending, at any depth of lists."""
     if isinstance(texts, pa.LargeListArray):
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(texts.value_lengths())])
-        return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending))
+        lengths = pc.fill_null(texts.value_lengths(), 0)
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+        mask = texts.is_null() if texts.null_count else None
+        return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending), mask=mask)
     joined: pa.Array[Any] = pc.binary_join_element_wise(texts, ending, _NOTHING)
     return joined
 

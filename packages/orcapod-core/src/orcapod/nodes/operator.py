@@ -35,7 +35,8 @@ class OperatorNode(Node):
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         events = inputs.events()
-        return self.stream.run(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
+        yield from self.stream.run(ordered(events, len(self.inputs)) if self.label in run.ordered else events)
+        inputs.discard()
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         return self.stream.made_of(inputs)

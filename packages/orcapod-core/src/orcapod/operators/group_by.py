@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,7 +10,7 @@ from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable
+from orcapod.operators.keys import comparable, group_numbers
 from orcapod.operators.nested import nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
@@ -81,7 +80,7 @@ class _PushGroupBy(PushOperator):
             return []
         rows = Chunk.concat(self._waiting)
         self._waiting.clear()
-        groups = _groups([comparable(rows.column(name), rows.schema.tags.types[name]) for name in self._tags])
+        groups = group_numbers([comparable(rows.column(name), rows.schema.tags.types[name]) for name in self._tags])
         order = pc.sort_indices(groups)  # stable: rows of a group stay in order
         ends = pc.run_end_encode(groups.take(order), run_end_type=pa.int64()).run_ends
         ends = pa.concat_arrays([pa.array([0], pa.int64()), ends])
@@ -89,19 +88,3 @@ class _PushGroupBy(PushOperator):
         firsts = ends.slice(0, len(ends) - 1)
         single = {name: ordered.column(name).take(firsts) for name in self._tags}
         return [nest(ordered, ends, self._schema, single=single)]
-
-
-def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
-    """Return the number of every row's group, in the order in which groups first appear."""
-    numbers, *others = map(_numbered, columns)
-    for other in others:
-        width = pc.add(pc.max(other), 1)
-        numbers = _numbered(pc.add(pc.multiply(numbers, width), other))
-    return numbers
-
-
-def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
-    """Return every value's number among the different ones, null being one, as they appear."""
-    codes: Any = values.dictionary_encode(null_encoding="encode")
-    numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
-    return numbers

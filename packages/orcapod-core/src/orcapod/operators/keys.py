@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ from orcapod.errors import SchemaError
 from orcapod.operators.nested import NestedType
 from orcapod.types import ListType, LogicalType, OptionalType, encode
 
-__all__ = ["comparable", "join_key_type", "without_nulls"]
+__all__ = ["comparable", "group_numbers", "join_key_type", "without_nulls"]
 
 
 def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
@@ -30,6 +30,15 @@ def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
     if column.null_count:
         encoded = pc.if_else(column.is_valid(), encoded, pa.scalar(None, encoded.type))
     return encoded
+
+
+def group_numbers(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
+    """Return the number of every row's group, in the order in which groups first appear."""
+    numbers, *others = map(_numbered, columns)
+    for other in others:
+        width = pc.add(pc.max(other), 1)
+        numbers = _numbered(pc.add(pc.multiply(numbers, width), other))
+    return numbers
 
 
 def without_nulls(batch: pa.RecordBatch, keys: Iterable[str]) -> pa.RecordBatch:
@@ -57,3 +66,10 @@ def join_key_type(operator: str, name: str, first: LogicalType, second: LogicalT
         )
     dtype = min(one, two, key=lambda each: (len(each.name), each.name))  # equal values are of both types
     return ListType(dtype.item) if isinstance(dtype, NestedType) else dtype
+
+
+def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Return every value's number among the different ones, null being one, as they appear."""
+    codes: Any = values.dictionary_encode(null_encoding="encode")
+    numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
+    return numbers

@@ -116,6 +116,17 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
         "group by": visits.group_by("id"),
         "explode": visits.group_by("id").explode(["visit", "score"], index_tag="at"),
         "explode, some": people.batch(2).explode("weight"),
+        "concat, with nulls": people.concat(visits, missing="null", label="with nulls"),
+        "sort": people.sort("weight", descending=True),
+        "head": people.sort("sex", "id").head(3),
+        "sample": people.sample(fraction=0.5),
+        "sample of two": people.sample(n=2, seed=1),
+        "index": visits.group_by("id").index("score", -1, into="last"),
+        "pick": DictSource([{"id": 1, "sizes": {"a": 1}}], ["id"], source_id="sizes by name").pick("sizes", "a"),
+        "aggregate": visits.aggregate("id", n="count", total=("score", "sum"), best=("score", "max")),
+        "aggregate of all": people.aggregate(
+            [], heavy=("weight", "mean"), std=("weight", "std", 0), a=("sex", "first")
+        ),
         "function": pod(bmi, "bmi")(people, sizes),
         "function of groups": pod(spread, "most", "least", version="v2.1")(visits.group_by("id")),
         "function of a function": pod(raised, "weight")(pod(raised, "weight")(people), label="twice raised"),
