@@ -119,6 +119,11 @@ class Chunk:
     def num_rows(self) -> int:
         return self.batch.num_rows
 
+    @cached_property
+    def nbytes(self) -> int:
+        """How many bytes the rows have; to count them costs more than what most operators do."""
+        return self.batch.nbytes
+
     def column(self, name: str) -> pa.Array[Any]:
         return self.batch.column(name)
 
@@ -153,7 +158,8 @@ class Chunk:
         origins = {name: self.origins[name] for name in schema.packets}
         provenance = dict.fromkeys(origin.provenance for origin in origins.values())
         names = [*schema.tags, *schema.system_tags, *schema.packets, *provenance]
-        return Chunk(self.batch.select(names), schema, origins)
+        batch = self.batch if len(names) == self.batch.num_columns else self.batch.select(names)
+        return Chunk(batch, schema, origins)
 
     def provenance_columns(self) -> list[str]:
         """Return the names of the columns that carry provenance."""
@@ -223,7 +229,7 @@ def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]
     waiting: list[Chunk] = []
     waiting_rows = waiting_size = 0
     for chunk in chunks:
-        total, nbytes = chunk.num_rows, chunk.batch.nbytes  # asked for once: it costs more than most operators
+        total, nbytes = chunk.num_rows, chunk.nbytes
         fitting = max(1, min(rows, size * total // max(1, nbytes)))
         start = 0
         while start < total:

@@ -181,7 +181,7 @@ class Step:
     def _portions(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the rows in chunks whose values, and results as far as one can know, are not too many bytes."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=self.chunk_bytes):
-            self._row_bytes = chunk.batch.nbytes // max(1, chunk.num_rows)
+            self._row_bytes = chunk.nbytes // max(1, chunk.num_rows)
             start = 0
             while start < chunk.num_rows:
                 rows = min(self._rows, chunk.num_rows - start)

@@ -61,9 +61,12 @@ class Concat(Operator):
 
     def _all(self, columns: Sequence[Schema], called: Callable[[str], str]) -> Schema:
         types: dict[str, LogicalType] = {}
-        for name in dict.fromkeys(name for each in columns for name in each):
-            dtypes = [each.types[name] for each in columns if name in each]
-            dtype = common_type(self.name, called(name), dtypes)
+        all_types = [each.types for each in columns]
+        for name in dict.fromkeys(name for each in all_types for name in each):
+            dtypes = [each[name] for each in all_types if name in each]
+            first, *others = dtypes
+            is_one = all(dtype is first for dtype in others)  # as nearly always
+            dtype = first if is_one else common_type(self.name, called(name), dtypes)
             missing = len(dtypes) < len(columns) and not isinstance(dtype, OptionalType)
             types[name] = OptionalType(dtype) if missing else dtype
         return Schema(types)
@@ -72,11 +75,13 @@ class Concat(Operator):
 class _PushConcat(PushOperator):
     def __init__(self, schema: StreamSchema) -> None:
         self._schema = schema
-        columns = schema.tags | schema.packets | schema.system_tags
-        self._types: dict[str, Any] = {name: dtype.arrow for name, dtype in columns.types.items()}
+        columns = {**schema.tags.types, **schema.packets.types, **schema.system_tags.types}
+        self._types: dict[str, Any] = {name: dtype.arrow for name, dtype in columns.items()}
         self._made_by: dict[str, Any] = {name: dtype.arrow for name, dtype in schema.sources.types.items()}
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        if _width(chunk.schema) == len(self._types):
+            return [chunk.selected(self._schema)]
         columns = dict(zip(chunk.batch.schema.names, chunk.batch.columns, strict=True))
         origins = dict(chunk.origins)
         for name, type_ in self._types.items():
@@ -90,6 +95,10 @@ class _PushConcat(PushOperator):
 
     def close(self, index: int) -> Iterable[Chunk]:
         return []
+
+
+def _width(schema: StreamSchema) -> int:
+    return len(schema.tags) + len(schema.packets) + len(schema.system_tags)
 
 
 def _in_canonical_order(inputs: Sequence[Stream]) -> list[Stream]:
