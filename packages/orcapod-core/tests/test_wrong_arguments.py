@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,17 @@ from orcapod.executors import LocalExecutor, open_executor
 from orcapod.observers import CompositeObserver, LoggingObserver, NoOpObserver, StatusObserver
 from orcapod.operators import Filter
 from orcapod.orchestrators import AsyncPipelineOrchestrator, Channel, SyncPipelineOrchestrator
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, FileSource, ListSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DataFrameSource,
+    DatasetSource,
+    DictSource,
+    FileSource,
+    ListSource,
+    SQLiteQuerySource,
+    SQLiteTableSource,
+)
 from orcapod.testing import argument_faults
 from orcapod.types import TypeRegistry
 
@@ -140,6 +152,11 @@ door(
 )
 door("DataFrameSource", read(DataFrameSource), frame=lambda: pandas.DataFrame({"k": [1]}), tag_columns=["k"], **SOURCE)
 door("CSVSource", read(CSVSource), path="a.csv", tag_columns=["k"], delimiter=",", encoding="utf-8", **SOURCE)
+door("DatasetSource", read(DatasetSource), path="a.jsonl", tag_columns=["k"], format=None, columns=None, where=None,
+     **SOURCE)  # fmt: skip
+door("SQLiteTableSource", read(SQLiteTableSource), path="t.db", table="t", tag_columns=["k"], columns=None, where=None,
+     **SOURCE)  # fmt: skip
+door("SQLiteQuerySource", read(SQLiteQuerySource), path="t.db", query="SELECT * FROM t", tag_columns=["k"], **SOURCE)
 door("FileSource", read(FileSource), folder=".", pattern="*.csv", source_id=None, label=None)
 door("File", op.File, path="a.csv")
 door("Directory", op.Directory, path=".")
@@ -298,7 +315,7 @@ FOR_OTHERS = {
     *("Capture", "Compact", "Loaded", "rebuild", "run_call", "unpicklable"),
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
-    *("CachedSource", "LiveSource", "StoredSource", "TableSource"),  # made by other sources and by nodes
+    *("CachedSource", "LiveSource", "StoredSource", "TableSource", "spooled"),  # made by other sources and by nodes
     *("NoOpObserver", "ProgressObserver", "is_terminal"),  # take nothing
 }
 """What is for those who write a store, an executor or an operator, or what nobody makes."""
@@ -309,6 +326,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("doors"))
         Path("a.csv").write_text("k,x\n1,2\n")
+        Path("a.jsonl").write_text('{"k": 1, "x": 2}\n')
+        with closing(sqlite3.connect("t.db")) as connection:
+            connection.executescript("CREATE TABLE t (k INTEGER PRIMARY KEY, x INT); INSERT INTO t VALUES (1, 2)")
         yield
         sqlite().close()
 

@@ -30,7 +30,7 @@ from orcapod.streams.verbs import Verbs
 from orcapod.testing import whole_pipelines
 from orcapod.types import Schema
 
-ABSTRACT = ("Source", "TableSource", "CachedSource", "LiveSource")  # the last two are made by a method
+ABSTRACT = ("Source", "TableSource", "spooled", "CachedSource", "LiveSource")  # the last two are made by a method
 OURS = (
     "Aggregate", "Batch", "Concat", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter", "GroupBy",
     "Head", "Index", "Join", "MapPackets", "MapTags", "MergeJoin", "Pick", "Sample", "SelectPacketColumns",

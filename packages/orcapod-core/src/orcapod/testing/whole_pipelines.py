@@ -7,8 +7,10 @@ what stores that are in use consist of. ``python -m orcapod.testing.whole_pipeli
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +23,17 @@ from orcapod.operators import Filter
 from orcapod.pipeline import Pipeline
 from orcapod.pods import FunctionPod
 from orcapod.protocols import Database
-from orcapod.sources import ArrowTableSource, CSVSource, DictSource, FileSource, ListSource, StoredSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DatasetSource,
+    DictSource,
+    FileSource,
+    ListSource,
+    SQLiteQuerySource,
+    SQLiteTableSource,
+    StoredSource,
+)
 from orcapod.streams import Stream
 
 __all__ = ["identities"]
@@ -58,6 +70,12 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
     (folder / "recordings").mkdir()
     for name in ("a", "b"):
         (folder / "recordings" / f"{name}.txt").write_text(name)
+    (folder / "runs" / "year=2024").mkdir(parents=True)
+    (folder / "runs" / "year=2024" / "a.jsonl").write_text('{"id": 1, "rate": 0.5}\n')
+    with closing(sqlite3.connect(folder / "lab.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE cells (id INTEGER PRIMARY KEY, rate REAL); INSERT INTO cells VALUES (1, 2)"
+        )
     people = DictSource(rows, ["id", "sex"], source_id="people")
     named = DictSource(rows, ["id"], source_id="people by id", record_id_column="id")
     accumulated = DictSource([{"site": "a"}, {"site": "b"}], ["site"], source_id="sites").cached(database)
@@ -76,6 +94,9 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
         "accumulated": accumulated,
         "accumulated, records named": named.cached(database),
         "stored": StoredSource.open(database, "sites"),
+        "a dataset": DatasetSource(folder / "runs", ["year", "id"], source_id="runs"),
+        "a table of SQLite": SQLiteTableSource(folder / "lab.db", "cells", source_id="cells"),
+        "a query of SQLite": SQLiteQuerySource(folder / "lab.db", "SELECT id, rate * 2 AS rate FROM cells", ["id"]),
     }
 
 
