@@ -1,4 +1,4 @@
-"""``Operator``: a rearrangement of streams, which never makes a value."""
+"""``Operator``: a rearrangement of streams, which makes no value, but for ``Aggregate``."""
 
 from __future__ import annotations
 
