@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,17 @@ from orcapod.executors import LocalExecutor, open_executor
 from orcapod.observers import CompositeObserver, LoggingObserver, NoOpObserver, StatusObserver
 from orcapod.operators import Filter
 from orcapod.orchestrators import AsyncPipelineOrchestrator, Channel, SyncPipelineOrchestrator
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, FileSource, ListSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DataFrameSource,
+    DatasetSource,
+    DictSource,
+    FileSource,
+    ListSource,
+    SQLiteQuerySource,
+    SQLiteTableSource,
+)
 from orcapod.testing import argument_faults
 from orcapod.types import TypeRegistry
 
@@ -140,6 +152,11 @@ door(
 )
 door("DataFrameSource", read(DataFrameSource), frame=lambda: pandas.DataFrame({"k": [1]}), tag_columns=["k"], **SOURCE)
 door("CSVSource", read(CSVSource), path="a.csv", tag_columns=["k"], delimiter=",", encoding="utf-8", **SOURCE)
+door("DatasetSource", read(DatasetSource), path="a.jsonl", tag_columns=["k"], format=None, columns=None, where=None,
+     **SOURCE)  # fmt: skip
+door("SQLiteTableSource", read(SQLiteTableSource), path="t.db", table="t", tag_columns=["k"], columns=None, where=None,
+     **SOURCE)  # fmt: skip
+door("SQLiteQuerySource", read(SQLiteQuerySource), path="t.db", query="SELECT * FROM t", tag_columns=["k"], **SOURCE)
 door("FileSource", read(FileSource), folder=".", pattern="*.csv", source_id=None, label=None)
 door("File", op.File, path="a.csv")
 door("Directory", op.Directory, path=".")
@@ -153,10 +170,19 @@ door("cases", read(op.cases), parameters=[{"h": 1}], source_id=None, label=None)
 door("cases, a case", read(lambda case: op.cases([{"h": 1}, case])), case=constant({"h": 2}))
 door("merge_join", verb("merge_join"), "other", other=source, label=None)
 door("semi_join", verb("semi_join"), other=source, label=None)
-door("concat", verb("concat"), "other", other=source, label=None)
+door("concat", verb("concat"), "other", other=source, missing="error", label=None)
 door("batch", verb("batch"), size=0, drop_partial=False, incomplete="keep", label=None)
 door("group_by", verb("group_by"), "names", names="k", tags="drop", incomplete="raise", label=None)
+door("aggregate", verb("aggregate"), "by", "outputs", by=["k"], outputs={"n": "count"})
+door("aggregate, an output", read(lambda output: source().aggregate("k", n=output)), output="count")
 door("explode", verb("explode"), columns="l", index_tag=None, label=None)
+door("head", verb("head"), n=5, label=None)
+door("sort", verb("sort"), "by", by="k", descending=False, label=None)
+door("sample", verb("sample"), fraction=None, n=1, seed=0, label=None)
+door("sample, a share", read(lambda fraction: source().sample(fraction=fraction)), fraction=0.5)
+door("index", verb("index"), column="l", position=0, into=None, label=None)
+door("pick", read(lambda **options: DictSource([{"k": 1, "d": {"a": 1}}], ["k"]).pick(**options)),
+     column="d", key="a", into=None, label=None)  # fmt: skip
 door("select_tag_columns", verb("select_tag_columns"), columns=["k"], label=None)
 door("select_packet_columns", verb("select_packet_columns"), columns=["x"], label=None)
 door("drop_tag_columns", verb("drop_tag_columns"), columns=["k"], label=None)
@@ -294,7 +320,7 @@ FOR_OTHERS = {
     *("Capture", "Compact", "Loaded", "Returning", "in_parts", "rebuild", "run_call", "unpicklable"),
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
-    *("CachedSource", "LiveSource", "StoredSource", "TableSource"),  # made by other sources and by nodes
+    *("CachedSource", "LiveSource", "StoredSource", "TableSource", "spooled"),  # made by other sources and by nodes
     *("NoOpObserver", "ProgressObserver", "is_terminal"),  # take nothing
 }
 """What is for those who write a store, an executor or an operator, or what nobody makes."""
@@ -305,6 +331,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("doors"))
         Path("a.csv").write_text("k,x\n1,2\n")
+        Path("a.jsonl").write_text('{"k": 1, "x": 2}\n')
+        with closing(sqlite3.connect("t.db")) as connection:
+            connection.executescript("CREATE TABLE t (k INTEGER PRIMARY KEY, x INT); INSERT INTO t VALUES (1, 2)")
         yield
         sqlite().close()
 

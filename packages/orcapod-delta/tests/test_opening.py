@@ -62,7 +62,19 @@ def test_a_folder_that_deltalake_cannot_open_is_refused(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "location", ["", "delta://", "delta:///", "delta://host/x", "delta:///x?y=1", "gs://b/x", "s3://", "a%20b"]
+    "location",
+    [
+        "",
+        "delta://",
+        "delta:///",
+        "delta://host/x",
+        "delta:///x?y=1",
+        "gcs://b/x",
+        "s3://",
+        "gs:///x",
+        "az://",
+        "a%20b",
+    ],
 )
 def test_what_is_no_location_is_refused(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import DatabaseError, InputValidationError
 from orcapod.sources import ArrowTableSource
-from orcapod_postgres import PostgresTableSource
+from orcapod_postgres import PostgresQuerySource, PostgresTableSource
 
 pytestmark = pytest.mark.postgres
 
@@ -165,6 +165,36 @@ def test_a_record_is_called_by_its_primary_key(postgres_conninfo: str) -> None:
     assert by_text["x2"] == "t::x=x2::x"
 
 
+def test_columns_and_a_condition_choose_what_is_read(postgres_conninfo: str) -> None:
+    made(
+        postgres_conninfo,
+        "CREATE TABLE t (i int PRIMARY KEY, x text, n int); CREATE TABLE w (a int, x text);"
+        "INSERT INTO t VALUES (2, 'x%2', 5), (1, 'x1', 1), (3, 'y', 9); INSERT INTO w SELECT i, x FROM t",
+    )
+    some = PostgresTableSource(postgres_conninfo, "t", columns=["x", "i"], where="n > 1 AND x LIKE 'x%' -- not all")
+    assert rows(some) == [{"i": 2, "x": "x%2"}]
+    assert names(some) == {"x%2": f"{PostgresTableSource(postgres_conninfo, 't').source_id}::i=2::x"}
+    again = PostgresTableSource.from_config(some.to_config())
+    assert again.content_hash() == some.content_hash()
+    place = PostgresTableSource(postgres_conninfo, "w", ["a"]).source_id
+    counted = PostgresTableSource(postgres_conninfo, "w", ["a"], where="a > 1")
+    assert names(counted)["y"] == f"{place} where a > 1::row_1::x", "it is counted from its own first row"
+    keyless = PostgresTableSource(postgres_conninfo, "t", ["x"], columns=["x"])
+    assert [row["x"] for row in rows(keyless)] == ["x1", "x%2", "y"], "in the order of the key"
+
+
+def test_a_query_is_a_source_of_its_own(postgres_conninfo: str) -> None:
+    query = "SELECT i, 'x' || i AS x FROM generate_series(1, 3) AS i WHERE i % 2 = 1 ORDER BY i;"
+    source = PostgresQuerySource(postgres_conninfo, query, ["i"], source_id="odd", record_id_column="i")
+    assert names(source) == {"x1": "odd::i=1::x", "x3": "odd::i=3::x"}
+    assert source.content_hash() == PostgresQuerySource.from_config(source.to_config()).content_hash()
+    nameless = PostgresQuerySource(postgres_conninfo, query, "i")
+    assert nameless.source_id.startswith("source-")
+    assert names(nameless)["x3"].endswith("::row_1::x")
+    with pytest.raises(InputValidationError, match="PostgresQuerySource .of a query.: syntax error"):
+        PostgresQuerySource(postgres_conninfo, "SELEC 1", [])
+
+
 @op.function_pod("doubled")
 def doubled(n: int) -> int:
     return 2 * n
@@ -265,6 +295,10 @@ def test_it_is_opened_again(postgres_conninfo: str) -> None:
         ({}, "a table or a query"),
         ({"table": "t", "query": "SELECT 1"}, "a table or a query"),
         ({"table": "nowhere"}, "nowhere.*no table of that name"),
+        ({"query": "SELECT 1 AS i", "columns": ["i"]}, "columns and where are of a table; write them into the query"),
+        ({"query": "SELECT 1 AS i", "where": "true"}, "columns and where are of a table"),
+        ({"table": "pg_class", "columns": ["q"]}, "no column 'q'; found .'oid', 'relname'"),
+        ({"table": "pg_class", "tag_columns": ["oid"], "where": "true) OR (q"}, "q"),
         ({"query": "SELECT 1 AS i"}, "tag_columns"),
         ({"query": "SELECT 1 AS i, 2 AS i", "tag_columns": ["i"]}, "'i' is there twice"),
         ({"query": "SELECT nothing", "tag_columns": ["i"]}, "nothing"),

@@ -11,7 +11,7 @@ import pytest
 
 from orcapod.errors import DatabaseError
 from orcapod.testing import argument_faults
-from orcapod_postgres import PostgresDatabase, PostgresTableSource
+from orcapod_postgres import PostgresDatabase, PostgresQuerySource, PostgresTableSource
 
 pytestmark = pytest.mark.postgres
 
@@ -36,9 +36,23 @@ def opened(**given: Any) -> None:
             lambda **given: PostgresTableSource(table="t", tag_columns=["k"], **given).as_table(),
             {"source_id": None, "record_id_column": None, "data_schema": None, "label": None},
         ),
+        (
+            lambda **given: PostgresTableSource(table="t", tag_columns=["k"], **given).as_table(),
+            {"columns": None, "where": None},
+        ),
+        (
+            lambda **given: PostgresQuerySource(**given).as_table(),
+            {
+                "query": "SELECT 1 AS k",
+                "tag_columns": ["k"],
+                "source_id": None,
+                "record_id_column": None,
+                "label": None,
+            },
+        ),
         (lambda **given: PostgresTableSource(tag_columns=["k"], **given).as_table(), {"query": "SELECT 1 AS k"}),
     ],
-    ids=["PostgresDatabase", "configuration", "table", "options of a table", "query"],
+    ids=["PostgresDatabase", "configuration", "table", "options of a table", "parts of a table", "answer", "query"],
 )
 def test_a_wrong_argument_is_refused_in_our_words(
     call: Callable[..., object], arguments: dict[str, Any], own_conninfo: str

@@ -64,7 +64,13 @@ def test_an_unknown_scheme_is_named_with_the_known_ones(url: str, advice: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("delta", "orcapod-delta"), ("delta+s3", "orcapod-delta"), ("postgresql", "orcapod-postgres")]
+    ("name", "package"),
+    [
+        ("delta", "orcapod-delta"),
+        ("delta+s3", "orcapod-delta"),
+        ("delta+gs", "orcapod-delta"),
+        ("postgresql", "orcapod-postgres"),
+    ],
 )
 def test_what_to_install_is_said(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())

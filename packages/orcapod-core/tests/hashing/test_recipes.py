@@ -30,10 +30,11 @@ from orcapod.streams.verbs import Verbs
 from orcapod.testing import whole_pipelines
 from orcapod.types import Schema
 
-ABSTRACT = ("Source", "TableSource", "CachedSource", "LiveSource")  # the last two are made by a method
+ABSTRACT = ("Source", "TableSource", "spooled", "CachedSource", "LiveSource")  # the last two are made by a method
 OURS = (
-    "Batch", "Concat", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter", "GroupBy", "Join",
-    "Cross", "MapPackets", "MapTags", "MergeJoin", "SelectPacketColumns", "SelectTagColumns", "SemiJoin",
+    "Aggregate", "Batch", "Concat", "Cross", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter",
+    "GroupBy", "Head", "Index", "Join", "MapPackets", "MapTags", "MergeJoin", "Pick", "Sample", "SelectPacketColumns",
+    "SelectTagColumns", "SemiJoin", "Sort",
 )  # fmt: skip
 NAMES = {"ContentHash": ContentHash, "Schema": Schema, "pa": pa}
 

@@ -1,9 +1,12 @@
 """Our own operators keep the laws that we ask of others."""
 
+from typing import TypedDict
+
 import pyarrow.compute as pc
 import pytest
 
 from orcapod.operators import (
+    Aggregate,
     Batch,
     Concat,
     DropNulls,
@@ -12,13 +15,18 @@ from orcapod.operators import (
     Explode,
     Filter,
     GroupBy,
+    Head,
+    Index,
     Join,
     MapPackets,
     MapTags,
     MergeJoin,
+    Pick,
+    Sample,
     SelectPacketColumns,
     SelectTagColumns,
     SemiJoin,
+    Sort,
 )
 from orcapod.testing.operator import ANY, OperatorSuite
 
@@ -296,3 +304,144 @@ class TestGroupByWithoutTags(OperatorSuite):
 
     def make_operator(self):
         return GroupBy("k", tags="drop")
+
+
+class TestConcatOfDifferentColumns(OperatorSuite):
+    columns = [({"k": bool, "t": ANY}, {"x": ANY}), ({"k": bool}, {"x": ANY, "y": ANY}), ({"u": int}, {})]
+
+    def make_operator(self):
+        return Concat(missing="null")
+
+
+class TestConcatOfCollectedAndNot(OperatorSuite):
+    columns = [({"k": bool}, {"x": ANY}), ({"u": int}, {"y": int})]
+
+    def make_operator(self):
+        return Concat(missing="null")
+
+    def prepared(self, streams):
+        one, other = streams
+        return [one.group_by("k"), other]
+
+
+class TestSort(OperatorSuite):
+    columns = [({"k": float | None, "t": ANY}, {"x": int, "y": ANY})]
+
+    def make_operator(self):
+        return Sort("k", "x", descending=[True, False])
+
+
+class TestHead(OperatorSuite):
+    columns = ONE
+
+    def make_operator(self):
+        return Head(2)
+
+
+class TestSampleOfAShare(OperatorSuite):
+    columns = ONE
+
+    def make_operator(self):
+        return Sample(fraction=0.5)
+
+
+class TestSampleOfANumber(OperatorSuite):
+    columns = ONE
+
+    def make_operator(self):
+        return Sample(n=2, seed=1)
+
+
+class TestIndex(OperatorSuite):
+    columns = [({"k": int, "l": list[int | None]}, {"x": list[float] | None, "y": ANY})]
+
+    def make_operator(self):
+        return Index("x", 1, into="z")
+
+
+class TestIndexOfTags(OperatorSuite):
+    columns = [({"k": int, "l": list[int | None]}, {"y": ANY})]
+
+    def make_operator(self):
+        return Index("l", -1)
+
+
+class TestIndexOfTuples(OperatorSuite):
+    columns = [({"k": int}, {"x": tuple[int, float | None] | None, "y": ANY})]
+
+    def make_operator(self):
+        return Index("x", -1)
+
+
+class TestIndexOfCollected(OperatorSuite):
+    columns = [({"k": bool, "t": ANY}, {"x": ANY, "y": ANY})]
+
+    def make_operator(self):
+        return Index("x", 1)
+
+    def prepared(self, streams):
+        return [stream.group_by("k") for stream in streams]
+
+
+class TestIndexOfCollectedTwice(OperatorSuite):
+    columns = [({"k": bool, "t": bool}, {"x": ANY, "y": ANY})]
+
+    def make_operator(self):
+        return Index("x", -2, into="z")
+
+    def prepared(self, streams):
+        return [stream.group_by("k", "t").group_by("k") for stream in streams]
+
+
+class TestIndexOfMerged(OperatorSuite):
+    columns = [({"k": bool, "u": int}, {"x": ANY}), ({"k": bool, "v": int}, {"x": ANY})]
+
+    def make_operator(self):
+        return Index("x", -1)
+
+    def prepared(self, streams):
+        one, other = streams
+        return [one.merge_join(other)]
+
+
+class TestPick(OperatorSuite):
+    columns = [({"k": int}, {"x": dict[int, float | None] | None, "y": ANY})]
+
+    def make_operator(self):
+        return Pick("x", 1)
+
+
+class TestPickOfRecords(OperatorSuite):
+    columns = [({"k": int}, {"x": TypedDict("Point", {"a": int, "b": list[int] | None}) | None, "y": ANY})]
+
+    def make_operator(self):
+        return Pick("x", "b", into="z")
+
+
+class TestAggregate(OperatorSuite):
+    columns = [({"k": float | None, "t": ANY}, {"x": int | None, "y": float, "z": ANY})]
+    computed = ("n", "total", "mean", "low", "high", "spread", "present")
+
+    def make_operator(self):
+        return Aggregate(
+            "k",
+            n="count",
+            total=("y", "sum"),
+            mean=("x", "mean"),
+            low=("x", "min"),
+            high=("y", "max"),
+            spread=("y", "std"),
+            present=("z", "count"),
+            z=("z", "first"),
+        )
+
+
+class TestAggregateOfAll(OperatorSuite):
+    columns = [({"k": bool}, {"x": bool | None, "z": ANY})]
+    computed = ("total", "spread", "last")
+
+    def make_operator(self):
+        return Aggregate([], total=("x", "sum"), spread=("x", "std", 0), last=("k", "max"), first=("z", "first"))
+
+    def prepared(self, streams):
+        return [stream.join(stream.map_packets({"x": "x2", "z": "z2"})) for stream in streams]

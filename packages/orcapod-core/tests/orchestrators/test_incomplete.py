@@ -142,6 +142,15 @@ STEPS: dict[str, Any] = {
     "nested groups": lambda one, _: pod(total, "y")(pod(total, "y")(one.group_by("g", "i")).batch()).explode(
         ["g", "i"]
     ),
+    "sort": lambda one, _: one.sort("y", "i", descending=[True, False]),
+    "head": lambda one, _: one.sort("g", "i").head(3),
+    "head of what is sorted by data": lambda one, _: one.sort("y").head(2),
+    "sample": lambda one, _: one.sample(fraction=0.5),
+    "sample of a number": lambda one, _: one.sample(n=2),
+    "aggregate": lambda one, other: (
+        one.aggregate("g", y=("y", "sum")).join(other.map_packets({"y": "w"})).drop_packet_columns(["w"])
+    ),
+    "index": lambda one, _: one.group_by("g").index("y").drop_nulls(["y"]).explode("i"),
     "a stranger": lambda one, _: Difference()(one),
 }
 

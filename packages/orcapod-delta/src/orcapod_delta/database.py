@@ -37,7 +37,8 @@ class DeltaDatabase(DatabaseView[Store]):
     hold: closing any of them closes all.
 
     Args:
-        path_or_url: a folder, which is created if it is not there, or ``s3://bucket/prefix``.
+        path_or_url: a folder, which is created if it is not there, or ``s3://bucket/prefix``,
+            ``gs://bucket/prefix`` or ``az://container/prefix``.
         storage_options: what object storage needs to know besides credentials, ``{"aws_region": ...}``;
             credentials come from the environment.
         buffer_bytes: rows of a table are committed when more bytes than this wait; 0 commits them at once.
@@ -59,7 +60,7 @@ class DeltaDatabase(DatabaseView[Store]):
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Return the store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket/prefix``."""
+        """Return the store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket``, or gs or az."""
         return cls(url)
 
     @property

@@ -23,9 +23,18 @@ from orcapod.protocols import RecordPath
 
 __all__ = ["FORMAT_TABLE", "Location", "folder_of", "paths_below"]
 
-_EXPECTED = "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix"
+_EXPECTED = (
+    "expected a folder, delta:///relative, delta:////absolute, delta+s3://bucket/prefix or s3://bucket/prefix, and so "
+    "with gs://bucket or az://container"
+)
+_OBJECTS = {"s3a": "s3", **{f"{prefix}{name}": name for name in ("s3", "gs", "az") for prefix in ("", "delta+")}}
+"""The schemes of object storage, and what deltalake calls them."""
 _SECRET = re.compile(r"key|secret|token|password|credential|signature|sas\b", re.IGNORECASE)
-_SAVED = {"region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request"}
+_SAVED = {
+    "region", "default_region", "endpoint", "endpoint_url", "allow_http", "virtual_hosted_style_request",
+    "account_name", "use_emulator",
+}  # fmt: skip
+_VENDORS = re.compile(r"^(aws_|azure_storage_|azure_|google_)")
 _BACKSLASH = r"|\\" if os.sep == "/" else ""
 _UNREADABLE = re.compile(r"%[0-9a-fA-F]{2}|[\x00-\x1f\x7f\ud800-\udfff]" + _BACKSLASH)
 _UNWRITABLE = re.compile(r"[\[\]^|]")
@@ -45,7 +54,7 @@ class Location:
     """Location of a store, or of one Delta table.
 
     Attributes:
-        uri: an absolute path, or ``s3://bucket/prefix``.
+        uri: an absolute path, or ``s3://bucket/prefix``, and so with ``gs://`` and ``az://``.
         options: what object storage needs to know besides credentials, which stay in the environment.
     """
 
@@ -69,7 +78,8 @@ class Location:
         if secret:
             raise DatabaseError(
                 f"found {', '.join(secret)} in storage_options, expected no credentials there; "
-                "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                "put them into the environment, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT_KEY"
             )
         for value in declared.values():
             check.text("storage_options with the value", value)
@@ -87,11 +97,11 @@ class Location:
                 raise DatabaseError(f"{_EXPECTED}, found ''")
             return cls(str(Path(text).expanduser().absolute()), declared)
         scheme, _, rest = text.partition("://")
-        if scheme in ("s3", "s3a", "delta+s3"):
+        if scheme in _OBJECTS:
             bucket, _, prefix = rest.partition("/")
             if not bucket or "@" in rest or "?" in rest or "#" in rest:
                 raise DatabaseError(f"{_EXPECTED}, without credentials or options, found {discreet(text)}")
-            return cls("/".join(["s3:/", bucket, *filter(None, prefix.split("/"))]), declared)
+            return cls("/".join([f"{_OBJECTS[scheme]}:/", bucket, *filter(None, prefix.split("/"))]), declared)
         if scheme == "delta" and rest.startswith("/") and rest.strip("/") and "?" not in rest:
             return cls(str(Path(rest[1:]).expanduser().absolute()), declared)
         raise DatabaseError(f"{_EXPECTED}, found {discreet(text)}")
@@ -99,7 +109,7 @@ class Location:
     @property
     def folder(self) -> Path | None:
         """The folder, if it is on this machine."""
-        return None if self.uri.startswith("s3://") else Path(self.uri)
+        return None if self.uri.startswith(("s3://", "gs://", "az://")) else Path(self.uri)
 
     @property
     def table_uri(self) -> str:
@@ -158,7 +168,7 @@ class Location:
 
     def saved_options(self) -> dict[str, str]:
         """Return the options that may be written down: known to hold no secret."""
-        plain = {name: name.lower().removeprefix("aws_") for name in self.options}
+        plain = {name: _VENDORS.sub("", name.lower()) for name in self.options}
         return {name: value for name, value in self.options.items() if plain[name] in _SAVED}
 
 

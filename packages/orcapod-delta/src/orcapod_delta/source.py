@@ -34,7 +34,7 @@ class DeltaTableSource(TableSource):
     were written; compaction may change it, so give ``record_id_column`` where the table has one.
 
     Args:
-        path: the folder of the table, or its URL (``s3://bucket/table``).
+        path: the folder of the table, or its URL (``s3://bucket/table``, ``gs://``, ``az://``).
         tag_columns: the columns that are keys; the others are the data.
         version: its number, or a time: the version that was current then; the newest if None.
         columns: the columns to read, tag columns among them; no others are loaded. All if None.

@@ -1,13 +1,10 @@
-"""``PostgresTableSource``: a stream over a table, or the answer to a query."""
+"""``PostgresTableSource`` and ``PostgresQuerySource``: streams over a table, and over the answer to a query."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import psycopg
@@ -18,12 +15,12 @@ from psycopg.sql import SQL, Composable
 
 from orcapod.checks import Checks
 from orcapod.errors import DatabaseError, InputValidationError
-from orcapod.sources import TableSource
+from orcapod.sources import TableSource, spooled
 from orcapod_postgres.column_types import ColumnType, column_types
 from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
 from orcapod_postgres.statements import quoted, statement
 
-__all__ = ["PostgresTableSource"]
+__all__ = ["PostgresQuerySource", "PostgresTableSource"]
 
 _ROWS_AT_ONCE = 8_192
 
@@ -43,8 +40,10 @@ class PostgresTableSource(TableSource):
         conninfo: a URL or a ``key=value`` string, completed from ``PGHOST``, ``PGPASSWORD`` and the like.
         table: the name of a table or view, as it is: no SQL, no dots between parts.
         tag_columns: the columns that are keys; the primary key of the table if None.
-        query: a ``SELECT`` instead of a table.
+        query: a ``SELECT`` instead of a table; see ``PostgresQuerySource``.
         schema: the schema of the table; the first one on the search path that has it if None.
+        columns: the columns of the table to read, tag columns among them; all if None.
+        where: a condition in SQL that rows of the table have to meet, such as ``"visit > 3"``.
         source_id: what the source is called in provenance; the place of the table, ``postgresql://...``, if None, and
             made from the content for a query.
         record_id_column: the column whose values name the records, or several: never null, never twice; the primary
@@ -65,18 +64,26 @@ class PostgresTableSource(TableSource):
         *,
         query: str | None = None,
         schema: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
         label: str | None = None,
     ) -> None:
+        kind = type(self).__name__
         if (table is None) is (query is None):
-            raise InputValidationError("PostgresTableSource: expected a table or a query, found both or neither")
-        check = Checks("PostgresTableSource", InputValidationError)
-        texts = {"table": table, "query": query, "schema": schema, "source_id": source_id, "label": label}
+            raise InputValidationError(f"{kind}: expected a table or a query, found both or neither")
+        if query is not None and (columns is not None or where is not None):
+            raise InputValidationError(f"{kind}: columns and where are of a table; write them into the query")
+        check = Checks(kind, InputValidationError)
+        texts = {
+            "table": table, "query": query, "schema": schema, "where": where, "source_id": source_id, "label": label
+        }  # fmt: skip
         for name, text in texts.items():
             check.text_or_none(name, text)
         tag_columns = check.names_or_none("tag_columns", tag_columns)
+        columns = check.names_or_none("columns", columns)
         check.names_or_none("record_id_column", record_id_column)
         check.mapping_or_empty("data_schema", data_schema, "{'price': float}")
         parameters = connection_parameters(conninfo)
@@ -86,11 +93,13 @@ class PostgresTableSource(TableSource):
             "table": table,
             "query": query,
             "schema": schema,
+            "columns": None if columns is None else list(columns),
+            "where": where,
             "source_id": source_id,
             "record_id_column": record_id_column,
             "label": label,
         }
-        named = f"PostgresTableSource {table if table is not None else 'of a query'!r}"
+        named = f"{kind} {table if table is not None else 'of a query'!r}"
         with _connected(parameters) as connection:
             try:
                 origin: Composable
@@ -103,23 +112,29 @@ class PostgresTableSource(TableSource):
                 tags = list(tag_columns if tag_columns is not None else key)
                 if not tags and tag_columns is None:
                     raise InputValidationError(f"{named}: found no primary key to take as tags; give tag_columns")
-                names, types = _columns(connection, named, origin, data_schema or {})
-                order = [name for name in key or tags if name in names] if table is not None else []
-                rows = _spooled(_batches(connection, named, origin, dict(zip(names, types, strict=True)), order))
+                names, types = _columns(connection, named, origin, columns, data_schema or {})
+                order = key or [name for name in tags if name in names] if table is not None else []
+                arrow = pa.schema({name: each.arrow for name, each in zip(names, types, strict=True)})
+                suffix = _suffix(where, order)
+                rows = spooled(arrow, _batches(connection, named, origin, dict(zip(names, types, strict=True)), suffix))
             except psycopg.Error as error:
                 raise InputValidationError(f"{named}: {str(error).strip()}") from error
         annotations = {
             name: column_type.annotated(rows.column(name)) for name, column_type in zip(names, types, strict=True)
         }
         self._config["tag_columns"] = tags
+        if record_id_column is None and set(key) <= set(names):
+            record_id_column = key
+        if location is not None and where is not None and not record_id_column:
+            location += f" where {where}"  # its rows are counted from its own first
         super().__init__(
             dict(zip(rows.column_names, rows.columns, strict=True)),
             tag_columns=tags,
             source_id=source_id,
-            record_id_column=record_id_column or key,
+            record_id_column=record_id_column,
             data_schema={**annotations, **(data_schema or {})},
             label=label or source_id or (f"{schema}.{table}" if schema else table),
-            type_name="PostgresTableSource",
+            type_name=kind,
             location=location,
         )
 
@@ -132,6 +147,52 @@ class PostgresTableSource(TableSource):
         """Return the source that ``to_config`` described, with the rows that are there now."""
         options = {name: value for name, value in config.items() if name != "type"}
         return cls(**options, data_schema=data_schema)
+
+
+class PostgresQuerySource(PostgresTableSource):
+    """A source over the answer to a query of PostgreSQL, as it is now; read as ``PostgresTableSource`` is.
+
+    Rows come as the query gives them: order it by something unique, since ``row_{i}`` names them, or give
+    ``record_id_column``.
+
+    Args:
+        conninfo: see ``PostgresTableSource``.
+        query: a ``SELECT``.
+        tag_columns: the columns that are keys; the others are the data.
+        source_id: what the source is called in provenance; made from the content if None.
+        record_id_column: the column whose values name the records, or several: never null, never twice.
+        data_schema: see ``PostgresTableSource``.
+        label: what the source is called in a pipeline; ``source_id`` if None.
+
+    Raises:
+        DatabaseError: the server cannot be reached.
+        InputValidationError: the query cannot be answered, or the answer cannot become a stream; says why.
+    """
+
+    def __init__(
+        self,
+        conninfo: str | None,
+        query: str,
+        tag_columns: Sequence[str],
+        *,
+        source_id: str | None = None,
+        record_id_column: str | Sequence[str] | None = None,
+        data_schema: Mapping[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
+        check = Checks(type(self).__name__, InputValidationError)
+        super().__init__(
+            conninfo,
+            query=check.text("query", query),
+            tag_columns=check.names("tag_columns", tag_columns),
+            source_id=source_id,
+            record_id_column=record_id_column,
+            data_schema=data_schema,
+            label=label,
+        )
+        of_tables = ("table", "schema", "columns", "where")
+        self._config = {name: value for name, value in self._config.items() if name not in of_tables}
+        self._config["type"] = "postgres-query"
 
 
 @contextlib.contextmanager
@@ -189,29 +250,43 @@ def _found(connection: Connection[Any], named: str, table: str, schema: str | No
 
 
 def _columns(
-    connection: Connection[Any], named: str, origin: Composable, data_schema: Mapping[str, Any]
+    connection: Connection[Any],
+    named: str,
+    origin: Composable,
+    wanted: Sequence[str] | None,
+    data_schema: Mapping[str, Any],
 ) -> tuple[list[str], list[ColumnType]]:
-    """Return the names of the columns, and how they are read."""
+    """Return the names of the columns wanted, and how they are read."""
     cursor = connection.execute(statement("SELECT * FROM {} LIMIT 0", origin), ())
     result = cursor.pgresult
     assert result is not None
     names = [(result.fname(at) or b"").decode() for at in range(result.nfields)]
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename one with AS")
-    types = [(result.ftype(at), result.fmod(at)) for at in range(result.nfields)]
-    return names, column_types(connection, types, [data_schema.get(name) for name in names])
+    if unknown := [name for name in wanted or () if name not in names]:
+        why = f"{named}: there is no column {unknown[0]!r}; found {names}"
+        raise InputValidationError(why, column=unknown[0], found=str(names))
+    types = {name: (result.ftype(at), result.fmod(at)) for at, name in enumerate(names)}
+    chosen = list(dict.fromkeys(names if wanted is None else wanted))
+    declared = [data_schema.get(name) for name in chosen]
+    return chosen, column_types(connection, [types[name] for name in chosen], declared)
+
+
+def _suffix(where: str | None, order: Sequence[str]) -> Composable:
+    """Return what follows the origin of rows in a statement: the user's condition, which is SQL, and their order."""
+    condition = SQL(" WHERE (" + where.replace("%", "%%") + "\n)") if where is not None else SQL("")
+    ordered = statement(" ORDER BY {}", SQL(", ").join(map(quoted, order))) if order else SQL("")
+    return condition + ordered
 
 
 def _batches(
-    connection: Connection[Any], named: str, origin: Composable, types: Mapping[str, ColumnType], order: Sequence[str]
+    connection: Connection[Any], named: str, origin: Composable, types: Mapping[str, ColumnType], suffix: Composable
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows, a few thousand at a time; at least one batch, which may be empty."""
+    """Yield the rows, a few thousand at a time."""
     columns = SQL(", ").join(statement(column_type.selected, quoted(name)) for name, column_type in types.items())
-    ordered = statement(" ORDER BY {}", SQL(", ").join(map(quoted, order))) if order else SQL("")
     schema = pa.schema({name: column_type.arrow for name, column_type in types.items()})
-    yield pa.RecordBatch.from_pylist([], schema)
     with connection.cursor("rows", binary=True) as cursor:
-        cursor.execute(statement("SELECT {} FROM {}{}", columns, origin, ordered), ())
+        cursor.execute(statement("SELECT {} FROM {}{}", columns, origin, suffix), ())
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             arrays = []
             for (name, column_type), values in zip(types.items(), zip(*rows, strict=True), strict=True):
@@ -223,18 +298,3 @@ def _batches(
                         "convert it in a query"
                     ) from error
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _spooled(batches: Iterator[pa.RecordBatch]) -> pa.Table:
-    """Return the batches as a table in a file, which goes when nobody uses the table any more."""
-    handle, name = tempfile.mkstemp(prefix="orcapod-", suffix=".arrow")
-    os.close(handle)
-    try:
-        first = next(batches)
-        with pa.OSFile(name, "wb") as sink, pa.ipc.new_file(sink, first.schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        return pa.ipc.open_file(pa.memory_map(name)).read_all()
-    finally:
-        with contextlib.suppress(PermissionError):  # Windows keeps a file that is mapped
-            Path(name).unlink()

@@ -7,7 +7,7 @@ import re
 __all__ = ["is_path"]
 
 _URL = re.compile(
-    r"(sqlite|memory|noop|delta|delta\+s3|s3a?|postgres|postgresql|mysql|mariadb|mongodb|jdbc|odbc|file|https?):",
+    r"(sqlite|memory|noop|delta|delta\+s3|s3a?|delta\+gs|gs|delta\+az|az|postgres|postgresql|mysql|mariadb|mongodb|jdbc|odbc|file|https?):",
     re.IGNORECASE,
 )
 _ACCOUNT = re.compile(r"(?![a-zA-Z]:\\)/{0,2}[^/:@]*:[^@]*@")

@@ -20,7 +20,7 @@ _REGISTRY = Registry(
     noun="database",
     homes={
         "delta": "orcapod-delta",
-        "delta+s3": "orcapod-delta",
+        **dict.fromkeys(("delta+s3", "delta+gs", "delta+az"), "orcapod-delta"),
         "postgresql": "orcapod-postgres",
         "postgres": "orcapod-postgres",
     },

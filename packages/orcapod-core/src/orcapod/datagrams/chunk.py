@@ -128,6 +128,11 @@ class Chunk:
     def num_rows(self) -> int:
         return self.batch.num_rows
 
+    @cached_property
+    def nbytes(self) -> int:
+        """How many bytes the rows have; to count them costs more than what most operators do."""
+        return self.batch.nbytes
+
     def column(self, name: str) -> pa.Array[Any]:
         return self.batch.column(name)
 
@@ -162,7 +167,8 @@ class Chunk:
         origins = {name: self.origins[name] for name in schema.packets}
         provenance = dict.fromkeys(origin.provenance for origin in origins.values())
         names = [*schema.tags, *schema.system_tags, *schema.packets, *provenance, *self._marks]
-        return Chunk(self.batch.select(names), schema, origins)
+        batch = self.batch if len(names) == self.batch.num_columns else self.batch.select(names)
+        return Chunk(batch, schema, origins)
 
     @property
     def completeness(self) -> pa.Array[Any] | None:
@@ -314,8 +320,10 @@ def _nulls(length: int, type_: Any) -> pa.Array[Any]:
 def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
     """Return every text with the ending, at any depth of lists."""
     if isinstance(texts, pa.LargeListArray):
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(pc.fill_null(texts.value_lengths(), 0))])
-        return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending))
+        lengths = pc.fill_null(texts.value_lengths(), 0)
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+        mask = texts.is_null() if texts.null_count else None
+        return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending), mask=mask)
     joined: pa.Array[Any] = pc.binary_join_element_wise(texts, ending, _NOTHING)
     return joined
 
@@ -336,7 +344,7 @@ def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]
     waiting: list[Chunk] = []
     waiting_rows = waiting_size = 0
     for chunk in chunks:
-        total, nbytes = chunk.num_rows, chunk.batch.nbytes  # asked for once: it costs more than most operators
+        total, nbytes = chunk.num_rows, chunk.nbytes
         fitting = max(1, min(rows, size * total // max(1, nbytes)))
         start = 0
         while start < total:

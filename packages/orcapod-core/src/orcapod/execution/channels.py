@@ -86,7 +86,7 @@ class InputChannels(Inputs):
                     self._changed.wait()
             self._mailbox.check()
             channel.chunks.append(chunk)
-            channel.bytes += chunk.batch.nbytes
+            channel.bytes += chunk.nbytes
             self._changed.notify_all()
 
     def close(self, index: int) -> None:
@@ -112,7 +112,7 @@ class InputChannels(Inputs):
     def _is_full(self, channel: _Channel, chunk: Chunk) -> bool:
         if not channel.chunks:
             return False
-        return len(channel.chunks) >= self._size or channel.bytes + chunk.batch.nbytes > self._bytes
+        return len(channel.chunks) >= self._size or channel.bytes + chunk.nbytes > self._bytes
 
     def _next_event(self) -> InputEvent | Signal:
         """Return an event that is there now, the channels taking turns."""
@@ -178,6 +178,6 @@ class _Channel:
         while self.chunks and rows + self.chunks[0].num_rows <= _EVENT_ROWS:
             taken.append(self.chunks.popleft())
             rows += taken[-1].num_rows
-        self.bytes = sum(chunk.batch.nbytes for chunk in self.chunks)
+        self.bytes = sum(chunk.nbytes for chunk in self.chunks)
         self.carried += len(taken)
         return Chunk.concat(taken)

@@ -26,6 +26,11 @@ class Inputs(ABC):
     def mailbox(self) -> Mailbox[Any]:
         """Return where the same events are taken together with the completions of calls."""
 
+    def discard(self) -> None:
+        """Take what may still come, for nobody: whoever makes it need not wait for room."""
+        for _ in self.events():
+            pass
+
     def chunks(self) -> Iterator[Chunk]:
         """Give the rows of all inputs."""
         for _, chunk in self.events():
@@ -46,6 +51,9 @@ class WholeInputs(Inputs):
 
     def events(self) -> Iterator[InputEvent]:
         return self._events
+
+    def discard(self) -> None:
+        """Do nothing: nobody waits."""
 
     def mailbox(self) -> Mailbox[Any]:
         return Mailbox(lambda: next(self._events, Signal.OVER))

@@ -195,7 +195,7 @@ class Step:
     def _portions(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the rows in chunks whose values, and results as far as one can know, are not too many bytes."""
         for chunk in regroup(chunks, rows=_CHUNK_ROWS, size=self.chunk_bytes):
-            size = chunk.batch.nbytes + loaded_bytes(chunk.batch.columns)
+            size = chunk.nbytes + loaded_bytes(chunk.batch.columns)
             self._row_bytes = size // max(1, chunk.num_rows)
             fitting = max(1, self.chunk_bytes // max(1, self._row_bytes))
             start = 0

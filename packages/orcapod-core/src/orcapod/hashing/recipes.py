@@ -40,6 +40,7 @@ __all__ = [
     "record_ids",
     "result_checksums",
     "rows_digest",
+    "sample_keys",
     "source_content",
     "source_name",
     "source_pipeline",
@@ -138,6 +139,12 @@ def catalog_entry(source_id: str, schema: str, tags: Sequence[str], types: Itera
 
 
 # Operators and functions
+
+
+def sample_keys(seed: int, batch: pa.RecordBatch, columns: Schema) -> list[bytes]:
+    """Return a random key of every row, by which samples are taken: the same for the same row and seed."""
+    prefix = _hashed("sample-v1", seed).digest
+    return [sha256(prefix + row).digest() for row in hash_rows(batch, columns)]
 
 
 def operator(name: str, arguments: object) -> ContentHash:

@@ -30,7 +30,7 @@ class HeldRows:
         self._parts: list[Iterable[Chunk]] = []
         coming = iter(chunks)
         for chunk in coming:
-            size = chunk.batch.nbytes
+            size = chunk.nbytes
             if self.bytes + size <= room:
                 self._parts.append([chunk])
                 self.bytes += size

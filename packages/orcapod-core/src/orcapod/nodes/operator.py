@@ -50,6 +50,7 @@ class OperatorNode(Node):
         for chunk in self.stream.run(_noting(events, firsts)):
             is_empty = False
             yield chunk
+        inputs.discard()
         if is_empty and len(firsts) == len(self.inputs) > 1:
             self._warn_of_nothing(firsts, run)
 

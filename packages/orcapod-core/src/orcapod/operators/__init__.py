@@ -1,10 +1,13 @@
-"""Operators: they rearrange rows and never make a value."""
+"""Operators: they rearrange rows and never make a value, but for ``Aggregate``."""
 
+from orcapod.operators.aggregate import Aggregate
 from orcapod.operators.batch import Batch
 from orcapod.operators.concat import Concat
+from orcapod.operators.elements import Index, Pick
 from orcapod.operators.explode import Explode
 from orcapod.operators.filter import DropNulls, Filter
 from orcapod.operators.group_by import GroupBy
+from orcapod.operators.head import Head
 from orcapod.operators.join import Cross, Join
 from orcapod.operators.merge_join import MergeJoin
 from orcapod.operators.operator import (
@@ -25,9 +28,12 @@ from orcapod.operators.projection import (
     SelectPacketColumns,
     SelectTagColumns,
 )
+from orcapod.operators.sample import Sample
 from orcapod.operators.semi_join import SemiJoin
+from orcapod.operators.sort import Sort
 
 __all__ = [
+    "Aggregate",
     "Batch",
     "Concat",
     "Cross",
@@ -37,6 +43,8 @@ __all__ = [
     "Explode",
     "Filter",
     "GroupBy",
+    "Head",
+    "Index",
     "InputEvent",
     "Join",
     "MapPackets",
@@ -44,11 +52,14 @@ __all__ = [
     "MergeJoin",
     "Operator",
     "OperatorStream",
+    "Pick",
     "PushOperator",
     "RowwiseOperator",
+    "Sample",
     "SelectPacketColumns",
     "SelectTagColumns",
     "SemiJoin",
+    "Sort",
     "in_turn",
     "ordered",
     "run_operator",

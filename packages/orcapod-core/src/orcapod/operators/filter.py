@@ -101,7 +101,9 @@ class Filter(RowwiseOperator):
 
     def _selected(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         if self._polars is not None:
-            chunk = chunk.with_batch(chunk.batch.filter(self._polars.mask(chunk.batch)))
+            mask = self._polars.mask(chunk.batch)
+            if not pc.all(mask).as_py():
+                chunk = chunk.with_batch(chunk.batch.filter(mask))
         columns = schema.tags | schema.packets
         chunk = self._identical(chunk, columns, self.constraints)
         if self.predicate is None and not self.constraints:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
-
-import pyarrow as pa
+from typing import Literal, get_args
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import Chunk, Completeness, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable
-from orcapod.operators.nested import Incomplete, group_starts, nest, nested_schema
+from orcapod.operators.keys import comparable, group_numbers
+from orcapod.operators.nested import Incomplete, group_starts, nest, nested_schema, uncertain
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
@@ -103,33 +101,10 @@ class _PushGroupBy(PushOperator):
         self._waiting.clear()
         operator = self._operator
         if (unknown := rows.unknown(operator.tags)) is not None:
-            rows = _uncertain(rows, unknown, keeps=operator.incomplete == "keep")
-        groups = _groups([comparable(rows.column(name), rows.schema.tags.types[name]) for name in operator.tags])
+            rows = uncertain(rows, unknown, keeps=operator.incomplete == "keep")
+        groups = group_numbers([comparable(rows.column(name), rows.schema.tags.types[name]) for name in operator.tags])
         order = pc.sort_indices(groups)  # stable: rows of a group stay in order
         rows, groups = rows.take(order), groups.take(order)
         single, incomplete = operator.tags, operator.incomplete
         starts = group_starts(groups)
         return [nest(rows, starts, self._schema, single=single, incomplete=incomplete, named=operator.name)]
-
-
-def _uncertain(rows: Chunk, unknown: pa.Array[Any], *, keeps: bool) -> Chunk:
-    """Return the rows, none of them whole, where it is not known in which groups some of them belong."""
-    others = Completeness.PARTIAL if keeps else Completeness.MISSING
-    levels = pc.if_else(unknown, Completeness.UNCERTAIN, others).cast(pa.int8())
-    return rows.completed(pc.max_element_wise(levels, rows.completeness))
-
-
-def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
-    """Return the number of every row's group, in the order in which groups first appear."""
-    numbers, *others = map(_numbered, columns)
-    for other in others:
-        width = pc.add(pc.max(other), 1)
-        numbers = _numbered(pc.add(pc.multiply(numbers, width), other))
-    return numbers
-
-
-def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
-    """Return every value's number among the different ones, null being one, as they appear."""
-    codes: Any = values.dictionary_encode(null_encoding="encode")
-    numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
-    return numbers

@@ -16,7 +16,7 @@ from orcapod.operators.nested import NestedType
 from orcapod.streams import Stream
 from orcapod.types import ListType, LogicalType, OptionalType, Schema, encode
 
-__all__ = ["common_tags", "comparable", "join_key_type", "joined_tags", "without_nulls"]
+__all__ = ["common_tags", "comparable", "group_numbers", "join_key_type", "joined_tags", "without_nulls"]
 
 
 def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
@@ -33,6 +33,15 @@ def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
     if column.null_count:
         encoded = pc.if_else(column.is_valid(), encoded, pa.scalar(None, encoded.type))
     return encoded
+
+
+def group_numbers(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:
+    """Return the number of every row's group, in the order in which groups first appear."""
+    numbers, *others = map(_numbered, columns)
+    for other in others:
+        width = pc.add(pc.max(other), 1)
+        numbers = _numbered(pc.add(pc.multiply(numbers, width), other))
+    return numbers
 
 
 def without_nulls(batch: pa.RecordBatch, keys: Iterable[str]) -> pa.RecordBatch:
@@ -103,3 +112,10 @@ def common_tags(inputs: Sequence[Stream]) -> list[str]:
 
 def _not_nested(schema: StreamSchema) -> list[str]:
     return [name for name, dtype in schema.tags.types.items() if not isinstance(dtype, NestedType)]
+
+
+def _numbered(values: pa.Array[Any]) -> pa.Array[Any]:
+    """Return every value's number among the different ones, null being one, as they appear."""
+    codes: Any = values.dictionary_encode(null_encoding="encode")
+    numbers: pa.Array[Any] = codes.indices.cast(pa.int64())
+    return numbers

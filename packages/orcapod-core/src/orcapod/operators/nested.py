@@ -21,11 +21,13 @@ from orcapod.types import ListType, LogicalType, OptionalType, Schema
 __all__ = [
     "Incomplete",
     "NestedType",
+    "group_levels",
     "group_starts",
     "item_of",
     "nest",
     "nested_schema",
     "nesting_of",
+    "uncertain",
     "with_position",
 ]
 
@@ -110,7 +112,7 @@ def nest(
                 return _nest_present(chunk, missing, groups, schema, single)
             case _:
                 assert_never(incomplete)
-    return _nested(chunk, starts, schema, single).completed(_levels(chunk.completeness, groups))
+    return _nested(chunk, starts, schema, single).completed(group_levels(chunk.completeness, groups))
 
 
 def group_starts(groups: pa.Array[Any]) -> pa.Array[Any]:
@@ -130,7 +132,7 @@ def _nested(chunk: Chunk, starts: Any, schema: StreamSchema, single: Sequence[st
     return Chunk(pa.RecordBatch.from_pydict(nested), schema, chunk.origins)
 
 
-def _levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
+def group_levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
     """Return how complete groups are; one of which a row is certain to be there is there, too."""
     aggregates = _aggregated(groups, levels, ["min", "max"])
     least, most = aggregates.column("min"), aggregates.column("max")
@@ -138,6 +140,13 @@ def _levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
     found = pc.if_else(is_there, pc.min_element_wise(most, pa.scalar(Completeness.MISSING, pa.int8())), most)
     combined: pa.Array[Any] = found.combine_chunks()
     return combined
+
+
+def uncertain(rows: Chunk, unknown: pa.Array[Any], *, keeps: bool) -> Chunk:
+    """Return the rows, none of them whole, where it is not known in which groups some of them belong."""
+    others = Completeness.PARTIAL if keeps else Completeness.MISSING
+    levels = pc.if_else(unknown, Completeness.UNCERTAIN, others).cast(pa.int8())
+    return rows.completed(pc.max_element_wise(levels, rows.completeness))
 
 
 def _nest_present(

@@ -1,4 +1,4 @@
-"""``Operator``: a rearrangement of streams, which never makes a value."""
+"""``Operator``: a rearrangement of streams, which makes no value, but for ``Aggregate``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ class PushOperator(ABC):
     """Operator at work: takes chunks as they are pushed and returns chunks; it waits for nothing.
 
     Inputs are pushed in any order and any chunking; the rows returned in all are the same.
+
+    Attributes:
+        is_complete: whether nothing that may still come adds a row.
     """
+
+    is_complete: bool = False
 
     @abstractmethod
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
@@ -216,6 +221,10 @@ def ordered(events: Iterable[InputEvent], count: int) -> Iterator[InputEvent]:
 
 
 def run_operator(operator: PushOperator, events: Iterable[InputEvent]) -> Iterator[Chunk]:
-    """Yield what an operator returns for what comes."""
+    """Yield what an operator returns for what comes; no more is taken than it needs."""
+    if operator.is_complete:
+        return
     for index, chunk in events:
         yield from operator.close(index) if chunk is None else operator.push(index, chunk)
+        if operator.is_complete:
+            return

@@ -4,9 +4,11 @@ from orcapod.streams.checked import checked_streams
 from orcapod.streams.derived import DerivedStream, Producer, inputs_of, recording
 from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
+from orcapod.streams.verbs import Missing
 
 __all__ = [
     "DerivedStream",
+    "Missing",
     "Producer",
     "Stream",
     "checked_streams",

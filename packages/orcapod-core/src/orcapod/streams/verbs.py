@@ -6,13 +6,16 @@ looks up, inside the methods, so that everything else can import in one directio
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # the upward look: see above
     from orcapod.streams.stream import Stream
 
-__all__ = ["Verbs"]
+__all__ = ["Missing", "Verbs"]
+
+Missing = Literal["error", "null"]
+"""What becomes of a column that not all of several streams have."""
 
 
 class Verbs:
@@ -41,9 +44,25 @@ class Verbs:
         """Return the rows that have a match in ``other``. See ``operators.SemiJoin``."""
         return self._apply(label, (other,), "SemiJoin")
 
-    def concat(self, *others: Stream, label: str | None = None) -> Stream:
-        """Return the rows of all streams, which have the same columns. See ``operators.Concat``."""
-        return self._apply(label, others, "Concat")
+    def concat(self, *others: Stream, missing: Missing = "error", label: str | None = None) -> Stream:
+        """Return the rows of all streams, which have the same columns, or null. See ``operators.Concat``."""
+        return self._apply(label, others, "Concat", missing=missing)
+
+    def head(self, n: int = 5, *, label: str | None = None) -> Stream:
+        """Return the first rows. See ``operators.Head``."""
+        return self._apply(label, (), "Head", n)
+
+    def sort(
+        self, *by: str | Sequence[str], descending: bool | Sequence[bool] = False, label: str | None = None
+    ) -> Stream:
+        """Return the rows in the order of these columns. See ``operators.Sort``."""
+        return self._apply(label, (), "Sort", *by, descending=descending)
+
+    def sample(
+        self, *, fraction: float | None = None, n: int | None = None, seed: int = 0, label: str | None = None
+    ) -> Stream:
+        """Return some of the rows, the same ones every time. See ``operators.Sample``."""
+        return self._apply(label, (), "Sample", fraction=fraction, n=n, seed=seed)
 
     def batch(
         self,
@@ -65,6 +84,22 @@ class Verbs:
     ) -> Stream:
         """Return one row of lists for all rows that agree in these tags. See ``operators.GroupBy``."""
         return self._apply(label, (), "GroupBy", *names, tags=tags, incomplete=incomplete)
+
+    def aggregate(self, by: str | Sequence[str], outputs: Mapping[str, Any] | None = None, /, **named: Any) -> Stream:
+        """Return one row for all rows that agree in these tags: ``aggregate("subject", rate=("rate", "mean"))``.
+
+        Every keyword is a new column. To give the node a label, apply the operator:
+        ``Aggregate("subject", n="count")(stream, label="sizes")``. See ``operators.Aggregate``.
+        """
+        return self._apply(None, (), "Aggregate", by, outputs, **named)
+
+    def index(self, column: str, position: int = 0, *, into: str | None = None, label: str | None = None) -> Stream:
+        """Return the rows with one element of the lists in a column. See ``operators.Index``."""
+        return self._apply(label, (), "Index", column, position, into=into)
+
+    def pick(self, column: str, key: Hashable, *, into: str | None = None, label: str | None = None) -> Stream:
+        """Return the rows with one key of the dicts, or field of the records, in a column. See ``operators.Pick``."""
+        return self._apply(label, (), "Pick", column, key, into=into)
 
     def explode(
         self, columns: str | Sequence[str], *, index_tag: str | None = None, label: str | None = None

@@ -28,7 +28,14 @@ from orcapod.errors import SchemaError
 from orcapod.operators import Operator, OperatorStream, run_operator
 from orcapod.sources import Source
 from orcapod.streams import Stream
-from orcapod.testing.origins import is_known, known_values, named_ids, named_values, unlike_its_origin
+from orcapod.testing.origins import (
+    is_known,
+    known_values,
+    named_ids,
+    named_values,
+    unlike_a_record,
+    unlike_its_origin,
+)
 from orcapod.testing.strategies import ALL_COLUMNS, bag, chunkings, sources, split, types
 from orcapod.types import Schema, conform
 
@@ -47,11 +54,13 @@ class OperatorSuite(ABC):
     Attributes:
         columns: the tag and the packet columns of every input, ``(tags, packets)``; a type may be ``ANY``.
         made_tags: tags that the operator makes itself, such as numbers.
+        computed: packet columns that it computes of those that its provenance names.
         matches_keys: whether rows of several inputs meet by the tags that they share.
     """
 
     columns: ClassVar[Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]]
     made_tags: ClassVar[Sequence[str]] = ()
+    computed: ClassVar[Sequence[str]] = ()
     matches_keys: ClassVar[bool] = False
 
     @abstractmethod
@@ -139,13 +148,13 @@ class OperatorSuite(ABC):
     @_PROPERTY
     @given(data=st.data())
     def test_no_value_is_made(self, data: st.DataObject) -> None:
-        """Every value was in an input, in a list of one, or is a list of such."""
+        """Every value was in an input, in a list of one, is a list of such, or is none."""
         made = self._made(data)
         known = known_values(made.inputs)
         tags, packets = made.output_schema()
         table = made.as_table()
         for name, kind in (tags | packets).types.items():
-            if name not in self.made_tags:
+            if name not in (*self.made_tags, *self.computed):
                 values = kind.to_python(table.column(name))
                 assert all(is_known(value, known) for value in values), f"{name}: {values}"
 
@@ -159,7 +168,10 @@ class OperatorSuite(ABC):
         for tag, packet in made.iter_packets():
             ids = set(named_ids(tag.system_tags()))
             for name, info in packet.source_info().items():
-                wrong = unlike_its_origin(packet[name], info, values, ids)
+                if name in self.computed:
+                    wrong = next(filter(None, (unlike_a_record(each, values, ids) for each in info)), None)
+                else:
+                    wrong = unlike_its_origin(packet[name], info, values, ids)
                 assert wrong is None, f"column {name!r}: {wrong}"
 
     @_PROPERTY

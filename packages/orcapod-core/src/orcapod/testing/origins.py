@@ -9,11 +9,11 @@ from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.streams import Stream
 
-__all__ = ["is_known", "known_values", "named_ids", "named_values", "unlike_its_origin"]
+__all__ = ["is_known", "known_values", "named_ids", "named_values", "unlike_a_record", "unlike_its_origin"]
 
 
 def known_values(streams: Iterable[Stream]) -> set[bytes]:
-    """Return all values of some streams, and all members of their lists, as bytes."""
+    """Return all values of some streams, and all members of their lists and dicts, as bytes."""
     return {
         _bytes(member)
         for stream in streams
@@ -25,8 +25,12 @@ def known_values(streams: Iterable[Stream]) -> set[bytes]:
 
 
 def is_known(value: Any, known: set[bytes]) -> bool:
-    """Say whether a value is among the known ones, or a list of such."""
-    return _bytes(value) in known or (isinstance(value, list) and all(is_known(member, known) for member in value))
+    """Say whether a value is among the known ones, a list of such, or none at all."""
+    return (
+        value is None
+        or _bytes(value) in known
+        or (isinstance(value, list) and all(is_known(member, known) for member in value))
+    )
 
 
 def named_values(streams: Iterable[Stream]) -> dict[str, Any]:
@@ -60,20 +64,28 @@ def unlike_its_origin(value: Any, info: Any, values: Mapping[str, Any], ids: set
             return f"{value!r} has the provenance of {len(info)} members: {info}"
         wrongs = (unlike_its_origin(*pair, values, ids) for pair in zip(value, info, strict=True))
         return next((wrong for wrong in wrongs if wrong), None)
-    if info is None:  # a column of the other side of a join, where that has no row
-        return None if value is None else f"{value!r} has no provenance"
+    if info is None:
+        return None if value is None else f"{value!r} is said to come from nowhere"
+    if wrong := unlike_a_record(info, values, ids):
+        return wrong
+    is_missing = value is None and isinstance(values[info], list | tuple | Mapping)  # there is no such element
+    if not is_missing and _bytes(value) not in {_bytes(member) for member in _members(values[info])}:
+        return f"{value!r} is said to be {info!r}, which is {values[info]!r}"
+    return None
+
+
+def unlike_a_record(info: Any, values: Mapping[str, Any], ids: set[str]) -> str | None:
+    """Return what is wrong with a source info, whatever was made of the value; None if nothing is."""
     if info not in values:
         return f"{info!r} names nothing"
-    if _bytes(value) not in {_bytes(member) for member in _members(values[info])}:
-        return f"{value!r} is said to be {info!r}, which is {values[info]!r}"
     record = info.rpartition(SEPARATOR)[0]
     return None if record in ids else f"{info!r} is not among the ids of its row: {sorted(ids)}"
 
 
 def _members(value: Any) -> Iterator[Any]:
     yield value
-    if isinstance(value, list | tuple):
-        for member in value:
+    if isinstance(value, list | tuple | Mapping):
+        for member in value.values() if isinstance(value, Mapping) else value:
             yield from _members(member)
 
 

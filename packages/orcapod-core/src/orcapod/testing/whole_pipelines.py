@@ -7,8 +7,10 @@ what stores that are in use consist of. ``python -m orcapod.testing.whole_pipeli
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,9 +26,12 @@ from orcapod.protocols import Database
 from orcapod.sources import (
     ArrowTableSource,
     CSVSource,
+    DatasetSource,
     DictSource,
     FileSource,
     ListSource,
+    SQLiteQuerySource,
+    SQLiteTableSource,
     StoredSource,
     cases,
     grid,
@@ -68,6 +73,12 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
     (folder / "recordings").mkdir()
     for name in ("a", "b"):
         (folder / "recordings" / f"{name}.txt").write_text(name)
+    (folder / "runs" / "year=2024").mkdir(parents=True)
+    (folder / "runs" / "year=2024" / "a.jsonl").write_text('{"id": 1, "rate": 0.5}\n')
+    with closing(sqlite3.connect(folder / "lab.db")) as connection:
+        connection.executescript(
+            "CREATE TABLE cells (id INTEGER PRIMARY KEY, rate REAL); INSERT INTO cells VALUES (1, 2)"
+        )
     people = DictSource(rows, ["id", "sex"], source_id="people")
     named = DictSource(rows, ["id"], source_id="people by id", record_id_column="id")
     accumulated = DictSource([{"site": "a"}, {"site": "b"}], ["site"], source_id="sites").cached(database)
@@ -88,6 +99,9 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
         "stored": StoredSource.open(database, "sites"),
         "a grid": grid(threshold=[0.5, 1.0], window=[5]),
         "cases": cases([{"threshold": 0.5, "smooth": None}, {"threshold": 1.0, "smooth": 3}], source_id="tried"),
+        "a dataset": DatasetSource(folder / "runs", ["year", "id"], source_id="runs"),
+        "a table of SQLite": SQLiteTableSource(folder / "lab.db", "cells", source_id="cells"),
+        "a query of SQLite": SQLiteQuerySource(folder / "lab.db", "SELECT id, rate * 2 AS rate FROM cells", ["id"]),
     }
 
 
@@ -135,6 +149,17 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
         "group by, tags dropped": visits.group_by("id", tags="drop", label="scores by id"),
         "group by, what is left": visits.group_by("id", incomplete="keep", label="what is left of visits"),
         "batch, what is left": people.batch(3, incomplete="keep", label="what is left of threes"),
+        "concat, with nulls": people.concat(visits, missing="null", label="with nulls"),
+        "sort": people.sort("weight", descending=True),
+        "head": people.sort("sex", "id").head(3),
+        "sample": people.sample(fraction=0.5),
+        "sample of two": people.sample(n=2, seed=1),
+        "index": visits.group_by("id").index("score", -1, into="last"),
+        "pick": DictSource([{"id": 1, "sizes": {"a": 1}}], ["id"], source_id="sizes by name").pick("sizes", "a"),
+        "aggregate": visits.aggregate("id", n="count", total=("score", "sum"), best=("score", "max")),
+        "aggregate of all": people.aggregate(
+            [], heavy=("weight", "mean"), std=("weight", "std", 0), a=("sex", "first")
+        ),
     }
 
 

@@ -2,7 +2,7 @@
 
 from orcapod.types.choices import EnumType, LiteralType
 from orcapod.types.codec import decode, encode
-from orcapod.types.containers import ListType
+from orcapod.types.containers import DictType, ListType, RecordType, TupleType, VariadicTupleType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
 from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in
@@ -23,6 +23,7 @@ __all__ = [
     "STR",
     "AwareDatetime",
     "CodecType",
+    "DictType",
     "Directory",
     "EnumType",
     "File",
@@ -33,8 +34,11 @@ __all__ = [
     "OptionalType",
     "PartsType",
     "RecordClassType",
+    "RecordType",
     "Schema",
+    "TupleType",
     "TypeRegistry",
+    "VariadicTupleType",
     "as_standard",
     "check_fixed_size",
     "column_of",

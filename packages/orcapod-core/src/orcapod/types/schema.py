@@ -40,6 +40,13 @@ class Schema(Mapping[str, Any]):
         _CHECK.names("columns", given)
         self._types: dict[str, LogicalType] = {name: registry.resolve(dtype) for name, dtype in given.items()}
 
+    @classmethod
+    def _of(cls, types: dict[str, LogicalType]) -> Schema:
+        """Return the schema of columns that were checked: operators make many."""
+        schema = object.__new__(cls)
+        schema._types = types
+        return schema
+
     @property
     def types(self) -> Mapping[str, LogicalType]:
         """The logical type of every column."""
@@ -66,21 +73,21 @@ class Schema(Mapping[str, Any]):
         wanted = _CHECK.names("columns", names)
         if unknown := [name for name in wanted if name not in self._types]:
             raise SchemaError(f"found no column {unknown[0]!r}, expected some of {list(self)}", column=unknown[0])
-        return Schema({name: self._types[name] for name in wanted})
+        return self._of({name: self._types[name] for name in wanted})
 
     def drop(self, names: Iterable[str]) -> Schema:
         """Return the schema without these columns."""
         gone = frozenset(_CHECK.names("columns", names))
-        return Schema({name: dtype for name, dtype in self._types.items() if name not in gone})
+        return self._of({name: dtype for name, dtype in self._types.items() if name not in gone})
 
     def rename(self, names: Mapping[str, str]) -> Schema:
         """Return the schema with some columns renamed, ``{old: new}``."""
         given = _CHECK.mapping("names", names, "{'old': 'new'}")
         _CHECK.names("new names", given.values())
-        return Schema({given.get(name, name): dtype for name, dtype in self._types.items()})
+        return self._of({given.get(name, name): dtype for name, dtype in self._types.items()})
 
     def __or__(self, other: Schema) -> Schema:
-        return Schema({**self._types, **other._types})
+        return self._of({**self._types, **other._types})
 
     def __getitem__(self, name: str) -> Any:
         return self._types[name].annotation
