@@ -63,6 +63,8 @@ class Recording:
     note: Note
     gain: complex
     pattern: re.Pattern
+    at: np.datetime64 | None
+    took: list[np.timedelta64]
 
 
 IMAGES = st.sampled_from([np.zeros((2, 3), "f4"), np.array([np.nan, -0.0], "f4"), np.zeros(0, "f4")])
@@ -79,6 +81,8 @@ RECORDINGS = st.builds(
     note=st.sampled_from([Note(""), Note("a\0b")]),
     gain=st.sampled_from([0j, -0j]),
     pattern=st.just(re.compile("a+")),
+    at=st.sampled_from([np.datetime64(5, "ns"), np.datetime64("2026-01", "M"), np.datetime64("NaT"), None]),
+    took=st.lists(st.sampled_from([np.timedelta64(-3, "25s"), np.timedelta64("NaT", "ns")]), max_size=2),
 )
 
 
