@@ -116,9 +116,10 @@ def build(store: Path, pictures: Path, thresholds: Sequence[float]) -> op.Pipeli
 
 def tell(title: str, result: op.RunResult) -> None:
     """Print what a run did, and which packets failed."""
-    print(f"\n{title:22}" + "".join(f"{outcome:>10}" for outcome in result.counts("flat")))
+    outcomes = ("computed", "cached", "failed")
+    print(f"\n{title:22}" + "".join(f"{outcome:>10}" for outcome in outcomes))
     for node in ("flat", "found", "figures", "plateaus"):
-        print(f"  {node:20}" + "".join(f"{count:10}" for count in result.counts(node).values()))
+        print(f"  {node:20}" + "".join(f"{result.counts(node)[outcome]:10}" for outcome in outcomes))
     for error in result.errors:
         print(f"  {error.tag['picture']}: {error.exception}")
 

@@ -63,6 +63,8 @@ class Recording:
     note: Note
     gain: complex
     pattern: re.Pattern
+    at: np.datetime64 | None
+    took: list[np.timedelta64]
 
 
 LARGE = np.random.default_rng(0).random(300_000).astype("f4")  # so much that it is kept beside a store
@@ -87,6 +89,8 @@ RECORDINGS = st.builds(
     note=st.sampled_from([Note(""), Note("a\0b")]),
     gain=st.sampled_from([0j, -0j]),
     pattern=st.just(re.compile("a+")),
+    at=st.sampled_from([np.datetime64(5, "ns"), np.datetime64("2026-01", "M"), np.datetime64("NaT"), None]),
+    took=st.lists(st.sampled_from([np.timedelta64(-3, "25s"), np.timedelta64("NaT", "ns")]), max_size=2),
 )
 
 

@@ -387,6 +387,12 @@ def test_nobody_writes_into_a_kept_folder_and_orphans_go_all_the_same(tmp_path: 
             for _ in range(2):
                 pipeline.tiles.export(out / "{{i}}")
             (out / "1" / "deep" / "tile.txt").write_text("a copy is one's own")
+            (out / "1" / "notes.txt").write_text("mine")
+            try:
+                pipeline.tiles.export(out / "{{i}}")
+            except op.errors.InputValidationError as error:
+                assert "notes.txt is there and not in the value; remove it" in str(error)
+            assert (out / "1" / "notes.txt").read_text() == "mine"
 
             (kept[0] / "deep").chmod(0o700)
             (kept[0] / "deep" / "more.txt").touch()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.errors import SchemaError
+from orcapod.hashing import hash_structure
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.operators import Filter
 from orcapod.sources import ArrowTableSource, DictSource
@@ -134,6 +135,13 @@ def test_a_value_of_any_type_can_be_asked_for(kind):
     assert hashes[0] == hashes[1] != hashes[2]
     with pytest.raises(SchemaError, match="never holds"):
         source.filter(v=object())
+
+
+def test_what_a_filter_is_made_of_never_changes():
+    """Or all that was computed behind one would be computed again."""
+    values = {"a": [1, 2], "b": np.array([1.0]), "c": np.datetime64(5, "ns"), "d": "x", "e": {"k": 1j}}
+    found = str(hash_structure(Filter(values).arguments()))
+    assert found == "structure-v1:a4b86cc07de06f9599788a5b20238f5291f1b0275fb7c337b94dc4fe5ca516f5"
 
 
 def test_a_file_is_asked_for_by_what_is_in_it(tmp_path):

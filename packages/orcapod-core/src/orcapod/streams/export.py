@@ -103,8 +103,8 @@ def _write(write: Callable[[Path], None], file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(part)
-            if file.is_dir():
-                shutil.rmtree(file)
+            if part.is_dir() and file.is_dir():
+                _make_way(file, part)
             part.replace(file)
         finally:
             if part.is_dir():
@@ -113,6 +113,18 @@ def _write(write: Callable[[Path], None], file: Path) -> None:
     except (OSError, ValueError) as error:
         why = f"export: {shown(str(file))} cannot be written: {error}; choose another place"
         raise InputValidationError(why) from error
+
+
+def _make_way(folder: Path, other: Path) -> None:
+    """Remove a folder that another takes the place of, as long as it holds nothing else.
+
+    Raises:
+        OSError: it does.
+    """
+    there, made = ({path.relative_to(each) for path in each.rglob("*")} for each in (folder, other))
+    if more := there - made:
+        raise OSError(f"{folder / min(more)} is there and not in the value; remove it")
+    shutil.rmtree(folder)
 
 
 def _matching(pattern: str) -> Iterable[Path]:

@@ -119,7 +119,7 @@ class FileType(LogicalType):
         except FileNotFoundError:
             raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
         except (OSError, UnicodeError, ValueError) as error:
-            raise self._refused(path, f"it cannot be read: {error}") from None
+            raise self._refused(path, f"it cannot be read, or stored: {error}") from None
         self._check_kind(where, content)
         return {"path": str(where), "digest": content.digest, "size": content.size}
 

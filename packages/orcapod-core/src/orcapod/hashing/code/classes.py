@@ -31,10 +31,9 @@ _SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _WITHOUT_MEANING = frozenset({
     "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__dataclass_fields__",
     "__dataclass_params__", "__dict__", "__doc__", "__firstlineno__", "__match_args__", "__module__",
-    "__orig_bases__", "__parameters__", "__qualname__", "__slotnames__", "__slots__", "__static_attributes__",
-    "__weakref__", "_abc_impl", "_is_protocol",
+    "__orig_bases__", "__parameters__", "__qualname__", "__slots__", "__static_attributes__", "__weakref__",
+    "_abc_impl", "_is_protocol",
 })  # fmt: skip
-_MAKERS = ("__create_fn__", "_recursive_repr", "recursive_repr")  # of methods of dataclasses, wherever these were sent
 _FIELDS = ("__attrs_attrs__", "__pydantic_fields__")
 _PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
 _MISSING = type(MISSING)  # a class that was sent to a worker and back has one of its own
@@ -99,8 +98,7 @@ def _is_given(name: str, value: object) -> bool:
 
 def _is_made(code: CodeType) -> bool:
     """Say whether a method was written by dataclasses or attrs."""
-    maker = code.co_qualname.partition(".<locals>")[0]
-    return maker in _MAKERS or code.co_filename.startswith("<attrs generated")
+    return "__create_fn__" in code.co_qualname or code.co_filename.startswith("<attrs generated")
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:
