@@ -123,7 +123,7 @@ class Message:
         sizes = [size, *(raw.nbytes for raw in raws)]
         self._head = _SHARED + pickle.dumps(sizes)
         self._file = _unnamed_file()
-        finalize(self, os.close, self._file)
+        finalize(self, os.close, self._file).atexit = False  # a fork may have something else under this number by then
         with open(self._file, "wb", closefd=False) as file:  # it has no path
             file.writelines(content)
             for raw, start in zip(raws, _starts(sizes)[1:], strict=True):
