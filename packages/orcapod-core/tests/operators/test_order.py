@@ -90,6 +90,7 @@ def test_descending_is_for_all_columns_or_for_each() -> None:
             lambda s: s.sort("k", descending=[True, False]),
             "found descending .*, expected True or False, or one of them",
         ),
+        (lambda s: s.sort("k", "x", descending=[True]), "found descending .True., expected True or False, or one"),
         (lambda s: s.sort("k", descending=["yes"]), "found descending 'yes', expected True or False"),
         (lambda s: s.sample(), "expected one of the two; write fraction=0.1, or n=100"),
         (lambda s: s.sample(fraction=0.5, n=1), "found fraction 0.5 and n 1"),

@@ -208,7 +208,7 @@ class _Groups:
         asked: list[Any] = [
             (each, function, options) for each, (_, _, function, options) in zip(names, measures, strict=True)
         ]
-        made = table.group_by("group", use_threads=False).aggregate(asked).sort_by("group")
+        made = table.group_by("group", use_threads=False).aggregate(asked).sort_by("group")  # Arrow promises no order
         return {
             name: made.column(f"{each}_{function}").combine_chunks()
             for each, (name, _, function, _) in zip(names, measures, strict=True)
@@ -277,7 +277,7 @@ def _measure(rows: Chunk, output: _Output) -> tuple[pa.Array[Any], str, Any]:
         case "sum":
             return _summable(column), "sum", pc.ScalarAggregateOptions(min_count=0)
         case "mean":
-            return column.cast(pa.float64(), safe=False), "mean", None
+            return column, "mean", None
         case "std":
             options = pc.VarianceOptions(ddof=output.ddof)
             return column.cast(pa.float64(), safe=False), "stddev", options

@@ -69,13 +69,11 @@ def _pods() -> dict[str, FunctionPod]:
 _PODS = _pods()
 _MOST_ROWS = 2000
 _ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, 0, 1, 2, 3])), max_size=6)
-_STEP = st.tuples(
-    st.sampled_from(
-        ["plus", "slowly", "picky", "filter", "join", "join of three", "self-join", "fan-out", "group", "batch"]
-    ),
-    st.integers(0, 9),
-    st.integers(0, 9),
-)
+_STEPS = [
+    *("plus", "slowly", "picky", "filter", "join", "join of three", "self-join", "fan-out", "group", "batch"),
+    *("sort", "head", "sample", "aggregate", "index"),
+]
+_STEP = st.tuples(st.sampled_from(_STEPS), st.integers(0, 9), st.integers(0, 9))
 
 
 class _Plan(NamedTuple):
@@ -106,6 +104,16 @@ class _Plan(NamedTuple):
                     streams.append(one.join(*others).drop_packet_columns([f"y{at}" for at in range(len(others))]))
                 case "fan-out":
                     streams += [_PODS["plus"](one), _PODS["slowly"](one)]
+                case "sort":
+                    streams.append(one.sort("x", descending=True))
+                case "head":
+                    streams.append(one.head(3))
+                case "sample":
+                    streams.append(one.sample(n=2))
+                case "aggregate":
+                    streams.append(one.aggregate("k", x=("x", "max")))
+                case "index":
+                    streams.append(one.group_by("k").index("x", -1))
                 case "group":
                     streams.append(_PODS["in_turn"](one.group_by("k")))
                 case "batch":  # its tags are lists: nothing else is made of it
