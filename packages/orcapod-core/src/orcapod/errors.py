@@ -23,6 +23,7 @@
         ├── PacketTimeoutError (TimeoutError) a packet that took longer than it may
         ├── WorkerDiedError                  a packet whose worker process died
         ├── PacketAbandonedError             a packet that was begun when its run ended
+        ├── IncompleteError                  rows that are made of others, some of which have failed
         └── ChannelClosedError (EOFError)    a channel that takes, or gives, nothing more
 
 An exception raised by a user's own function is never wrapped: it arrives as itself.
@@ -43,6 +44,7 @@ __all__ = [
     "DuplicateKeyError",
     "ExecutionError",
     "IdentityError",
+    "IncompleteError",
     "InputValidationError",
     "LabelError",
     "OrcapodError",
@@ -248,6 +250,10 @@ class WorkerDiedError(ExecutionError):
 
 class PacketAbandonedError(ExecutionError):
     """A packet that was begun when its run ended before its time; the next run computes it."""
+
+
+class IncompleteError(ExecutionError):
+    """Rows that are made of others, some of which have failed, or were not computed."""
 
 
 class ChannelClosedError(ExecutionError, EOFError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from orcapod.databases import MemoryDatabase
-from orcapod.datagrams import Chunk
+from orcapod.datagrams import Chunk, with_packets
 from orcapod.execution import FunctionSpec, Step
 from orcapod.functions import NodeConfig, PythonPacketFunction
 from orcapod.protocols import Call, NoOpObserver, OnDone, Outcome
@@ -28,7 +28,7 @@ def chunk_of(values: Sequence[int]) -> Chunk:
 def values_of(chunks: Sequence[Chunk]) -> dict[int, int]:
     return {
         i: y
-        for chunk in chunks
+        for chunk in with_packets(chunks)
         for i, y in zip(chunk.column("i").to_pylist(), chunk.column("y").to_pylist(), strict=True)
     }
 

@@ -289,3 +289,10 @@ class TestExplodeOfMerged(OperatorSuite):
     def prepared(self, streams):
         one, other = (stream.group_by("k") for stream in streams)
         return [one.merge_join(other)]
+
+
+class TestGroupByWithoutTags(OperatorSuite):
+    columns = ONE
+
+    def make_operator(self):
+        return GroupBy("k", tags="drop")

@@ -1,6 +1,6 @@
 """Rows: chunks of them, and one of them at a time."""
 
-from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup
+from orcapod.datagrams.chunk import Chunk, Origin, StreamSchema, regroup, with_packets
 from orcapod.datagrams.column_names import (
     RECORD_TAG,
     SEPARATOR,
@@ -13,9 +13,11 @@ from orcapod.datagrams.column_names import (
     column_called,
     source_info_name,
 )
+from orcapod.datagrams.completeness import COMPLETENESS, Completeness
 from orcapod.datagrams.datagram import Datagram, Packet, Tag, row_of
 
 __all__ = [
+    "COMPLETENESS",
     "RECORD_TAG",
     "SEPARATOR",
     "SOURCE_INFO",
@@ -23,6 +25,7 @@ __all__ = [
     "Chunk",
     "ColumnConfig",
     "Columns",
+    "Completeness",
     "Datagram",
     "Origin",
     "Packet",
@@ -34,4 +37,5 @@ __all__ = [
     "regroup",
     "row_of",
     "source_info_name",
+    "with_packets",
 ]

@@ -5,25 +5,30 @@ columns bear their own names. Provenance moves in *provenance columns*: each nam
 producing record of some of its packet columns (``students::row_3``). All columns of one
 source row, or of one computed record, share one, so provenance costs a column per record and not
 one per value; the text ``students::row_3::score`` is put together only when someone looks.
+
+A row that has failed moves on without a packet: its packet columns are null, and a column of the chunk says so
+(``Completeness``), which is not there as long as all rows are whole. A tag of such a row that is null, though its type
+has no null, is not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from operator import eq
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, colliding, source_info_name
+from orcapod.datagrams.completeness import COMPLETENESS, Completeness
 from orcapod.errors import SchemaError
 from orcapod.hashing import hash_rows
-from orcapod.types import STR, Schema
+from orcapod.types import STR, OptionalType, Schema
 
-__all__ = ["Chunk", "Origin", "StreamSchema", "regroup"]
+__all__ = ["Chunk", "Origin", "StreamSchema", "regroup", "with_packets"]
 
 _PROVENANCE = "__provenance:"
 _NOTHING = pa.scalar("", pa.large_string())
@@ -152,8 +157,90 @@ class Chunk:
         """Return the columns of this schema alone, and the provenance columns that they need."""
         origins = {name: self.origins[name] for name in schema.packets}
         provenance = dict.fromkeys(origin.provenance for origin in origins.values())
-        names = [*schema.tags, *schema.system_tags, *schema.packets, *provenance]
+        names = [*schema.tags, *schema.system_tags, *schema.packets, *provenance, *self._marks]
         return Chunk(self.batch.select(names), schema, origins)
+
+    @property
+    def completeness(self) -> pa.Array[Any] | None:
+        """What of each row is there, as ``Completeness`` says it; None if all rows are whole."""
+        at = self.batch.schema.get_field_index(COMPLETENESS)
+        return None if at < 0 else self.batch.column(at)
+
+    @property
+    def missing(self) -> Any:
+        """Whether each row is without a packet, as an array; None if all rows have one."""
+        levels = self.completeness
+        if levels is None or (pc.max(levels).as_py() or 0) < Completeness.MISSING:
+            return None
+        return pc.greater_equal(levels, Completeness.MISSING)
+
+    @property
+    def num_packets(self) -> int:
+        """How many rows have a packet."""
+        missing = self.missing
+        return self.num_rows if missing is None else self.num_rows - missing.true_count
+
+    def packet_rows(self) -> list[int] | None:
+        """Return the rows that have a packet; None for all of them."""
+        missing = self.missing
+        return None if missing is None else [row for row, is_gone in enumerate(missing.to_pylist()) if not is_gone]
+
+    def with_packets(self) -> Chunk:
+        """Return the rows that have a packet."""
+        missing = self.missing
+        return self if missing is None else self.with_batch(self.batch.filter(pc.invert(missing)))
+
+    def completed(self, levels: pa.Array[Any] | None) -> Chunk:
+        """Return the rows, as complete as these levels say; those that are missing have no packets."""
+        others = [name for name in self.batch.schema.names if name != COMPLETENESS]
+        if levels is None or not pc.max(levels).as_py():
+            return self.with_batch(self.batch.select(others)) if self._marks else self
+        columns = {name: self.batch.column(name) for name in others}
+        missing = pc.greater_equal(levels, Completeness.MISSING)
+        if pc.any(missing).as_py():
+            rows = pc.if_else(missing, pa.scalar(None, pa.int64()), counted(0, self.num_rows))
+            columns |= {name: columns[name].take(rows) for name in [*self.schema.packets, *self.provenance_columns()]}
+        return self.with_batch(pa.RecordBatch.from_pydict({**columns, COMPLETENESS: levels.cast(pa.int8())}))
+
+    def without_packets(
+        self, schema: StreamSchema | None = None, level: Completeness = Completeness.UNCERTAIN
+    ) -> Chunk:
+        """Return all rows without a packet, with what is known of their tags and ids.
+
+        Args:
+            schema: what rows are to be of; tags and ids of it that are not here are not known.
+            level: what is said of those that were more complete.
+        """
+        schema = self.schema if schema is None else schema
+        known = (self.schema.tags | self.schema.system_tags).types
+        columns: dict[str, Any] = {}
+        for name, dtype in (schema.tags | schema.system_tags | schema.packets).types.items():
+            is_known = name in known and known[name].arrow == dtype.arrow and name not in schema.packets
+            columns[name] = self.column(name) if is_known else _nulls(self.num_rows, dtype.arrow)
+        levels = pa.repeat(pa.scalar(level, pa.int8()), self.num_rows)
+        if self.completeness is not None:
+            levels = pc.max_element_wise(levels, self.completeness)
+        columns[COMPLETENESS] = levels
+        origins, kinds = {}, dict[pa.DataType, str]()
+        for name, dtype in schema.sources.types.items():  # as of rows of one record, where they may be
+            provenance = kinds.setdefault(dtype.arrow, f"{_PROVENANCE}{len(kinds)}")
+            columns[provenance] = _nulls(self.num_rows, dtype.arrow)
+            origins[name] = Origin(provenance, name)
+        return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
+
+    def unknown(self, tags: Iterable[str]) -> Any:
+        """Return an array that says of each row whether one of these tags is not known; None if all are."""
+        missing = self.missing
+        if missing is None:
+            return None
+        types = self.schema.tags.types
+        nulls = [self.column(name).is_null() for name in tags if not isinstance(types[name], OptionalType)]
+        found = pc.and_(missing, reduce(pc.or_, nulls)) if nulls else None
+        return found if found is not None and pc.any(found).as_py() else None
+
+    @property
+    def _marks(self) -> list[str]:
+        return [] if self.completeness is None else [COMPLETENESS]
 
     def provenance_columns(self) -> list[str]:
         """Return the names of the columns that carry provenance."""
@@ -187,6 +274,7 @@ class Chunk:
         names = [*self.schema.tags, *self.schema.system_tags, *self.schema.packets]
         columns = {name: self.batch.column(name) for name in names}
         columns |= {column: self.source_info(name) for name, column in full.items()}
+        columns |= {name: self.column(name) for name in self._marks}
         origins = {name: Origin(column, None) for name, column in full.items()}
         return Chunk(pa.RecordBatch.from_pydict(columns), self.schema, origins)
 
@@ -199,18 +287,40 @@ class Chunk:
         if any(chunk.origins != first.origins for chunk in chunks):
             chunks = [chunk.with_full_provenance() for chunk in chunks]
             first = chunks[0]
+        if any(chunk.completeness is not None for chunk in chunks):
+            chunks = [chunk._marked() for chunk in chunks]
+            first = chunks[0]
         names = first.batch.schema.names
         batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
+
+    def _marked(self) -> Chunk:
+        if self.completeness is not None:
+            return self
+        levels = pa.repeat(pa.scalar(Completeness.WHOLE, pa.int8()), self.num_rows)
+        return self.with_batch(self.batch.append_column(COMPLETENESS, levels))
+
+
+def _nulls(length: int, type_: Any) -> pa.Array[Any]:
+    nulls: pa.Array[Any] = pa.nulls(length, type_)
+    return nulls
 
 
 def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
     """Return every text with the ending, at any depth of lists."""
     if isinstance(texts, pa.LargeListArray):
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(texts.value_lengths())])
+        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(pc.fill_null(texts.value_lengths(), 0))])
         return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending))
     joined: pa.Array[Any] = pc.binary_join_element_wise(texts, ending, _NOTHING)
     return joined
+
+
+def with_packets(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Yield the rows that have a packet."""
+    for chunk in chunks:
+        present = chunk.with_packets()
+        if present.num_rows:
+            yield present
 
 
 def regroup(chunks: Iterable[Chunk], *, rows: int, size: int) -> Iterator[Chunk]:

@@ -54,6 +54,8 @@ class InFlight:
         claimed = []
         with self._lock:
             for row, record_id in enumerate(pending.record_ids):
+                if not record_id:
+                    continue  # it has no packet
                 if record_id in self._holders:
                     self._waiting.setdefault(record_id, deque()).append((on_settled, pending, row))
                 else:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.datagrams import Chunk
+from orcapod.compute import pc
+from orcapod.datagrams import Chunk, Completeness
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.records import RECORD_ID, Result, record_ids, record_names, results_table
 
@@ -33,9 +34,15 @@ class RowState(Enum):
     COMPUTED = auto()
     """Its own call gave the result."""
     FAILED = auto()
-    """Its own call failed, and will not be made again."""
+    """It has no result: its own call failed, and will not be made again, or it has no packet to begin with."""
     EMITTED = auto()
     """Its result was given on."""
+    MISSING = auto()
+    """It was given on without a result."""
+
+
+_GIVEN_ON = (RowState.EMITTED, RowState.MISSING)
+_WITHOUT_RESULT = (RowState.FAILED, RowState.MISSING)
 
 
 class PendingChunk:
@@ -63,11 +70,15 @@ class PendingChunk:
         self._taken = spec.taken(chunk)
         self._spec = spec
         self._on_cached = on_cached
-        self._hashes = spec.function.packet_hashes(chunk)
+        self._states = [RowState.OPEN] * chunk.num_rows
+        self._has_failed = False
+        rows = chunk.packet_rows()
+        self._hashes = spec.function.packet_hashes(chunk if rows is None else chunk.take(rows))
         self.record_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
         self._distinct_ids = list(dict.fromkeys(self.record_ids))
-        self.has_twins = len(self._distinct_ids) < chunk.num_rows
-        self._states = [RowState.OPEN] * chunk.num_rows
+        self.has_twins = len(self._distinct_ids) < len(self.record_ids)
+        if rows is not None:
+            self._spread(rows)
         self._first_open = 0
         self._unsaved: dict[bytes, Result] = {}
         self._results = _StoredResults()
@@ -87,10 +98,10 @@ class PendingChunk:
             self.on_stored(results)
 
     def missing(self) -> list[int]:
-        """Return the rows that have no result."""
-        if not self._results and not self._unsaved:
+        """Return the rows that have no result, and may get one."""
+        if not self._results and not self._unsaved and not self._has_failed:
             return list(range(self.chunk.num_rows))
-        return [row for row in range(self.chunk.num_rows) if not self.has_result(row)]
+        return [row for row in range(self.chunk.num_rows) if not self.is_settled(row)]
 
     def has_result(self, row: int) -> bool:
         """Say whether there is a result for a row, whichever row it was computed from."""
@@ -101,7 +112,7 @@ class PendingChunk:
 
     def is_settled(self, row: int) -> bool:
         """Say whether there is a result for a row, or there will be none."""
-        return self._states[row] is RowState.FAILED or self.has_result(row)
+        return self._states[row] in _WITHOUT_RESULT or self.has_result(row)
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the arguments of the calls for these rows, in their order: fresh values at every call."""
@@ -117,6 +128,7 @@ class PendingChunk:
     def fail(self, row: int) -> None:
         """Take it that a row has no result, even if an equal one gets one."""
         self._states[row] = RowState.FAILED
+        self._has_failed = True
 
     def adopt(self, results: pa.Table) -> None:
         """Take results that were computed for equal packets elsewhere, and are stored."""
@@ -130,7 +142,7 @@ class PendingChunk:
 
     @property
     def is_done(self) -> bool:
-        """True once every row was given on, or has failed."""
+        """True once every row was given on, with a result or without."""
         return self._first_open == len(self._states)
 
     def store(self) -> None:
@@ -153,19 +165,41 @@ class PendingChunk:
             in_order: whether rows wait for those before them.
         """
         self.store()
-        rows = self._ready(in_order=in_order)
-        if rows:
-            taken, ids = self._taken.take(rows), [self.record_ids[row] for row in rows]
-            self._spec.records.add(taken, ids, fresh=self._is_new)
-            results = self._results_of(taken, ids)
-            self._emit(rows, results)
-            yield results
+        if rows := self._ready(in_order=in_order):
+            yield self._given_on(rows)
         self._skip_settled()
         self._let_go()
 
-    def rows_with_results(self) -> list[int]:
-        """Return the rows that have a stored result."""
-        return [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
+    def _given_on(self, rows: Sequence[int]) -> Chunk:
+        """Record these rows, and give them on."""
+        present = [row for row in rows if self._states[row] is not RowState.FAILED] if self._has_failed else rows
+        chunk = None
+        if present:
+            taken, ids = self._taken.take(present), [self.record_ids[row] for row in present]
+            self._spec.records.add(taken, ids, fresh=self._is_new)
+            chunk = self._results_of(taken, ids)
+            self._emit(present, chunk)
+        return chunk if chunk is not None and len(present) == len(rows) else self._with_missing(chunk, present, rows)
+
+    def _with_missing(self, results: Chunk | None, present: Sequence[int], rows: Sequence[int]) -> Chunk:
+        """Give on rows of which only some have a result, in their order."""
+        gone = sorted(set(rows) - set(present))
+        missing = self._taken.take(gone).without_packets(self._spec.schema, Completeness.MISSING)
+        for row in gone:
+            self._states[row] = RowState.MISSING
+        if results is None:
+            return missing
+        numbers = pa.array([*present, *gone], pa.int64())
+        return Chunk.concat([results, missing]).take(pc.sort_indices(numbers))
+
+    def stored_results(self) -> Chunk:
+        """Return all rows, those without a stored result as missing."""
+        found = [row for row, record_id in enumerate(self.record_ids) if record_id in self._results]
+        results = self._results_of(self._taken.take(found), [self.record_ids[row] for row in found]) if found else None
+        every = range(self.chunk.num_rows)
+        if results is not None and len(found) == len(every):
+            return results
+        return self._with_missing(results, found, every)
 
     def count_lost(self) -> int:
         """Return how many rows are recorded without a result being there."""
@@ -174,14 +208,19 @@ class PendingChunk:
             return 0
         return self._spec.records.count(self._taken.take(missing), [self.record_ids[row] for row in missing])
 
-    def results(self, rows: Sequence[int]) -> Chunk:
-        """Return the results of rows that have one, in the order of ``rows``."""
-        return self._results_of(self._taken.take(rows), [self.record_ids[row] for row in rows])
-
     def unstored_result(self, row: int, result: Result) -> Chunk:
         """Return the result of one row, whether it is stored or not."""
         table = results_table([result], self._spec.function.signature.outputs)
         return self._result_chunk(self._taken.take([row]), table, [result.record_id])
+
+    def _spread(self, rows: Sequence[int]) -> None:
+        """Let these be the rows that have a packet."""
+        hashes, ids = [b""] * self.chunk.num_rows, [b""] * self.chunk.num_rows
+        self._states = [RowState.FAILED] * self.chunk.num_rows
+        self._has_failed = True
+        for at, row in enumerate(rows):
+            hashes[row], ids[row], self._states[row] = self._hashes[at], self.record_ids[at], RowState.OPEN
+        self._hashes, self.record_ids = hashes, ids
 
     def _results_of(self, inputs: Chunk, ids: Sequence[bytes]) -> Chunk:
         with self._lock:
@@ -191,11 +230,10 @@ class PendingChunk:
     def _ready(self, *, in_order: bool) -> list[int]:
         """Return the rows that can be given on."""
         ready = []
-        settled = (RowState.FAILED, RowState.EMITTED)
         for row, state in enumerate(self._states[self._first_open :], self._first_open):
-            if state in settled:
+            if state in _GIVEN_ON:
                 continue
-            if self.record_ids[row] in self._results:
+            if state is RowState.FAILED or self.record_ids[row] in self._results:
                 ready.append(row)
             elif in_order:
                 break
@@ -219,13 +257,13 @@ class PendingChunk:
         if self._results.bytes < _MANY_BYTES:
             return
         with self._lock:
-            states, settled = self._states, (RowState.FAILED, RowState.EMITTED)
+            states, settled = self._states, (RowState.FAILED, *_GIVEN_ON)
             open_rows = (row for row in range(self._first_open, len(states)) if states[row] not in settled)
             self._results.retain({self.record_ids[row] for row in open_rows})
 
     def _skip_settled(self) -> None:
         states, row = self._states, self._first_open
-        while row < len(states) and states[row] in (RowState.FAILED, RowState.EMITTED):
+        while row < len(states) and states[row] in _GIVEN_ON:
             row += 1
         self._first_open = row
 
@@ -234,7 +272,8 @@ class PendingChunk:
         columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
         columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
         producing = pa.array(record_names(self._spec.function.uri, ids), pa.large_string())
-        return Chunk.from_record(schema, columns, producing, schema.packets)
+        chunk = Chunk.from_record(schema, columns, producing, schema.packets)
+        return chunk if inputs.completeness is None else chunk.completed(inputs.completeness)
 
 
 class _StoredResults:

@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from operator import call
 from typing import Any
 
-from orcapod.datagrams import Chunk, Packet, Tag, regroup
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import Chunk, Completeness, Packet, Tag, regroup
 from orcapod.datagrams.datagram import LazyPacket
-from orcapod.errors import PacketAbandonedError
+from orcapod.errors import PacketAbandonedError, ValueTypeError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
 from orcapod.execution.pending_chunk import PendingChunk
@@ -126,7 +129,8 @@ class Step:
         config: how packets are run.
         with_retries: asks the store.
         chunk_bytes: how many bytes the values of a chunk have at most, or it is one row.
-        counts: how many packets were ``computed``, ``cached`` and ``failed``.
+        counts: how many packets were ``computed``, ``cached`` and ``failed``, and how many rows came without a packet,
+            ``incomplete``.
         errors: the packets that failed.
     """
 
@@ -152,32 +156,41 @@ class Step:
     def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
         """Give the chunks in suitable portions; what the function cannot be given has failed."""
         for chunk in self._portions(chunks):
-            refused = self.spec.function.refused(chunk)
+            refused = self._refused(chunk)
             for row, error in refused.items():
                 self._refuse(Tag(chunk, row), Packet(chunk, row), error)
-            pending = PendingChunk(self.spec, _without(chunk, refused), self._cached)
+            if incomplete := chunk.num_rows - chunk.num_packets:
+                self.counts["incomplete"] += incomplete
+            pending = PendingChunk(self.spec, _without_packets(chunk, refused), self._cached)
             yield pending
             self._adapt(pending)
 
     def stored_results(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """Give the results that are there already; nothing is computed or told.
+        """Give the results that are there already, all other rows without a packet; nothing is computed or told.
 
         It warns of rows that are recorded, and of whose results the store has nothing.
         """
         lost = 0
         for chunk in self._portions(chunks):
-            pending = PendingChunk(self.spec, _without(chunk, self.spec.function.refused(chunk)), self._cached)
+            pending = PendingChunk(self.spec, _without_packets(chunk, self._refused(chunk)), self._cached)
             pending.look_up()
             self._adapt(pending)
             lost += pending.count_lost()
-            if rows := pending.rows_with_results():
-                yield pending.results(rows)
+            yield pending.stored_results()
         if lost:
             warnings.warn(
                 f"{self.label}: left out {lost} rows that were computed, since the store no longer holds their "
                 "results; the next run computes them again; op.verify_store tells which",
                 stacklevel=2,
             )
+
+    def _refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
+        """Return the rows that the function cannot be given, and why."""
+        rows = chunk.packet_rows()
+        if rows is None:
+            return self.spec.function.refused(chunk)
+        refused = self.spec.function.refused(chunk.take(rows))
+        return {rows[at]: error for at, error in refused.items()}
 
     def _portions(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the rows in chunks whose values, and results as far as one can know, are not too many bytes."""
@@ -286,5 +299,10 @@ def _log(logger: PacketExecutionLoggerProtocol | None, error: BaseException) -> 
         logger.record(**CapturedOutput.of_failure(error).fields())
 
 
-def _without(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
-    return chunk.take([row for row in range(chunk.num_rows) if row not in rows]) if rows else chunk
+def _without_packets(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
+    """Return the rows, these without a packet."""
+    if not rows:
+        return chunk
+    levels = [Completeness.MISSING if row in rows else Completeness.WHOLE for row in range(chunk.num_rows)]
+    own = pa.array(levels, pa.int8())
+    return chunk.completed(own if chunk.completeness is None else pc.max_element_wise(own, chunk.completeness))

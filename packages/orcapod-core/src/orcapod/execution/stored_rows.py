@@ -21,10 +21,10 @@ class StoredRows:
     Args:
         cache: where the values are stored.
         chunk: the rows, all of whose packet columns the function has given.
-        ids: the record of each row.
+        ids: the record of each row; None for rows without a packet.
     """
 
-    def __init__(self, cache: Cache, chunk: Chunk, ids: Sequence[bytes]) -> None:
+    def __init__(self, cache: Cache, chunk: Chunk, ids: Sequence[bytes | None]) -> None:
         self._cache = cache
         self._ids = ids
         self._names = chunk.batch.schema.names
@@ -37,17 +37,19 @@ class StoredRows:
         Raises:
             DamagedRecordError: the store no longer holds a value.
         """
-        results = self._cache.lookup(list(dict.fromkeys(self._ids)))
+        wanted = list(dict.fromkeys(record_id for record_id in self._ids if record_id is not None))
+        results = self._cache.lookup(wanted)
         found: list[Any] = results.column(RECORD_ID).to_pylist()
         position = {record_id: row for row, record_id in enumerate(found)}
-        if lost := [record_id for record_id in self._ids if record_id not in position]:
+        if lost := [each for each in self._ids if each is not None and each not in position]:
             raise DamagedRecordError(
                 f"the store no longer holds {len(lost)} results of this run, {RECORD_ID} {lost[0].hex()} the first, "
                 "which are needed now; something has removed them meanwhile; the next run computes them again",
                 keys=lost,
                 found=lost[0].hex(),
             )
-        values = results.take(pa.array([position[record_id] for record_id in self._ids], pa.int64()))
+        rows = [None if record_id is None else position[record_id] for record_id in self._ids]
+        values = results.take(pa.array(rows, pa.int64()))
         held = self._others.batch
         yield self._others.with_batch(
             pa.RecordBatch.from_pydict(

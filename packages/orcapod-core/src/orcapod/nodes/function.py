@@ -178,7 +178,8 @@ class FunctionNode(Node):
         names: list[Any] = chunk.column(provenance).to_pylist()
         ids = record_ids_in(names)
         cache = self._cache("", "")
-        return StoredRows(cache, chunk, ids) if cache.holds(ids) else [chunk]
+        stored = [record_id for record_id in ids if record_id is not None]
+        return StoredRows(cache, chunk, ids) if cache.holds(stored) else [chunk]
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         code = run.code[self.label]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from orcapod import interrupts
 from orcapod.checks import Checks
-from orcapod.datagrams import Chunk
+from orcapod.datagrams import Chunk, with_packets
 from orcapod.errors import InputValidationError, PipelineError
 from orcapod.execution import FirstFailure, Inputs, RunLoop, WholeInputs
 from orcapod.functions import ErrorPolicy, PipelineConfig, checked_policy
@@ -59,7 +59,7 @@ class Node(Stream):
 
     @abstractmethod
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        """Its rows as far as they are recorded, given those of its inputs; nothing is computed."""
+        """Its rows, given those of its inputs; without a packet where none is recorded, as nothing is computed."""
 
     def has_records(self) -> bool:
         """Say whether it has recorded any row, if it records rows."""
@@ -71,6 +71,9 @@ class Node(Stream):
         return [node.label for node in nodes if not node.has_records()]
 
     def chunks(self) -> Iterator[Chunk]:
+        return with_packets(self.all_chunks())
+
+    def all_chunks(self) -> Iterator[Chunk]:
         return evaluated(self, lambda node: node.inputs, lambda node, inputs: node.known(inputs))
 
     def released(self, chunk: Chunk) -> Iterable[Chunk]:

@@ -16,7 +16,8 @@ Row = tuple[Tag, Packet]
 
 
 def rows_of(chunk: Chunk) -> Iterator[Row]:
-    """Give the rows of a chunk one by one."""
+    """Give the rows of a chunk that have a packet, one by one."""
+    chunk = chunk.with_packets()
     for row in range(chunk.num_rows):
         yield Tag(chunk, row), Packet(chunk, row)
 
@@ -35,7 +36,7 @@ def fitting(rows: Stream | Iterable[Row], schema: StreamSchema, *, node: str) ->
     Checks(f"node {node!r}", SchemaError).iterable("input", rows, "a stream, or its rows", "give another node")
     if isinstance(rows, Stream):
         _check(rows.schema, schema, node)
-        yield from rows.chunks()
+        yield from rows.all_chunks()
         return
     for chunk in _chunks(_checked(row, node) for row in rows):
         _check(chunk.schema, schema, node)

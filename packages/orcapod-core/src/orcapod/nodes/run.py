@@ -9,7 +9,7 @@ from typing import Any
 
 from orcapod.checks import Checks
 from orcapod.display import html_table
-from orcapod.errors import LabelError
+from orcapod.errors import IncompleteError, LabelError
 from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
@@ -19,7 +19,8 @@ from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
 
 __all__ = ["Run", "RunResult"]
 
-_STATES = ("computed", "cached", "failed")
+_STATES = ("computed", "cached", "failed", "incomplete")
+_ALWAYS = ("computed", "cached", "failed")
 _SHOWN_ERRORS = 10
 _FORMS = 16  # arguments, what was returned, Arrow's, the store's, that of the next node, each with a copy at times
 
@@ -80,8 +81,26 @@ class Run:
     def result(self) -> RunResult:
         """Return what the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
-        counts = {label: {state: step.counts[state] for state in _STATES} for label, step in steps.items()}
+        counts = {label: Counts.of(step.counts) for label, step in steps.items()}
         return RunResult(self.run_id, PacketErrors(error for step in steps.values() for error in step.errors), counts)
+
+
+class Counts(dict[str, int]):
+    """Counts of packets by what became of them; a kind that it does not list has none.
+
+    ``computed``, ``cached`` and ``failed`` are always listed; ``incomplete`` where there are such: rows of which
+    nothing was computed, since what they are made of has failed.
+    """
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int]) -> Counts:
+        """Return these counts, in the order in which they are shown."""
+        return cls({state: counts[state] for state in _STATES if counts[state] or state in _ALWAYS})
+
+    def __missing__(self, state: str) -> int:
+        if state in _STATES:
+            return 0
+        raise KeyError(state)
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,7 +117,10 @@ class RunResult:
     node_counts: Mapping[str, Mapping[str, int]]
 
     def counts(self, label: str) -> dict[str, int]:
-        """Return how many packets of a function node were ``computed``, ``cached`` and ``failed``.
+        """Return how many packets of a function node were ``computed``, ``cached``, ``failed`` and ``incomplete``.
+
+        A row is incomplete if it, or a row of the group that it is, came without a packet: nothing was computed of
+        it. If no row is, that is not listed, and asked for, it is 0.
 
         Raises:
             LabelError: no function node bears that label.
@@ -107,23 +129,39 @@ class RunResult:
         if label not in self.node_counts:
             found = sorted(self.node_counts)
             raise LabelError(f"no function node is called {label!r}; found {found}", expected=str(found), found=label)
-        return dict(self.node_counts[label])
+        return Counts(self.node_counts[label])
 
     @property
     def ok(self) -> bool:
-        """Whether no packet failed."""
-        return not self.errors
+        """Whether no packet failed, and none was left out since another pipeline, whose rows are read, has failed."""
+        return not self.errors and not self._incomplete
 
     def raise_for_errors(self) -> None:
-        """Raise the exceptions of all failed packets as one group, if there are any."""
+        """Raise the exceptions of all failed packets as one group, if there are any.
+
+        Raises:
+            IncompleteError: none failed, but rows of other pipelines that are read here have.
+        """
         if self.errors:
             raise BaseExceptionGroup(
                 f"{len(self.errors)} packets failed in run {self.run_id}", [error.exception for error in self.errors]
             )
 
+        if self._incomplete:
+            raise IncompleteError(
+                f"{self._incomplete} rows were not computed in run {self.run_id}, since rows of another pipeline that "
+                "they are made of have failed, or are not computed yet; run that pipeline first"
+            )
+
+    @property
+    def _incomplete(self) -> int:
+        return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
+
     def _repr_html_(self) -> str:
         headings = ["node", *_STATES]
-        rows = [(label, *(str(counts[state]) for state in _STATES)) for label, counts in self.node_counts.items()]
+        rows = [
+            (label, *(str(counts.get(state, 0)) for state in _STATES)) for label, counts in self.node_counts.items()
+        ]
         shown = html_table(f"Run {self.run_id}", headings, rows)
         if not self.errors:
             return shown
@@ -136,7 +174,8 @@ class RunResult:
         return shown + html_table(caption, ["node", "tag", "exception"], failed)
 
     def __repr__(self) -> str:
-        lines = [f"<RunResult {self.run_id} {'ok' if self.ok else f'{len(self.errors)} failed'}"]
+        failed = f"{len(self.errors)} failed" if self.errors else f"{self._incomplete} incomplete"
+        lines = [f"<RunResult {self.run_id} {'ok' if self.ok else failed}"]
         lines += [
             f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
             for label, counts in self.node_counts.items()

@@ -22,7 +22,7 @@ class SourceNode(Node):
         return isinstance(self.stream, TableSource)
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
-        return self.stream.chunks()
+        return self.stream.all_chunks()
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return self.stream.chunks()
+        return self.stream.all_chunks()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
+
+import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.operators.nested import nest, nested_schema
+from orcapod.datagrams import Chunk, Completeness, StreamSchema
+from orcapod.operators.nested import Incomplete, nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
@@ -17,26 +20,30 @@ __all__ = ["Batch"]
 class Batch(Operator):
     """Nesting of every ``size`` rows into one: columns become lists, and so do ids and provenance.
 
-    No rows make no batch.
+    No rows make no batch. A row that has failed has its place in its batch, as if it were there.
 
     Args:
         size: how many rows make a batch; 0 for all rows that there are.
         drop_partial: leave out the last rows if they are fewer than ``size``.
+        incomplete: what becomes of a batch with rows that have failed: ``skip`` computes nothing of it, the next run
+            does; ``keep`` goes on with the other rows, and marks what is made of them; ``raise`` ends the run.
 
     Raises:
-        ConfigError: the size is no number of rows.
+        ConfigError: the size is no number of rows, or there is no such way with incomplete batches.
     """
 
     name = "Batch"
     order_matters = True
+    sees_missing = True
 
-    def __init__(self, size: int = 0, *, drop_partial: bool = False) -> None:
+    def __init__(self, size: int = 0, *, drop_partial: bool = False, incomplete: Incomplete = "skip") -> None:
         check = Checks(self.name)
         self.size = check.count("size", size, least=0, also=", 0 for all rows")
         self.drop_partial = check.flag("drop_partial", drop_partial)
+        self.incomplete: Incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
 
     def arguments(self) -> object:
-        return self.size, self.drop_partial
+        return self.size, self.drop_partial, *(["keep"] if self.incomplete == "keep" else [])
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
@@ -48,14 +55,16 @@ class Batch(Operator):
 
 class _PushBatch(PushOperator):
     def __init__(self, operator: Batch, schema: StreamSchema) -> None:
+        self._operator = operator
         self._size = operator.size
         self._drop_partial = operator.drop_partial
         self._schema = schema
         self._waiting: list[Chunk] = []
         self._rows = 0
+        self._is_uncertain = False
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        self._waiting.append(chunk)
+        self._waiting.append(self._placed(chunk) if self._size else chunk)
         self._rows += chunk.num_rows
         if not self._size or self._rows < self._size:
             return []
@@ -66,10 +75,25 @@ class _PushBatch(PushOperator):
         return [self._batched(rows.slice(0, full), self._size)]
 
     def close(self, index: int) -> Iterable[Chunk]:
-        if not self._rows or (self._size and self._drop_partial):
+        if not self._rows or (self._size and self._drop_partial and not self._is_uncertain):
             return []
         return [self._batched(Chunk.concat(self._waiting), self._rows)]
 
+    def _placed(self, chunk: Chunk) -> Chunk:
+        """Return the rows, incomplete from the first on of which it is not known how many rows it is."""
+        levels = chunk.completeness
+        if not self._is_uncertain:
+            first = -1 if levels is None else pc.index(levels, pa.scalar(Completeness.UNCERTAIN, pa.int8())).as_py()
+            if first < 0:
+                return chunk
+            self._is_uncertain = True
+        else:
+            first = 0
+        least = Completeness.PARTIAL if self._operator.incomplete == "keep" else Completeness.UNCERTAIN
+        after = pc.greater_equal(counted(0, chunk.num_rows), first)
+        levels = pa.repeat(pa.scalar(0, pa.int8()), chunk.num_rows) if levels is None else levels
+        return chunk.completed(pc.max_element_wise(levels, pc.if_else(after, least, 0).cast(pa.int8())))
+
     def _batched(self, rows: Chunk, size: int) -> Chunk:
-        ends = pc.multiply(counted(0, rows.num_rows // size + 1), size)
-        return nest(rows, ends, self._schema, single={})
+        numbers = pc.divide(counted(0, rows.num_rows), size)
+        return nest(rows, numbers, self._schema, incomplete=self._operator.incomplete, named=self._operator.name)

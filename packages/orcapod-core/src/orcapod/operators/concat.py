@@ -25,6 +25,7 @@ class Concat(Operator):
 
     name = "Concat"
     symmetric = True
+    sees_missing = True
     inputs = (1, None)
 
     def arguments(self) -> object:

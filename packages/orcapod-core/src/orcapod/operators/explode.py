@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, Origin, StreamSchema, Tag
+from orcapod.datagrams import COMPLETENESS, Chunk, Origin, StreamSchema, Tag
 from orcapod.errors import InputValidationError, SchemaError
 from orcapod.operators.nested import item_of, nesting_of
 from orcapod.operators.operator import RowwiseOperator
@@ -18,6 +18,8 @@ from orcapod.types import INT, Schema
 
 __all__ = ["Explode"]
 
+_Members = tuple[Chunk, "pa.Array[Any]"]
+
 
 class Explode(RowwiseOperator):
     """Unnesting: a row for every member of the lists in these columns, other columns repeated.
@@ -25,7 +27,8 @@ class Explode(RowwiseOperator):
     Lists of one row must be of one length; an empty list, or null, makes no row. Lists nested by Batch,
     GroupBy or MergeJoin know the provenance of each member; the members of any other list have that of
     the list. Once nothing is left of what was nested together, the ids of the rows are unnested, too, so
-    that ``Explode`` of all columns after ``Batch`` gives the rows as they were.
+    that ``Explode`` of all columns after ``Batch`` gives the rows as they were. How many members the lists in the data
+    of a row have that has failed is not known; those in its tags are there.
 
     Args:
         columns: tag or packet columns of lists.
@@ -33,6 +36,7 @@ class Explode(RowwiseOperator):
     """
 
     name = "Explode"
+    sees_missing = True
 
     def __init__(self, columns: str | Sequence[str], *, index_tag: str | None = None) -> None:
         check = Checks(self.name, SchemaError)
@@ -61,13 +65,27 @@ class Explode(RowwiseOperator):
         )
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
-        before, chunk = chunk.schema, self._with_lists(chunk)
+        missing = chunk.missing
+        if missing is None:
+            return self._exploded(chunk, schema)[0]
+        parts = []
+        for rows, is_missing in ((pc.indices_nonzero(missing), True), (pc.indices_nonzero(pc.invert(missing)), False)):
+            part, parents = (self._exploded_missing if is_missing else self._exploded)(chunk.take(rows), schema)
+            parts.append((part, rows.take(parents)))
+        exploded = Chunk.concat([part for part, _ in parts if part.num_rows] or [parts[0][0]])
+        return exploded.take(pc.sort_indices(pa.concat_arrays([rows for _, rows in parts])))
+
+    def _exploded(self, chunk: Chunk, schema: StreamSchema) -> _Members:
+        """Return a row for every member, and the row that each of them was in."""
+        before, rows = chunk.schema, self._rows_with_lists(chunk)
+        chunk = chunk if rows is None else chunk.take(rows)
         apart = {*self.columns, *_differing(before.system_tags, schema.system_tags)}
         by_member = _differing(before.sources, schema.sources)
         provenance = {name: (origin.provenance, name in by_member) for name, origin in chunk.origins.items()}
         names = [*before.tags, *before.system_tags, *before.packets]
         repeated = [name for name in names if name not in apart]
         repeated += dict.fromkeys(column for column, each in provenance.values() if not each)
+        repeated += [COMPLETENESS] * (chunk.completeness is not None)
         parents = pc.list_parent_indices(chunk.column(self.columns[0]))
         taken = chunk.batch.select(repeated).take(parents)
         columns: dict[str, Any] = dict(zip(repeated, taken.columns, strict=True))
@@ -80,10 +98,23 @@ class Explode(RowwiseOperator):
             name: Origin(fresh[column] if each else column, chunk.origins[name].column)
             for name, (column, each) in provenance.items()
         }
-        return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
+        exploded = Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
+        return exploded, parents if rows is None else rows.take(parents)
 
-    def _with_lists(self, chunk: Chunk) -> Chunk:
-        """Return the rows whose lists have members.
+    def _exploded_missing(self, chunk: Chunk, schema: StreamSchema) -> _Members:
+        """Return the same of rows without a packet: as many as lists in tags say, or one in place of any number."""
+        lists = next((name for name in self.columns if name in chunk.schema.tags), None)
+        if lists is None or chunk.unknown([lists]) is not None:
+            return chunk.without_packets(schema), counted(0, chunk.num_rows)
+        by_member = _differing(chunk.schema.sources, schema.sources)
+        emptied = {name for name in self.columns if name in chunk.schema.packets}
+        emptied |= {chunk.origins[name].provenance for name in by_member}
+        columns = dict(zip(chunk.batch.schema.names, chunk.batch.columns, strict=True))
+        columns |= {name: _of_nulls(columns[name].type, columns[lists]) for name in emptied}
+        return self._exploded(chunk.with_batch(pa.RecordBatch.from_pydict(columns)), schema)
+
+    def _rows_with_lists(self, chunk: Chunk) -> pa.Array[Any] | None:
+        """Return the rows whose lists have members; None for all.
 
         Raises:
             InputValidationError: lists of one row differ in length.
@@ -101,8 +132,9 @@ class Explode(RowwiseOperator):
                     found=str(found[row]),
                 )
         if any(chunk.column(name).null_count for name in self.columns):  # Arrow may keep members under a null
-            return chunk.with_batch(chunk.batch.filter(pc.greater(lengths[0], 0)))
-        return chunk
+            rows: pa.Array[Any] = pc.indices_nonzero(pc.greater(lengths[0], 0)).cast(pa.int64())
+            return rows
+        return None
 
     def _check(self, schema: StreamSchema) -> None:
         known = schema.tags | schema.packets
@@ -124,6 +156,13 @@ class Explode(RowwiseOperator):
                 f"Explode: found index_tag {new!r}, expected a name that is not empty, does not start with '_', and is "
                 f"none of {list(known)}; choose another"
             )
+
+
+def _of_nulls(type_: Any, lists: pa.Array[Any]) -> pa.Array[Any]:
+    """Return a list of nulls for each list, of as many."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths.cast(pa.int64()))])
+    return pa.LargeListArray.from_arrays(ends, pa.nulls(ends[-1].as_py(), type_.value_type))
 
 
 def _followers(schema: StreamSchema, columns: Iterable[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from math import isnan
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import Expression, counted, pc
-from orcapod.datagrams import Chunk, StreamSchema, as_identifier, column_called
+from orcapod.datagrams import Chunk, Completeness, StreamSchema, as_identifier, column_called
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.operators.operator import RowwiseOperator
@@ -23,9 +23,13 @@ from orcapod.types import OptionalType, Schema, as_standard, encode
 
 __all__ = ["DropNulls", "Filter"]
 
+_NUMBER = "__number"
+
 
 class Filter(RowwiseOperator):
     """Selection of rows for which a predicate and all constraints hold; null does not hold.
+
+    A row that has failed is left out if its tags say so, whatever its data would have been.
 
     Args:
         predicate: an expression over tag and packet columns, of pyarrow, ``pc.field("x") > 3``, or of polars,
@@ -39,6 +43,7 @@ class Filter(RowwiseOperator):
     """
 
     name = "Filter"
+    sees_missing = True
 
     def __init__(self, predicate: Any = None, constraints: Mapping[str, Any] | None = None, /, **columns: Any) -> None:
         if isinstance(predicate, Mapping) and constraints is None:
@@ -92,19 +97,38 @@ class Filter(RowwiseOperator):
         return schema
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
+        return _selected(chunk, lambda rows: self._selected(rows, schema), lambda rows: self._by_tags(rows, schema))
+
+    def _selected(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         if self._polars is not None:
             chunk = chunk.with_batch(chunk.batch.filter(self._polars.mask(chunk.batch)))
         if self.predicate is None and not self.constraints:
             return chunk
         columns = schema.tags | schema.packets
-        table = pa.Table.from_batches([chunk.batch.select(list(columns))])
-        numbered = table.append_column("", counted(0, chunk.num_rows))
-        selected = numbered.filter(self._expression(columns)).column("").combine_chunks()
-        return chunk if len(selected) == chunk.num_rows else chunk.take(selected)
+        return _held(chunk, self._expression(columns), columns)
+
+    def _by_tags(self, chunk: Chunk, schema: StreamSchema) -> tuple[Chunk, bool]:
+        """Return the rows that their tags do not exclude, and whether nothing but tags counts."""
+        is_certain, tags = True, schema.tags
+        if self._polars is not None:
+            if is_certain := self._polars.takes(tags):
+                chunk = chunk.with_batch(chunk.batch.filter(self._polars.mask(chunk.batch)))
+        elif self.predicate is not None:
+            try:
+                chunk = _held(chunk, self.predicate, tags)
+            except pa.ArrowInvalid:  # it names data
+                is_certain = False
+        constraints = {name: value for name, value in self.constraints.items() if column_called(name, tags)}
+        if constraints:
+            chunk = _held(chunk, _all_of(self._tests(tags, constraints)), tags)
+        return chunk, is_certain and len(constraints) == len(self.constraints)
 
     def _expression(self, columns: Schema) -> Expression:
-        tests: list[Expression] = [] if self.predicate is None else [self.predicate]
-        for name, value in self.constraints.items():
+        return _all_of(([] if self.predicate is None else [self.predicate]) + self._tests(columns, self.constraints))
+
+    def _tests(self, columns: Schema, constraints: Mapping[str, Any]) -> list[Expression]:
+        tests: list[Expression] = []
+        for name, value in constraints.items():
             column = column_called(name, columns) or name
             dtype, field = columns.types[column], pc.field(column)
             if value is None:
@@ -113,7 +137,7 @@ class Filter(RowwiseOperator):
                 tests.append(pc.is_nan(field))
             else:
                 tests.append(field == pa.scalar(dtype.to_storage(value), dtype.arrow))
-        return reduce(and_, tests) if tests else pc.scalar(True)
+        return tests
 
 
 class DropNulls(RowwiseOperator):
@@ -124,6 +148,7 @@ class DropNulls(RowwiseOperator):
     """
 
     name = "DropNulls"
+    sees_missing = True
 
     def __init__(self, columns: Sequence[str] | None = None) -> None:
         self.columns = Checks(self.name, SchemaError).names_or_none("columns", columns)
@@ -141,9 +166,10 @@ class DropNulls(RowwiseOperator):
 
     def apply(self, chunk: Chunk, schema: StreamSchema) -> Chunk:
         names = self.columns if self.columns is not None else [*schema.tags, *schema.packets]
-        present = [chunk.column(name).is_valid() for name in names if chunk.column(name).null_count]
-        batch = chunk.batch.filter(reduce(pc.and_, present)) if present else chunk.batch
-        return Chunk(batch, schema, chunk.origins)
+        tags, types = [name for name in names if name in schema.tags], chunk.schema.packets.types
+        is_certain = not any(isinstance(types.get(name), OptionalType) for name in names)
+        rows = _selected(chunk, lambda rows: _valid(rows, names), lambda rows: (_valid(rows, tags), is_certain))
+        return Chunk(rows.batch, schema, rows.origins)
 
     def _present(self, schema: Schema) -> Schema:
         return Schema(
@@ -155,6 +181,53 @@ class DropNulls(RowwiseOperator):
 
     def _names(self, column: str) -> bool:
         return self.columns is None or column in self.columns
+
+
+def _selected(
+    chunk: Chunk, select: Callable[[Chunk], Chunk], select_missing: Callable[[Chunk], tuple[Chunk, bool]]
+) -> Chunk:
+    """Return the rows of a chunk that are selected, in their order.
+
+    Args:
+        chunk: the rows.
+        select: selects rows with a packet.
+        select_missing: selects rows without, of which tags may be null; says too whether that is certain.
+    """
+    missing = chunk.missing
+    if missing is None:
+        return select(chunk)
+    numbered = chunk.with_batch(chunk.batch.append_column(_NUMBER, counted(0, chunk.num_rows)))
+    found = [select(numbered.with_batch(numbered.batch.filter(pc.invert(missing)))).column(_NUMBER)]
+    without = numbered.with_batch(numbered.batch.filter(missing))
+    unknown = without.unknown(chunk.schema.tags)
+    if unknown is not None:
+        found.append(without.column(_NUMBER).filter(unknown))
+        without = without.with_batch(without.batch.filter(pc.invert(unknown)))
+    others, is_certain = select_missing(without)
+    rows = pa.concat_arrays([*found, others.column(_NUMBER)])
+    chunk = chunk.take(rows.take(pc.sort_indices(rows)))
+    missing = chunk.missing
+    if missing is None or (is_certain and unknown is None):
+        return chunk
+    return chunk.completed(pc.if_else(missing, Completeness.UNCERTAIN, chunk.completeness))
+
+
+def _held(chunk: Chunk, expression: Expression, columns: Schema) -> Chunk:
+    """Return the rows for which an expression over these columns holds."""
+    table = pa.Table.from_batches([chunk.batch.select(list(columns))])
+    numbered = table.append_column("", counted(0, chunk.num_rows))
+    held = numbered.filter(expression).column("").combine_chunks()
+    return chunk if len(held) == chunk.num_rows else chunk.take(held)
+
+
+def _all_of(tests: Sequence[Expression]) -> Expression:
+    return reduce(and_, tests) if tests else pc.scalar(True)
+
+
+def _valid(chunk: Chunk, names: Iterable[str]) -> Chunk:
+    """Return the rows with a value in each of these columns."""
+    valid = [chunk.column(name).is_valid() for name in names if chunk.column(name).null_count]
+    return chunk.with_batch(chunk.batch.filter(reduce(pc.and_, valid))) if valid else chunk
 
 
 def _expression_structure(expression: Expression) -> object:

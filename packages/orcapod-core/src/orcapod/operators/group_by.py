@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, Completeness, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.keys import comparable
-from orcapod.operators.nested import nest, nested_schema
+from orcapod.operators.nested import Incomplete, nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
@@ -26,24 +27,38 @@ class GroupBy(Operator):
     and provenance. Null is a value like any other here, and so is NaN.
 
     Args:
-        tags: names of tag columns, or one list of them.
+        names: names of tag columns, or one list of them.
+        tags: what becomes of the other tags: lists, or nothing with ``drop``, as when the rows are to be joined by
+            those that were named.
+        incomplete: what becomes of a group with rows that have failed: ``skip`` computes nothing of it, the next run
+            does; ``keep`` goes on with the other rows, and marks what is made of them; ``raise`` ends the run.
 
     Raises:
-        SchemaError: no tag is named, or one is named twice.
+        SchemaError: no tag is named, or one is named twice, or there is no such way with tags or incomplete groups.
     """
 
     name = "GroupBy"
     order_matters = True
+    sees_missing = True
 
-    def __init__(self, *tags: str | Sequence[str]) -> None:
-        self.tags = tuple(name for each in tags for name in Checks(self.name, SchemaError).names("tags", each))
+    def __init__(
+        self,
+        *names: str | Sequence[str],
+        tags: Literal["list", "drop"] = "list",
+        incomplete: Incomplete = "skip",
+    ) -> None:
+        check = Checks(self.name, SchemaError)
+        self.tags = tuple(name for each in names for name in check.names("names", each))
+        self.keeps_tags = check.choice("tags", tags, ("list", "drop")) == "list"
+        self.incomplete: Incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
         if not self.tags:
             raise SchemaError("GroupBy: found no tag to group by, expected one or more; use Batch() for one group")
         if len(set(self.tags)) != len(self.tags):
             raise SchemaError(f"GroupBy: a tag is named twice in {list(self.tags)}; name it once")
 
     def arguments(self) -> object:
-        return self.tags
+        given = [("tags", "drop")] * (not self.keeps_tags) + [("incomplete", "keep")] * (self.incomplete == "keep")
+        return (self.tags, *given) if given else self.tags
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
@@ -60,20 +75,25 @@ class GroupBy(Operator):
                     column=name,
                     found=str(list(stream.schema.tags)),
                 )
-        return nested_schema(stream.schema, stream.pipeline_hash().short, single=self.tags)
+        return nested_schema(self._taken(stream.schema), stream.pipeline_hash().short, single=self.tags)
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
-        return _PushGroupBy(self.tags, self.output_schema(inputs))
+        (stream,) = inputs
+        return _PushGroupBy(self, self._taken(stream.schema), self.output_schema(inputs))
+
+    def _taken(self, schema: StreamSchema) -> StreamSchema:
+        return schema if self.keeps_tags else replace(schema, tags=schema.tags.select(self.tags))
 
 
 class _PushGroupBy(PushOperator):
-    def __init__(self, tags: Sequence[str], schema: StreamSchema) -> None:
-        self._tags = tags
+    def __init__(self, operator: GroupBy, taken: StreamSchema, schema: StreamSchema) -> None:
+        self._operator = operator
+        self._taken = taken
         self._schema = schema
         self._waiting: list[Chunk] = []
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        self._waiting.append(chunk)
+        self._waiting.append(chunk.selected(self._taken))
         return []
 
     def close(self, index: int) -> Iterable[Chunk]:
@@ -81,14 +101,21 @@ class _PushGroupBy(PushOperator):
             return []
         rows = Chunk.concat(self._waiting)
         self._waiting.clear()
-        groups = _groups([comparable(rows.column(name), rows.schema.tags.types[name]) for name in self._tags])
+        operator = self._operator
+        if (unknown := rows.unknown(operator.tags)) is not None:
+            rows = _uncertain(rows, unknown, keeps=operator.incomplete == "keep")
+        groups = _groups([comparable(rows.column(name), rows.schema.tags.types[name]) for name in operator.tags])
         order = pc.sort_indices(groups)  # stable: rows of a group stay in order
-        ends = pc.run_end_encode(groups.take(order), run_end_type=pa.int64()).run_ends
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), ends])
-        ordered = rows.take(order)
-        firsts = ends.slice(0, len(ends) - 1)
-        single = {name: ordered.column(name).take(firsts) for name in self._tags}
-        return [nest(ordered, ends, self._schema, single=single)]
+        rows, groups = rows.take(order), groups.take(order)
+        single, incomplete = operator.tags, operator.incomplete
+        return [nest(rows, groups, self._schema, single=single, incomplete=incomplete, named=operator.name)]
+
+
+def _uncertain(rows: Chunk, unknown: pa.Array[Any], *, keeps: bool) -> Chunk:
+    """Return the rows, none of them whole, where it is not known in which groups some of them belong."""
+    others = Completeness.PARTIAL if keeps else Completeness.MISSING
+    levels = pc.if_else(unknown, Completeness.UNCERTAIN, others).cast(pa.int8())
+    return rows.completed(pc.max_element_wise(levels, rows.completeness))
 
 
 def _groups(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.types as pat
 
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import COMPLETENESS, Chunk, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.input_order import InputOrder
 from orcapod.operators.keys import comparable, join_key_type, without_nulls
@@ -34,6 +34,7 @@ class Join(Operator):
 
     name = "Join"
     symmetric = True
+    sees_missing = True
     inputs = (1, None)
 
     def arguments(self) -> object:
@@ -90,21 +91,34 @@ class PushJoin(PushOperator):
         self._input_order = InputOrder(inputs)
         extra = names or [{}] * len(inputs)
         self._names = [{**self._input_order.names(index), **extra[index]} for index in range(len(inputs))]
+        self._schemas = [_renamed(stream.schema, each) for stream, each in zip(inputs, self._names, strict=True)]
+        tags_of = [set(stream.schema.tags) for stream in inputs]
+        self._keys = [
+            [name for name in tags if any(name in other for other in tags_of if other is not tags)] for tags in tags_of
+        ]
         self._stages: list[_Pair] = []
-        tags = set(inputs[0].schema.tags)
-        for stream in inputs[1:]:
-            self._stages.append(
-                _Pair({name: dtype for name, dtype in stream.schema.tags.types.items() if name in tags})
+        joined = self._schemas[0]
+        for each in self._schemas[1:]:
+            keys = {name: dtype for name, dtype in each.tags.types.items() if name in joined.tags}
+            joined = StreamSchema(
+                each.tags | joined.tags,
+                joined.packets | each.packets,
+                joined.system_tags | each.system_tags,
+                joined.sources | each.sources,
             )
-            tags |= set(stream.schema.tags)
+            self._stages.append(_Pair(keys, joined))
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         provenance = {name: f"{name}/{index}" for name in chunk.provenance_columns()}  # as no other input
-        entering = chunk.renamed({**self._names[index], **provenance}, chunk.schema)
+        entering = chunk.renamed({**self._names[index], **provenance}, self._schemas[index])
+        if (unknown := chunk.unknown(self._keys[index])) is not None:
+            yield entering.with_batch(entering.batch.filter(unknown)).without_packets(self._schema)
+            entering = entering.with_batch(entering.batch.filter(pc.invert(unknown)))
         flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
         for stage in self._stages[index:]:
             flow = [rows for part in flow for rows in stage.push("left", part)]
-        return [self._finished(part) for part in flow]
+        for part in flow:
+            yield self._finished(part).completed(part.completeness)
 
     def close(self, index: int) -> Iterable[Chunk]:
         if index:
@@ -124,8 +138,9 @@ class PushJoin(PushOperator):
 class _Pair:
     """A join of two sides that remembers a side as long as the other may still give rows."""
 
-    def __init__(self, keys: Mapping[str, LogicalType]) -> None:
+    def __init__(self, keys: Mapping[str, LogicalType], schema: StreamSchema) -> None:
         self._keys = keys
+        self._schema = schema
         self._rows: dict[str, list[Chunk]] = {"left": [], "right": []}
         self._open = {"left", "right"}
 
@@ -146,7 +161,7 @@ class _Pair:
             self._rows[other] = [Chunk.concat(self._rows[other])]
         (against,) = self._rows[other]
         left, right = (chunk, against) if side == "left" else (against, chunk)
-        rows = _matched(left, right, self._keys)
+        rows = _matched(left, right, self._keys, self._schema)
         return [rows] if rows.num_rows else []
 
     def close(self, side: str) -> None:
@@ -155,7 +170,7 @@ class _Pair:
         self._rows[other].clear()
 
 
-def _matched(left: Chunk, right: Chunk, keys: Mapping[str, LogicalType]) -> Chunk:
+def _matched(left: Chunk, right: Chunk, keys: Mapping[str, LogicalType], schema: StreamSchema) -> Chunk:
     """Return a row for every pair that agrees in the keys, in the order of the left, then the right."""
     pairs = _numbered(left, keys, "l").join(_numbered(right, keys, "r"), _names(keys), join_type="inner")
     pairs = pairs.select(["l", "r"]).combine_chunks().sort_by([("l", "ascending"), ("r", "ascending")])
@@ -163,8 +178,19 @@ def _matched(left: Chunk, right: Chunk, keys: Mapping[str, LogicalType]) -> Chun
     rights = right.batch.take(pairs.column("r").combine_chunks())
     columns = dict(zip(lefts.schema.names, lefts.columns, strict=True))
     for name, column in zip(rights.schema.names, rights.columns, strict=True):
+        if name == COMPLETENESS and name in columns:
+            columns[name] = pc.max_element_wise(columns[name], column)
         columns.setdefault(name, column)
-    return Chunk(pa.RecordBatch.from_pydict(columns), left.schema, {**left.origins, **right.origins})
+    return Chunk(pa.RecordBatch.from_pydict(columns), schema, {**left.origins, **right.origins})
+
+
+def _renamed(schema: StreamSchema, names: Mapping[str, str]) -> StreamSchema:
+    """Return the schema of rows that enter, given the new names of their system tags and data."""
+
+    def named(columns: Schema) -> Schema:
+        return columns.rename({old: new for old, new in names.items() if old in columns})
+
+    return StreamSchema(schema.tags, named(schema.packets), named(schema.system_tags), named(schema.sources))
 
 
 def _numbered(chunk: Chunk, keys: Mapping[str, LogicalType], number: str) -> pa.Table:

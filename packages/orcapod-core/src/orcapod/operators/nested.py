@@ -7,16 +7,21 @@ unnested together, and the ids of the members with them. Lists made elsewhere ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, assert_never
 
 import pyarrow as pa
 
-from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
+from orcapod.compute import pc
+from orcapod.datagrams import COMPLETENESS, SEPARATOR, Chunk, Completeness, StreamSchema, Tag
+from orcapod.errors import IncompleteError
 from orcapod.types import ListType, LogicalType, OptionalType, Schema
 
-__all__ = ["NestedType", "item_of", "nest", "nested_schema", "nesting_of", "with_position"]
+__all__ = ["Incomplete", "NestedType", "item_of", "nest", "nested_schema", "nesting_of", "with_position"]
+
+Incomplete = Literal["skip", "keep", "raise"]
+"""What becomes of a group in which rows are missing: it is not computed, or the rest of it is, or the run ends."""
 
 
 class NestedType(ListType):
@@ -61,20 +66,97 @@ def nested_schema(schema: StreamSchema, nesting: str, *, single: Iterable[str] =
     return StreamSchema(listed(schema.tags), listed(schema.packets), listed(schema.system_tags), listed(schema.sources))
 
 
-def nest(chunk: Chunk, ends: pa.Int64Array, schema: StreamSchema, *, single: Mapping[str, pa.Array[Any]]) -> Chunk:
-    """Return the rows of a chunk, consecutive ones as lists; nothing is copied.
+def nest(
+    chunk: Chunk,
+    groups: pa.Array[Any],
+    schema: StreamSchema,
+    *,
+    single: Sequence[str] = (),
+    incomplete: Incomplete = "skip",
+    named: str,
+) -> Chunk:
+    """Return the rows of a chunk, those of one group as lists; where none is missing, nothing is copied.
 
     Args:
-        chunk: the rows.
-        ends: where the lists begin and end: one number more than there are lists.
+        chunk: the rows, those of a group one after the other.
+        groups: the number of each row's group, from 0, in ascending order.
         schema: what ``nested_schema`` said.
-        single: the columns that are no lists.
+        single: the tags that have one value in a group.
+        incomplete: what becomes of a group in which rows are missing.
+        named: what the operator is called.
+
+    Raises:
+        IncompleteError: rows are missing in a group, and that is not wanted.
     """
-    columns = {
-        name: single[name] if name in single else pa.LargeListArray.from_arrays(ends, column)
+    if (missing := chunk.missing) is not None:
+        match incomplete:
+            case "skip":
+                pass
+            case "raise":
+                raise _incomplete(chunk, missing, groups, single, named)
+            case "keep":
+                return _nest_present(chunk, missing, groups, schema, single)
+            case _:
+                assert_never(incomplete)
+    ends = pc.run_end_encode(groups, run_end_type=pa.int64()).run_ends
+    starts = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    firsts = starts.slice(0, len(ends))
+    nested = {
+        name: column.take(firsts) if name in single else pa.LargeListArray.from_arrays(starts, column)
         for name, column in zip(chunk.batch.schema.names, chunk.batch.columns, strict=True)
+        if name != COMPLETENESS
     }
-    return Chunk(pa.RecordBatch.from_pydict(columns), schema, chunk.origins)
+    rows = Chunk(pa.RecordBatch.from_pydict(nested), schema, chunk.origins)
+    return rows if chunk.completeness is None else rows.completed(_levels(chunk.completeness, groups))
+
+
+def _levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
+    """Return how complete groups are; one of which a row is certain to be there is there, too."""
+    aggregates = _aggregated(groups, levels, ["min", "max"])
+    least, most = aggregates.column("min"), aggregates.column("max")
+    is_there = pc.less(least, Completeness.UNCERTAIN)
+    found = pc.if_else(is_there, pc.min_element_wise(most, pa.scalar(Completeness.MISSING, pa.int8())), most)
+    combined: pa.Array[Any] = found.combine_chunks()
+    return combined
+
+
+def _nest_present(
+    chunk: Chunk, missing: pa.Array[Any], groups: pa.Array[Any], schema: StreamSchema, single: Sequence[str]
+) -> Chunk:
+    """Return groups of the rows that have a packet, marked where others are missing."""
+    counts = _aggregated(groups, missing.cast(pa.int64()), ["sum", "count"])
+    is_empty = pc.equal(counts.column("sum"), counts.column("count")).combine_chunks()
+    of_empty = is_empty.take(groups)
+    kept = pc.or_(pc.invert(missing), of_empty)
+    level = pc.if_else(pc.greater(counts.column("sum"), 0), Completeness.PARTIAL, Completeness.WHOLE).combine_chunks()
+    levels = pc.max_element_wise(chunk.completeness, level.take(groups).cast(pa.int8()))
+    rows = chunk.completed(levels)
+    return nest(rows.with_batch(rows.batch.filter(kept)), groups.filter(kept), schema, single=single, named="")
+
+
+def _incomplete(
+    chunk: Chunk, missing: pa.Array[Any], groups: pa.Array[Any], single: Sequence[str], named: str
+) -> IncompleteError:
+    row = pc.index(missing, True).as_py()
+    members = pc.equal(groups, groups[row])
+    count, gone = pc.sum(members).as_py(), pc.sum(pc.and_(members, missing)).as_py()
+    tag = Tag(chunk, row)
+    about = ", ".join(f"{name}={tag[name]!r}" for name in single)
+    first = ", ".join(f"{name}={value!r}" for name, value in tag.items())
+    return IncompleteError(
+        f"{named}: the group {f'of {about} ' if about else ''}has {count} rows, and {gone} of them are missing, since "
+        f"they, or what they are made of, have failed: {first} the first; mend what failed, or have the other groups "
+        'computed with incomplete="skip", or what is left of such groups with incomplete="keep"',
+        found=first,
+    )
+
+
+def _aggregated(groups: pa.Array[Any], values: pa.Array[Any], functions: Sequence[Any]) -> pa.Table:
+    """Return aggregates of the values of each group, by the name of the function."""
+    table = pa.table({"g": groups, "v": values}).group_by("g", use_threads=False)
+    return table.aggregate([("v", each) for each in functions]).rename_columns(
+        {f"v_{name}": name for name in functions}
+    )
 
 
 def with_position(schema: StreamSchema, position: int) -> StreamSchema:

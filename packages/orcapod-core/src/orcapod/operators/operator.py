@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from orcapod.datagrams import Chunk, StreamSchema, regroup
+import pyarrow as pa
+
+from orcapod.compute import pc
+from orcapod.datagrams import Chunk, Completeness, StreamSchema, regroup
 from orcapod.errors import SchemaError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
@@ -48,6 +52,10 @@ class Operator(Producer):
 
     order_matters: bool = False
     """Whether what it makes depends on the order in which the rows of an input come."""
+
+    sees_missing: bool = False
+    """Whether it is given rows that have no packet, too, and says what becomes of them. Otherwise they pass it by, and
+    if there were any, all that it makes is missing like them, unless it answers row by row."""
 
     def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
         """Return the stream that this operator makes of ``streams``.
@@ -97,7 +105,46 @@ class OperatorStream(DerivedStream):
 
     def run(self, events: Iterable[InputEvent]) -> Iterator[Chunk]:
         """Return its rows, given those of its inputs in whatever order they come."""
-        return run_operator(self.producer.push_operator(self.inputs), events)
+        push_operator = self.producer.push_operator(self.inputs)
+        if not self.producer.sees_missing and not isinstance(self.producer, RowwiseOperator):
+            push_operator = _Shielded(push_operator, self.schema, len(self.inputs))
+        return run_operator(push_operator, events)
+
+
+class _Shielded(PushOperator):
+    """A push operator that is given only rows with a packet; the others pass it by.
+
+    What it returns is given on when all inputs have ended, as complete as the least complete row of them.
+    """
+
+    def __init__(self, inner: PushOperator, schema: StreamSchema, count: int) -> None:
+        self._inner = inner
+        self._schema = schema
+        self._open = count
+        self._level = Completeness.WHOLE
+        self._held: list[Chunk] = []
+
+    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        present = chunk.with_packets()
+        if chunk.completeness is not None:
+            self._level = max(self._level, Completeness(pc.max(chunk.completeness).as_py()))
+        if present.num_rows:
+            self._held += self._inner.push(index, present)
+        if present.num_rows < chunk.num_rows:
+            yield chunk.with_batch(chunk.batch.filter(chunk.missing)).without_packets(self._schema)
+
+    def close(self, index: int) -> Iterable[Chunk]:
+        self._held += self._inner.close(index)
+        self._open -= 1
+        if self._open:
+            return
+        level = Completeness.UNCERTAIN if self._level >= Completeness.MISSING else self._level
+        for chunk in self._held:
+            yield _marked(chunk, level)
+
+
+def _marked(chunk: Chunk, level: Completeness) -> Chunk:
+    return chunk.completed(pa.repeat(pa.scalar(level, pa.int8()), chunk.num_rows))
 
 
 class RowwiseOperator(Operator):
@@ -117,8 +164,23 @@ class _PushRowwise(PushOperator):
         self._schema = schema
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        rows = self._operator.apply(chunk, self._schema)
-        return [rows] if rows.num_rows else []
+        levels = chunk.completeness
+        if levels is None or self._operator.sees_missing:
+            rows = self._operator.apply(chunk, self._schema)
+            return [rows] if rows.num_rows else []
+        return [rows for rows in self._by_level(chunk, levels) if rows.num_rows]
+
+    def _by_level(self, chunk: Chunk, levels: pa.Array[Any]) -> Iterator[Chunk]:
+        """Return what becomes of consecutive rows that are equally complete."""
+        start = 0
+        runs = pc.run_end_encode(levels)
+        for end, level in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
+            part = chunk.slice(start, end - start)
+            if level >= Completeness.MISSING:
+                yield part.without_packets(self._schema)
+            else:
+                yield _marked(self._operator.apply(part, self._schema), level)
+            start = end
 
     def close(self, index: int) -> Iterable[Chunk]:
         return []

@@ -112,6 +112,10 @@ class PolarsPredicate:
                 f"Filter: {self._expression} gives {result.type}, expected bool; compare it with something"
             )
 
+    def takes(self, columns: Schema) -> bool:
+        """Say whether it takes nothing but some of these columns."""
+        return all(name in columns for name in self._columns)
+
     def mask(self, batch: pa.RecordBatch) -> pa.Array[Any]:
         """Say of every row whether it is selected; null is not."""
         mask: pa.Array[Any] = pc.fill_null(self._evaluated(pa.Table.from_batches([batch])), False)

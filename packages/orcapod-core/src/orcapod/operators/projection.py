@@ -25,6 +25,8 @@ __all__ = [
 class _ColumnsOperator(RowwiseOperator):
     """Selection of some columns of one role."""
 
+    sees_missing = True
+
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = Checks(self.name, SchemaError).names("columns", columns)
 
@@ -81,6 +83,8 @@ class DropPacketColumns(_ColumnsOperator):
 
 class _MapOperator(RowwiseOperator):
     """Renaming of some columns of one role."""
+
+    sees_missing = True
 
     def __init__(self, names: Mapping[str, str]) -> None:
         check = Checks(self.name, SchemaError)

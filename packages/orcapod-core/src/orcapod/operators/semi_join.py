@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, Completeness, StreamSchema
 from orcapod.errors import SchemaError
-from orcapod.operators.keys import comparable, join_key_type, without_nulls
+from orcapod.operators.keys import comparable, join_key_type
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
@@ -22,10 +23,12 @@ __all__ = ["SemiJoin"]
 class SemiJoin(Operator):
     """The rows of the first stream that agree in the shared tags with a row of the second; each once.
 
-    Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing.
+    Nothing of the second stream comes along, neither columns nor ids. A null tag agrees with nothing. A row that agrees
+    with none but rows that have failed is missing like them.
     """
 
     name = "SemiJoin"
+    sees_missing = True
     inputs = (2, 2)
 
     def arguments(self) -> object:
@@ -72,11 +75,16 @@ class _PushSemiJoin(PushOperator):
         self._schema = schema
         self._held: list[Chunk] = []
         self._right: list[pa.Table] = []
+        self._failed: list[pa.Table] = []
+        self._is_unknown = False
         self._complete = False
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
         if index == 1:
-            self._right.append(self._comparable(chunk))
+            self._right.append(self._comparable(chunk.with_packets()))
+            if (missing := chunk.missing) is not None:
+                self._failed.append(self._comparable(chunk.with_batch(chunk.batch.filter(missing))))
+                self._is_unknown = self._is_unknown or chunk.unknown(self._keys) is not None
             return []
         if not self._complete:
             self._held.append(chunk)
@@ -87,30 +95,56 @@ class _PushSemiJoin(PushOperator):
         if index == 0:
             return []
         self._complete = True
-        if self._right:
-            self._right = [_each_once(pa.concat_tables(self._right))]
+        self._right = [_each_once(pa.concat_tables(self._right))] if self._right else []
+        self._failed = [_each_once(pa.concat_tables(self._failed))] if self._failed else []
         held, self._held = self._held, []
         return self._matching(held)
 
     def _matching(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        if not self._right or not chunks:
+        if not chunks or not self._right:
             return []
-        (right,) = self._right
         rows = Chunk.concat(chunks)
-        rows = rows.with_batch(without_nulls(rows.batch, self._keys))
-        table = self._comparable(rows)
-        names = table.column_names
-        if len(names) == 1:
-            batch = rows.batch.filter(pc.is_in(table.column(0).combine_chunks(), value_set=right.column(0)))
+        (right,) = self._right
+        keys = self._comparable(rows)
+        held = _is_in(keys, right)
+        unknown = rows.unknown(self._keys)
+        if not self._failed and unknown is None:
+            rows = rows.with_batch(rows.batch.filter(held))
         else:
-            numbered = table.append_column("row", counted(0, rows.num_rows))
-            matches: Any = numbered.join(right, names, join_type="left semi").column("row").combine_chunks()
-            batch = rows.batch.take(matches.take(pc.sort_indices(matches)))
-        return [Chunk(batch, self._schema, rows.origins)] if batch.num_rows else []
+            rows = _with_uncertain(rows, held, self._uncertain(keys, held, unknown))
+        return [Chunk(rows.batch, self._schema, rows.origins)] if rows.num_rows else []
+
+    def _uncertain(self, keys: pa.Table, held: pa.Array[Any], unknown: pa.Array[Any] | None) -> pa.Array[Any]:
+        """Say of each row whether it depends on what has failed that it agrees with a row."""
+        (failed,) = self._failed or [keys.slice(0, 0)]
+        valid = reduce(pc.and_, [column.combine_chunks().is_valid() for column in keys.columns])
+        depends = pc.and_(valid if self._is_unknown else _is_in(keys, failed), pc.invert(held))
+        uncertain: pa.Array[Any] = depends if unknown is None else pc.or_(depends, unknown)
+        return uncertain
 
     def _comparable(self, chunk: Chunk) -> pa.Table:
-        present, types = without_nulls(chunk.batch, self._keys), chunk.schema.tags.types
-        return pa.table({f"k{i}": comparable(present.column(key), types[key]) for i, key in enumerate(self._keys)})
+        types = chunk.schema.tags.types
+        return pa.table({f"k{i}": comparable(chunk.column(key), types[key]) for i, key in enumerate(self._keys)})
+
+
+def _with_uncertain(rows: Chunk, held: pa.Array[Any], uncertain: pa.Array[Any]) -> Chunk:
+    """Return the rows that hold, and those of which that is uncertain, marked so."""
+    levels = pc.if_else(uncertain, Completeness.UNCERTAIN, Completeness.WHOLE).cast(pa.int8())
+    if rows.completeness is not None:
+        levels = pc.max_element_wise(levels, rows.completeness)
+    kept = pc.or_(held, uncertain)
+    return rows.with_batch(rows.batch.filter(kept)).completed(levels.filter(kept))
+
+
+def _is_in(keys: pa.Table, known: pa.Table) -> pa.Array[Any]:
+    """Say of each row whether its keys, none of them null, are those of another."""
+    names = keys.column_names
+    values, among = keys.column(0).combine_chunks(), known.column(0)
+    if len(names) > 1:
+        values = counted(0, keys.num_rows)
+        among = keys.append_column("row", values).join(known, names, join_type="left semi").column("row")
+    found: pa.Array[Any] = pc.is_in(values, value_set=among, skip_nulls=True)
+    return found
 
 
 def _each_once(keys: pa.Table) -> pa.Table:

@@ -45,6 +45,6 @@ def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
     return [prefix + record_id.hex() for record_id in record_ids]
 
 
-def record_ids_in(names: Iterable[str]) -> list[bytes]:
-    """Return the record ids of computed records, given their names in provenance."""
-    return [bytes.fromhex(name.rpartition(SEPARATOR)[2]) for name in names]
+def record_ids_in(names: Iterable[str | None]) -> list[bytes | None]:
+    """Return the record ids of computed records, given their names in provenance; None where there is none."""
+    return [None if name is None else bytes.fromhex(name.rpartition(SEPARATOR)[2]) for name in names]

@@ -27,7 +27,7 @@ class RunRecord:
         started: when, with time zone.
         ended: when, with time zone.
         outcome: ``SUCCESS``, ``FAILED`` (a packet or the run itself) or ``INTERRUPTED``.
-        counts: for every function node, how many packets were computed, cached and failed.
+        counts: for every function node, how many packets were computed, cached, failed and incomplete.
         orchestrator: the class that ran it.
         executors: for every function node, where it ran.
     """
@@ -73,6 +73,7 @@ class RunLedger:
                 "__computed": sum(counts["computed"] for counts in run.counts.values()),
                 "__cached": sum(counts["cached"] for counts in run.counts.values()),
                 "__failed": sum(counts["failed"] for counts in run.counts.values()),
+                "__incomplete": sum(counts.get("incomplete", 0) for counts in run.counts.values()),
                 "__counts": json.dumps(run.counts),
                 "__orchestrator": run.orchestrator,
                 "__executors": json.dumps(run.executors),

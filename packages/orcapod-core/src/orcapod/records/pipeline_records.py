@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.compute import pc
 from orcapod.datagrams import Chunk, source_info_name
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
@@ -16,12 +17,14 @@ from orcapod.types import Schema
 __all__ = ["NoOpRecords", "PipelineRecords"]
 
 ROW_ID = "__entry_id"
+_INCOMPLETE = "__incomplete"
 
 
 class PipelineRecords:
     """Records of the rows of a function node: tags, id of the result, and provenance of the inputs.
 
-    The same packet under two tags is one result and two records.
+    The same packet under two tags is one result and two records. A row that is made of what is left of an incomplete
+    group is another than the same row made of a whole one, and says so.
 
     Args:
         database: where they are stored.
@@ -82,6 +85,14 @@ class NoOpRecords:
 
 def _entries(rows: Chunk, ids: Sequence[bytes]) -> tuple[pa.RecordBatch, list[bytes]]:
     """Return what identifies rows with their results, and its hashes."""
-    identifying = rows.schema.tags | rows.schema.system_tags
-    batch = rows.batch.select(list(identifying)).append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
-    return batch, recipes.entry_ids(batch, identifying | Schema({RECORD_ID: bytes}))
+    identifying = rows.schema.tags | rows.schema.system_tags | Schema({RECORD_ID: bytes})
+    batch = rows.batch.select([*rows.schema.tags, *rows.schema.system_tags])
+    batch = batch.append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+    keys = recipes.entry_ids(batch, identifying)
+    if rows.completeness is not None and pc.any(partial := rows.completeness.cast(pa.bool_())).as_py():
+        batch = batch.append_column(_INCOMPLETE, partial)
+        marked = recipes.entry_ids(batch, identifying | Schema({_INCOMPLETE: bool}))
+        keys = [
+            new if is_partial else key for key, new, is_partial in zip(keys, marked, partial.to_pylist(), strict=True)
+        ]
+    return batch, keys

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
-from orcapod.datagrams import SEPARATOR, Chunk
+from orcapod.datagrams import SEPARATOR, Chunk, Completeness, with_packets
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database, checked_database
@@ -46,7 +46,10 @@ class LiveSource(Source):
         self.schema = root_schema(tags, packets) if self._is_anew else origin.schema
 
     def chunks(self) -> Iterator[Chunk]:
-        return self._renamed() if self._is_anew else self.origin.chunks()
+        return with_packets(self.all_chunks())
+
+    def all_chunks(self) -> Iterator[Chunk]:
+        return self._renamed() if self._is_anew else self.origin.all_chunks()
 
     def cached(self, database: Database) -> CachedSource:
         """Return the cumulative record of it in a database: every row that it ever had, with provenance anew.
@@ -77,7 +80,11 @@ class LiveSource(Source):
         """Give the rows under the names that they have as records of this source."""
         source_tag, record_tag = self.schema.system_tags
         start = 0
-        for chunk in self.origin.chunks():
+        for rows in self.origin.all_chunks():
+            if (missing := rows.missing) is not None:  # which are no records
+                yield rows.with_batch(rows.batch.filter(missing)).without_packets(self.schema, Completeness.MISSING)
+            if not (chunk := rows.with_packets()).num_rows:
+                continue
             columns = {name: chunk.column(name) for name in self.schema.tags | self.schema.packets}
             numbers = counted(start, chunk.num_rows).cast(pa.large_string())
             records: Any = pc.binary_join_element_wise(_ROW, numbers, _NOTHING)

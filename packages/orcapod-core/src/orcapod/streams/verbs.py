@@ -7,7 +7,7 @@ looks up, inside the methods, so that everything else can import in one directio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # the upward look: see above
     from orcapod.streams.stream import Stream
@@ -34,13 +34,26 @@ class Verbs:
         """Return the rows of all streams, which have the same columns. See ``operators.Concat``."""
         return self._apply(label, others, "Concat")
 
-    def batch(self, size: int = 0, *, drop_partial: bool = False, label: str | None = None) -> Stream:
+    def batch(
+        self,
+        size: int = 0,
+        *,
+        drop_partial: bool = False,
+        incomplete: Literal["skip", "keep", "raise"] = "skip",
+        label: str | None = None,
+    ) -> Stream:
         """Return one row of lists for every ``size`` rows, or for all if 0. See ``operators.Batch``."""
-        return self._apply(label, (), "Batch", size, drop_partial=drop_partial)
+        return self._apply(label, (), "Batch", size, drop_partial=drop_partial, incomplete=incomplete)
 
-    def group_by(self, *tags: str | Sequence[str], label: str | None = None) -> Stream:
+    def group_by(
+        self,
+        *names: str | Sequence[str],
+        tags: Literal["list", "drop"] = "list",
+        incomplete: Literal["skip", "keep", "raise"] = "skip",
+        label: str | None = None,
+    ) -> Stream:
         """Return one row of lists for all rows that agree in these tags. See ``operators.GroupBy``."""
-        return self._apply(label, (), "GroupBy", *tags)
+        return self._apply(label, (), "GroupBy", *names, tags=tags, incomplete=incomplete)
 
     def explode(
         self, columns: str | Sequence[str], *, index_tag: str | None = None, label: str | None = None

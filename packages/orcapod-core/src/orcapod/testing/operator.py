@@ -14,6 +14,7 @@ Needs the extra ``testing`` of orcapod-core.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orcapod.datagrams import Chunk
+from orcapod.datagrams import Chunk, Completeness, with_packets
 from orcapod.errors import SchemaError
 from orcapod.operators import Operator, OperatorStream, run_operator
 from orcapod.sources import Source
@@ -174,6 +175,30 @@ class OperatorSuite(ABC):
         present = [stream.drop_nulls([name for name in stream.schema.tags if name in shared]) for stream in made.inputs]
         assert _rows_named(self._applied(present)) == _rows_named(made)
 
+    # What becomes of rows that have failed
+
+    @_PROPERTY
+    @given(data=st.data())
+    def test_nothing_that_is_made_of_a_failed_row_looks_whole_or_is_gone(self, data: st.DataObject) -> None:
+        """What has a packet is what there would be had nothing failed; all else is there by its tags and ids."""
+        made = self._made(data, most=4)
+        whole = list(made.chunks())
+        failing = list(_failing(data, made))
+        found = Counter(_bag(made, with_packets(failing)))
+        expected = Counter(_bag(made, whole))
+        assert not found - expected, "something looks whole"
+        lost = expected - found
+        columns = made.schema.tags | made.schema.system_tags
+        missing = [
+            row for chunk in failing if chunk.missing is not None for row in _shown(chunk, columns, chunk.missing)
+        ]
+        for chunk in whole:
+            for row, shown in enumerate(_shown(chunk, columns)):
+                if _bag(made, [chunk.slice(row, 1)])[0] in lost:
+                    assert any(
+                        all(each in (None, mine) for each, mine in zip(other, shown, strict=True)) for other in missing
+                    ), f"nothing is left of {shown}, only {missing}"
+
     # How streams are drawn
 
     def _sources(self, data: st.DataObject, *, most: int = 6) -> list[Source]:
@@ -224,6 +249,27 @@ def _pushed(data: st.DataObject, made: OperatorStream) -> Iterable[Chunk]:
         index = data.draw(st.sampled_from([i for i, left in enumerate(pending) if left]))
         events.append((index, pending[index].pop(0)))
     return run_operator(made.producer.push_operator(made.inputs), events)
+
+
+def _failing(data: st.DataObject, made: OperatorStream) -> Iterable[Chunk]:
+    """Return what it gives where some rows of its inputs, drawn at random, have failed."""
+    inputs = []
+    for stream in made.inputs:
+        chunks = []
+        for chunk in stream.chunks():
+            failed = data.draw(st.lists(st.booleans(), min_size=chunk.num_rows, max_size=chunk.num_rows))
+            levels = [Completeness.MISSING if each else Completeness.WHOLE for each in failed]
+            chunks.append(chunk.completed(pa.array(levels, pa.int8())))
+        inputs.append(chunks)
+    return made.made_of(inputs)
+
+
+def _shown(chunk: Chunk, columns: Iterable[str], wanted: pa.Array[Any] | None = None) -> list[tuple[str | None, ...]]:
+    """Return some columns of all rows, or of those that are wanted, as text."""
+    batch = chunk.batch.select(list(columns))
+    batch = batch if wanted is None else batch.filter(wanted)
+    values = [[None if value is None else repr(value) for value in column.to_pylist()] for column in batch.columns]
+    return list(zip(*values, strict=True))
 
 
 def _rows_named(stream: Stream) -> list[list[str]]:

@@ -165,7 +165,7 @@ class RowPlan(NamedTuple):
                 case "twice":  # two nodes that need the same packets at the same time
                     streams += [applied("picky", one, rows), applied("picky", one, rows)]
                 case "batch":
-                    made, rows = applied("squares", one.batch(_BATCH), rows)
+                    made, rows = applied("squares", one.batch(_BATCH, incomplete="keep"), rows)
                     streams.append((made.explode(["i", "x"]), rows))
                 case function:
                     streams.append(applied(function, one, rows))
