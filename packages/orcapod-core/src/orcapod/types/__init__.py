@@ -12,6 +12,7 @@ from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, regis
 from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
 from orcapod.types.record_classes import RecordClassType
+from orcapod.types.row_faults import RowFaults, column_of_rows, conform_rows, converted_rows
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
 from orcapod.types.size import check_fixed_size, may_be_large, value_size
@@ -33,13 +34,17 @@ __all__ = [
     "OptionalType",
     "PartsType",
     "RecordClassType",
+    "RowFaults",
     "Schema",
     "TypeRegistry",
     "as_standard",
     "check_fixed_size",
     "column_of",
+    "column_of_rows",
     "conform",
+    "conform_rows",
     "content",
+    "converted_rows",
     "decode",
     "encode",
     "holds_files",
