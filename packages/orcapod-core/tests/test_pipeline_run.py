@@ -202,6 +202,7 @@ def test_a_result_says_what_the_run_did(chain: op.Pipeline) -> None:
     assert result.raise_for_errors() is None
     assert repr(result).splitlines() == [
         f"<RunResult {result.run_id} ok",
+        "  s: 2 rows",
         "  increment: 2 computed, 0 cached, 0 failed",
         "  double: 2 computed, 0 cached, 0 failed>",
     ]

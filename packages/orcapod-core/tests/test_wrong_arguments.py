@@ -121,7 +121,7 @@ RUN: dict[str, object] = {
 }  # fmt: skip
 FUNCTION: dict[str, object] = {
     "output_keys": "y", "name": None, "version": "v0.0", "identity": "code", "depends_on": (), "ignores": (),
-    "packages": "name",
+    "packages": "name", "tags": (),
 }  # fmt: skip
 
 door("DictSource", read(DictSource), rows=[{"k": 1, "x": 2}], tag_columns=["k"], **SOURCE)
@@ -148,12 +148,16 @@ door("Directory", op.Directory, path=".")
 door("output_path", op.output_path, name="a.csv")
 door("source.cached", lambda database: source().cached(database).as_table(), database=MemoryDatabase)
 
-door("join", verb("join"), "other", other=other, label=None)
+door("join", verb("join"), "other", other=other, on="k", how="left", validate="1:1", label=None)
+door("cross", verb("cross"), "other", other=lambda: op.grid(h=[1]), label=None)
+door("grid", read(op.grid), h=[1], source_id=None, label=None)
+door("cases", read(op.cases), parameters=[{"h": 1}], source_id=None, label=None)
+door("cases, a case", read(lambda case: op.cases([{"h": 1}, case])), case=constant({"h": 2}))
 door("merge_join", verb("merge_join"), "other", other=source, label=None)
 door("semi_join", verb("semi_join"), other=source, label=None)
 door("concat", verb("concat"), "other", other=source, label=None)
-door("batch", verb("batch"), size=0, drop_partial=False, label=None)
-door("group_by", verb("group_by"), "tags", tags="k", label=None)
+door("batch", verb("batch"), size=0, drop_partial=False, incomplete="keep", label=None)
+door("group_by", verb("group_by"), "names", names="k", tags="drop", incomplete="raise", label=None)
 door("explode", verb("explode"), columns="l", index_tag=None, label=None)
 door("select_tag_columns", verb("select_tag_columns"), columns=["k"], label=None)
 door("select_packet_columns", verb("select_packet_columns"), columns=["x"], label=None)
@@ -260,6 +264,7 @@ door("logical_type", op.logical_type, "python", python=lambda: type("Own", (), {
      from_bytes=constant(plus), identity=None, layout=1, migrate=None)  # fmt: skip
 door("TypeRegistry.register", method(TypeRegistry, "register"), python=constant(int), factory=constant(len))
 door("RunResult.counts", lambda label: pipeline().run(progress=False).counts(label), label="n")
+door("RunResult.rows", lambda label: pipeline().run(progress=False).rows(label), label="s")
 door("packet.as_table", lambda columns: next(iter(source()))[1].as_table(columns), columns=None)
 door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 

@@ -7,6 +7,7 @@ from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
 from orcapod.records import ResultCache
+from orcapod.sources import cases, grid
 from orcapod.types import Directory, File, Schema, logical_type
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "ResultCache",
     "RunResult",
     "Schema",
+    "cases",
     "code_of",
     "compare_code",
     "databases",
     "errors",
     "executors",
     "function_pod",
+    "grid",
     "logical_type",
     "observers",
     "operators",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from reprlib import Repr
 
-__all__ = ["discreet", "html_table", "shortened", "shown", "sizes"]
+__all__ = ["discreet", "html_table", "shortened", "shown", "sizes", "warn_user"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -16,6 +19,8 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.
 _SCHEME = re.compile(r"([a-zA-Z][\w+.-]*:/*)?(.*)", re.DOTALL)
 _AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
 _SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
+
+_HERE = str(Path(__file__).parent)
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -75,3 +80,11 @@ def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[ob
         f'<table><caption style="text-align: left"><b>{escape(shortened(caption))}</b></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def warn_user(message: str) -> None:
+    """Warn of something at the line of the user's code that led to it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -280,6 +280,7 @@ class Pipeline(Mapping[str, Node]):
             flusher=Flusher(checked_flush_interval(interval)),
             config=self.config.node,
             labels=tuple(self.nodes),
+            inputs={label: [part.label for part in node.inputs] for label, node in self._nodes.items()},
             memory=self.config.memory_bytes,
             is_overlapping=driver.is_overlapping,
             awaits_together=driver.awaits_together,

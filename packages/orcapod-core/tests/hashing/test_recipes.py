@@ -33,7 +33,7 @@ from orcapod.types import Schema
 ABSTRACT = ("Source", "TableSource", "CachedSource", "LiveSource")  # the last two are made by a method
 OURS = (
     "Batch", "Concat", "DropNulls", "DropPacketColumns", "DropTagColumns", "Explode", "Filter", "GroupBy", "Join",
-    "MapPackets", "MapTags", "MergeJoin", "SelectPacketColumns", "SelectTagColumns", "SemiJoin",
+    "Cross", "MapPackets", "MapTags", "MergeJoin", "SelectPacketColumns", "SelectTagColumns", "SemiJoin",
 )  # fmt: skip
 NAMES = {"ContentHash": ContentHash, "Schema": Schema, "pa": pa}
 

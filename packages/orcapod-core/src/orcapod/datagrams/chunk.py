@@ -26,7 +26,7 @@ from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, col
 from orcapod.datagrams.completeness import COMPLETENESS, Completeness
 from orcapod.errors import SchemaError
 from orcapod.hashing import hash_rows
-from orcapod.types import STR, OptionalType, Schema
+from orcapod.types import STR, LogicalType, OptionalType, Schema
 
 __all__ = ["Chunk", "Origin", "StreamSchema", "regroup", "with_packets"]
 
@@ -72,6 +72,10 @@ class StreamSchema:
         if config.source:
             packets = packets | self.sources.rename({name: source_info_name(name) for name in self.sources})
         return tags, packets
+
+    def type_of(self, column: str) -> LogicalType:
+        """Return the type of a tag or packet column."""
+        return self.packets.types[column] if column in self.packets else self.tags.types[column]
 
     def entries(self, packets: Iterable[str]) -> Schema:
         """Return the columns of what is recorded of a row: its keys, and who made these of its data columns."""
@@ -296,13 +300,14 @@ class Chunk:
             chunks = [chunk.with_full_provenance() for chunk in chunks]
             first = chunks[0]
         if any(chunk.completeness is not None for chunk in chunks):
-            chunks = [chunk._marked() for chunk in chunks]
+            chunks = [chunk.marked() for chunk in chunks]
             first = chunks[0]
         names = first.batch.schema.names
         batch = pa.concat_batches([chunk.batch.select(names) for chunk in chunks])  # type: ignore[attr-defined]  # stubs lack it
         return first.with_batch(batch)
 
-    def _marked(self) -> Chunk:
+    def marked(self) -> Chunk:
+        """Return the same rows, with the column of their completeness."""
         if self.completeness is not None:
             return self
         levels = pa.repeat(pa.scalar(Completeness.WHOLE, pa.int8()), self.num_rows)

@@ -59,7 +59,7 @@ class FunctionSpec:
 
     def taken(self, chunk: Chunk) -> Chunk:
         """Return a chunk without the packet columns that the function does not take: there may be thousands."""
-        names = list(self.function.signature.columns(chunk.schema.packets).values())
+        names = self.function.packet_columns(chunk.schema)
         if len(names) == len(chunk.schema.packets):
             return chunk
         packets, sources = chunk.schema.packets.select(names), chunk.schema.sources.select(names)

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from orcapod.checks import Checks
-from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.files import Unreadable, with_files
@@ -70,6 +70,7 @@ class PythonPacketFunction:
             ``name``, only the names that it takes from them are.
         input_schema: types of parameters, in place of annotations.
         output_schema: types of outputs, in place of the return annotation.
+        tags: the parameters that are filled from tag columns; what a tag says is part of what is computed then.
 
     Attributes:
         seconds: how long a call took of late, in the last run of this process that made many at a time.
@@ -96,12 +97,13 @@ class PythonPacketFunction:
         packages: Packages = "name",
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
+        tags: str | Sequence[str] = (),
     ) -> None:
         self.function = function
         self.options = {
             "output_keys": output_keys, "name": name, "version": version, "identity": identity,
             "depends_on": depends_on, "ignores": ignores, "packages": packages,
-            "input_schema": input_schema, "output_schema": output_schema,
+            "input_schema": input_schema, "output_schema": output_schema, "tags": tags,
         }  # fmt: skip
         given = Checks("a packet function", SchemaError).text_or_none("name", name)
         self.name = given or str(getattr(function, "__name__", ""))
@@ -126,6 +128,15 @@ class PythonPacketFunction:
             input_schema=check.mapping_or_empty("input_schema", input_schema, "{'x': int}"),
             output_schema=check.mapping_or_empty("output_schema", output_schema, "{'y': int}"),
         )
+        self.tags = frozenset(map(as_identifier, check.names("tags", tags)))
+        if unknown := sorted(self.tags - set(self.signature.inputs)):
+            raise SchemaError(
+                f"{self.name}: tags names {unknown[0]!r}, found parameters {list(self.signature.inputs)}; name some of "
+                "these",
+                node=self.name,
+                column=unknown[0],
+                found=str(list(self.signature.inputs)),
+            )
         self.is_async = is_async(function)
         self._major = f"v{major[1]}"
         self._warned: set[str] = set()
@@ -238,19 +249,25 @@ class PythonPacketFunction:
         Raises:
             SchemaError: a column is missing or of another type, or an output has the name of a tag.
         """
-        columns = self.signature.columns(inputs.packets)
+        columns, types = self.columns(inputs), (inputs.tags | inputs.packets).types
         for name, wanted in self.signature.inputs.types.items():
-            found = inputs.packets.types[columns[name]] if name in columns else None
+            found = types[columns[name]] if name in columns else None
             if found is None:
                 if name in self.signature.optional:
                     continue
-                hint = "; it is a tag, which functions do not see" if name in inputs.tags else ""
+                if name in self.tags:
+                    role, listed = "tag", str(list(inputs.tags))
+                    hint = "; it is data, so leave it out of tags" if name in inputs.packets else ""
+                else:
+                    role, listed = "packet", str(list(inputs.packets))
+                    told = sorted({*self.tags, name})
+                    hint = f"; it is a tag: say tags={told} to take it" if name in inputs.tags else ""
                 raise SchemaError(
-                    f"{self.name}: no packet column for parameter {name!r}{hint}; found {list(inputs.packets)}",
+                    f"{self.name}: no {role} column for parameter {name!r}{hint}; found {listed}",
                     node=self.name,
                     column=name,
                     expected=wanted.name,
-                    found=str(list(inputs.packets)),
+                    found=listed,
                 )
             if not wanted.takes(found):
                 hint = _null_hint(name, wanted, found)
@@ -266,17 +283,30 @@ class PythonPacketFunction:
             raise SchemaError(f"{self.name}: {why}", node=self.name, column=taken[0])
         return StreamSchema.from_record(inputs.tags, self.signature.outputs, inputs.system_tags)
 
-    def taken(self, packets: Schema) -> Schema:
-        """Return the columns that the function takes of packets, in the types that it declares."""
-        return self.signature.inputs.select(self.signature.columns(packets))
+    def columns(self, schema: StreamSchema) -> dict[str, str]:
+        """Return the parameters that rows fill, and from which of their columns: of data, or of tags that it names."""
+        found = self.signature.columns(schema.packets)
+        if not self.tags:
+            return found
+        tags = self.signature.columns(schema.tags)
+        sides = {name: tags if name in self.tags else found for name in self.signature.inputs}
+        return {name: side[name] for name, side in sides.items() if name in side}
+
+    def packet_columns(self, schema: StreamSchema) -> list[str]:
+        """Return the packet columns that the function takes."""
+        return [column for column in self.columns(schema).values() if column in schema.packets]
+
+    def taken(self, schema: StreamSchema) -> Schema:
+        """Return the columns that the function takes of rows, in the types that it declares."""
+        return self.signature.inputs.select(self.columns(schema))
 
     def inputs(self, chunk: Chunk) -> tuple[pa.RecordBatch, Schema]:
         """Return the columns that the function takes of a chunk, in the types that it declares."""
-        names = self.signature.columns(chunk.schema.packets)
+        names = self.columns(chunk.schema)
         schema = self.signature.inputs.select(names)
         columns = {}
         for name, dtype in schema.types.items():
-            columns[name] = widened(chunk.column(names[name]), chunk.schema.packets.types[names[name]], dtype)
+            columns[name] = widened(chunk.column(names[name]), chunk.schema.type_of(names[name]), dtype)
         if not columns:
             return chunk.batch.select([]), schema
         return pa.RecordBatch.from_pydict(columns), schema
@@ -285,8 +315,8 @@ class PythonPacketFunction:
         """Return the rows with a value that has no exact conversion to a parameter's type, as a large int to float."""
         types = self.signature.inputs.types
         others = [
-            (column, chunk.schema.packets.types[column], types[name])
-            for name, column in self.signature.columns(chunk.schema.packets).items()
+            (column, chunk.schema.type_of(column), types[name])
+            for name, column in self.columns(chunk.schema).items()
             if chunk.column(column).type != types[name].arrow
         ]
         try:

@@ -256,7 +256,6 @@ class FunctionNode(Node):
     ) -> Step:
         function = self._running_function()
         cache = self._cache(str(fingerprint), run_id)
-        taken = function.signature.columns(self.inputs[0].schema.packets).values()
-        records = PipelineRecords(self._records, self.path, list(taken))
+        records = PipelineRecords(self._records, self.path, function.packet_columns(self.inputs[0].schema))
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

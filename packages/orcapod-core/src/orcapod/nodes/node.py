@@ -99,7 +99,11 @@ class Node(Stream):
         observer.on_node_start(self.label, node_hash)
         try:
             with interrupts.noticed():
-                yield from self.process(inputs, run, observer)
+                for chunk in self.process(inputs, run, observer):
+                    run.rows[self.label] += chunk.num_packets
+                    run.tell_rows(self.label, observer)
+                    yield chunk
+            run.tell_rows(self.label, observer)
         except BaseException:
             run.flusher.stop_retrying()
             raise

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from traceback import format_exception_only
-from typing import Any
+from typing import Any, NamedTuple
 
 from orcapod.checks import Checks
 from orcapod.display import html_table
@@ -50,6 +51,8 @@ class Run:
         code: what these functions say, by label, as it was before anything of the run was computed.
         steps: the tallies of the function nodes at work, and of sources of which rows may be bad, by label.
         executors: what kind of executor each of them runs on.
+        rows: how many rows with a packet each node has given, by label.
+        inputs: of what each node is made, by label.
     """
 
     run_id: str
@@ -72,17 +75,45 @@ class Run:
     code: dict[str, Fingerprint] = field(default_factory=dict)
     steps: dict[str, PacketTally] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def chunk_bytes(self) -> int:
         """How many bytes a chunk has at most, or it is one row: what is computed is held in several forms at a time."""
         return self.memory // _FORMS // (len(self.assigned) or 1 if self.is_overlapping else 1)
 
+    def moved(self, label: str) -> RowCounts:
+        """Return how many rows a node has taken and given so far."""
+        return RowCounts(tuple(self.rows[each] for each in self.inputs.get(label, ())), self.rows[label])
+
+    def tell_rows(self, label: str, observer: ExecutionObserver) -> None:
+        """Tell the observer of a node of the rows that it has moved."""
+        step = self.steps.get(label)
+        observer.on_node_rows(label, *self.moved(label), 0 if step is None else step.counts["incomplete"])
+
     def result(self) -> RunResult:
         """Return what the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: Counts.of(step.counts) for label, step in steps.items()}
-        return RunResult(self.run_id, PacketErrors(error for step in steps.values() for error in step.errors), counts)
+        errors = PacketErrors(error for step in steps.values() for error in step.errors)
+        return RunResult(self.run_id, errors, counts, {label: self.moved(label) for label in self.labels})
+
+
+class RowCounts(NamedTuple):
+    """Counts of the rows of a node, as far as they have a packet.
+
+    Attributes:
+        taken: how many came from each of its inputs.
+        given: how many it gave.
+    """
+
+    taken: tuple[int, ...]
+    given: int
+
+    def __str__(self) -> str:
+        taken = " and ".join(f"{count:,}" for count in self.taken)
+        return f"{taken} rows in, {self.given:,} out" if self.taken else f"{self.given:,} rows"
 
 
 class Counts(dict[str, int]):
@@ -110,11 +141,26 @@ class RunResult:
     Attributes:
         run_id: its name, in ``_runs`` and in every log and status row.
         errors: the packets that failed, in the order in which they did.
+        node_counts: what ``counts`` says of each function node, by label.
+        node_rows: what ``rows`` says of each node, by label.
     """
 
     run_id: str
     errors: PacketErrors
     node_counts: Mapping[str, Mapping[str, int]]
+    node_rows: Mapping[str, RowCounts] = field(default_factory=dict)
+
+    def rows(self, label: str) -> RowCounts:
+        """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
+
+        Raises:
+            LabelError: no node bears that label.
+        """
+        Checks("rows", LabelError).text("the label", label)
+        if label not in self.node_rows:
+            found = sorted(self.node_rows)
+            raise LabelError(f"no node is called {label!r}; found {found}", expected=str(found), found=label)
+        return self.node_rows[label]
 
     def counts(self, label: str) -> dict[str, int]:
         """Return how many packets of a function node were ``computed``, ``cached``, ``failed`` and ``incomplete``.
@@ -160,10 +206,12 @@ class RunResult:
         return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
 
     def _repr_html_(self) -> str:
-        headings = ["node", *_STATES]
-        rows = [
-            (label, *(str(counts.get(state, 0)) for state in _STATES)) for label, counts in self.node_counts.items()
-        ]
+        headings = ["node", *_STATES, "rows in", "rows out"]
+        rows = []
+        for label in {**self.node_rows, **self.node_counts}:
+            counts, moved = self.node_counts.get(label), self.node_rows.get(label, RowCounts((), 0))
+            states = ["" if counts is None else str(counts.get(state, 0)) for state in _STATES]
+            rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given)))
         shown = html_table(f"Run {self.run_id}", headings, rows)
         if not self.errors:
             return shown
@@ -178,8 +226,9 @@ class RunResult:
     def __repr__(self) -> str:
         failed = f"{len(self.errors)} failed" if self.errors else f"{self._incomplete} incomplete"
         lines = [f"<RunResult {self.run_id} {'ok' if self.ok else failed}"]
-        lines += [
-            f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items())
-            for label, counts in self.node_counts.items()
-        ]
+        for label in {**self.node_rows, **self.node_counts}:
+            if (counts := self.node_counts.get(label)) is None:
+                lines.append(f"  {label}: {self.node_rows[label]}")
+            else:
+                lines.append(f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return "\n".join(lines) + ">"

@@ -53,6 +53,10 @@ class CompositeObserver:
         for observer in self._observers:
             observer.on_node_end(node_label, node_hash)
 
+    def on_node_rows(self, node_label: str, taken: Sequence[int], given: int, incomplete: int) -> None:
+        for observer in self._observers:
+            observer.on_node_rows(node_label, taken, given, incomplete)
+
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:
         for start in self._starts:
             start(node_label, tag, packet)

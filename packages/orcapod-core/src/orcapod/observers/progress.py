@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -34,22 +34,34 @@ class _Line:
     label: str
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
+    computes: bool = True
     computed: int = 0
     cached: int = 0
     failed: int = 0
+    taken: Sequence[int] = ()
+    given: int = 0
+    incomplete: int = 0
 
     def cells(self) -> Iterator[str]:
+        yield from self._computing() if self.computes else (self.label, "", "", "", "", "")
+        taken = " + ".join(f"{count:,}" for count in self.taken)
+        yield f"{taken} rows in, {self.given:,} out" if taken else f"{self.given:,} rows"
+
+    def _computing(self) -> Iterator[str]:
         done = self.computed + self.cached
         seconds = (self.ended or time.monotonic()) - self.started
         yield self.label
         yield f"{done:,} done"
         yield f"{self.cached:,} cached"
         yield f"{self.failed:,} failed"
+        yield f"{self.incomplete:,} incomplete" if self.incomplete else ""
         yield f"{(done + self.failed) / max(seconds, 0.001):,.0f}/s"
 
 
 class ProgressObserver(NoOpObserver):
-    """Draws one line for every function node on ``stderr``: packets done, cached, failed, and how many a second.
+    """Draws one line for every node on ``stderr``: the rows that it took and gave.
+
+    That of a function node says, too, how many packets are done, cached, failed or incomplete, and how many a second.
 
     A packet costs an addition; lines are drawn ten times a second. What functions print without being
     captured appears above the lines. One run at a time draws; those that begin meanwhile draw nothing. Where
@@ -64,9 +76,8 @@ class ProgressObserver(NoOpObserver):
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> Self:
         view = copy.copy(self)
-        view._line = _Line(node_label)
-        if node_path:  # nodes that keep nothing compute nothing
-            self._lines.append(view._line)
+        view._line = _Line(node_label, computes=bool(node_path))  # nodes that keep nothing compute nothing
+        self._lines.append(view._line)
         return view
 
     def on_run_start(self, run_id: str) -> None:
@@ -97,6 +108,9 @@ class ProgressObserver(NoOpObserver):
             if line.label == node_label:
                 line.ended = time.monotonic()
 
+    def on_node_rows(self, node_label: str, taken: Sequence[int], given: int, incomplete: int) -> None:
+        self._line.taken, self._line.given, self._line.incomplete = taken, given, incomplete
+
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
         if cached:
             self._line.cached += 1
@@ -114,7 +128,7 @@ class ProgressObserver(NoOpObserver):
 
         def table() -> Table:
             grid = Table.grid(padding=(0, 3))
-            for justify in ("left", *["right"] * 4):
+            for justify in ("left", *["right"] * 6):
                 grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]  # one of its literals
             for line in list(self._lines):
                 grid.add_row(*line.cells())

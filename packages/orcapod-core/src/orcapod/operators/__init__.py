@@ -5,7 +5,7 @@ from orcapod.operators.concat import Concat
 from orcapod.operators.explode import Explode
 from orcapod.operators.filter import DropNulls, Filter
 from orcapod.operators.group_by import GroupBy
-from orcapod.operators.join import Join
+from orcapod.operators.join import Cross, Join
 from orcapod.operators.merge_join import MergeJoin
 from orcapod.operators.operator import (
     InputEvent,
@@ -30,6 +30,7 @@ from orcapod.operators.semi_join import SemiJoin
 __all__ = [
     "Batch",
     "Concat",
+    "Cross",
     "DropNulls",
     "DropPacketColumns",
     "DropTagColumns",

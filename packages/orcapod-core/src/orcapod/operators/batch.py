@@ -95,5 +95,5 @@ class _PushBatch(PushOperator):
         return chunk.completed(pc.max_element_wise(levels, pc.if_else(after, least, 0).cast(pa.int8())))
 
     def _batched(self, rows: Chunk, size: int) -> Chunk:
-        numbers = pc.divide(counted(0, rows.num_rows), size)
-        return nest(rows, numbers, self._schema, incomplete=self._operator.incomplete, named=self._operator.name)
+        starts = pc.multiply(counted(0, rows.num_rows // size + 1), size)
+        return nest(rows, starts, self._schema, incomplete=self._operator.incomplete, named=self._operator.name)

@@ -13,7 +13,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.keys import comparable
-from orcapod.operators.nested import Incomplete, nest, nested_schema
+from orcapod.operators.nested import Incomplete, group_starts, nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 
@@ -108,7 +108,8 @@ class _PushGroupBy(PushOperator):
         order = pc.sort_indices(groups)  # stable: rows of a group stay in order
         rows, groups = rows.take(order), groups.take(order)
         single, incomplete = operator.tags, operator.incomplete
-        return [nest(rows, groups, self._schema, single=single, incomplete=incomplete, named=operator.name)]
+        starts = group_starts(groups)
+        return [nest(rows, starts, self._schema, single=single, incomplete=incomplete, named=operator.name)]
 
 
 def _uncertain(rows: Chunk, unknown: pa.Array[Any], *, keeps: bool) -> Chunk:

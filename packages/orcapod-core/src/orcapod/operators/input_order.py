@@ -34,10 +34,15 @@ _NOTHING = pa.scalar(b"", pa.large_binary())
 
 
 class InputOrder:
-    """Canonical order of the inputs of a join, and names of their system tags in its rows."""
+    """Canonical order of the inputs of a join, and names of their system tags in its rows.
 
-    def __init__(self, inputs: Sequence[Stream]) -> None:
-        ranks = _ranks(inputs)
+    Args:
+        inputs: the streams.
+        as_written: take the order in which they were written, where it means something.
+    """
+
+    def __init__(self, inputs: Sequence[Stream], *, as_written: bool = False) -> None:
+        ranks: list[tuple[object, ...]] = [(index,) for index in range(len(inputs))] if as_written else _ranks(inputs)
         order = sorted(range(len(inputs)), key=lambda index: ranks[index])
         positions = {index: position for position, index in enumerate(order)}
         ending = [SEPARATOR + recipes.joined(stream.pipeline_hash(), positions[i]) for i, stream in enumerate(inputs)]

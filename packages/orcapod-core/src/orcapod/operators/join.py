@@ -1,219 +1,193 @@
-"""``Join``: the rows of several streams that agree in the tags they share.
-
-It is a symmetric hash join. Whatever side a chunk comes from, it is matched at once against
-all rows that came from the other, so it gives every pair exactly once, in whatever order chunks come.
-More than two inputs are a cascade of two-sided joins. The matching itself is Arrow's, on the keys
-alone; rows are then taken by position, so provenance is moved like any other column.
-"""
+"""``Join`` and ``Cross``: the rows of several streams that agree in the tags they share, or all combinations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Literal, assert_never, get_args
 
-import pyarrow as pa
-import pyarrow.types as pat
-
-from orcapod.compute import counted, pc
-from orcapod.datagrams import COMPLETENESS, Chunk, StreamSchema
+from orcapod.checks import Checks
+from orcapod.datagrams import StreamSchema
+from orcapod.display import warn_user
 from orcapod.errors import SchemaError
 from orcapod.operators.input_order import InputOrder
-from orcapod.operators.keys import comparable, join_key_type, without_nulls
-from orcapod.operators.operator import Operator, PushOperator
+from orcapod.operators.keys import common_tags, joined_tags
+from orcapod.operators.operator import Operator, OperatorStream, PushOperator
+from orcapod.operators.push_join import CheckedKeys, PushJoin, PushLeftJoin
+from orcapod.operators.semi_join import PushSemiJoin, shared_tags
 from orcapod.streams import Stream
-from orcapod.types import LogicalType, Schema
+from orcapod.types import LogicalType, OptionalType, Schema
 
-__all__ = ["Join", "PushJoin", "joined_tags"]
+__all__ = ["Cross", "Join"]
+
+JoinType = Literal["inner", "left", "anti"]
+"""Which rows a join gives: those that agree; those of the first stream that do not, too; or these alone."""
 
 
 class Join(Operator):
     """The natural join of streams: one row for every combination of rows that agree in their shared tags.
 
-    A null tag agrees with nothing. Streams that share no tag give every combination. Their packet
-    columns must be different; the order of inputs means nothing.
+    A null tag agrees with nothing. Streams that share no tag give every combination, with a warning: say ``Cross`` if
+    that is meant. Their packet columns must be different. The order of inputs means nothing, unless ``how`` says so.
+
+    Args:
+        on: the tags in which rows have to agree, which all streams have; all that they share if None.
+        how: ``inner``; of two streams, ``left`` has the rows of the first that agree with none too, with nulls in
+            place of the second's columns, and ``anti`` has those rows alone.
+        validate: of two streams, whether a row may agree with several: ``1:1``, ``1:n`` (the tags are those of one row
+            at most in the first), ``n:1`` (in the second). A run in which that does not hold ends with an error.
+
+    Raises:
+        SchemaError: there is no such way to join.
     """
 
     name = "Join"
-    symmetric = True
     sees_missing = True
-    inputs = (1, None)
+    inputs: tuple[int, int | None] = (1, None)
+
+    def __init__(
+        self,
+        *,
+        on: str | Sequence[str] | None = None,
+        how: JoinType = "inner",
+        validate: Literal["1:1", "1:n", "n:1"] | None = None,
+    ) -> None:
+        check = Checks(self.name, SchemaError)
+        self.on = check.names_or_none("on", on)
+        self.how: JoinType = check.choice("how", how, get_args(JoinType))
+        self.validate = None if validate is None else check.choice("validate", validate, ("1:1", "1:n", "n:1"))
+        self.symmetric = self.how == "inner"
+        if self.how != "inner" or self.validate is not None:
+            self.inputs = (2, 2)
+
+    def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
+        """Return the stream that this operator makes of ``streams``; see ``Operator``."""
+        made = super().__call__(*streams, label=label)
+        self._check_meeting(made.inputs)
+        return made
 
     def arguments(self) -> object:
-        return ()
+        given = [("on", tuple(sorted(self.on)))] if self.on is not None else []
+        return (*given, *([("how", self.how)] if self.how != "inner" else []))
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        self._check_keys([stream.schema for stream in inputs])
+        if self.how != "inner" and not shared_tags(inputs):
+            found = " and ".join(str(list(stream.schema.tags)) for stream in inputs)
+            raise SchemaError(
+                f"{self.name}: how={self.how!r} joins rows by the tags that the streams share; found {found}, expected "
+                "one that both have; rename one with map_tags"
+            )
+        if self.how == "anti":
+            return inputs[0].schema
         packets: dict[str, LogicalType] = {}
-        order = InputOrder(inputs)
-        schemas = order.schemas()
+        order = InputOrder(inputs, as_written=not self.symmetric)
+        schemas = list(order.schemas())
         for schema in schemas:
             _check_distinct(schema, packets)
             packets.update(schema.packets.types)
-        tags = joined_tags(self.name, schemas)
+        tags, system_tags = joined_tags(self.name, schemas), order.system_tags()
         sources = {name: dtype for schema in schemas for name, dtype in schema.sources.types.items()}
-        return StreamSchema(tags, Schema(packets), order.system_tags(), Schema(sources))
+        if self.how == "left":
+            left, right = inputs[0].schema, schemas[1]
+            optional = {*right.packets, *order.names(1).values(), *(name for name in tags if name not in left.tags)}
+            packets, sources = _optional(packets, optional), _optional(sources, optional)
+            system_tags = Schema(_optional(system_tags.types, optional))
+            tags = Schema(_optional(tags.types, optional) | dict(left.tags.types))
+        return StreamSchema(tags, Schema(packets), system_tags, Schema(sources))
+
+    def meeting_tags(self, inputs: Sequence[Stream]) -> Sequence[str]:
+        return common_tags(inputs) if self.how == "inner" else ()
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
-        return PushJoin(inputs, self.output_schema(inputs))
+        operator: PushOperator
+        match self.how:
+            case "inner":
+                operator = PushJoin(inputs, self.output_schema(inputs))
+            case "left":
+                operator = PushLeftJoin(inputs, self.output_schema(inputs))
+            case "anti":
+                operator = PushSemiJoin(shared_tags(inputs), self.output_schema(inputs), is_anti=True)
+            case _:
+                assert_never(self.how)
+        if self.validate is None:
+            return operator
+        return CheckedKeys(operator, shared_tags(inputs), self.validate, self.name)
 
-
-def joined_tags(operator: str, schemas: Sequence[StreamSchema]) -> Schema:
-    """Return the tags of rows that agree in the tags they share.
-
-    Raises:
-        SchemaError: a tag is of several types, or a tag here and data there.
-    """
-    tags: dict[str, LogicalType] = {}
-    packets = {name for schema in schemas for name in schema.packets}
-    for schema in schemas:
-        for name, dtype in schema.tags.types.items():
-            if name in packets:
-                raise SchemaError(
-                    f"{operator}: column {name!r} is a tag in one stream and data in another, expected one of the two; "
-                    "rename one of them",
-                    column=name,
-                )
-            tags[name] = join_key_type(operator, name, tags[name], dtype) if name in tags else dtype
-    return Schema(tags)
-
-
-class PushJoin(PushOperator):
-    """Cascade of hash joins: stage ``i`` joins what inputs 0 to ``i`` gave with input ``i + 1``.
-
-    Args:
-        inputs: the streams.
-        schema: of their join.
-        names: for every input, columns that are renamed on the way in.
-    """
-
-    def __init__(
-        self, inputs: Sequence[Stream], schema: StreamSchema, names: Sequence[Mapping[str, str]] | None = None
-    ) -> None:
-        self._schema = schema
-        self._input_order = InputOrder(inputs)
-        extra = names or [{}] * len(inputs)
-        self._names = [{**self._input_order.names(index), **extra[index]} for index in range(len(inputs))]
-        self._schemas = [_renamed(stream.schema, each) for stream, each in zip(inputs, self._names, strict=True)]
-        tags_of = [set(stream.schema.tags) for stream in inputs]
-        self._keys = [
-            [name for name in tags if any(name in other for other in tags_of if other is not tags)] for tags in tags_of
-        ]
-        self._stages: list[_Pair] = []
-        joined = self._schemas[0]
-        for each in self._schemas[1:]:
-            keys = {name: dtype for name, dtype in each.tags.types.items() if name in joined.tags}
-            joined = StreamSchema(
-                each.tags | joined.tags,
-                joined.packets | each.packets,
-                joined.system_tags | each.system_tags,
-                joined.sources | each.sources,
+    def _check_keys(self, schemas: Sequence[StreamSchema]) -> None:
+        if self.on is None:
+            return
+        for name in self.on:
+            for schema in schemas:
+                if name not in schema.tags:
+                    raise SchemaError(
+                        f"{self.name}: on={list(self.on)} names {name!r}, found tags {list(schema.tags)} in one of the "
+                        "streams; name tags that all have",
+                        column=name,
+                        found=str(list(schema.tags)),
+                    )
+        shared = Counter(name for schema in schemas for name in schema.tags)
+        if beside := [name for name, count in shared.items() if count > 1 and name not in self.on]:
+            raise SchemaError(
+                f"{self.name}: the tag {beside[0]!r} is in several streams, and on={list(self.on)} does not name it; "
+                "add it, or leave it out of one of them with drop_tag_columns, or rename it with map_tags",
+                column=beside[0],
             )
-            self._stages.append(_Pair(keys, joined))
 
-    def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
-        provenance = {name: f"{name}/{index}" for name in chunk.provenance_columns()}  # as no other input
-        entering = chunk.renamed({**self._names[index], **provenance}, self._schemas[index])
-        if (unknown := chunk.unknown(self._keys[index])) is not None:
-            yield entering.with_batch(entering.batch.filter(unknown)).without_packets(self._schema)
-            entering = entering.with_batch(entering.batch.filter(pc.invert(unknown)))
-        flow = [entering] if index == 0 else self._stages[index - 1].push("right", entering)
-        for stage in self._stages[index:]:
-            flow = [rows for part in flow for rows in stage.push("left", part)]
-        for part in flow:
-            yield self._finished(part).completed(part.completeness)
-
-    def close(self, index: int) -> Iterable[Chunk]:
-        if index:
-            self._stages[index - 1].close("right")
-        elif self._stages:
-            self._stages[0].close("left")
-        for before, after in zip(self._stages, self._stages[1:], strict=False):
-            if before.closed:
-                after.close("left")
-        return []
-
-    def _finished(self, chunk: Chunk) -> Chunk:
-        ordered = self._input_order.ordered(chunk.batch)
-        return Chunk(ordered, self._schema, chunk.origins).selected(self._schema)
+    def _check_meeting(self, inputs: Sequence[Stream]) -> None:
+        """Warn where rows meet that share no tag."""
+        if len(parts := _connected([list(stream.schema.tags) for stream in inputs])) == 1:
+            return
+        one, other = parts[0], parts[1]
+        near = [(name, close[0]) for name in one if (close := get_close_matches(name, other, 1))]
+        hint = "".join(
+            f"; if {name!r} and {close!r} are one, rename it: map_tags({{{close!r}: {name!r}}})" for name, close in near
+        )
+        warn_user(
+            f"{self.name}: the streams share no tag, so that every row meets every other; found tags {one} and {other}"
+            f"{hint}; if every combination is meant, say so with cross"
+        )
 
 
-class _Pair:
-    """A join of two sides that remembers a side as long as the other may still give rows."""
+class Cross(Join):
+    """Every combination of the rows of streams that share no tag; the order of inputs means nothing."""
 
-    def __init__(self, keys: Mapping[str, LogicalType], schema: StreamSchema) -> None:
-        self._keys = keys
-        self._schema = schema
-        self._rows: dict[str, list[Chunk]] = {"left": [], "right": []}
-        self._open = {"left", "right"}
+    name = "Cross"
 
-    @property
-    def closed(self) -> bool:
-        return not self._open
+    def __init__(self) -> None:
+        super().__init__()
 
-    def push(self, side: str, chunk: Chunk) -> list[Chunk]:
-        other = "right" if side == "left" else "left"
-        chunk = _with_comparable_keys(chunk, self._keys)
-        if not chunk.num_rows:
-            return []
-        if other in self._open:
-            self._rows[side].append(chunk)
-        if not self._rows[other]:
-            return []
-        if len(self._rows[other]) > 1:
-            self._rows[other] = [Chunk.concat(self._rows[other])]
-        (against,) = self._rows[other]
-        left, right = (chunk, against) if side == "left" else (against, chunk)
-        rows = _matched(left, right, self._keys, self._schema)
-        return [rows] if rows.num_rows else []
+    def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
+        count = Counter(name for stream in inputs for name in stream.schema.tags)
+        if shared := [name for name in count if count[name] > 1]:
+            raise SchemaError(
+                f"Cross: the tag {shared[0]!r} is in two of the streams, expected different ones; take join for rows "
+                "that agree in it, or rename one with map_tags",
+                column=shared[0],
+            )
+        return super().output_schema(inputs)
 
-    def close(self, side: str) -> None:
-        self._open.discard(side)
-        other = "right" if side == "left" else "left"
-        self._rows[other].clear()
+    def _check_meeting(self, inputs: Sequence[Stream]) -> None:
+        pass
 
 
-def _matched(left: Chunk, right: Chunk, keys: Mapping[str, LogicalType], schema: StreamSchema) -> Chunk:
-    """Return a row for every pair that agrees in the keys, in the order of the left, then the right."""
-    pairs = _numbered(left, keys, "l").join(_numbered(right, keys, "r"), _names(keys), join_type="inner")
-    pairs = pairs.select(["l", "r"]).combine_chunks().sort_by([("l", "ascending"), ("r", "ascending")])
-    lefts = left.batch.take(pairs.column("l").combine_chunks())
-    rights = right.batch.take(pairs.column("r").combine_chunks())
-    columns = dict(zip(lefts.schema.names, lefts.columns, strict=True))
-    for name, column in zip(rights.schema.names, rights.columns, strict=True):
-        if name == COMPLETENESS and name in columns:
-            columns[name] = pc.max_element_wise(columns[name], column)
-        columns.setdefault(name, column)
-    return Chunk(pa.RecordBatch.from_pydict(columns), schema, {**left.origins, **right.origins})
-
-
-def _renamed(schema: StreamSchema, names: Mapping[str, str]) -> StreamSchema:
-    """Return the schema of rows that enter, given the new names of their system tags and data."""
-
-    def named(columns: Schema) -> Schema:
-        return columns.rename({old: new for old, new in names.items() if old in columns})
-
-    return StreamSchema(schema.tags, named(schema.packets), named(schema.system_tags), named(schema.sources))
-
-
-def _numbered(chunk: Chunk, keys: Mapping[str, LogicalType], number: str) -> pa.Table:
-    columns = {
-        name: comparable(chunk.column(key), dtype)
-        for name, (key, dtype) in zip(_names(keys), keys.items(), strict=False)
+def _optional(types: Mapping[str, LogicalType], names: Collection[str]) -> dict[str, LogicalType]:
+    """Return the types, those of these columns with null."""
+    return {
+        name: OptionalType(dtype) if name in names and not isinstance(dtype, OptionalType) else dtype
+        for name, dtype in types.items()
     }
-    if not keys:
-        columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
-    return pa.table({**columns, number: counted(0, chunk.num_rows)})
 
 
-def _names(keys: Sized) -> list[str]:
-    return [f"k{i}" for i in range(len(keys))] or ["k"]
-
-
-def _with_comparable_keys(chunk: Chunk, keys: Iterable[str]) -> Chunk:
-    """Return the rows without null in a key; keys of -0.0 become 0.0, whichever side they came from."""
-    batch = without_nulls(chunk.batch, keys)
-    for key in keys:
-        if pat.is_floating(batch.schema.field(key).type):
-            batch = batch.set_column(batch.schema.get_field_index(key), key, pc.add(batch.column(key), 0.0))
-    return chunk.with_batch(batch)
+def _connected(tags: Sequence[list[str]]) -> list[list[str]]:
+    """Return the tags of streams, of those together that share some."""
+    parts: list[list[str]] = []
+    for names in tags:
+        meeting = [part for part in parts if set(part) & set(names)]
+        joined = list(dict.fromkeys(name for part in [*meeting, names] for name in part))
+        parts = [*(part for part in parts if part not in meeting), joined]
+    return parts
 
 
 def _check_distinct(schema: StreamSchema, packets: Mapping[str, object]) -> None:

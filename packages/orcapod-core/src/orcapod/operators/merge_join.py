@@ -11,8 +11,9 @@ from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Origin, StreamSchema
 from orcapod.operators.common_type import common_type
 from orcapod.operators.input_order import InputOrder
-from orcapod.operators.join import PushJoin, joined_tags
+from orcapod.operators.keys import common_tags, joined_tags
 from orcapod.operators.operator import Operator, PushOperator
+from orcapod.operators.push_join import PushJoin
 from orcapod.streams import Stream
 from orcapod.types import ListType, LogicalType, Schema
 
@@ -30,6 +31,7 @@ class MergeJoin(Operator):
 
     name = "MergeJoin"
     symmetric = True
+    sees_missing = True
     inputs = (2, None)
 
     def arguments(self) -> object:
@@ -52,6 +54,9 @@ class MergeJoin(Operator):
                 )
         tags = joined_tags(self.name, schemas)
         return StreamSchema(tags, Schema(packets), order.system_tags(), Schema(sources))
+
+    def meeting_tags(self, inputs: Sequence[Stream]) -> Sequence[str]:
+        return common_tags(inputs)
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         return _PushMergeJoin(inputs, self.output_schema(inputs))

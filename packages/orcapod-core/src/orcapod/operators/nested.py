@@ -13,12 +13,21 @@ from typing import Any, Literal, assert_never
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.datagrams import COMPLETENESS, SEPARATOR, Chunk, Completeness, StreamSchema, Tag
 from orcapod.errors import IncompleteError
 from orcapod.types import ListType, LogicalType, OptionalType, Schema
 
-__all__ = ["Incomplete", "NestedType", "item_of", "nest", "nested_schema", "nesting_of", "with_position"]
+__all__ = [
+    "Incomplete",
+    "NestedType",
+    "group_starts",
+    "item_of",
+    "nest",
+    "nested_schema",
+    "nesting_of",
+    "with_position",
+]
 
 Incomplete = Literal["skip", "keep", "raise"]
 """What becomes of a group in which rows are missing: it is not computed, or the rest of it is, or the run ends."""
@@ -68,7 +77,7 @@ def nested_schema(schema: StreamSchema, nesting: str, *, single: Iterable[str] =
 
 def nest(
     chunk: Chunk,
-    groups: pa.Array[Any],
+    starts: Any,
     schema: StreamSchema,
     *,
     single: Sequence[str] = (),
@@ -79,7 +88,7 @@ def nest(
 
     Args:
         chunk: the rows, those of a group one after the other.
-        groups: the number of each row's group, from 0, in ascending order.
+        starts: where the groups begin, and the last one ends: one number more than there are groups.
         schema: what ``nested_schema`` said.
         single: the tags that have one value in a group.
         incomplete: what becomes of a group in which rows are missing.
@@ -88,6 +97,9 @@ def nest(
     Raises:
         IncompleteError: rows are missing in a group, and that is not wanted.
     """
+    if chunk.completeness is None:
+        return _nested(chunk, starts, schema, single)
+    groups = pc.list_parent_indices(pa.LargeListArray.from_arrays(starts, counted(0, chunk.num_rows)))
     if (missing := chunk.missing) is not None:
         match incomplete:
             case "skip":
@@ -98,16 +110,24 @@ def nest(
                 return _nest_present(chunk, missing, groups, schema, single)
             case _:
                 assert_never(incomplete)
+    return _nested(chunk, starts, schema, single).completed(_levels(chunk.completeness, groups))
+
+
+def group_starts(groups: pa.Array[Any]) -> pa.Array[Any]:
+    """Return where groups begin, and the last one ends, given the number of each row's group, in ascending order."""
     ends = pc.run_end_encode(groups, run_end_type=pa.int64()).run_ends
-    starts = pa.concat_arrays([pa.array([0], pa.int64()), ends])
-    firsts = starts.slice(0, len(ends))
+    return pa.concat_arrays([pa.array([0], pa.int64()), ends])
+
+
+def _nested(chunk: Chunk, starts: Any, schema: StreamSchema, single: Sequence[str]) -> Chunk:
+    """Return the rows of each group as one, however complete they are."""
+    firsts = starts.slice(0, len(starts) - 1)
     nested = {
         name: column.take(firsts) if name in single else pa.LargeListArray.from_arrays(starts, column)
         for name, column in zip(chunk.batch.schema.names, chunk.batch.columns, strict=True)
         if name != COMPLETENESS
     }
-    rows = Chunk(pa.RecordBatch.from_pydict(nested), schema, chunk.origins)
-    return rows if chunk.completeness is None else rows.completed(_levels(chunk.completeness, groups))
+    return Chunk(pa.RecordBatch.from_pydict(nested), schema, chunk.origins)
 
 
 def _levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
@@ -131,7 +151,8 @@ def _nest_present(
     level = pc.if_else(pc.greater(counts.column("sum"), 0), Completeness.PARTIAL, Completeness.WHOLE).combine_chunks()
     levels = pc.max_element_wise(chunk.completeness, level.take(groups).cast(pa.int8()))
     rows = chunk.completed(levels)
-    return nest(rows.with_batch(rows.batch.filter(kept)), groups.filter(kept), schema, single=single, named="")
+    starts = group_starts(groups.filter(kept))
+    return nest(rows.with_batch(rows.batch.filter(kept)), starts, schema, single=single, named="")
 
 
 def _incomplete(

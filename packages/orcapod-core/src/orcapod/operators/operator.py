@@ -80,6 +80,10 @@ class Operator(Producer):
         _, _, last = self.name.rpartition(".")
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", last).lower()
 
+    def meeting_tags(self, inputs: Sequence[Stream]) -> Sequence[str]:
+        """Return the tags in which rows of its inputs have to agree, or it gives nothing."""
+        return ()
+
     @abstractmethod
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         """Return a fresh push operator for these inputs."""

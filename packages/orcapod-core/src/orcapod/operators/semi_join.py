@@ -17,7 +17,7 @@ from orcapod.operators.operator import Operator, PushOperator
 from orcapod.streams import Stream
 from orcapod.types import OptionalType, Schema
 
-__all__ = ["SemiJoin"]
+__all__ = ["PushSemiJoin", "SemiJoin", "shared_tags"]
 
 
 class SemiJoin(Operator):
@@ -36,7 +36,7 @@ class SemiJoin(Operator):
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         left, right = (stream.schema for stream in inputs)
-        keys = _keys(inputs)
+        keys = shared_tags(inputs)
         if not keys:
             raise SchemaError(
                 f"SemiJoin: the streams share no tag; found {list(left.tags)} and {list(right.tags)}, "
@@ -58,20 +58,31 @@ class SemiJoin(Operator):
         }
         return replace(left, tags=Schema(tags))
 
+    def meeting_tags(self, inputs: Sequence[Stream]) -> Sequence[str]:
+        return shared_tags(inputs)
+
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
-        return _PushSemiJoin(_keys(inputs), self.output_schema(inputs))
+        return PushSemiJoin(shared_tags(inputs), self.output_schema(inputs))
 
 
-def _keys(inputs: Sequence[Stream]) -> list[str]:
+def shared_tags(inputs: Sequence[Stream]) -> list[str]:
+    """Return the tags that two streams share."""
     left, right = inputs
     return [name for name in left.schema.tags if name in right.schema.tags]
 
 
-class _PushSemiJoin(PushOperator):
-    """Hash semi join that holds the first stream until the second has ended."""
+class PushSemiJoin(PushOperator):
+    """Hash semi join that holds the first stream until the second has ended.
 
-    def __init__(self, keys: Sequence[str], schema: StreamSchema) -> None:
+    Args:
+        keys: the tags in which rows agree.
+        schema: of the rows.
+        is_anti: give the rows that agree with none.
+    """
+
+    def __init__(self, keys: Sequence[str], schema: StreamSchema, *, is_anti: bool = False) -> None:
         self._keys = keys
+        self._is_anti = is_anti
         self._schema = schema
         self._held: list[Chunk] = []
         self._right: list[pa.Table] = []
@@ -101,24 +112,25 @@ class _PushSemiJoin(PushOperator):
         return self._matching(held)
 
     def _matching(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        if not chunks or not self._right:
+        if not chunks or not (self._right or self._is_anti):
             return []
         rows = Chunk.concat(chunks)
-        (right,) = self._right
         keys = self._comparable(rows)
-        held = _is_in(keys, right)
+        (right,) = self._right or [keys.slice(0, 0)]
+        agreeing = _is_in(keys, right)
+        wanted = pc.invert(agreeing) if self._is_anti else agreeing
         unknown = rows.unknown(self._keys)
         if not self._failed and unknown is None:
-            rows = rows.with_batch(rows.batch.filter(held))
+            rows = rows.with_batch(rows.batch.filter(wanted))
         else:
-            rows = _with_uncertain(rows, held, self._uncertain(keys, held, unknown))
+            rows = _with_uncertain(rows, wanted, self._uncertain(keys, agreeing, unknown))
         return [Chunk(rows.batch, self._schema, rows.origins)] if rows.num_rows else []
 
-    def _uncertain(self, keys: pa.Table, held: pa.Array[Any], unknown: pa.Array[Any] | None) -> pa.Array[Any]:
+    def _uncertain(self, keys: pa.Table, agreeing: pa.Array[Any], unknown: pa.Array[Any] | None) -> pa.Array[Any]:
         """Say of each row whether it depends on what has failed that it agrees with a row."""
         (failed,) = self._failed or [keys.slice(0, 0)]
         valid = reduce(pc.and_, [column.combine_chunks().is_valid() for column in keys.columns])
-        depends = pc.and_(valid if self._is_unknown else _is_in(keys, failed), pc.invert(held))
+        depends = pc.and_(valid if self._is_unknown else _is_in(keys, failed), pc.invert(agreeing))
         uncertain: pa.Array[Any] = depends if unknown is None else pc.or_(depends, unknown)
         return uncertain
 
@@ -127,12 +139,12 @@ class _PushSemiJoin(PushOperator):
         return pa.table({f"k{i}": comparable(chunk.column(key), types[key]) for i, key in enumerate(self._keys)})
 
 
-def _with_uncertain(rows: Chunk, held: pa.Array[Any], uncertain: pa.Array[Any]) -> Chunk:
-    """Return the rows that hold, and those of which that is uncertain, marked so."""
+def _with_uncertain(rows: Chunk, wanted: pa.Array[Any], uncertain: pa.Array[Any]) -> Chunk:
+    """Return the rows that are wanted, and those of which that is uncertain, marked so."""
     levels = pc.if_else(uncertain, Completeness.UNCERTAIN, Completeness.WHOLE).cast(pa.int8())
     if rows.completeness is not None:
         levels = pc.max_element_wise(levels, rows.completeness)
-    kept = pc.or_(held, uncertain)
+    kept = pc.or_(wanted, uncertain)
     return rows.with_batch(rows.batch.filter(kept)).completed(levels.filter(kept))
 
 

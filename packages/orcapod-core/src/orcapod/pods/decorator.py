@@ -35,6 +35,7 @@ def function_pod(
     depends_on: Sequence[object] = (),
     ignores: Sequence[object] = (),
     packages: Packages = "name",
+    tags: str | Sequence[str] = (),
     label: str | None = None,
     node_config: NodeConfig | None = None,
     max_concurrency: int | None = None,
@@ -56,6 +57,8 @@ def function_pod(
             what matters of what cannot be seen into.
         ignores: objects that its identity does not depend on, or the names under which a warning lists them.
         packages: ``version`` makes the versions of the distributions that it uses part of its identity.
+        tags: the parameters that are filled from tag columns: ``tags=["subject"]`` gives it the tag ``subject``, and
+            what that says is part of what is computed. Functions see no others.
         label: what its nodes are called; its name if None.
         node_config: how its packets are run; the pipeline's defaults if None.
         max_concurrency: how many packets may be computed at once; takes the place of what ``node_config`` says.
@@ -90,6 +93,7 @@ def function_pod(
             depends_on=depends_on,
             ignores=ignores,
             packages=packages,
+            tags=tags,
         )
         given = _bearing(function)
         bearer: Any = given.__func__ if isinstance(given, staticmethod) else given  # which is what the class gives

@@ -121,8 +121,8 @@ class FunctionPod(Producer):
     def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
         (stream,) = inputs
         function, schema = self.packet_function, stream.schema
-        entries = schema.entries(function.signature.columns(schema.packets).values())
-        return recipes.function_pipeline(function.uri, function.taken(schema.packets), entries)
+        entries = schema.entries(function.packet_columns(schema))
+        return recipes.function_pipeline(function.uri, function.taken(schema), entries)
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs

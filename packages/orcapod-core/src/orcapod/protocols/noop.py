@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from orcapod.datagrams import Packet, Tag
@@ -31,6 +32,9 @@ class NoOpObserver:
         pass
 
     def on_node_end(self, node_label: str, node_hash: str) -> None:
+        pass
+
+    def on_node_rows(self, node_label: str, taken: Sequence[int], given: int, incomplete: int) -> None:
         pass
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from orcapod.datagrams import Packet, Tag
@@ -54,6 +55,17 @@ class ExecutionObserver(Protocol):
 
     def on_node_end(self, node_label: str, node_hash: str) -> None:
         """A node has given its last row, or was given up after an error; told to its view."""
+        ...
+
+    def on_node_rows(self, node_label: str, taken: Sequence[int], given: int, incomplete: int) -> None:
+        """A node has given some rows, or its last; told to its view, for a chunk of rows at a time.
+
+        Args:
+            node_label: what the node is called.
+            taken: how many rows with a packet each of its inputs has given so far.
+            given: how many it has given so far.
+            incomplete: of how many rows without a packet it has computed nothing so far.
+        """
         ...
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:

@@ -15,7 +15,7 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.ledger import RunLedger, RunRecord
-from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
+from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
     RECORD_ID,
@@ -30,6 +30,7 @@ from orcapod.records.result_cache import (
 __all__ = [
     "CHECKSUM",
     "ENVIRONMENTS",
+    "INCOMPLETE",
     "RECORD_ID",
     "RUNS",
     "Claims",

@@ -14,10 +14,10 @@ from orcapod.protocols import Database, RecordPath
 from orcapod.records.result_cache import RECORD_ID
 from orcapod.types import Schema
 
-__all__ = ["NoOpRecords", "PipelineRecords"]
+__all__ = ["INCOMPLETE", "NoOpRecords", "PipelineRecords"]
 
 ROW_ID = "__entry_id"
-_INCOMPLETE = "__incomplete"
+INCOMPLETE = "__incomplete"
 
 
 class PipelineRecords:
@@ -90,8 +90,8 @@ def _entries(rows: Chunk, ids: Sequence[bytes]) -> tuple[pa.RecordBatch, list[by
     batch = batch.append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
     keys = recipes.entry_ids(batch, identifying)
     if rows.completeness is not None and pc.any(partial := rows.completeness.cast(pa.bool_())).as_py():
-        batch = batch.append_column(_INCOMPLETE, partial)
-        marked = recipes.entry_ids(batch, identifying | Schema({_INCOMPLETE: bool}))
+        batch = batch.append_column(INCOMPLETE, partial)
+        marked = recipes.entry_ids(batch, identifying | Schema({INCOMPLETE: bool}))
         keys = [
             new if is_partial else key for key, new, is_partial in zip(keys, marked, partial.to_pylist(), strict=True)
         ]

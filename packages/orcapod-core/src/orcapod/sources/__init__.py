@@ -10,6 +10,7 @@ from orcapod.sources.lists import ListSource
 from orcapod.sources.live import LiveSource
 from orcapod.sources.root import BadRows, Source
 from orcapod.sources.stored import StoredSource
+from orcapod.sources.sweeps import cases, grid
 from orcapod.sources.table import TableSource
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "Source",
     "StoredSource",
     "TableSource",
+    "cases",
+    "grid",
 ]

@@ -18,9 +18,20 @@ __all__ = ["Verbs"]
 class Verbs:
     """Every operator as a method of the stream that is its first input."""
 
-    def join(self, *others: Stream, label: str | None = None) -> Stream:
+    def join(
+        self,
+        *others: Stream,
+        on: str | Sequence[str] | None = None,
+        how: Literal["inner", "left", "anti"] = "inner",
+        validate: Literal["1:1", "1:n", "n:1"] | None = None,
+        label: str | None = None,
+    ) -> Stream:
         """Return the rows of all streams that agree in the tags they share. See ``operators.Join``."""
-        return self._apply(label, others, "Join")
+        return self._apply(label, others, "Join", on=on, how=how, validate=validate)
+
+    def cross(self, *others: Stream, label: str | None = None) -> Stream:
+        """Return every combination of the rows of streams that share no tag. See ``operators.Cross``."""
+        return self._apply(label, others, "Cross")
 
     def merge_join(self, *others: Stream, label: str | None = None) -> Stream:
         """Return the same, packet columns of one name side by side in lists. See ``operators.MergeJoin``."""

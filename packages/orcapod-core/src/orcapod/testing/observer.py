@@ -6,7 +6,7 @@ import re
 import threading
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,16 +50,18 @@ class RecordingObserver(NoOpObserver):
     Attributes:
         events: for each packet event, the node's label, the packet's tag ``i`` and the event: ``start``,
             ``logger``, ``logged``, ``computed``, ``cached`` or ``failed``; of others, label, None and the event.
+        rows: what was told last of the rows of each node, by label: taken, given, and incomplete.
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[str, int | None, str]] = []
         self.runs: list[str] = []
+        self.rows: dict[str, tuple[Sequence[int], int, int]] = {}
         self._label = ""
 
     def contextualize(self, node_hash: str, node_label: str, *, node_path: RecordPath = ()) -> RecordingObserver:
         view = RecordingObserver()
-        view.events, view.runs, view._label = self.events, self.runs, node_label
+        view.events, view.runs, view.rows, view._label = self.events, self.runs, self.rows, node_label
         return view
 
     def on_run_start(self, run_id: str) -> None:
@@ -74,6 +76,10 @@ class RecordingObserver(NoOpObserver):
 
     def on_node_end(self, node_label: str, node_hash: str) -> None:
         self.events.append((node_label, None, "node end"))
+
+    def on_node_rows(self, node_label: str, taken: Sequence[int], given: int, incomplete: int) -> None:
+        assert node_label == self._label, "rows are told to the view of their node"
+        self.rows[node_label] = taken, given, incomplete
 
     def on_packet_start(self, node_label: str, tag: Tag, packet: Packet) -> None:
         assert node_label == self._label, "packets are told to the view of their node"
@@ -255,7 +261,9 @@ class ObserverSuite:
             told = Counter((label, event) for label, _, event in witness.events)
             for label in nodes:
                 counts = {state: told[label, state] for state in ("computed", "cached", "failed")}
-                assert counts == result.counts(label), label
+                *moved, incomplete = witness.rows[label]
+                assert counts | {"incomplete": incomplete} == {"incomplete": 0} | result.counts(label), label
+                assert tuple(moved) == result.rows(label)
             assert self._kept_in(result.run_id) == witness.kept(self.states)
 
     @pytest.mark.parametrize("workers", [None, 3])

@@ -60,6 +60,8 @@ def unlike_its_origin(value: Any, info: Any, values: Mapping[str, Any], ids: set
             return f"{value!r} has the provenance of {len(info)} members: {info}"
         wrongs = (unlike_its_origin(*pair, values, ids) for pair in zip(value, info, strict=True))
         return next((wrong for wrong in wrongs if wrong), None)
+    if info is None:  # a column of the other side of a join, where that has no row
+        return None if value is None else f"{value!r} has no provenance"
     if info not in values:
         return f"{info!r} names nothing"
     if _bytes(value) not in {_bytes(member) for member in _members(values[info])}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,16 @@ from orcapod.operators import Filter
 from orcapod.pipeline import Pipeline
 from orcapod.pods import FunctionPod
 from orcapod.protocols import Database
-from orcapod.sources import ArrowTableSource, CSVSource, DictSource, FileSource, ListSource, StoredSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DictSource,
+    FileSource,
+    ListSource,
+    StoredSource,
+    cases,
+    grid,
+)
 from orcapod.streams import Stream
 
 __all__ = ["identities"]
@@ -41,6 +50,7 @@ def identities() -> dict[str, Any]:
         live = {
             "live": pipeline["bmi"].as_source(),
             "live, named": pipeline["bmi"].as_source("anew"),
+            "function of a tag": _function_of_a_tag(sources),
         }
         nodes = {f"node {node.label}": node for node in pipeline.values()}
         streams = {**sources, **derived, **live, **nodes}
@@ -76,6 +86,8 @@ def _sources(folder: Path, database: Database) -> dict[str, Stream]:
         "accumulated": accumulated,
         "accumulated, records named": named.cached(database),
         "stored": StoredSource.open(database, "sites"),
+        "a grid": grid(threshold=[0.5, 1.0], window=[5]),
+        "cases": cases([{"threshold": 0.5, "smooth": None}, {"threshold": 1.0, "smooth": 3}], source_id="tried"),
     }
 
 
@@ -90,9 +102,6 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
 
     def raised(weight: float, by: float = 1.0) -> float:
         return weight + by
-
-    def pod(function: Any, *outputs: str, version: str = "v1.0") -> FunctionPod:
-        return FunctionPod(PythonPacketFunction(function, outputs, identity="version", version=version))
 
     heavier = people.map_packets({"weight": "heavier"})
     return {
@@ -116,10 +125,30 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
         "group by": visits.group_by("id"),
         "explode": visits.group_by("id").explode(["visit", "score"], index_tag="at"),
         "explode, some": people.batch(2).explode("weight"),
-        "function": pod(bmi, "bmi")(people, sizes),
-        "function of groups": pod(spread, "most", "least", version="v2.1")(visits.group_by("id")),
-        "function of a function": pod(raised, "weight")(pod(raised, "weight")(people), label="twice raised"),
+        "function": _pod(bmi, "bmi")(people, sizes),
+        "function of groups": _pod(spread, "most", "least", version="v2.1")(visits.group_by("id")),
+        "function of a function": _pod(raised, "weight")(_pod(raised, "weight")(people), label="twice raised"),
+        "join on a tag": people.join(sizes, on="id", validate="n:1", label="by id"),
+        "join from the left": sizes.join(visits, how="left", label="with visits"),
+        "join, those without": sizes.join(visits, how="anti", label="without visits"),
+        "cross": people.cross(sources["a grid"], label="crossed"),
+        "group by, tags dropped": visits.group_by("id", tags="drop", label="scores by id"),
+        "group by, what is left": visits.group_by("id", incomplete="keep", label="what is left of visits"),
+        "batch, what is left": people.batch(3, incomplete="keep", label="what is left of threes"),
     }
+
+
+def _function_of_a_tag(sources: Mapping[str, Stream]) -> Stream:
+    """Return one that is in no pipeline, whose store would tell of its code."""
+
+    def above(weight: float, threshold: float) -> bool:
+        return weight > threshold
+
+    return _pod(above, "is_above", tags=["threshold"])(sources["rows of dicts"].cross(sources["a grid"]))
+
+
+def _pod(function: Any, *outputs: str, version: str = "v1.0", tags: Sequence[str] = ()) -> FunctionPod:
+    return FunctionPod(PythonPacketFunction(function, outputs, identity="version", version=version, tags=tags))
 
 
 def _stream(stream: Stream) -> dict[str, Any]:
