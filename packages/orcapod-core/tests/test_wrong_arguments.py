@@ -124,7 +124,9 @@ def method(make: Callable[[], Any], name: str) -> Callable[..., object]:
     return lambda *args, **kwargs: getattr(make(), name)(*args, **kwargs)
 
 
-SOURCE: dict[str, object] = {"source_id": None, "record_id_column": None, "data_schema": None, "label": None}
+SOURCE: dict[str, object] = {
+    "source_id": None, "record_id_column": None, "data_schema": None, "bad_rows": "raise", "label": None,
+}  # fmt: skip
 RUN: dict[str, object] = {
     "orchestrator": None, "execution_engine": None, "execution_engine_opts": None, "observer": None,
     "error_policy": None, "flush_interval": None, "share_work": False, "progress": False,

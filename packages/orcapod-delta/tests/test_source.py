@@ -87,6 +87,31 @@ def test_only_the_columns_asked_for_are_read(table: Path) -> None:
         DeltaTableSource(table, ["id"], columns=["id", "q"])
 
 
+def test_types_are_those_of_the_definition_and_not_of_the_rows_of_tonight(tmp_path: Path) -> None:
+    schema = pa.schema([pa.field("id", pa.int64(), nullable=False), ("x", pa.int64()), ("y", pa.float64())])
+    write_deltalake(tmp_path, pa.table({"id": [1], "x": [1], "y": [0.5]}, schema))
+    source = DeltaTableSource(tmp_path, ["id"])
+    assert source.schema.tags["id"] is int
+    assert dict(source.schema.packets) == {"x": int | None, "y": float | None}
+    declared = DeltaTableSource(tmp_path, ["id"], data_schema={"x": int}, columns=["id", "x"])
+    assert dict(declared.schema.packets) == {"x": int}
+    assert (declared.source_id, source.source_id) == (f"{tmp_path}@v0", f"{tmp_path}@v0")
+
+
+def test_a_null_upstream_fails_one_row(tmp_path: Path) -> None:
+    @op.function_pod("half", identity="version")
+    def half(x: float) -> float:
+        return x / 2
+
+    write_deltalake(tmp_path, pa.table({"id": [1, 2, 3], "x": [1.0, None, 3.0]}))
+    source = DeltaTableSource(tmp_path, ["id"], data_schema={"x": float}, bad_rows="fail", label="patients")
+    with op.Pipeline("p") as pipeline:
+        half.pod(source, label="half")
+    result = pipeline.run()
+    assert result.counts("half") == {"computed": 2, "cached": 0, "failed": 0, "incomplete": 1}
+    assert [(error.node_label, dict(error.tag)) for error in result.errors] == [("patients", {"id": 2})]
+
+
 def test_partitions_are_columns(tmp_path: Path) -> None:
     rows = pa.table({"id": [1, 2, 3], "group": ["u", "v", "u"]})
     write_deltalake(tmp_path / "t", rows, partition_by="group")
@@ -127,7 +152,8 @@ def test_a_new_version_computes_only_what_is_new(table: Path, tmp_path: Path) ->
     for version in (0, 1, 2):
         pipeline = op.Pipeline("p", tmp_path / "runs.db")
         with pipeline:
-            double.pod(DeltaTableSource(table, ["id"], version=version, columns=["id", "x"]), label="double")
+            source = DeltaTableSource(table, ["id"], version=version, columns=["id", "x"], data_schema={"x": int})
+            double.pod(source, label="double")
         found = pipeline.run().counts("double")
         counts.append((found["computed"], found["cached"]))
         pipeline.database.close()
@@ -162,5 +188,5 @@ def test_a_pipeline_of_a_table_without_rows_runs(tmp_path: Path) -> None:
     DeltaTable.create(tmp_path / "t", pa.schema([("id", pa.string()), ("x", pa.int64())]))
     pipeline = op.Pipeline("p")
     with pipeline:
-        double.pod(DeltaTableSource(tmp_path / "t", ["id"]), label="double")
+        double.pod(DeltaTableSource(tmp_path / "t", ["id"], data_schema={"x": int}), label="double")
     assert pipeline.run().counts("double")["computed"] == 0

@@ -58,6 +58,7 @@ DOORS: dict[str, tuple[Callable[..., object], dict[str, object]]] = {
             "source_id": None,
             "record_id_column": None,
             "data_schema": None,
+            "bad_rows": "raise",
             "label": None,
         },
     ),

@@ -14,7 +14,7 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.errors import DatabaseError, InputValidationError
+from orcapod.errors import DatabaseError, InputValidationError, SchemaError
 from orcapod.sources import ArrowTableSource
 from orcapod_postgres import PostgresQuerySource, PostgresTableSource
 
@@ -89,8 +89,9 @@ def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
         "exacts": ["1.50", "NaN"],
     }
     packets = source.output_schema()[1]
-    assert (packets["u"], packets["exact"], packets["wide"]) == (UUID, Decimal, Decimal)
-    assert (packets["ids"], packets["exacts"], packets["clocks"]) == (list[UUID], list[Decimal], list[time | None])
+    found = [packets[name] for name in ("u", "exact", "wide", "ids", "exacts", "clocks")]
+    expected = [UUID, Decimal, Decimal, list[UUID], list[Decimal], list[time | None]]
+    assert found == [dtype | None for dtype in expected], "nothing is NOT NULL but the key"
     assert source.keys()[0] == ("id",)
     wanted = {"exact": float, "cents": str, "whole": Decimal, "clock": str, "u": str}
     declared = rows(PostgresTableSource(postgres_conninfo, "every", data_schema=wanted))[0]
@@ -106,6 +107,51 @@ def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
 def test_an_empty_table_has_its_types(postgres_conninfo: str) -> None:
     made(postgres_conninfo, _EVERY_TYPE + "; DELETE FROM every")
     assert rows(PostgresTableSource(postgres_conninfo, "every")) == []
+
+
+def test_types_are_those_of_the_definition_and_not_of_the_rows_of_tonight(postgres_conninfo: str) -> None:
+    """A column is ``T`` where the table says that it is never null, and else ``T | None``, whatever it holds."""
+    made(
+        postgres_conninfo,
+        "CREATE DOMAIN mass AS float8 NOT NULL;"
+        "CREATE TABLE t (id int PRIMARY KEY, a float8 NOT NULL, b float8, c mass, d int[], e int[] NOT NULL)",
+    )
+    expected = {"a": float, "b": float | None, "c": float, "d": list[int] | None, "e": list[int]}
+    for row in ("SELECT 1", "INSERT INTO t VALUES (1, 0.5, 0.5, 0.5, '{1}', '{1}')"):
+        made(postgres_conninfo, row)
+        assert dict(PostgresTableSource(postgres_conninfo, "t").output_schema()[1]) == expected
+    query = PostgresTableSource(postgres_conninfo, query="SELECT * FROM t", tag_columns=["id"])
+    assert query.output_schema()[1]["b"] is float, "of which nobody says more"
+    assert PostgresTableSource(postgres_conninfo, "t", data_schema={"b": float}).output_schema()[1]["b"] is float
+
+
+def test_a_null_upstream_fails_one_row_of_the_night(postgres_conninfo: str) -> None:
+    @op.function_pod("bmi", identity="version")
+    def bmi(weight: float) -> float:
+        return weight / 4
+
+    def night() -> op.RunResult:
+        source = PostgresTableSource(
+            postgres_conninfo, "patients", source_id="patients", data_schema={"weight": float}, bad_rows="fail"
+        )
+        with op.Pipeline("study", database) as pipeline:
+            bmi.pod(source, label="bmi")
+        return pipeline.run()
+
+    database = MemoryDatabase()
+    made(
+        postgres_conninfo,
+        "CREATE TABLE patients (id int PRIMARY KEY, weight float8);"
+        "INSERT INTO patients VALUES (1, 80), (2, 60), (3, 70)",
+    )
+    with pytest.raises(SchemaError, match="parameter 'weight' is float, found a column of float | None; take float"):
+        bmi.pod(PostgresTableSource(postgres_conninfo, "patients"))
+    assert night().counts("bmi") == {"computed": 3, "cached": 0, "failed": 0}
+    made(postgres_conninfo, "UPDATE patients SET weight = NULL WHERE id = 2; INSERT INTO patients VALUES (4, 90)")
+    result = night()
+    assert result.counts("bmi") == {"computed": 1, "cached": 2, "failed": 0, "incomplete": 1}
+    assert [(error.node_label, dict(error.tag)) for error in result.errors] == [("patients", {"id": 2})]
+    assert "row 1: column 'weight': expected float, found null" in str(result.errors[0])
 
 
 def test_tags_are_the_primary_key(postgres_conninfo: str) -> None:
@@ -202,7 +248,7 @@ def doubled(n: int) -> int:
 
 def test_a_column_that_is_added_to_a_table_moves_nothing(postgres_conninfo: str) -> None:
     """Nor does a row that is inserted before the others compute them again, or record them under other names."""
-    made(postgres_conninfo, "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (2, 20), (3, 30)")
+    made(postgres_conninfo, "CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL); INSERT INTO t VALUES (2, 2), (3, 3)")
     database, entries = MemoryDatabase(), []
     for change, computed in (
         ("SELECT 1", 2),

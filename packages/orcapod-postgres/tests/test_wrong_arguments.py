@@ -34,7 +34,7 @@ def opened(**given: Any) -> None:
         (lambda **given: PostgresTableSource(**given).as_table(), {"table": "t", "schema": None, "tag_columns": ["k"]}),
         (
             lambda **given: PostgresTableSource(table="t", tag_columns=["k"], **given).as_table(),
-            {"source_id": None, "record_id_column": None, "data_schema": None, "label": None},
+            {"source_id": None, "record_id_column": None, "data_schema": None, "bad_rows": "raise", "label": None},
         ),
         (
             lambda **given: PostgresTableSource(table="t", tag_columns=["k"], **given).as_table(),

@@ -14,7 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 from orcapod.checks import Checks
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, versioned_content
-from orcapod.sources import TableSource
+from orcapod.sources import BadRows, TableSource
 from orcapod_delta.data_files import data_files
 from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
@@ -41,7 +41,9 @@ class DeltaTableSource(TableSource):
         storage_options: what object storage needs to know besides credentials, which come from the environment.
         source_id: what the source is called in provenance; the place of the table and its version if None.
         record_id_column: the column whose values name the records, or several.
-        data_schema: declared types of columns; the others are taken from the data.
+        data_schema: declared types of columns; the others are those of the table, ``T | None`` unless it says that a
+            column is never null, which few tables do.
+        bad_rows: see ``TableSource``: what a null does, say, in a column that is declared ``float``.
         label: what the source is called in a pipeline; ``source_id``, or the table's name and version, if None.
 
     Attributes:
@@ -62,6 +64,7 @@ class DeltaTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         location = Location.of(path, storage_options)
@@ -72,7 +75,8 @@ class DeltaTableSource(TableSource):
             check.count("version", version, least=0, most=_LAST_VERSION, also=", a datetime, or None")
         with raised_as(InputValidationError, named):
             table = _opened(location, version, named)
-            read = _read(TableReader(table, location.filesystem(), location.uri), table, columns, named)
+            reader = TableReader(table, location.filesystem(), location.uri)
+            read = _read(reader, table, columns, named)
         self.version = table.version()
         name = location.uri.rstrip("/").rpartition("/")[2].removesuffix(".delta") or "table"
         super().__init__(
@@ -81,6 +85,8 @@ class DeltaTableSource(TableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
+            bad_rows=bad_rows,
+            nullable=_nullable(reader.schema),
             label=check.text_or_none("label", label)
             or check.text_or_none("source_id", source_id)
             or f"{name}@v{self.version}",
@@ -117,6 +123,13 @@ def _read(reader: TableReader, table: DeltaTable, columns: Sequence[str] | None,
     nothing = pa.schema([reader.schema.field(name) for name in names]).empty_table()
     parts = [reader.read(file, names) for file in data_files(table)]
     return restored(pa.concat_tables([nothing, *parts]))
+
+
+def _nullable(schema: pa.Schema) -> set[str]:
+    """Return the columns that may hold null, by the definition of a table; of our own records, values tell."""
+    if is_ours(schema):
+        return set()
+    return {name for name, stored in original_names(schema).items() if schema.field(stored).nullable}
 
 
 def _stored_names(schema: pa.Schema, columns: Sequence[str] | None, named: str) -> list[str]:

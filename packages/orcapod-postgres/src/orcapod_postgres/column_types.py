@@ -41,12 +41,12 @@ class ColumnType:
     selected: str
     from_pg: Callable[[Sequence[Any]], pa.Array[Any]]
 
-    def annotated(self, column: pa.ChunkedArray[Any]) -> Any:
-        """Return the annotation of a column, optional if there is a null in it."""
+    def annotated(self, column: pa.ChunkedArray[Any], *, may_be_null: bool) -> Any:
+        """Return the annotation of a column, optional if it may be null, or if there is a null where nobody knows."""
         annotation = self.annotation
         if isinstance(annotation, GenericAlias) and pc.list_flatten(column).null_count:
             annotation = GenericAlias(list, (annotation.__args__[0] | None,))
-        return annotation | None if column.null_count else annotation
+        return annotation | None if may_be_null or column.null_count else annotation
 
 
 def _simple(annotation: Any, arrow: pa.DataType, selected: str = "{}") -> ColumnType:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composable
 
 from orcapod.checks import Checks
 from orcapod.errors import DatabaseError, InputValidationError
-from orcapod.sources import TableSource, spooled
+from orcapod.sources import BadRows, TableSource, spooled
 from orcapod_postgres.column_types import ColumnType, column_types
 from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
 from orcapod_postgres.statements import quoted, statement
@@ -48,7 +48,10 @@ class PostgresTableSource(TableSource):
             made from the content for a query.
         record_id_column: the column whose values name the records, or several: never null, never twice; the primary
             key if None.
-        data_schema: declared types of columns, ``{"price": float}``; the others follow from the table's types.
+        data_schema: declared types of columns, ``{"price": float}``; the others follow from the table's definition,
+            ``T | None`` unless a column is ``NOT NULL`` there. Those of a query, and the items of arrays, of which no
+            table says that they are never null, are ``T | None`` where there is a null.
+        bad_rows: see ``TableSource``: what a null does, say, in a column that is declared ``float``.
         label: what the source is called in a pipeline; ``source_id``, or ``table`` or ``schema.table``, if None.
 
     Raises:
@@ -69,6 +72,7 @@ class PostgresTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         kind = type(self).__name__
@@ -97,6 +101,7 @@ class PostgresTableSource(TableSource):
             "where": where,
             "source_id": source_id,
             "record_id_column": record_id_column,
+            "bad_rows": bad_rows,
             "label": label,
         }
         named = f"{kind} {table if table is not None else 'of a query'!r}"
@@ -105,10 +110,10 @@ class PostgresTableSource(TableSource):
                 origin: Composable
                 location = None
                 if table is not None:
-                    found_in, key = _found(connection, named, table, schema)
+                    found_in, key, never_null = _found(connection, named, table, schema)
                     origin, location = quoted(found_in, table), _location(connection, found_in, table)
                 else:
-                    origin, key = statement("({}) AS answer", _as_it_is(query or "")), []
+                    origin, key, never_null = statement("({}) AS answer", _as_it_is(query or "")), [], None
                 tags = list(tag_columns if tag_columns is not None else key)
                 if not tags and tag_columns is None:
                     raise InputValidationError(f"{named}: found no primary key to take as tags; give tag_columns")
@@ -120,7 +125,10 @@ class PostgresTableSource(TableSource):
             except psycopg.Error as error:
                 raise InputValidationError(f"{named}: {str(error).strip()}") from error
         annotations = {
-            name: column_type.annotated(rows.column(name)) for name, column_type in zip(names, types, strict=True)
+            name: column_type.annotated(
+                rows.column(name), may_be_null=never_null is not None and name not in never_null
+            )
+            for name, column_type in zip(names, types, strict=True)
         }
         self._config["tag_columns"] = tags
         if record_id_column is None and set(key) <= set(names):
@@ -133,6 +141,7 @@ class PostgresTableSource(TableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema={**annotations, **(data_schema or {})},
+            bad_rows=bad_rows,
             label=label or source_id or (f"{schema}.{table}" if schema else table),
             type_name=kind,
             location=location,
@@ -227,8 +236,10 @@ def _location(connection: Connection[Any], schema: str, table: str) -> str:
     return f"postgresql://{info.host}:{info.port}/{database}/{'.'.join(names)}"
 
 
-def _found(connection: Connection[Any], named: str, table: str, schema: str | None) -> tuple[str, list[str]]:
-    """Return the schema of a table, and the columns of its primary key."""
+def _found(
+    connection: Connection[Any], named: str, table: str, schema: str | None
+) -> tuple[str, list[str], frozenset[str]]:
+    """Return the schema of a table, the columns of its primary key, and those that are never null."""
     query = (
         "SELECT c.oid::bigint, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relname = %s AND c.relkind = ANY('{r,v,m,f,p}')"
@@ -246,7 +257,12 @@ def _found(connection: Connection[Any], named: str, table: str, schema: str | No
         " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
         " WHERE i.indrelid = %s::bigint::oid AND i.indisprimary ORDER BY k.at"
     )
-    return row[1], [name for (name,) in connection.execute(keys, [row[0]])]
+    never_null = (
+        "SELECT a.attname FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+        " WHERE a.attrelid = %s::bigint::oid AND a.attnum > 0 AND (a.attnotnull OR t.typnotnull)"
+    )
+    key, not_null = ([name for (name,) in connection.execute(text, [row[0]])] for text in (keys, never_null))
+    return row[1], key, frozenset(not_null)
 
 
 def _columns(

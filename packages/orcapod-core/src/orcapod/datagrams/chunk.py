@@ -13,7 +13,7 @@ has no null, is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import eq
@@ -237,6 +237,14 @@ class Chunk:
             columns[provenance] = _nulls(self.num_rows, dtype.arrow)
             origins[name] = Origin(provenance, name)
         return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins)
+
+    def failed(self, rows: Collection[int]) -> Chunk:
+        """Return all rows, these without a packet."""
+        if not rows:
+            return self
+        levels = [Completeness.MISSING if row in rows else Completeness.WHOLE for row in range(self.num_rows)]
+        own = pa.array(levels, pa.int8())
+        return self.completed(own if self.completeness is None else pc.max_element_wise(own, self.completeness))
 
     def unknown(self, tags: Iterable[str]) -> Any:
         """Return an array that says of each row whether one of these tags is not known; None if all are."""

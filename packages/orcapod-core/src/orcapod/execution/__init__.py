@@ -7,11 +7,12 @@ from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
 from orcapod.execution.inputs import Inputs, WholeInputs
 from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
+from orcapod.execution.packet_tally import FirstFailure, PacketTally
 from orcapod.execution.run_loop import RunLoop
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
-from orcapod.execution.step import FirstFailure, Step
+from orcapod.execution.step import Step
 from orcapod.execution.stored_rows import StoredRows
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OrderedInputChannels",
     "PacketError",
     "PacketErrors",
+    "PacketTally",
     "RunLoop",
     "SequentialDriver",
     "SharedWork",

@@ -17,9 +17,10 @@ from orcapod import interrupts
 from orcapod.datagrams import Chunk
 from orcapod.execution.in_flight import Completed, InFlight, Promoted
 from orcapod.execution.mailbox import Mailbox, Signal
+from orcapod.execution.packet_tally import FirstFailure
 from orcapod.execution.pending_chunk import PendingChunk
 from orcapod.execution.shared_work import SharedWork
-from orcapod.execution.step import Attempt, Autoflush, EmitTimer, FirstFailure, Step, backoff, no_autoflush
+from orcapod.execution.step import Attempt, Autoflush, EmitTimer, Step, backoff, no_autoflush
 from orcapod.protocols import Call, CallSession, OnDone, Outcome, flush_all
 
 __all__ = ["Completion", "ConcurrentDriver", "receiver"]

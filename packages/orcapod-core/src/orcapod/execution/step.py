@@ -10,24 +10,21 @@ from __future__ import annotations
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from operator import call
 from typing import Any
 
-import pyarrow as pa
-
-from orcapod.compute import pc
-from orcapod.datagrams import Chunk, Completeness, Packet, Tag, regroup
+from orcapod.datagrams import Chunk, Packet, Tag, regroup
 from orcapod.datagrams.datagram import LazyPacket
 from orcapod.errors import PacketAbandonedError, ValueTypeError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
+from orcapod.execution.packet_tally import PacketTally, log_failure
 from orcapod.execution.pending_chunk import PendingChunk
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.protocols import (
-    CapturedOutput,
     ExecutionObserver,
     PacketExecutionLoggerProtocol,
     PythonFunctionExecutorProtocol,
@@ -36,7 +33,7 @@ from orcapod.protocols import (
 )
 from orcapod.types import loaded_bytes
 
-__all__ = ["Attempt", "Autoflush", "EmitTimer", "FirstFailure", "Step", "WithRetries", "backoff", "no_autoflush"]
+__all__ = ["Attempt", "Autoflush", "EmitTimer", "Step", "WithRetries", "backoff", "no_autoflush"]
 
 _CHUNK_ROWS = 4096
 _CHUNK_BYTES = 32 * 2**20
@@ -85,17 +82,6 @@ class EmitTimer:
         return chunks
 
 
-class FirstFailure(BaseException):
-    """The first packet has failed, and the run is to end with its exception.
-
-    The exception itself may be one that means something on the way up: StopIteration, say.
-    """
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-
 class Attempt:
     """Packet whose call is being made, the number of the try, and its logger."""
 
@@ -116,7 +102,7 @@ class Attempt:
 
 
 @dataclass
-class Step:
+class Step(PacketTally):
     """A packet function at work on a stream.
 
     Attributes:
@@ -158,10 +144,10 @@ class Step:
         for chunk in self._portions(chunks):
             refused = self._refused(chunk)
             for row, error in refused.items():
-                self._refuse(Tag(chunk, row), Packet(chunk, row), error)
+                self.refuse(Tag(chunk, row), Packet(chunk, row), error)
             if incomplete := chunk.num_rows - chunk.num_packets:
                 self.counts["incomplete"] += incomplete
-            pending = PendingChunk(self.spec, _without_packets(chunk, refused), self._cached)
+            pending = PendingChunk(self.spec, chunk.failed(refused), self._cached)
             yield pending
             self._adapt(pending)
 
@@ -172,7 +158,7 @@ class Step:
         """
         lost = 0
         for chunk in self._portions(chunks):
-            pending = PendingChunk(self.spec, _without_packets(chunk, self._refused(chunk)), self._cached)
+            pending = PendingChunk(self.spec, chunk.failed(self._refused(chunk)), self._cached)
             pending.look_up()
             self._adapt(pending)
             lost += pending.count_lost()
@@ -257,7 +243,7 @@ class Step:
             attempt.number += 1
             return True
         attempt.pending.fail(attempt.row)
-        self._failed(*attempt.views(), error)
+        self.failed(*attempt.views(), error)
         return False
 
     def abandon(self, attempt: Attempt, error: BaseException | None = None) -> None:
@@ -269,21 +255,8 @@ class Step:
         """
         if error is None:
             error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
-            _log(attempt.logger, error)
+            log_failure(attempt.logger, error)
         self.observer.on_packet_crash(self.label, *attempt.views(), error)
-
-    def _refuse(self, tag: Tag, packet: Packet, error: BaseException) -> None:
-        """Let a packet fail that the function cannot be given."""
-        self.observer.on_packet_start(self.label, tag, packet)
-        _log(self.observer.create_packet_logger(tag, packet, pipeline_path=self.path), error)
-        self._failed(tag, packet, error)
-
-    def _failed(self, tag: Tag, packet: Packet, error: BaseException) -> None:
-        self.counts["failed"] += 1
-        self.errors.append(PacketError(self.label, tag, packet, error))
-        self.observer.on_packet_crash(self.label, tag, packet, error)
-        if self.error_policy == "fail_fast":
-            raise FirstFailure(error)
 
     def _cached(self, chunk: Chunk, rows: Sequence[int], results: Chunk, indices: Sequence[int]) -> None:
         self.counts["cached"] += len(rows)
@@ -292,17 +265,3 @@ class Step:
         tell, label = self.observer.on_packet_end, self.label
         for row, index in zip(rows, indices, strict=True):
             tell(label, Tag(chunk, row), Packet(chunk, row), Packet(results, index), cached=True)
-
-
-def _log(logger: PacketExecutionLoggerProtocol | None, error: BaseException) -> None:
-    if logger is not None:
-        logger.record(**CapturedOutput.of_failure(error).fields())
-
-
-def _without_packets(chunk: Chunk, rows: Mapping[int, object]) -> Chunk:
-    """Return the rows, these without a packet."""
-    if not rows:
-        return chunk
-    levels = [Completeness.MISSING if row in rows else Completeness.WHOLE for row in range(chunk.num_rows)]
-    own = pa.array(levels, pa.int8())
-    return chunk.completed(own if chunk.completeness is None else pc.max_element_wise(own, chunk.completeness))

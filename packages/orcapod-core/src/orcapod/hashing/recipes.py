@@ -40,6 +40,7 @@ __all__ = [
     "record_ids",
     "result_checksums",
     "rows_digest",
+    "rows_digest_with_bad",
     "sample_keys",
     "source_content",
     "source_name",
@@ -116,6 +117,16 @@ def rows_digest(batches: Iterable[pa.RecordBatch], columns: Schema) -> bytes:
 
 
 # Rows that were kept of a source
+
+
+def rows_digest_with_bad(rows: bytes, bad: Sequence[int]) -> bytes:
+    """Return the digest of all rows of a source, given that of the same rows with nulls for what is no value.
+
+    Args:
+        rows: what ``rows_digest`` gave.
+        bad: the rows, by number, that have such a value, so that they are no rows of the stream.
+    """
+    return _hashed("rows-digest-with-bad-v1", rows, tuple(bad)).digest
 
 
 def kept_schema(columns: Columns) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from orcapod.checks import Checks
 from orcapod.display import html_table
 from orcapod.errors import IncompleteError, LabelError
-from orcapod.execution import InFlight, PacketErrors, RunLoop, Step
+from orcapod.execution import InFlight, PacketErrors, PacketTally, RunLoop
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
@@ -49,7 +49,7 @@ class Run:
         stop: set when the run is to end before its time.
         assigned: where the functions of the function nodes run, by label.
         code: what these functions say, by label, as it was before anything of the run was computed.
-        steps: the function nodes at work, by label.
+        steps: the tallies of the function nodes at work, and of sources of which rows may be bad, by label.
         executors: what kind of executor each of them runs on.
         rows: how many rows with a packet each node has given, by label.
         inputs: of what each node is made, by label.
@@ -73,7 +73,7 @@ class Run:
     stop: Stop = field(default_factory=Stop)
     assigned: dict[str, PythonFunctionExecutorProtocol] = field(default_factory=dict)
     code: dict[str, Fingerprint] = field(default_factory=dict)
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, PacketTally] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -164,6 +164,8 @@ class RunResult:
 
     def counts(self, label: str) -> dict[str, int]:
         """Return how many packets of a function node were ``computed``, ``cached``, ``failed`` and ``incomplete``.
+
+        Of a source with ``bad_rows="fail"``, the bad rows are ``failed``.
 
         A row is incomplete if it, or a row of the group that it is, came without a packet: nothing was computed of
         it. If no row is, that is not listed, and asked for, it is 0.

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import InputValidationError
+from orcapod.sources.root import BadRows
 from orcapod.sources.table import TableSource, named_source
 
 __all__ = ["ArrowTableSource"]
@@ -31,6 +32,7 @@ class ArrowTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
         location: str | None = None,
     ) -> None:
@@ -51,6 +53,7 @@ class ArrowTableSource(TableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
+            bad_rows=bad_rows,
             label=label,
             type_name=type(self).__name__,
             location=location,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.errors import InputValidationError
+from orcapod.display import shown
+from orcapod.errors import InputValidationError, ValueTypeError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.table import declared_types
-from orcapod.types import LogicalType, OptionalType
+from orcapod.sources.root import BadRows, checked_bad_rows
+from orcapod.sources.table import BAD_ROWS_HINT, declared_types
+from orcapod.types import FILE_ARROW, LogicalType, OptionalType, RowFaults, converted_rows
 
 __all__ = ["CSVSource"]
 
@@ -42,6 +47,7 @@ class CSVSource(ArrowTableSource):
         source_id: what the source is called in provenance; the file's absolute path if None.
         record_id_column: see ``TableSource``, and so are the others.
         data_schema: see ``TableSource``.
+        bad_rows: see ``TableSource``; a line with too few or too many fields is an error all the same.
         label: see ``TableSource``.
 
     Raises:
@@ -58,6 +64,7 @@ class CSVSource(ArrowTableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         named = type(self).__name__
@@ -65,12 +72,15 @@ class CSVSource(ArrowTableSource):
         self.path = Path(check.file("path", path))
         check.text("encoding", encoding)
         file = _File(self.path, check.text("delimiter", delimiter), encoding, f"{named} {str(path)!r}")
+        schema = check.mapping_or_empty("data_schema", data_schema, "{'x': int}")
+        table, self._faults = file.table(schema, fails=checked_bad_rows(bad_rows, named) == "fail")
         super().__init__(
-            file.table(check.mapping_or_empty("data_schema", data_schema, "{'x': int}")),
+            table,
             tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
+            bad_rows=bad_rows,
             label=check.text_or_none("label", label) or check.text_or_none("source_id", source_id) or self.path.name,
             location=os.path.abspath(path),  # noqa: PTH100  # which also takes out what is like a/../b
         )
@@ -85,24 +95,43 @@ class _File:
         self._encoding = encoding
         self._named = named
 
-    def table(self, data_schema: Mapping[str, Any]) -> pa.Table:
-        """Read all rows, columns in the types declared, or else those that follow from the values."""
+    def table(self, data_schema: Mapping[str, Any], *, fails: bool) -> tuple[pa.Table, dict[str, RowFaults]]:
+        """Read all rows, columns in the types declared, or else those that follow from the values.
+
+        Args:
+            data_schema: declared types.
+            fails: whether a field that is no value of its type is null, and among the faults.
+        """
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
-        types: dict[str, pa.DataType] = {name: dtype.arrow for name, dtype in declared.items()}
-        read = self._read(types)
+        types: dict[str, pa.DataType] = {name: _written_as(dtype) for name, dtype in declared.items()}
+        texts: list[str] = []
+        try:
+            read = self._read(types)
+        except InputValidationError:
+            texts = [name for name, type_ in types.items() if fails and type_ != pa.large_string()]
+            if not texts:
+                raise
+            types |= dict.fromkeys(texts, pa.large_string())
+            read = self._read(types)
         if codes := self._codes(read.schema, declared):
             read = self._read({**types, **codes})
         if absent := [name for name in declared if name not in read.column_names]:
             why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
             raise self._invalid(why, column=absent[0], found=str(read.column_names))
         read = _with_nulls(read, declared)
+        faults: dict[str, RowFaults] = {}
+        for name in texts:
+            column, faults[name] = converted_rows(
+                read.column(name), partial(_parsed, dtype=declared[name]), declared[name].arrow
+            )
+            read = read.set_column(read.column_names.index(name), name, column)
         for at, field in enumerate(read.schema):
             if pa.types.is_binary(field.type) and field.name not in declared:
                 why = f"column {field.name!r} is not {self._encoding} text; give the file's encoding"
                 raise self._invalid(why, column=field.name)
             if pa.types.is_floating(field.type) and field.name not in declared:
                 self._check_exact(field.name, read.column(at))
-        return read
+        return read, faults
 
     def _read(self, types: Mapping[str, pa.DataType]) -> pa.Table:
         from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
@@ -120,6 +149,7 @@ class _File:
         except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
             raise self._invalid(
                 f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema"
+                f"{BAD_ROWS_HINT if types else ''}"
             ) from None
 
     def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
@@ -155,6 +185,44 @@ class _File:
 
     def _invalid(self, why: str, **about: Any) -> InputValidationError:
         return InputValidationError(f"{self._named}: {why}", **about)
+
+
+def _written_as(dtype: LogicalType) -> pa.DataType:
+    """Return the Arrow type in which fields are read that stand for values of a type: paths are text."""
+    return pa.large_string() if dtype.arrow == FILE_ARROW else dtype.arrow
+
+
+def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArray[Any]:
+    """Return what a CSV file says whose fields are these.
+
+    Raises:
+        ValueTypeError: one is no value of the type.
+    """
+    from pyarrow import csv  # noqa: PLC0415  # as above
+
+    def read(part: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+        file = pa.BufferOutputStream()
+        csv.write_csv(pa.table({"field": part}), file)
+        return csv.read_csv(
+            io.BytesIO(file.getvalue()),  # of which a copy is made once, and that only where a field is none
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(column_types={"field": dtype.arrow}),
+        ).column(0)
+
+    def is_refused(part: pa.ChunkedArray[Any]) -> bool:
+        try:
+            read(part)
+        except pa.ArrowInvalid:
+            return True
+        return False
+
+    try:
+        return read(texts)
+    except pa.ArrowInvalid:
+        row = bisect_left(range(len(texts)), True, key=lambda row: is_refused(texts.slice(0, row + 1)))
+        found = shown(texts[row].as_py())
+        why = f"row {row}: expected {dtype.name}, found {found}"
+        raise ValueTypeError(why, row=row, expected=dtype.name, found=found) from None
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:

@@ -10,8 +10,9 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
-from orcapod.sources.table import TableSource, declared_types, named_source
-from orcapod.types import LogicalType, column_of, misfit, type_of_values
+from orcapod.sources.root import BadRows, checked_bad_rows
+from orcapod.sources.table import BAD_ROWS_HINT, TableSource, declared_types, named_source
+from orcapod.types import LogicalType, RowFaults, column_of, column_of_rows, misfit, type_of_values
 
 __all__ = ["DictSource"]
 
@@ -35,6 +36,7 @@ class DictSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         named = named_source(type(self).__name__, source_id)
@@ -42,17 +44,23 @@ class DictSource(TableSource):
         names = _names(named, listed, data_schema)
         declared = declared_types(named, dict.fromkeys(names), data_schema)
         types: dict[str, LogicalType] = {}
+        faults: dict[str, RowFaults] = {}
         columns: dict[str, pa.ChunkedArray[Any]] = {}
         for name in names:
             values = [row[name] for row in listed]
             try:
                 types[name] = declared[name] if name in declared else type_of_values(values)
-                columns[name] = pa.chunked_array([column_of(values, types[name])])
+                if checked_bad_rows(bad_rows, named) == "raise":
+                    column = column_of(values, types[name])
+                else:
+                    column, faults[name] = column_of_rows(values, types[name])
+                columns[name] = pa.chunked_array([column])
             except (SchemaError, ValueTypeError) as error:
                 row = misfit(values) if isinstance(error, SchemaError) else None
                 where = "" if row is None else f" (first in row {row}: {shown(values[row])})"
+                hint = BAD_ROWS_HINT if name in declared and isinstance(error, ValueTypeError) else ""
                 about = error.about(column=name, source_id=source_id, row=error.row if row is None else row)
-                raise InputValidationError(f"{named}: column {name!r}: {error}{where}", **about) from None
+                raise InputValidationError(f"{named}: column {name!r}: {error}{where}{hint}", **about) from None
             except RecursionError:
                 raise InputValidationError(
                     f"{named}: column {shown(name)}: found values that contain themselves, or go too "
@@ -60,12 +68,14 @@ class DictSource(TableSource):
                     column=name,
                     source_id=source_id,
                 ) from None
+        self._faults = faults
         super().__init__(
             columns,
             tag_columns=tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=types,
+            bad_rows=bad_rows,
             label=label,
             type_name=type(self).__name__,
         )

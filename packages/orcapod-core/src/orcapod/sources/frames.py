@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from orcapod.errors import InputValidationError
 from orcapod.sources.arrow import ArrowTableSource
-from orcapod.sources.table import named_source
+from orcapod.sources.root import BadRows, checked_bad_rows
+from orcapod.sources.table import declared_types, named_source
+from orcapod.types import RowFaults, column_of_rows
 
 __all__ = ["DataFrameSource"]
 
@@ -34,19 +36,31 @@ class DataFrameSource(ArrowTableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
+        named = named_source(type(self).__name__, source_id)
+        one_by_one = data_schema if checked_bad_rows(bad_rows, named) == "fail" else None
+        table, self._faults = _table(frame, named, one_by_one)
         super().__init__(
-            _table(frame, named_source(type(self).__name__, source_id)),
+            table,
             tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
+            bad_rows=bad_rows,
             label=label,
         )
 
 
-def _table(frame: Any, named: str) -> pa.Table:
+def _table(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tuple[pa.Table, dict[str, RowFaults]]:
+    """Return a frame as a table, and the faults of values of columns that were converted one by one.
+
+    Args:
+        frame: the frame.
+        named: what the source is called.
+        one_by_one: declared types; values of such columns are converted one by one where pandas keeps objects.
+    """
     cls = type(frame)
     library, name = cls.__module__.partition(".")[0], cls.__name__
     if library == "polars" and name == "LazyFrame":
@@ -56,10 +70,10 @@ def _table(frame: Any, named: str) -> pa.Table:
             f"{named}: found {cls.__module__}.{cls.__qualname__}, expected a DataFrame of pandas or polars; use "
             "ArrowTableSource for other tables, DictSource for rows"
         )
-    return _of_pandas(frame, named) if library == "pandas" else pa.table(frame)
+    return _of_pandas(frame, named, one_by_one) if library == "pandas" else (pa.table(frame), {})
 
 
-def _of_pandas(frame: Any, named: str) -> pa.Table:
+def _of_pandas(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tuple[pa.Table, dict[str, RowFaults]]:
     columns = list(frame.columns)
     if odd := [column for column in columns if not isinstance(column, str)]:
         raise InputValidationError(f"{named}: found a column called {odd[0]!r}, expected strings; rename it")
@@ -73,10 +87,18 @@ def _of_pandas(frame: Any, named: str) -> pa.Table:
         raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one", column=twice[0])
     if index:
         frame = frame.reset_index()
+    declared = declared_types(named, dict.fromkeys(frame.columns), one_by_one)
+    made: dict[str, pa.Array[Any]] = {}
+    faults: dict[str, RowFaults] = {}
+    for name in [name for name in declared if frame[name].dtype == object]:
+        values = [None if is_gone else value for value, is_gone in zip(frame[name], frame[name].isna(), strict=True)]
+        made[name], faults[name] = column_of_rows(values, declared[name])
+    others = frame.drop(columns=list(made))
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        table = pa.Table.from_pandas(others, preserve_index=False)
+        return pa.table({name: made[name] if name in made else table.column(name) for name in frame.columns}), faults
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        column, why = next(((column, why) for column in frame if (why := _why_not(frame[column]))), ("?", str(error)))
+        column, why = next(((column, why) for column in others if (why := _why_not(others[column]))), ("?", str(error)))
         raise InputValidationError(
             f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
             column=column,

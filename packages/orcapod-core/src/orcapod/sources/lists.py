@@ -9,6 +9,7 @@ from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import InputValidationError
 from orcapod.sources.dicts import DictSource
+from orcapod.sources.root import BadRows
 from orcapod.sources.table import named_source
 
 __all__ = ["ListSource"]
@@ -30,6 +31,7 @@ class ListSource(DictSource):
         source_id: see ``TableSource``, and so are the others.
         record_id_column: see ``TableSource``.
         data_schema: see ``TableSource``; where there is no element, it also says which tags there are.
+        bad_rows: see ``TableSource``.
         label: see ``TableSource``.
 
     Raises:
@@ -45,6 +47,7 @@ class ListSource(DictSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         named = named_source(type(self).__name__, source_id)
@@ -68,6 +71,7 @@ class ListSource(DictSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=declared,
+            bad_rows=bad_rows,
             label=label,
         )
 

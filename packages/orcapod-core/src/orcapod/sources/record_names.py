@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -35,8 +35,13 @@ class RecordNames:
         self.columns = tuple(columns)
         self._types = types.select(self.columns).types
 
-    def check(self, table: pa.Table, invalid: _Invalid) -> None:
+    def check(self, table: pa.Table, invalid: _Invalid, bad: Collection[int] = ()) -> None:
         """Check that every record of a table has a name, and one of its own.
+
+        Args:
+            table: the columns.
+            invalid: makes the error.
+            bad: rows that are no records.
 
         Raises:
             InputValidationError: made by ``invalid``.
@@ -47,28 +52,39 @@ class RecordNames:
                     f"record_id_column {name!r} is {dtype.name}, whose text differs from run to run; choose a column "
                     "of str, int or the like"
                 )
-            if (column := table.column(name)).null_count:
-                row = pc.index(column.is_null(), True).as_py()
+            for row in [row for row in self.unnamed(table, name) if row not in bad][:1]:
                 why = f"record_id_column {name!r} is null in row {row}; every record needs a name"
                 raise invalid(why, column=name, row=row, found="None")
         seen: dict[bytes, int] = {}
         start = 0
         for batch in table.select(list(self.columns)).to_batches() if self.columns else []:
             for row, digest in enumerate(hash_rows(batch, Schema(self._types)), start):
-                if (first := seen.setdefault(digest, row)) != row:
+                if row not in bad and (first := seen.setdefault(digest, row)) != row:
                     raise self._twice(table, first, row, invalid)
             start += batch.num_rows
 
+    def unnamed(self, table: pa.Table, name: str) -> list[int]:
+        """Return the rows in which a column that names the records is null."""
+        column = table.column(name)
+        return pc.indices_nonzero(column.is_null()).to_pylist() if column.null_count else []
+
     def of(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
-        """Return the names of ``length`` consecutive records, given their columns and the first one's position."""
+        """Return the names of ``length`` consecutive records, given their columns and the first one's position.
+
+        It is null where a column is.
+        """
         if not self.columns:
             return _joined("row_", counted(start, length).cast(pa.large_string()))
-        texts = {name: [str(each) for each in self._types[name].to_python(columns[name])] for name in self.columns}
+        values = {name: self._types[name].to_python(columns[name]) for name in self.columns}
+        texts = {name: [None if each is None else str(each) for each in column] for name, column in values.items()}
         if len(texts) == 1:
-            ((name, values),) = texts.items()
-            return _joined(f"{name}=", pa.array(values, pa.large_string()))
-        parts = [[f"{_quoted(name)}={_quoted(value)}" for value in values] for name, values in texts.items()]
-        return pa.array([",".join(row) for row in zip(*parts, strict=True)], pa.large_string())
+            ((name, column),) = texts.items()
+            return _joined(f"{name}=", pa.array(column, pa.large_string()))
+        rows = zip(*texts.values(), strict=True)
+        return pa.array([None if None in row else self._joint(row) for row in rows], pa.large_string())
+
+    def _joint(self, texts: Sequence[Any]) -> str:
+        return ",".join(f"{_quoted(name)}={_quoted(text)}" for name, text in zip(self.columns, texts, strict=True))
 
     def _twice(self, table: pa.Table, first: int, row: int, invalid: _Invalid) -> InputValidationError:
         names, values = self.columns, tuple(table.column(name)[row].as_py() for name in self.columns)

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import SEPARATOR, Chunk, colliding
+from orcapod.datagrams import SEPARATOR, Chunk, Packet, Tag, colliding, with_packets
 from orcapod.display import html_table, shown
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database, checked_database
 from orcapod.sources.cached import CachedSource
 from orcapod.sources.record_names import RecordNames
-from orcapod.sources.root import Source, checked_source_id, root_schema
-from orcapod.types import LogicalType, Schema, conform, registry, type_of_column
+from orcapod.sources.root import BadRows, OnBadRow, Source, checked_bad_rows, checked_source_id, root_schema
+from orcapod.types import (
+    LogicalType,
+    OptionalType,
+    RowFaults,
+    Schema,
+    conform,
+    conform_rows,
+    registry,
+    type_of_column,
+)
 
-__all__ = ["TableSource", "declared_types", "named_source"]
+__all__ = ["BAD_ROWS_HINT", "TableSource", "declared_types", "named_source"]
 
 _CHUNK_ROWS = 65_536
 _CHUNK_BYTES = 32 << 20
 _SHOWN_ROWS = 5
 _NOTHING = pa.scalar("", pa.large_string())
+BAD_ROWS_HINT = '; or give bad_rows="fail", by which such rows fail alone'
 
 
 class TableSource(Source):
@@ -41,13 +53,19 @@ class TableSource(Source):
         source_id: what the source is called in provenance; where it is, or else made from its content, if None.
         record_id_column: the column whose values name the records, or several: never null, never twice.
         data_schema: declared types of columns, ``{"x": int | None}``; the others are taken from the data.
+        bad_rows: what a row does of which a value is not of its declared type: ``raise`` makes no source of the table;
+            with ``fail`` such a row has no packet, it is among the failed ones of a run, and all others are given.
         label: what the source is called in a pipeline; ``source_id`` if None.
         type_name: what it is called in messages.
         location: where the table is, such that no other one is there.
+        nullable: the columns that may hold null, by the definition of the table, whatever they hold now.
 
     Raises:
         InputValidationError: the table cannot become a stream; says which column and row, and why.
     """
+
+    _faults: Mapping[str, RowFaults] = MappingProxyType({})
+    """Why values are null in the columns that a subclass has made: by column, what it has found."""
 
     def __init__(
         self,
@@ -60,6 +78,8 @@ class TableSource(Source):
         label: str | None,
         type_name: str,
         location: str | None = None,
+        bad_rows: BadRows = "raise",
+        nullable: Container[str] = (),
     ) -> None:
         if source_id is not None:
             checked_source_id(source_id, named_source(type_name, source_id))
@@ -70,12 +90,15 @@ class TableSource(Source):
         tags = check.names_or_none("tag_columns", tag_columns) or ()
         names = list(check.names_or_none("record_id_column", record_id_column) or ())
         self._check_names(columns, tags, names)
-        schema = self._typed(columns, declared_types(self._named, columns, data_schema))
+        self.bad_rows = checked_bad_rows(bad_rows, self._named)
+        self._has_told = False
+        schema = self._typed(columns, declared_types(self._named, columns, data_schema), nullable)
         self._table = pa.table(
             {name: self._conformed(columns[name], name, dtype) for name, dtype in schema.types.items()}
         )
         self._records = RecordNames(names, schema)
-        self._records.check(self._table, self._invalid)
+        self._bad = self._bad_columns()
+        self._records.check(self._table, self._invalid, self._bad)
         tag_schema, packet_schema = schema.select(tags), schema.drop(tags)
         self.schema = root_schema(tag_schema, packet_schema)
         self._source_tag, self._record_tag = self.schema.system_tags
@@ -95,6 +118,21 @@ class TableSource(Source):
         return self._label or self.source_id
 
     def chunks(self) -> Iterator[Chunk]:
+        return with_packets(self.all_chunks())
+
+    def all_chunks(self) -> Iterator[Chunk]:
+        if self._bad and not self._has_told:
+            self._has_told = True
+            first, count = self._why_bad(min(self._bad)), len(self._bad)
+            more = f"; and so are {count - 1} more, of {self._table.num_rows} rows" if count > 1 else ""
+            warnings.warn(f"{first}; it is left out{more}", stacklevel=2)
+        return self._rows(lambda tag, packet, error: None)
+
+    def read(self, on_bad_row: OnBadRow) -> Iterator[Chunk]:
+        self._has_told = True
+        return self._rows(on_bad_row)
+
+    def _rows(self, on_bad_row: OnBadRow) -> Iterator[Chunk]:
         rows = self._rows_at_once
         for start in range(0, self._table.num_rows, rows):
             part = self._table.slice(start, rows).combine_chunks()
@@ -105,7 +143,11 @@ class TableSource(Source):
             )
             columns[self._source_tag] = pa.repeat(pa.scalar(self.source_id, pa.large_string()), part.num_rows)
             columns[self._record_tag] = records
-            yield Chunk.from_record(self.schema, columns, producing, self.schema.packets)
+            chunk = Chunk.from_record(self.schema, columns, producing, self.schema.packets)
+            bad = [row for row in range(chunk.num_rows) if start + row in self._bad] if self._bad else []
+            for row in bad:
+                on_bad_row(Tag(chunk, row), Packet(chunk, row), self._why_bad(start + row))
+            yield chunk.failed(bad)
 
     def cached(self, database: Database) -> CachedSource:
         """Return the cumulative record of this source in a database: every row that it ever had.
@@ -138,7 +180,8 @@ class TableSource(Source):
     @cached_property
     def _rows_digest(self) -> bytes:
         batches = self._table.to_batches(max_chunksize=self._rows_at_once)
-        return recipes.rows_digest(batches, self.schema.tags | self.schema.packets)
+        digest = recipes.rows_digest(batches, self.schema.tags | self.schema.packets)
+        return recipes.rows_digest_with_bad(digest, sorted(self._bad)) if self._bad else digest
 
     @property
     def _rows_at_once(self) -> int:
@@ -149,8 +192,11 @@ class TableSource(Source):
     def _repr_html_(self) -> str:
         first = self._table.slice(0, _SHOWN_ROWS)
         types = (self.schema.tags | self.schema.packets).types
-        columns = [list(map(dtype.display, dtype.to_python(first.column(name)))) for name, dtype in types.items()]
-        count = f"{self._table.num_rows:,} rows"
+        columns = [
+            [None if value is None else dtype.display(value) for value in dtype.to_python(first.column(name))]
+            for name, dtype in types.items()
+        ]
+        count = f"{self._table.num_rows:,} rows" + (f", {len(self._bad):,} of them bad" if self._bad else "")
         shown = count if self._table.num_rows <= _SHOWN_ROWS else f"the first {_SHOWN_ROWS} of {count}"
         return super()._repr_html_() + html_table(shown, list(types), zip(*columns, strict=True))
 
@@ -180,14 +226,40 @@ class TableSource(Source):
             why = f"record_id_column {unknown[0]!r} is not there; found columns {names}"
             raise self._invalid(why, column=unknown[0], found=str(names))
 
-    def _typed(self, columns: Mapping[str, pa.ChunkedArray[Any]], declared: Mapping[str, LogicalType]) -> Schema:
+    def _bad_columns(self) -> dict[int, dict[str, ValueTypeError]]:
+        """Return the rows that are bad, with the columns that are, and why."""
+        faults = {name: dict(found) for name, found in self._faults.items()}
+        for name in self._records.columns if self.bad_rows == "fail" else ():
+            why = ValueTypeError("expected the name of a record, found null", found="null")
+            for row in self._records.unnamed(self._table, name):
+                faults.setdefault(name, {}).setdefault(row, why)
+        bad: dict[int, dict[str, ValueTypeError]] = {}
+        for name in self._table.column_names:
+            for row, error in faults.get(name, {}).items():
+                bad.setdefault(row, {})[name] = error
+        return bad
+
+    def _why_bad(self, row: int) -> InputValidationError:
+        errors = self._bad[row]
+        why = "; ".join(f"column {name!r}: {error}" for name, error in errors.items())
+        column, first = next(iter(errors.items()))
+        return self._invalid(f"row {row}: {why}", **first.about(column=column, row=row))
+
+    def _typed(
+        self,
+        columns: Mapping[str, pa.ChunkedArray[Any]],
+        declared: Mapping[str, LogicalType],
+        nullable: Container[str],
+    ) -> Schema:
         types: dict[str, LogicalType] = {}
         for name, column in columns.items():
             if name in declared:
                 types[name] = declared[name]
                 continue
             try:
-                types[name] = type_of_column(column)
+                found = type_of_column(column)
+                is_widened = name in nullable and not isinstance(found, OptionalType)
+                types[name] = OptionalType(found) if is_widened else found
             except SchemaError as error:
                 if len(column) == 0 and pa.types.is_null(column.type):
                     why = f"no rows, so the type of column {name!r} is unknown; declare it in data_schema"
@@ -197,9 +269,14 @@ class TableSource(Source):
 
     def _conformed(self, column: pa.ChunkedArray[Any], name: str, dtype: LogicalType) -> pa.ChunkedArray[Any]:
         try:
-            return conform(column, dtype)
+            if self.bad_rows == "raise":
+                return conform(column, dtype)
+            conformed, faults = conform_rows(column, dtype)
         except (SchemaError, ValueTypeError) as error:
-            raise self._invalid(f"column {name!r}: {error}", **error.about(column=name)) from None
+            hint = "" if isinstance(error, SchemaError) else BAD_ROWS_HINT
+            raise self._invalid(f"column {name!r}: {error}{hint}", **error.about(column=name)) from None
+        self._faults = {**self._faults, name: {**faults, **self._faults.get(name, {})}}
+        return conformed
 
 
 def named_source(type_name: str, called: object) -> str:

@@ -12,6 +12,7 @@ from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, regis
 from orcapod.types.parts import PartsType
 from orcapod.types.python_columns import column_of
 from orcapod.types.record_classes import RecordClassType
+from orcapod.types.row_faults import RowFaults, column_of_rows, conform_rows, converted_rows
 from orcapod.types.scalars import INT, STR, AwareDatetime, as_standard
 from orcapod.types.schema import Schema
 from orcapod.types.size import check_fixed_size, may_be_large, value_size
@@ -35,6 +36,7 @@ __all__ = [
     "PartsType",
     "RecordClassType",
     "RecordType",
+    "RowFaults",
     "Schema",
     "TupleType",
     "TypeRegistry",
@@ -42,8 +44,11 @@ __all__ = [
     "as_standard",
     "check_fixed_size",
     "column_of",
+    "column_of_rows",
     "conform",
+    "conform_rows",
     "content",
+    "converted_rows",
     "decode",
     "encode",
     "files_in",
