@@ -107,7 +107,7 @@ def build(store: Path, pictures: Path, thresholds: Sequence[float]) -> op.Pipeli
     pipeline = op.Pipeline("pictures", store)
     with pipeline:
         flat = flatten.pod(taken.join(sought), label="flat")
-        found = find.pod(flat.join(tried), label="found")  # no tag is in both: every picture with every threshold
+        found = find.pod(flat.cross(tried), label="found")  # every picture with every threshold
         outline.pod(taken.join(found), label="figures")
         counts = tried.join(found).select_packet_columns(["threshold", "count"])
         steadiest.pod(counts.group_by("picture"), label="plateaus")
