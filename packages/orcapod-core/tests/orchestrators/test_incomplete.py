@@ -310,6 +310,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
         loaded = pod(load, "y")(source(range(6)), label="load")
         loaded.batch(2, label="pairs")
         loaded.filter(pc.field("y") >= 0).batch(2, label="after_a_filter")
+        pod(shifted, "y")(loaded.filter(pc.field("y") >= 0)).batch(2, label="after_a_function")
         loaded.filter(pc.field("i") >= 0).batch(2, label="after_a_filter_by_tags")
         loaded.filter(pc.field("y") >= 0).batch(2, incomplete="keep", label="kept")
     BROKEN.add(2)
@@ -317,6 +318,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     assert pipeline.pairs.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter_by_tags.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter.as_table()["i"].to_pylist() == [[0, 1]], "which rows follow is not known"
+    assert pipeline.after_a_function.as_table()["i"].to_pylist() == [[0, 1]]
     assert pipeline.kept.as_table()["i"].to_pylist() == [[0, 1], [3], [4, 5]]
     BROKEN.clear()
 
