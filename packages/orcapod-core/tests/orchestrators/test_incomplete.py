@@ -303,6 +303,14 @@ def test_a_run_ends_with_an_incomplete_group_if_that_is_wanted(way: str, nested:
     assert pipeline.run(**WAYS[way]).ok
 
 
+def test_what_becomes_of_incomplete_groups_tells_one_node_from_another() -> None:
+    grouped = source(range(3)).group_by
+    hashes = {grouped("g", incomplete=way).content_hash() for way in ("skip", "keep", "raise")}
+    assert len(hashes) == 3
+    assert grouped("g", incomplete="skip").content_hash() == grouped("g").content_hash()
+    assert len({source(range(3)).batch(2, incomplete=way).content_hash() for way in ("skip", "keep", "raise")}) == 3
+
+
 def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     BROKEN.clear()
     pipeline = op.Pipeline("p")
