@@ -434,3 +434,47 @@ def test_marks_are_verified_like_all_that_is_stored(tmp_path: Path) -> None:
         database.add_records(path, changed)
         assert not op.verify_store(database).ok
     BROKEN.clear()
+
+
+def levelled(stream: Stream, levels: Sequence[int]) -> list[Chunk]:
+    """The rows of a stream, so complete, each in a chunk of its own."""
+    (chunk,) = stream.chunks()
+    marked = chunk.completed(pa.array(levels, pa.int8()))
+    return [marked.slice(row, 1) for row in range(marked.num_rows)]
+
+
+def given_by(stream: Any, levels: Sequence[int]) -> list[tuple[Any, int]]:
+    """What an operator gives for rows that are so complete: tag ``i`` and completeness."""
+    (origin,) = stream.inputs
+    chunks = [(0, chunk) for chunk in levelled(origin, levels)]
+    found = []
+    for chunk in stream.run([*chunks, (0, None)]):
+        marks = [0] * chunk.num_rows if chunk.completeness is None else chunk.completeness.to_pylist()
+        found += list(zip(chunk.column("i").to_pylist(), marks, strict=True))
+    return found
+
+
+def test_behind_a_row_that_may_be_none_all_batches_are_uncertain_however_rows_come() -> None:
+    numbers = source(range(5))
+    assert given_by(numbers.batch(2), [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)]
+    assert given_by(numbers.batch(2), [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2), ([4], 0)]
+    whole_ones = numbers.batch(2, drop_partial=True)
+    assert given_by(whole_ones, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)], "it may be one of two"
+    assert given_by(whole_ones, [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2)]
+    kept = numbers.batch(2, incomplete="keep")
+    assert given_by(kept, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([3], 1), ([4], 1)]
+
+
+def test_a_group_is_there_if_one_of_its_rows_is() -> None:
+    groups = source(range(6)).group_by("g")
+    assert given_by(groups, [0, 2, 3, 3, 3, 3]) == [([0, 3], 2), ([1, 4], 2), ([2, 5], 3)]
+    assert given_by(groups, [0, 1, 2, 1, 0, 2]) == [([0, 3], 1), ([1, 4], 1), ([2, 5], 2)]
+
+
+def test_whether_a_row_passes_a_filter_is_certain_if_its_tags_say_so() -> None:
+    numbers = source(range(3))
+    for by_tags in (numbers.filter(g="a"), numbers.filter(pc.field("g") == "a"), numbers.filter(i=0)):
+        assert given_by(by_tags, [2, 2, 0]) == [(0, 2)]
+    for by_data in (numbers.filter(x=0), numbers.filter(pc.field("x") == 0), numbers.filter(x=0, g="a")):
+        assert given_by(by_data, [2, 0, 0]) == [(0, 3)]
+    assert given_by(numbers.drop_nulls(), [2, 0, 0]) == [(0, 2), (1, 0), (2, 0)], "there can be no null"
