@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.errors import IncompleteError
+from orcapod.errors import IncompleteError, InputValidationError
 from orcapod.executors import LocalExecutor
 from orcapod.observers import LoggingObserver
 from orcapod.operators import Operator, PushOperator, RowwiseOperator
@@ -312,6 +312,14 @@ def test_a_run_ends_with_an_incomplete_group_if_that_is_wanted(way: str, nested:
     assert pipeline.run(**WAYS[way]).ok
 
 
+def test_what_becomes_of_incomplete_groups_tells_one_node_from_another() -> None:
+    grouped = source(range(3)).group_by
+    hashes = {grouped("g", incomplete=way).content_hash() for way in ("skip", "keep", "raise")}
+    assert len(hashes) == 3
+    assert grouped("g", incomplete="skip").content_hash() == grouped("g").content_hash()
+    assert len({source(range(3)).batch(2, incomplete=way).content_hash() for way in ("skip", "keep", "raise")}) == 3
+
+
 def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     BROKEN.clear()
     pipeline = op.Pipeline("p")
@@ -319,6 +327,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
         loaded = pod(load, "y")(source(range(6)), label="load")
         loaded.batch(2, label="pairs")
         loaded.filter(pc.field("y") >= 0).batch(2, label="after_a_filter")
+        pod(shifted, "y")(loaded.filter(pc.field("y") >= 0)).batch(2, label="after_a_function")
         loaded.filter(pc.field("i") >= 0).batch(2, label="after_a_filter_by_tags")
         loaded.filter(pc.field("y") >= 0).batch(2, incomplete="keep", label="kept")
     BROKEN.add(2)
@@ -326,6 +335,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     assert pipeline.pairs.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter_by_tags.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter.as_table()["i"].to_pylist() == [[0, 1]], "which rows follow is not known"
+    assert pipeline.after_a_function.as_table()["i"].to_pylist() == [[0, 1]]
     assert pipeline.kept.as_table()["i"].to_pylist() == [[0, 1], [3], [4, 5]]
     BROKEN.clear()
 
@@ -341,9 +351,12 @@ def test_a_failed_row_has_no_part_in_what_its_tags_keep_it_out_of() -> None:
         pod(total, "y")(loaded.filter(pc.field("y") != 1).group_by("g"), label="by_data")
         pod(total, "y")(loaded.semi_join(source([1], "t").map_packets({"x": "t"})).group_by("g"), label="matched")
         pod(total, "y")(source([1], "u", "y").semi_join(loaded.filter(pc.field("y") > 0)).batch(), label="unmatched")
+        perhaps = loaded.filter(pc.field("y") >= 0).map_packets({"y": "t"})
+        pod(total, "y")(source([1, 1], "v", "y").semi_join(perhaps).batch(), label="uncertain")
     result = pipeline.run()
     BROKEN.clear()
-    assert [result.counts(label)["incomplete"] for label in result.node_counts if label != "load"] == [0, 0, 1, 0, 0]
+    labels = ("by_tag", "by_constraint", "by_data", "matched", "unmatched", "uncertain")
+    assert [result.counts(label)["incomplete"] for label in labels] == [0, 0, 1, 0, 0, 1]
 
 
 def test_members_whose_number_is_not_known_may_be_in_any_group() -> None:
@@ -360,15 +373,26 @@ def test_members_whose_number_is_not_known_may_be_in_any_group() -> None:
         pod(total, "y")(members.group_by("n"), label="by_number")
         pod(total, "y")(members.group_by("g"), label="by_group")
         pod(total, "y")(members.group_by("n", incomplete="keep"), label="kept")
-        numbers = DictSource([{"n": n, "w": n} for n in range(2)], ["n"], source_id="n")
-        pod(shifted, "z")(members.join(numbers), label="joined")
+        numbers = DictSource([{"n": n, "y": n} for n in range(3)], ["n"], source_id="n")
+        named = members.map_packets({"y": "w"})
+        pod(shifted, "z")(numbers.join(named), label="joined")
+        pod(shifted, "z")(numbers.join(named, how="left"), label="from_left")
+        pod(shifted, "z")(numbers.join(named, how="anti"), label="alone")
+        pod(shifted, "z")(numbers.semi_join(named), label="matched")
     result = pipeline.run()
     BROKEN.clear()
     assert result.counts("by_number") == {"computed": 0, "cached": 0, "failed": 0, "incomplete": 3}
     assert result.counts("by_group") == {"computed": 2, "cached": 0, "failed": 0, "incomplete": 1}
     assert pipeline.kept.as_table()["n"].to_pylist() == [0, 1]
     assert all(pipeline.log_database.get_records(pipeline.kept.path)["__incomplete"].to_pylist())
-    assert result.counts("joined") == {"computed": 2, "cached": 2, "failed": 0, "incomplete": 1}
+    rows = {label: pipeline[label].as_table().num_rows for label in ("joined", "from_left", "alone", "matched")}
+    assert rows == {"joined": 4, "from_left": 4, "alone": 0, "matched": 2}
+    assert {label: result.counts(label)["incomplete"] for label in rows} == {
+        "joined": 1,
+        "from_left": 2,
+        "alone": 1,
+        "matched": 1,
+    }
 
 
 def test_reading_a_node_of_another_pipeline_tells_of_its_failed_rows() -> None:
@@ -433,3 +457,70 @@ def test_marks_are_verified_like_all_that_is_stored(tmp_path: Path) -> None:
         database.add_records(path, changed)
         assert not op.verify_store(database).ok
     BROKEN.clear()
+
+
+def levelled(stream: Stream, levels: Sequence[int]) -> list[Chunk]:
+    """The rows of a stream, so complete, each in a chunk of its own."""
+    (chunk,) = stream.chunks()
+    marked = chunk.completed(pa.array(levels, pa.int8()))
+    return [marked.slice(row, 1) for row in range(marked.num_rows)]
+
+
+def given_by(stream: Any, levels: Sequence[int]) -> list[tuple[Any, int]]:
+    """What an operator gives for rows that are so complete: tag ``i`` and completeness."""
+    (origin,) = stream.inputs
+    chunks = [(0, chunk) for chunk in levelled(origin, levels)]
+    found = []
+    for chunk in stream.run([*chunks, (0, None)]):
+        marks = [0] * chunk.num_rows if chunk.completeness is None else chunk.completeness.to_pylist()
+        found += list(zip(chunk.column("i").to_pylist(), marks, strict=True))
+    return found
+
+
+def test_behind_a_row_that_may_be_none_all_batches_are_uncertain_however_rows_come() -> None:
+    numbers = source(range(5))
+    assert given_by(numbers.batch(2), [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)]
+    assert given_by(numbers.batch(2), [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2), ([4], 0)]
+    whole_ones = numbers.batch(2, drop_partial=True)
+    assert given_by(whole_ones, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)], "it may be one of two"
+    assert given_by(whole_ones, [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2)]
+    kept = numbers.batch(2, incomplete="keep")
+    assert given_by(kept, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([3], 1), ([4], 1)]
+
+
+def test_a_group_is_there_if_one_of_its_rows_is() -> None:
+    groups = source(range(6)).group_by("g")
+    assert given_by(groups, [0, 2, 3, 3, 3, 3]) == [([0, 3], 2), ([1, 4], 2), ([2, 5], 3)]
+    assert given_by(groups, [0, 1, 2, 1, 0, 2]) == [([0, 3], 1), ([1, 4], 1), ([2, 5], 2)]
+
+
+def test_whether_a_row_passes_a_filter_is_certain_if_its_tags_say_so() -> None:
+    numbers = source(range(3))
+    for by_tags in (numbers.filter(g="a"), numbers.filter(pc.field("g") == "a"), numbers.filter(i=0)):
+        assert given_by(by_tags, [2, 2, 0]) == [(0, 2)]
+    for by_data in (numbers.filter(x=0), numbers.filter(pc.field("x") == 0), numbers.filter(x=0, g="a")):
+        assert given_by(by_data, [2, 0, 0]) == [(0, 3)]
+    assert given_by(numbers.drop_nulls(), [2, 0, 0]) == [(0, 2), (1, 0), (2, 0)], "there can be no null"
+
+
+def test_a_relation_is_checked_among_the_rows_that_are_there() -> None:
+    BROKEN.clear()
+    BROKEN.update([3, 4, 5])
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        loaded = pod(load, "w")(source(range(6))).select_tag_columns(["g"])
+        source(range(3), "u", "y").join(loaded, validate="n:1", label="joined")
+    pipeline.run()
+    assert pipeline.joined.as_table().num_rows == 3
+    BROKEN.clear()
+    with pytest.raises(InputValidationError, match="2 rows of g='a'"):
+        pipeline.run()
+
+
+def test_what_a_stranger_makes_is_as_complete_as_what_it_may_be_made_of() -> None:
+    numbers = source(range(3), column="y")
+    assert given_by(Difference()(numbers), [0, 0, 0]) == [(0, 0), (1, 0), (2, 0)]
+    assert given_by(Difference()(numbers), [0, 1, 0]) == [(0, 1), (1, 1), (2, 1)]
+    assert given_by(Difference()(numbers), [0, 2, 0]) == [(1, 3), (0, 3), (2, 3)]
+    assert given_by(Odd()(numbers), [0, 0, 2]) == [(1, 0), (1, 0), (2, 3)]
+    assert given_by(Odd()(numbers), [2, 1, 0]) == [(0, 3), (1, 1), (1, 1)]

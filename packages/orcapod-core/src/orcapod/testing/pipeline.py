@@ -222,7 +222,8 @@ def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
         "hashes": {node.label: (str(node.content_hash()), str(node.pipeline_hash())) for node in pipeline.values()},
         # Of two nodes that need the same packet, either may be the one that computes it.
         "counts": {
-            label: (each["computed"] + each["cached"], each["failed"]) for label, each in result.node_counts.items()
+            label: (each["computed"] + each["cached"], each["failed"], each.get("incomplete", 0))
+            for label, each in result.node_counts.items()
         },
         "computed": sum(each["computed"] for each in result.node_counts.values()),
         "errors": Counter(map(str, result.errors)),
