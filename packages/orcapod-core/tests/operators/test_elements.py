@@ -134,6 +134,12 @@ def test_slices_of_lists_and_maps_are_read_where_they_are() -> None:
     assert made.as_table().to_pydict() == {"k": [1, 2, 3], "l": [3, None, 5], "m": [2, None, 4]}
 
 
+def test_members_that_lie_under_a_null_are_nobodys() -> None:
+    lists = pa.LargeListArray.from_arrays([0, 2, 4], pa.array([1, 2, 3, 4]), mask=pa.array([False, True]))
+    source = ArrowTableSource(pa.table({"k": [1, 2], "x": lists}), ["k"])
+    assert read(source.index("x", 0)) == read(source.index("x", -2)) == [1, None]
+
+
 def test_into_a_new_column_the_whole_stays_beside_it() -> None:
     stream = source([[1, 2]], list[int])
     both = stream.index("x", 0, into="first").index("x", -1, into="last")

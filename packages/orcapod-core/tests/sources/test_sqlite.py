@@ -108,12 +108,12 @@ def test_columns_and_a_condition_choose_what_is_read(tmp_path: Path) -> None:
 
 
 def test_keys_of_several_columns_name_records_and_order_them(tmp_path: Path) -> None:
-    script = "CREATE TABLE v (x INT, b TEXT, a TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID; "
+    script = "CREATE TABLE v (x INT, b TEXT, a TEXT, PRIMARY KEY (b, a)) WITHOUT ROWID; "
     path = made(tmp_path, script + "INSERT INTO v VALUES (1, 'z', 'a'), (2, 'a', 'b'), (3, 'a', 'a');")
     source = SQLiteTableSource(path, "v")
     assert source.output_schema() == ({"a": str, "b": str}, {"x": int | None})
     assert [packet.source_info()["x"].partition("::")[2] for _, packet in source.iter_packets()] == [
-        "a=a,b=a::x", "a=a,b=z::x", "a=b,b=a::x",
+        "b=a,a=a::x", "b=a,a=b::x", "b=z,a=a::x",
     ]  # fmt: skip
 
 
