@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_the_old_record_stays_beside_the_new_one(tmp_path: Path) -> None:
         named = {row["__record_id"].hex(): row["rate"] for row in results}
         for rows in (old, new):
             sources = [row["_source_double"].split("::")[1] for row in rows]
-            inputs = [row for row in database.get_records(("study", *pipeline.doubled.path)).to_pylist()]
+            inputs = database.get_records(("study", *pipeline.doubled.path)).to_pylist()
             by_id = {row["__record_id"].hex(): row["_source_rate"].split("::")[1] for row in inputs}
             assert [named[by_id[source]] * 2 for source in sources] == [row["double"] for row in rows]
         attempts = database.get_records(("_attempt", *pipeline.rates.uri)).to_pylist()
@@ -149,6 +150,49 @@ def test_equal_rows_are_computed_again_once(tmp_path: Path) -> None:
         result = pipeline.run(orchestrator, recompute=["rates"])
         assert result.counts("rates") == {"computed": 1, "cached": 2, "failed": 0}
         assert len(set(values(pipeline, "rates").values())) == 1
+
+
+RELEASED, STARTED = threading.Event(), threading.Event()
+CALLERS: Counter[tuple[int, str]] = Counter()
+
+
+@op.function_pod("y", identity="version")
+def shared(x: int) -> int:
+    """Wait for a call of the other, in all calls of the first but one."""
+    name = threading.current_thread().name
+    CALLERS[x, name] += 1
+    if name == "other":
+        RELEASED.set()
+    elif name == "first" and sum(count for (_, each), count in CALLERS.items() if each == "first") > 1:
+        STARTED.set()
+        assert RELEASED.wait(60)
+    return x
+
+
+def test_processes_that_share_the_work_compute_each_packet_again_once(tmp_path: Path) -> None:
+    """What the first has computed again when the other comes is not computed once more."""
+
+    def run(name: str) -> None:
+        with op.Pipeline(name, tmp_path / "p.db") as pipeline:
+            shared.pod(DictSource([{"i": x, "x": x} for x in range(60)], ["i"], source_id="s"), label="shared")
+        results[name] = pipeline.run(SYNC, recompute=["shared"], share_work=True)
+
+    results: dict[str, op.RunResult] = {}
+    run("before")
+    first = threading.Thread(target=run, args=["first"], name="first")
+    other = threading.Thread(target=run, args=["other"], name="other")
+    first.start()
+    assert STARTED.wait(60)
+    other.start()
+    first.join(120)
+    other.join(120)
+    again = {x for (x, name) in CALLERS if name != threading.current_thread().name}
+    assert again == set(range(60))
+    assert CALLERS.total() == 120, "60 before, and 60 again"
+    assert sum(results[name].recomputed["shared"].equal for name in ("first", "other")) == 60
+    assert all(result.ok for result in results.values())
+    run("later")
+    assert CALLERS.total() == 180, "a run of its own computes all again"
 
 
 @pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
@@ -290,7 +334,7 @@ class Model:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.results: dict[tuple[int, int], int] = {}  # (node, value of the input) to the newest result
-        self.there: dict[tuple[int, int], int] = {}
+        self.values: dict[tuple[int, int], int] = {}  # (node, row) to what the last run gave
 
     def run(
         self, only: set[int] | None, ends: set[int] | None, rows: set[int] | None, again: set[int], shift: int
@@ -319,13 +363,14 @@ class Model:
                     counts[at]["skipped"] += 1
                     continue
                 values[at, i] = self.results[key]
+        self.values = {key: value for key, value in values.items() if key[0] >= 0}
         return counts
 
 
 @settings(max_examples=30)
 @given(PLANS, st.data(), st.sampled_from(ORCHESTRATORS))
 def test_any_parts_give_what_plain_python_gives(plan: Plan, data: st.DataObject, orchestrator: Any) -> None:
-    """After any runs of parts, again or not, each node holds what the last that computed it gave; a whole run ends it."""
+    """After any runs of parts, again or not, each node holds what the last that computed it gave."""
     nodes = list(range(len(plan.nodes)))
     some = st.none() | st.sets(st.sampled_from(nodes), min_size=1)
     database, model = MemoryDatabase(), Model(plan)
@@ -354,3 +399,5 @@ def test_any_parts_give_what_plain_python_gives(plan: Plan, data: st.DataObject,
         at: +counts for at, counts in expected.items()
     }
     assert result.ok
+    found_values = {(at, tag["i"]): packet["x"] for at in nodes for tag, packet in pipeline[f"n{at}"].iter_packets()}
+    assert found_values == model.values
