@@ -130,6 +130,7 @@ SOURCE: dict[str, object] = {
 RUN: dict[str, object] = {
     "orchestrator": None, "execution_engine": None, "execution_engine_opts": None, "observer": None,
     "error_policy": None, "flush_interval": None, "share_work": False, "progress": False,
+    "recompute": None, "only": None, "until": None, "where": None,
 }  # fmt: skip
 FUNCTION: dict[str, object] = {
     "output_keys": "y", "name": None, "version": "v0.0", "identity": "code", "depends_on": (), "ignores": (),

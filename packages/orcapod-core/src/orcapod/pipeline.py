@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Token
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
@@ -31,7 +28,9 @@ from orcapod.nodes import (
     FunctionNode,
     Node,
     OperatorNode,
+    RecordedRun,
     Run,
+    RunPart,
     RunResult,
     SourceNode,
     discarding,
@@ -48,9 +47,7 @@ from orcapod.protocols import (
     RecordPath,
     adapted,
     checked_database,
-    flush_all,
 )
-from orcapod.records import Environment, RunLedger, RunRecord
 from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
@@ -184,6 +181,10 @@ class Pipeline(Mapping[str, Node]):
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
         share_work: bool = False,
+        recompute: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None = None,
+        only: str | Sequence[str] | None = None,
+        until: str | Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
@@ -198,10 +199,18 @@ class Pipeline(Mapping[str, Node]):
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
             flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
             share_work: whether processes that run the same at the same time, on one store, each compute a part of it.
+            recompute: labels of function nodes that are computed again, though their results are there; or with the
+                tags of the rows that are, ``{"rates": {"subject": "s1"}}``. The old results stay, the new ones are
+                given from then on, and ``RunResult.recomputed`` says which are equal.
+            only: labels of the function nodes that compute; all others give what is there.
+            until: labels of nodes beyond which the run does not go.
+            where: the rows that are computed, by values of their tags, ``{"subject": ["s1", "s2"]}``; of all others
+                what is there is given.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
             ConfigError: an argument is not what it has to be; nothing was computed then.
+            LabelError: there is no such node or tag; nothing was computed then.
             Exception: with ``fail_fast``, what the first failed packet's function raised.
             ReadOnlyStoreError: a store may only be read; nothing was computed.
             DatabaseError: something could not be stored, though it was tried again for 30 seconds where that may help;
@@ -209,10 +218,11 @@ class Pipeline(Mapping[str, Node]):
         """
         driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
-        run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
-        run.share_work = Checks().flag("share_work", share_work)
+        part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
+        engine = execution_engine, execution_engine_opts
+        run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
         self._warn()
-        return self._run(driver, run)
+        return self._run(driver, part, run)
 
     async def run_async(
         self,
@@ -224,6 +234,10 @@ class Pipeline(Mapping[str, Node]):
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
         share_work: bool = False,
+        recompute: str | Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None = None,
+        only: str | Sequence[str] | None = None,
+        until: str | Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Return the same, awaited: async functions run in the caller's event loop, all else beside it.
@@ -236,6 +250,10 @@ class Pipeline(Mapping[str, Node]):
             error_policy: see ``run``.
             flush_interval: see ``run``.
             share_work: see ``run``.
+            recompute: see ``run``.
+            only: see ``run``.
+            until: see ``run``.
+            where: see ``run``.
             progress: see ``run``.
 
         Raises:
@@ -245,11 +263,12 @@ class Pipeline(Mapping[str, Node]):
 
         driver = AsyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
         watching = _watching(driver.observer, observer, progress=progress)
-        run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
-        run.share_work = Checks().flag("share_work", share_work)
+        part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
+        engine = execution_engine, execution_engine_opts
+        run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
-        ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
+        ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, part, run))
         try:
             return await asyncio.shield(ending)
         except asyncio.CancelledError as cancelled:
@@ -263,12 +282,15 @@ class Pipeline(Mapping[str, Node]):
     def _begun(
         self,
         driver: Orchestrator,
-        engine: PythonFunctionExecutorProtocol | str | None,
-        engine_options: Mapping[str, Any] | None,
+        part: RunPart,
+        engine_and_options: tuple[PythonFunctionExecutorProtocol | str | None, Mapping[str, Any] | None],
         observer: ExecutionObserver,
         error_policy: ErrorPolicy | None,
         flush_interval: float | None,
+        *,
+        share_work: bool,
     ) -> Run:
+        engine, engine_options = engine_and_options
         self.result_database.check_writable()
         self._records.check_writable()
         interval = self.config.flush_interval if flush_interval is None else flush_interval
@@ -280,16 +302,19 @@ class Pipeline(Mapping[str, Node]):
             engine_options=Checks().mapping_or_empty("execution_engine_opts", engine_options, "{'workers': 4}"),
             flusher=Flusher(checked_flush_interval(interval)),
             config=self.config.node,
-            labels=tuple(self.nodes),
-            inputs={label: [part.label for part in node.inputs] for label, node in self._nodes.items()},
+            labels=tuple(node.label for node in part.nodes),
+            inputs={node.label: [each.label for each in node.inputs] for node in part.nodes},
             memory=self.config.memory_bytes,
             is_overlapping=driver.is_overlapping,
             awaits_together=driver.awaits_together,
-            ordered=labels_in_order(list(self._nodes.values())) if driver.is_overlapping else frozenset(),
+            share_work=Checks().flag("share_work", share_work),
+            ordered=labels_in_order(part.nodes) if driver.is_overlapping else frozenset(),
+            selections=part.selections,
+            is_whole=part.is_whole,
         )
-        for node in self._nodes.values():
+        for node in part.nodes:
             node.prepare(run)
-        functions = {label: node.function for label, node in self._nodes.items() if isinstance(node, FunctionNode)}
+        functions = {node.label: node.function for node in part.nodes if isinstance(node, FunctionNode)}
         check_one_key(functions, run.code)
         return run
 
@@ -310,7 +335,7 @@ class Pipeline(Mapping[str, Node]):
                     stacklevel=3,
                 )
 
-    def _run(self, driver: Orchestrator, run: Run) -> RunResult:
+    def _run(self, driver: Orchestrator, part: RunPart, run: Run) -> RunResult:
         stores = (self.result_database, self._records)
         with ExitStack() as stack:
             stack.enter_context(interrupts.deferred(run.stop))
@@ -318,11 +343,11 @@ class Pipeline(Mapping[str, Node]):
             stack.enter_context(discarding(*stores))
             stack.enter_context(run.flusher)
             stack.enter_context(run.flusher.calling(run.observer.flush, *(store.flush for store in stores)))
-            stack.enter_context(_Recorded(self, run, type(driver).__name__))
+            stack.enter_context(RecordedRun(run, self.name, self._records, orchestrator=type(driver).__name__))
             failure = None
             try:
                 with interrupts.interrupt_first():
-                    driver.run(list(self._nodes.values()), run)
+                    driver.run(part.nodes, run)
             except FirstFailure as first:
                 failure = first.error
             if failure is not None:
@@ -401,52 +426,6 @@ class Pipeline(Mapping[str, Node]):
                 return OperatorNode(self.name, element.label, stream, inputs, config=self.config)
             case Stream() as stream:
                 return SourceNode(self.name, element.label, stream, inputs, config=self.config)
-
-
-class _Recorded:
-    """Tells the observer when a run starts and ends, and keeps what is left of it, whatever way it ends."""
-
-    def __init__(self, pipeline: Pipeline, run: Run, orchestrator: str) -> None:
-        self._pipeline = pipeline
-        self._run = run
-        self._orchestrator = orchestrator
-        self._looking = ThreadPoolExecutor(1)
-        self._environment = self._looking.submit(Environment.here)
-        self._started = datetime.now(UTC)
-
-    def __enter__(self) -> None:
-        try:
-            self._run.observer.on_run_start(self._run.run_id)
-        except BaseException as error:
-            self.__exit__(type(error))
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
-        run, result = self._run, self._run.result()
-        if kind is not None:
-            run.flusher.stop_retrying()
-        if kind is None:
-            outcome = "SUCCESS" if result.ok else "FAILED"
-        else:
-            outcome = "FAILED" if issubclass(kind, Exception | SystemExit) else "INTERRUPTED"
-        record = RunRecord(
-            run_id=run.run_id,
-            pipeline="/".join(self._pipeline.name),
-            started=self._started,
-            ended=datetime.now(UTC),
-            outcome=outcome,
-            counts=result.node_counts,
-            orchestrator=self._orchestrator,
-            executors=run.executors,
-        )
-        try:
-            ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
-            store = partial(run.flusher.with_retries, partial(ledger.add, record, environment))
-            flush_all([store, run.flusher.flush])
-        finally:
-            self._looking.shutdown()
-            run.observer.on_run_end(run.run_id)
-            run.observer.flush()
 
 
 def _watching(*observers: ExecutionObserver | None, progress: bool | None) -> ExecutionObserver:

@@ -9,6 +9,7 @@ from orcapod.execution.inputs import Inputs, WholeInputs
 from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
 from orcapod.execution.packet_tally import FirstFailure, PacketTally
 from orcapod.execution.run_loop import RunLoop
+from orcapod.execution.selection import EVERYTHING, Recomputed, Selection, Where
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
@@ -16,6 +17,7 @@ from orcapod.execution.step import Step
 from orcapod.execution.stored_rows import StoredRows
 
 __all__ = [
+    "EVERYTHING",
     "Cache",
     "Channel",
     "ConcurrentDriver",
@@ -29,12 +31,15 @@ __all__ = [
     "PacketError",
     "PacketErrors",
     "PacketTally",
+    "Recomputed",
     "RunLoop",
+    "Selection",
     "SequentialDriver",
     "SharedWork",
     "Step",
     "StoredRows",
     "ThreadSession",
+    "Where",
     "WholeInputs",
     "checked_buffer_size",
     "local_session",

@@ -26,6 +26,10 @@ OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
 """Called with rows of a chunk whose results were there, and with those results: rows of another chunk."""
 
 
+OnRecomputed = Callable[[Sequence[int], Sequence[bool]], None]
+"""Called with rows of a chunk that were computed again, and whether each gave what it had given before."""
+
+
 class RowState(Enum):
     """State of one row of a pending chunk."""
 
@@ -55,17 +59,20 @@ class PendingChunk:
         spec: what is computed, and where it is stored.
         chunk: the rows.
         on_cached: called with the rows whose results were there.
+        again: rows that are computed though their results may be there.
 
     Attributes:
         chunk: the rows.
         record_ids: of the records that are computed from the rows.
         has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
+        on_recomputed: called with rows of the chunk that were computed again, and whether each gave what it had given
+            before.
         result_rows: how many results it has had.
         result_bytes: how many bytes they took.
     """
 
-    def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached) -> None:
+    def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached, again: Collection[int] = ()) -> None:
         self.chunk = chunk
         self._taken = spec.taken(chunk)
         self._spec = spec
@@ -74,7 +81,13 @@ class PendingChunk:
         self._has_failed = False
         rows = chunk.packet_rows()
         self._hashes = spec.function.packet_hashes(chunk if rows is None else chunk.take(rows))
-        self.record_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
+        first_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
+        self.record_ids = spec.cache.newest(first_ids)
+        self._earlier: dict[bytes, bytes] = {}
+        for at, row in enumerate(range(chunk.num_rows) if rows is None else rows) if again else ():
+            if row in again:
+                earlier, self.record_ids[at] = self.record_ids[at], spec.cache.next(first_ids[at])
+                self._earlier[self.record_ids[at]] = earlier
         self._distinct_ids = list(dict.fromkeys(self.record_ids))
         self.has_twins = len(self._distinct_ids) < len(self.record_ids)
         if rows is not None:
@@ -85,6 +98,7 @@ class PendingChunk:
         self._is_new = True
         self._lock = threading.Lock()
         self.on_stored: Callable[[pa.Table], object] | None = None
+        self.on_recomputed: OnRecomputed | None = None
         self.result_rows = self.result_bytes = 0
 
     def look_up(self, ids: Sequence[bytes] | None = None) -> None:
@@ -96,6 +110,19 @@ class PendingChunk:
         self.adopt(results)
         if self.on_stored is not None:
             self.on_stored(results)
+
+    def skip(self, rows: Collection[int]) -> int:
+        """Let those of these rows that have no result get none; return how many had a packet."""
+        asked = [row for row in rows if self.record_ids[row]]
+        results = self._spec.cache.lookup(list(dict.fromkeys(self.record_ids[row] for row in asked))) if asked else None
+        if results is not None and results.num_rows:
+            self._is_new = False
+            self.adopt(results)
+        skipped = [row for row in asked if not self.has_result(row)]
+        for row in skipped:
+            self.record_ids[row] = b""
+            self.fail(row)
+        return len(skipped)
 
     def missing(self) -> list[int]:
         """Return the rows that have no result, and may get one."""
@@ -178,8 +205,30 @@ class PendingChunk:
             taken, ids = self._taken.take(present), [self.record_ids[row] for row in present]
             self._spec.records.add(taken, ids, fresh=self._is_new)
             chunk = self._results_of(taken, ids)
+            if self._earlier:
+                self._compare(present, chunk)
             self._emit(present, chunk)
         return chunk if chunk is not None and len(present) == len(rows) else self._with_missing(chunk, present, rows)
+
+    def _compare(self, rows: Sequence[int], results: Chunk) -> None:
+        """Tell which of the rows that were computed again gave what they had given before."""
+        states, computed = self._states, RowState.COMPUTED
+        earlier = {
+            at: self._earlier[self.record_ids[row]]
+            for at, row in enumerate(rows)
+            if states[row] is computed and self.record_ids[row] in self._earlier
+        }
+        if not earlier:
+            return
+        found = _StoredResults()
+        found.append(self._spec.cache.lookup(list(dict.fromkeys(earlier.values()))))
+        there = [at for at, record_id in earlier.items() if record_id in found]
+        if there and self.on_recomputed is not None:
+            ids = [earlier[at] for at in there]
+            compared = results.take(there)
+            before = self._result_chunk(compared, found.take(ids), ids).packet_hashes
+            again = [rows[at] for at in there]
+            self.on_recomputed(again, [one == other for one, other in zip(before, compared.packet_hashes, strict=True)])
 
     def _with_missing(self, results: Chunk | None, present: Sequence[int], rows: Sequence[int]) -> Chunk:
         """Give on rows of which only some have a result, in their order."""

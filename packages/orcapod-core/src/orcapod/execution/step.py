@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from operator import call
 from typing import Any
 
@@ -23,6 +24,7 @@ from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
 from orcapod.execution.packet_tally import PacketTally, log_failure
 from orcapod.execution.pending_chunk import PendingChunk
+from orcapod.execution.selection import EVERYTHING, Recomputed, Selection
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.protocols import (
     ExecutionObserver,
@@ -115,9 +117,11 @@ class Step(PacketTally):
         config: how packets are run.
         with_retries: asks the store.
         chunk_bytes: how many bytes the values of a chunk have at most, or it is one row.
-        counts: how many packets were ``computed``, ``cached`` and ``failed``, and how many rows came without a packet,
-            ``incomplete``.
+        counts: how many packets were ``computed``, ``cached`` and ``failed``, how many rows came without a packet,
+            ``incomplete``, and how many that have no result were not to be computed, ``skipped``.
         errors: the packets that failed.
+        selection: which rows are computed.
+        recomputed: of those that were computed again, which gave what they had given before.
     """
 
     spec: FunctionSpec
@@ -131,6 +135,8 @@ class Step(PacketTally):
     chunk_bytes: int = _CHUNK_BYTES
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
+    selection: Selection = EVERYTHING
+    recomputed: Recomputed = field(default_factory=Recomputed)
 
     def __post_init__(self) -> None:
         hooks = ("on_packet_start", "create_packet_logger", "on_packet_end")
@@ -142,12 +148,17 @@ class Step(PacketTally):
     def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
         """Give the chunks in suitable portions; what the function cannot be given has failed."""
         for chunk in self._portions(chunks):
-            refused = self._refused(chunk)
+            all_refused, skipped = self._refused(chunk), self.selection.skipped(chunk)
+            refused = {row: error for row, error in all_refused.items() if row not in skipped}
             for row, error in refused.items():
                 self.refuse(Tag(chunk, row), Packet(chunk, row), error)
             if incomplete := chunk.num_rows - chunk.num_packets:
                 self.counts["incomplete"] += incomplete
-            pending = PendingChunk(self.spec, chunk.failed(refused), self._cached)
+            again = self.selection.computed_again(chunk)
+            pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again)
+            pending.on_recomputed = partial(self._recomputed, chunk)
+            if skipped:
+                self.counts["skipped"] += pending.skip(skipped) + len(all_refused) - len(refused)
             yield pending
             self._adapt(pending)
 
@@ -257,6 +268,11 @@ class Step(PacketTally):
             error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
             log_failure(attempt.logger, error)
         self.observer.on_packet_crash(self.label, *attempt.views(), error)
+
+    def _recomputed(self, chunk: Chunk, rows: Sequence[int], are_equal: Sequence[bool]) -> None:
+        self.recomputed.equal += sum(are_equal)
+        differing = [row for row, is_equal in zip(rows, are_equal, strict=True) if not is_equal]
+        self.recomputed.different += [Tag(chunk, row) for row in differing]
 
     def _cached(self, chunk: Chunk, rows: Sequence[int], results: Chunk, indices: Sequence[int]) -> None:
         self.counts["cached"] += len(rows)

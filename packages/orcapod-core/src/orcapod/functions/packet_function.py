@@ -21,7 +21,7 @@ from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.files import Unreadable, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
-from orcapod.functions.signature import Signature
+from orcapod.functions.signature import Signature, null_hint
 from orcapod.hashing import (
     ContentHash,
     Fingerprint,
@@ -35,7 +35,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, OptionalType, Schema, holds_files, large_bytes, may_be_large, value_size, widened
+from orcapod.types import LogicalType, Schema, holds_files, large_bytes, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -270,7 +270,7 @@ class PythonPacketFunction:
                     found=listed,
                 )
             if not wanted.takes(found):
-                hint = _null_hint(name, wanted, found)
+                hint = null_hint(name, wanted, found)
                 raise SchemaError(
                     f"{self.name}: parameter {name!r} is {wanted.name}, found a column of {found.name}{hint}",
                     node=self.name,
@@ -490,16 +490,6 @@ class PythonPacketFunction:
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
             raise RecordTooLargeError.of((), name, sizes[name], limit.size, limit.store)
-
-
-def _null_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column that has the type wanted, but for nulls."""
-    if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
-        return ""
-    return (
-        f"; take {wanted.name} | None, or drop such rows with .drop_nulls([{name!r}]), or give the source "
-        f'data_schema={{"{name}": {wanted.name}}} and bad_rows="fail", by which each of them fails alone'
-    )
 
 
 def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:

@@ -12,9 +12,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from orcapod.checks import Checks
 from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
-from orcapod.types import Schema
+from orcapod.types import LogicalType, OptionalType, Schema
 
-__all__ = ["Signature"]
+__all__ = ["Signature", "null_hint"]
 
 
 @dataclass(frozen=True)
@@ -153,3 +153,13 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
         except SchemaError as error:
             raise SchemaError(f"{named}: {name!r}: {error}") from None
     return schema
+
+
+def null_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
+    """Return what to do about a column that has the type wanted, but for nulls; nothing about any other."""
+    if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
+        return ""
+    return (
+        f"; take {wanted.name} | None, or drop such rows with .drop_nulls([{name!r}]), or give the source "
+        f'data_schema={{"{name}": {wanted.name}}} and bad_rows="fail", by which each of them fails alone'
+    )

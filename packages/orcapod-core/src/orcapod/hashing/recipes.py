@@ -25,6 +25,7 @@ from orcapod.hashing.rows import checksum_rows, hash_rows
 from orcapod.types import Schema
 
 __all__ = [
+    "attempt_id",
     "catalog_entry",
     "entry_ids",
     "environment",
@@ -222,6 +223,16 @@ def record_ids(uri: Sequence[str], fingerprint: ContentHash, packet_hashes: Iter
     """Return the ids of computed records: the same computation has the same id everywhere."""
     prefix = _hashed("record-v1", tuple(uri), fingerprint).digest
     return [sha256(prefix + packet).digest() for packet in packet_hashes]
+
+
+def attempt_id(record_id: bytes, attempt: int) -> bytes:
+    """Return the id of a further record of the same computation.
+
+    Args:
+        record_id: of the first one.
+        attempt: which one it is; the first to be made again is 1.
+    """
+    return _hashed("attempt-v1", record_id, attempt).digest
 
 
 def result_checksums(results: pa.Table, columns: Sequence[str]) -> list[int]:

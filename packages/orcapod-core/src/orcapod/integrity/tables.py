@@ -17,6 +17,7 @@ from orcapod.records import CHECKSUM, INCOMPLETE, RECORD_ID, damaged_results
 __all__ = ["changed_entries", "changed_kept_rows", "changed_results", "is_entries", "is_kept", "is_results"]
 
 _BESIDE = ("__code", "__packet_hash", "__run_id", "__seconds", "__timestamp", CHECKSUM, RECORD_ID)
+_MOST_ATTEMPTS = 1000
 _ENTRY, _CONTENT = "__entry_id", "__content_hash"
 
 
@@ -49,9 +50,16 @@ def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | N
     for code in pc.unique(codes):
         is_of_code = pc.equal(codes, code)
         made = _record_ids(path[1:], code.as_py(), packets.filter(is_of_code).to_pylist())
-        for key in _differing(table.column(RECORD_ID).filter(is_of_code), made):
-            if key not in changed:
+        keys = table.column(RECORD_ID).filter(is_of_code)
+        firsts = dict(zip(keys.to_pylist(), made, strict=True))
+        for key in _differing(keys, made):
+            if key not in changed and not _is_attempt(key, firsts[key]):
                 yield key, "its key is not that of its code and packet"
+
+
+def _is_attempt(key: Key, first: bytes | None) -> bool:
+    """Say whether a key is that of a further record of a packet, given that of the first."""
+    return first is not None and any(recipes.attempt_id(first, number) == key for number in range(1, _MOST_ATTEMPTS))
 
 
 def _record_ids(uri: Sequence[str], code: str, packets: Sequence[bytes]) -> Sequence[bytes | None]:

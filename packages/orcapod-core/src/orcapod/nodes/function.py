@@ -42,6 +42,8 @@ from orcapod.protocols import (
     files_folder_of,
 )
 from orcapod.records import (
+    Attempts,
+    Claims,
     CodeRecords,
     FunctionUri,
     PipelineRecords,
@@ -169,6 +171,8 @@ class FunctionNode(Node):
     def prepare(self, run: Run) -> None:
         run.assigned[self.label] = self.executor_for(run)
         run.code[self.label] = self.function.code("begins")
+        run.attempts[self.label] = self._attempts(run)
+        run.attempts[self.label].load()
 
     def stores(self) -> Sequence[Database]:
         return self._results, self._records
@@ -177,7 +181,7 @@ class FunctionNode(Node):
         (provenance,) = chunk.provenance_columns()
         names: list[Any] = chunk.column(provenance).to_pylist()
         ids = record_ids_in(names)
-        cache = self._cache("", "")
+        cache = self._cache("", "", None)
         stored = [record_id for record_id in ids if record_id is not None]
         return StoredRows(cache, chunk, ids) if cache.holds(stored) else [chunk]
 
@@ -185,11 +189,12 @@ class FunctionNode(Node):
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
             run.flusher.with_retries(lambda: CodeRecords(self._results).store(self.function.name, code))
-            step = self._step(code.hash, run.run_id, executor, observer)
+            step = self._step(code.hash, run.run_id, executor, observer, run.attempts[self.label])
             step.error_policy = run.error_policy
             step.with_retries = run.flusher.with_retries
             step.chunk_bytes = run.chunk_bytes
             step.config = self.node_config or run.config
+            step.selection = run.selection(self.label)
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()
             session = self._session(executor, receiver(step, mailbox), step.config, run)
@@ -208,17 +213,31 @@ class FunctionNode(Node):
     @contextmanager
     def _sharing(self, run: Run, config: NodeConfig) -> Iterator[SharedWork | None]:
         """Share the work with other processes meanwhile, if that is wanted."""
-        if not (run.share_work or config.share_work):
+        if not self._is_shared(run, config) or run.selection(self.label).where is None:
             yield None
             return
-        claims = claims_in(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
-        with SharedWork(claims) as shared, run.flusher.calling(shared.beat):
+        with SharedWork(self._claims(run)) as shared, run.flusher.calling(shared.beat):
             yield shared
+
+    def _is_shared(self, run: Run, config: NodeConfig) -> bool:
+        return run.share_work or config.share_work
+
+    def _claims(self, run: Run) -> Claims:
+        return claims_in(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
+
+    def _attempts(self, run: Run) -> Attempts:
+        """Return which results were computed again, and by whom a run computes them again."""
+        sharing: list[str] = []
+        if run.selection(self.label).again is not None and self._is_shared(run, self.node_config or run.config):
+            sharing = [holder.partition("/")[0] for holder in self._claims(run).beats()]
+        return Attempts(self._results, self.uri, run_id=run.run_id, sharing=sharing)
 
     def _session(
         self, executor: PythonFunctionExecutorProtocol, on_done: OnDone, config: NodeConfig, run: Run
     ) -> CallSession | None:
         """Return what makes the calls; None where they are best made here, one after the other."""
+        if run.selection(self.label).where is None:
+            return None
         function = self._running_function().function
         concurrency, timeout = config.max_concurrency, config.timeout
         if isinstance(executor, ConcurrentExecutorProtocol):
@@ -240,12 +259,13 @@ class FunctionNode(Node):
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         (chunks,) = inputs
-        return self._step(self.function.fingerprint(), "", None, NoOpObserver()).stored_results(chunks)
+        attempts = Attempts(self._results, self.uri)
+        return self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts).stored_results(chunks)
 
-    def _cache(self, code: str, run_id: str) -> ResultCache:
+    def _cache(self, code: str, run_id: str, attempts: Attempts | None) -> ResultCache:
         outputs = self.function.signature.outputs
         path = result_path(self.uri)
-        return ResultCache(self._results, path, outputs, code=code, run_id=run_id, files=self._files)
+        return ResultCache(self._results, path, outputs, code=code, run_id=run_id, files=self._files, attempts=attempts)
 
     def _step(
         self,
@@ -253,9 +273,10 @@ class FunctionNode(Node):
         run_id: str,
         executor: PythonFunctionExecutorProtocol | None,
         observer: ExecutionObserver,
+        attempts: Attempts,
     ) -> Step:
         function = self._running_function()
-        cache = self._cache(str(fingerprint), run_id)
+        cache = self._cache(str(fingerprint), run_id, attempts)
         records = PipelineRecords(self._records, self.path, function.packet_columns(self.inputs[0].schema))
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 from orcapod.checks import Checks
 from orcapod.display import html_table
 from orcapod.errors import IncompleteError, LabelError
-from orcapod.execution import InFlight, PacketErrors, PacketTally, RunLoop
+from orcapod.execution import EVERYTHING, InFlight, PacketErrors, PacketTally, Recomputed, RunLoop, Selection, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
+from orcapod.records import Attempts
 
 __all__ = ["Run", "RunResult"]
 
-_STATES = ("computed", "cached", "failed", "incomplete")
+_STATES = ("computed", "cached", "failed", "incomplete", "skipped")
 _ALWAYS = ("computed", "cached", "failed")
 _SHOWN_ERRORS = 10
 _FORMS = 16  # arguments, what was returned, Arrow's, the store's, that of the next node, each with a copy at times
@@ -53,6 +54,9 @@ class Run:
         executors: what kind of executor each of them runs on.
         rows: how many rows with a packet each node has given, by label.
         inputs: of what each node is made, by label.
+        selections: what is computed of function nodes, by label, where that is not all that is missing.
+        is_whole: whether all that is missing is computed.
+        attempts: which results were computed again before the run, by the label of the function node.
     """
 
     run_id: str
@@ -77,6 +81,13 @@ class Run:
     executors: dict[str, str] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    selections: Mapping[str, Selection] = field(default_factory=dict)
+    is_whole: bool = True
+    attempts: dict[str, Attempts] = field(default_factory=dict)
+
+    def selection(self, label: str) -> Selection:
+        """Return what is computed of a function node."""
+        return self.selections.get(label, EVERYTHING)
 
     @property
     def chunk_bytes(self) -> int:
@@ -97,7 +108,13 @@ class Run:
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: Counts.of(step.counts) for label, step in steps.items()}
         errors = PacketErrors(error for step in steps.values() for error in step.errors)
-        return RunResult(self.run_id, errors, counts, {label: self.moved(label) for label in self.labels})
+        again = {
+            label: step.recomputed
+            for label, step in steps.items()
+            if isinstance(step, Step) and self.selection(label).again is not None
+        }
+        rows = {label: self.moved(label) for label in self.labels}
+        return RunResult(self.run_id, errors, counts, rows, again, is_whole=self.is_whole)
 
 
 class RowCounts(NamedTuple):
@@ -120,7 +137,8 @@ class Counts(dict[str, int]):
     """Counts of packets by what became of them; a kind that it does not list has none.
 
     ``computed``, ``cached`` and ``failed`` are always listed; ``incomplete`` where there are such: rows of which
-    nothing was computed, since what they are made of has failed.
+    nothing was computed, since what they are made of has failed, and ``skipped``: rows without a result that the run
+    was not to compute.
     """
 
     @classmethod
@@ -143,12 +161,18 @@ class RunResult:
         errors: the packets that failed, in the order in which they did.
         node_counts: what ``counts`` says of each function node, by label.
         node_rows: what ``rows`` says of each node, by label.
+        recomputed: of each function node that was to be computed again, by label, how many packets gave what they had
+            given before, ``equal``, and the tags of those that did not, ``different``. Packets that had no result are
+            in neither.
+        is_whole: whether all that was missing was to be computed.
     """
 
     run_id: str
     errors: PacketErrors
     node_counts: Mapping[str, Mapping[str, int]]
     node_rows: Mapping[str, RowCounts] = field(default_factory=dict)
+    recomputed: Mapping[str, Recomputed] = field(default_factory=dict)
+    is_whole: bool = True
 
     def rows(self, label: str) -> RowCounts:
         """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
@@ -203,6 +227,8 @@ class RunResult:
 
     @property
     def _incomplete(self) -> int:
+        if not self.is_whole:  # what they are made of may have been left out on purpose
+            return 0
         return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
 
     def _repr_html_(self) -> str:
@@ -230,5 +256,7 @@ class RunResult:
             if (counts := self.node_counts.get(label)) is None:
                 lines.append(f"  {label}: {self.node_rows[label]}")
             else:
-                lines.append(f"  {label}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+                again = f"; {self.recomputed[label]}" if label in self.recomputed else ""
+                shown = ", ".join(f"{count} {state}" for state, count in counts.items())
+                lines.append(f"  {label}: {shown}{again}")
         return "\n".join(lines) + ">"

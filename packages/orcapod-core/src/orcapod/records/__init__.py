@@ -10,6 +10,7 @@ from orcapod.records.address import (
     record_names,
     result_path,
 )
+from orcapod.records.attempts import Attempts
 from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
@@ -33,6 +34,7 @@ __all__ = [
     "INCOMPLETE",
     "RECORD_ID",
     "RUNS",
+    "Attempts",
     "Claims",
     "CodeRecords",
     "Environment",

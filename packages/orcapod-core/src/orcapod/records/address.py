@@ -14,6 +14,7 @@ __all__ = [
     "ENVIRONMENTS",
     "RUNS",
     "FunctionUri",
+    "attempt_path",
     "node_path",
     "record_ids",
     "record_ids_in",
@@ -32,6 +33,11 @@ ENVIRONMENTS: RecordPath = ("_environments",)
 def result_path(uri: FunctionUri) -> RecordPath:
     """Return the path of the results of a function."""
     return "_result", *uri
+
+
+def attempt_path(uri: FunctionUri) -> RecordPath:
+    """Return the path where it is written which results of a function were computed again."""
+    return "_attempt", *uri
 
 
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:

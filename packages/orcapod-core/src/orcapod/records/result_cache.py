@@ -15,6 +15,7 @@ from orcapod.errors import DamagedRecordError
 from orcapod.files import is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues
 from orcapod.types import Schema, holds_files, paths_in
 
@@ -75,6 +76,7 @@ class ResultCache:
         code: the fingerprint of the code that computes what is stored from now on.
         run_id: the run that computes it.
         files: the folder for large values; they stay in their rows if that goes with the process, or if it is None.
+        attempts: which results were computed again; none if it is None.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class ResultCache:
         code: str,
         run_id: str = "",
         files: Path | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         check = Checks("ResultCache")
         self._database = checked_database(database)
@@ -93,6 +96,7 @@ class ResultCache:
         self._outputs = check.instance("outputs", outputs, Schema, "a Schema", "give Schema({'y': int})")
         self._code = check.text("code", code)
         self._run_id = check.text("run_id", run_id)
+        self._attempts = attempts
         self._files = [name for name, dtype in self._outputs.types.items() if holds_files(dtype.arrow)]
         self._large = LargeValues(self._outputs, files)
         self._files += self._large.columns
@@ -106,6 +110,14 @@ class ResultCache:
             return None
         store = f"the {type(self._database).__name__.removesuffix('Database')} store"
         return SizeLimit(most - _BESIDE_BYTES, store, counts_large=not self._large.are_apart)
+
+    def newest(self, ids: Sequence[bytes]) -> list[bytes]:
+        """Return the newest records of these packets, given their first ones."""
+        return list(ids) if self._attempts is None else self._attempts.newest(ids)
+
+    def next(self, first: bytes) -> bytes:
+        """Return the record that a packet will have when it is computed again, given its first one."""
+        return first if self._attempts is None else self._attempts.next(first)
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         """Return the results of these records that are there: ``__record_id``, then the outputs.
@@ -169,6 +181,8 @@ class ResultCache:
             self._database.delete_records(self._path, list(computed_again))
             self._lost -= computed_again
         added = self._database.add_records(self._path, pa.table(record))
+        if self._attempts is not None:
+            self._attempts.add([result.record_id for result in results])
         if added == length:
             return table
         first = self.lookup([result.record_id for result in results])
@@ -183,6 +197,12 @@ class NoOpCache:
 
     def __init__(self, outputs: Schema) -> None:
         self._outputs = outputs
+
+    def newest(self, ids: Sequence[bytes]) -> list[bytes]:
+        return list(ids)
+
+    def next(self, first: bytes) -> bytes:
+        return first
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)

@@ -9,7 +9,7 @@ from orcapod.sources.files import FileSource
 from orcapod.sources.frames import DataFrameSource
 from orcapod.sources.lists import ListSource
 from orcapod.sources.live import LiveSource
-from orcapod.sources.root import BadRows, Source
+from orcapod.sources.root import Source
 from orcapod.sources.spool import spooled
 from orcapod.sources.sqlite import SQLiteQuerySource, SQLiteTableSource
 from orcapod.sources.stored import StoredSource
@@ -18,7 +18,6 @@ from orcapod.sources.table import TableSource
 
 __all__ = [
     "ArrowTableSource",
-    "BadRows",
     "CSVSource",
     "CachedSource",
     "DataFrameSource",

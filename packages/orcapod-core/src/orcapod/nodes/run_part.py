@@ -1,0 +1,96 @@
+"""``RunPart``: which nodes of a pipeline a run goes through, and what of them it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orcapod.checks import Checks
+from orcapod.errors import LabelError
+from orcapod.execution import EVERYTHING, Selection, Where
+from orcapod.nodes.function import FunctionNode
+from orcapod.nodes.node import Node
+from orcapod.streams import inputs_first
+
+__all__ = ["RunPart"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPart:
+    """Part of a pipeline that a run computes.
+
+    Attributes:
+        nodes: those that it goes through, each behind what it is made of.
+        selections: what it computes of function nodes, by label, where that is not all that is missing.
+        is_whole: whether it computes all that is missing of all nodes.
+    """
+
+    nodes: Sequence[Node]
+    selections: Mapping[str, Selection] = field(default_factory=dict)
+    is_whole: bool = True
+
+    @classmethod
+    def of(cls, nodes: Mapping[str, Node], *, recompute: Any, only: Any, until: Any, where: Any) -> RunPart:
+        """Return the part that the arguments of ``Pipeline.run`` name.
+
+        Raises:
+            LabelError: one names a node or a tag that there is not.
+            ConfigError: one is not what it has to be.
+        """
+        check = Checks("run")
+        ends = _known("until", check.names_or_none("until", until), nodes, "node")
+        through = list(nodes.values())
+        if ends is not None:
+            wanted = set(inputs_first([nodes[label] for label in ends], lambda node: node.inputs))
+            through = [node for node in through if node in wanted]
+        functions = {node.label: node for node in through if isinstance(node, FunctionNode)}
+        computing = _known("only", check.names_or_none("only", only), functions, "function node of this run")
+        tags = list(dict.fromkeys(name for node in functions.values() for name in node.inputs[0].schema.tags))
+        rows = _where(check, "where", where, tags)
+        again = dict.fromkeys(check.names("recompute", recompute)) if _is_names(recompute) else recompute
+        wheres = check.mapping_or_empty("recompute", again, "{'rates': {'subject': 's1'}}")
+        _known("recompute", wheres, functions, "function node of this run")
+        selections = {}
+        for label, node in functions.items():
+            computed = rows if computing is None or label in computing else None
+            its_tags = list(node.inputs[0].schema.tags)
+            anew = _where(check, f"recompute of {label!r}", wheres[label], its_tags) if label in wheres else None
+            if computed != EVERYTHING.where or anew is not None:
+                selections[label] = Selection(computed, anew)
+        return cls(through, selections, is_whole=ends is None and computing is None and not rows)
+
+
+def _is_names(recompute: Any) -> bool:
+    return recompute is not None and not isinstance(recompute, Mapping)
+
+
+def _known(argument: str, labels: Iterable[str] | None, nodes: Mapping[str, Node], noun: str) -> frozenset[str] | None:
+    """Return the labels, which have to be among these."""
+    if labels is None:
+        return None
+    for label in labels:
+        if label not in nodes:
+            raise LabelError(
+                f"{argument} names {label!r}, which is no {noun}; found {list(nodes)}",
+                node=label,
+                expected=f"one of {list(nodes)}",
+                found=repr(label),
+            )
+    return frozenset(labels)
+
+
+def _where(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
+    """Return the values wanted of tags, which have to be among these."""
+    wanted = {}
+    for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
+        if name not in tags:
+            raise LabelError(
+                f"{argument} names the tag {name!r}, which no row here has; found {list(tags)}",
+                column=name,
+                expected=f"one of {list(tags)}",
+                found=repr(name),
+            )
+        several = isinstance(values, list | tuple | set | frozenset)
+        wanted[name] = tuple(values) if several else (values,)
+    return wanted
