@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -149,12 +149,14 @@ def test_a_column_of_nulls_alone_is_to_be_declared(tmp_path: Path) -> None:
 
 
 def test_a_value_that_is_not_of_its_declared_type_is_named(tmp_path: Path) -> None:
-    rows = [{"k": k, "x": float(k)} for k in range(5)]
-    written(tmp_path / "1.parquet", rows)
-    written(tmp_path / "2.parquet", [{"k": 5, "x": 0.5}])
-    with pytest.raises(InputValidationError, match="column 'x'(, row 5|): .*int") as raised:
+    """By its row among those of all files."""
+    written(tmp_path / "1.parquet", [{"k": k, "s": "a", "x": 0.5} for k in range(5)])
+    written(tmp_path / "2.parquet", [{"k": 5, "s": "a", "x": 0.5}, {"k": 6, "s": "c", "x": 0.5}])
+    with pytest.raises(InputValidationError, match="column 's', row 6: .*'c'") as raised:
+        DatasetSource(tmp_path, ["k"], data_schema={"s": Literal["a"]})
+    assert (raised.value.column, raised.value.row) == ("s", 6)
+    with pytest.raises(InputValidationError, match="column 'x': expected a column of int.*, found Arrow type double"):
         DatasetSource(tmp_path, ["k"], data_schema={"x": int})
-    assert raised.value.column == "x"
 
 
 @pytest.mark.parametrize(
