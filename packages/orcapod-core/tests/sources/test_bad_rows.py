@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,22 @@ from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.errors import InputValidationError, SchemaError
 from orcapod.observers import LoggingObserver, StatusObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource, Source, StoredSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DataFrameSource,
+    DatasetSource,
+    DictSource,
+    ListSource,
+    Source,
+    SQLiteQuerySource,
+    SQLiteTableSource,
+    StoredSource,
+)
 from orcapod.testing.strategies import ALL_COLUMNS
 
 ORCHESTRATORS = [SyncPipelineOrchestrator, AsyncPipelineOrchestrator]
-KINDS = ["dicts", "arrow", "pandas", "polars", "csv"]
+KINDS = ["dicts", "arrow", "pandas", "polars", "csv", "sqlite", "query", "dataset"]
 DECLARED: dict[str, Any] = {"id": int, "weight": float}
 WEIGHTS = [80.0, None, 75.5]
 
@@ -47,6 +61,20 @@ def made(kind: str, weights: Sequence[Any], folder: Path, **options: Any) -> Sou
             return DataFrameSource(pd.DataFrame(columns), ["id"], **given)
         case "polars":
             return DataFrameSource(pl.DataFrame(columns, strict=False), ["id"], **given)
+        case "sqlite" | "query":
+            path = folder / "patients.db"
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("DROP TABLE IF EXISTS patients")
+                connection.execute("CREATE TABLE patients (id INTEGER, weight REAL)")
+                connection.executemany("INSERT INTO patients VALUES (?, ?)", zip(*columns.values(), strict=True))
+            if kind == "sqlite":
+                return SQLiteTableSource(path, "patients", ["id"], **given)
+            return SQLiteQuerySource(path, "SELECT id, weight FROM patients ORDER BY id", ["id"], **given)
+        case "dataset":
+            path = folder / "patients.jsonl"
+            lines = [json.dumps(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+            path.write_text("\n".join(lines))
+            return DatasetSource(path, ["id"], **given)
         case _:
             path = folder / "patients.csv"
             lines = [f"{number},{'' if weight is None else weight}" for number, weight in enumerate(weights, 1)]
@@ -83,7 +111,7 @@ def test_a_null_fails_alone_and_all_others_are_computed(kind: str, orchestrator:
     assert pipeline.run(orchestrator()).counts("patients")["failed"] == 1, "told again by every run"
 
 
-@pytest.mark.parametrize("kind", ["dicts", "pandas", "csv"])
+@pytest.mark.parametrize("kind", ["dicts", "pandas", "csv", "sqlite", "query"])
 def test_text_that_is_no_number_fails_alone(kind: str, tmp_path: Path) -> None:
     result = pipeline_over(made(kind, [80.0, "heavy", 75.5], tmp_path)).run()
     (error,) = result.errors

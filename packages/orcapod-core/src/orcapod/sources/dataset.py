@@ -14,9 +14,10 @@ from orcapod.compute import Expression, pc
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.dataset_files import DatasetFiles, DatasetRows
+from orcapod.sources.root import BadRows, checked_bad_rows
 from orcapod.sources.spool import in_whole, spooled
-from orcapod.sources.table import declared_types
-from orcapod.types import LogicalType, OptionalType, conform, type_of_column
+from orcapod.sources.table import BAD_ROWS_HINT, declared_types
+from orcapod.types import LogicalType, OptionalType, RowFaults, conform, conform_rows, type_of_column
 
 __all__ = ["DatasetSource"]
 
@@ -44,6 +45,7 @@ class DatasetSource(ArrowTableSource):
         source_id: what the source is called in provenance; the absolute path if None.
         record_id_column: the column whose values name the records, or several; ``row_{i}`` counts all rows if None.
         data_schema: declared types of columns; the others follow from the files.
+        bad_rows: see ``TableSource``; what no file of its format may hold is an error all the same.
         label: what the source is called in a pipeline; ``source_id``, or the file's name, if None.
 
     Raises:
@@ -61,6 +63,7 @@ class DatasetSource(ArrowTableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         kind = type(self).__name__
@@ -69,6 +72,7 @@ class DatasetSource(ArrowTableSource):
         self._called = f"{kind} {str(path)!r}"
         if where is not None and not isinstance(where, pc.Expression):
             raise check.wrong_type("where", where, "an expression of pyarrow", "write pyarrow.compute.field('x') > 3")
+        self._fails = checked_bad_rows(bad_rows, self._called) == "fail"
         wanted = check.names_or_none("columns", columns)
         declared = check.mapping_or_empty("data_schema", data_schema, "{'x': int}")
         types = declared_types(self._called, dict.fromkeys(declared), declared)
@@ -89,6 +93,7 @@ class DatasetSource(ArrowTableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema={name: dtype for name, dtype in types.items() if name in names},
+            bad_rows=bad_rows,
             label=check.text_or_none("label", label) or check.text_or_none("source_id", source_id) or self.path.name,
             location=place if where is None or record_id_column else f"{place} where {where}",
         )
@@ -109,10 +114,18 @@ class DatasetSource(ArrowTableSource):
                 raise self._wrong(f"column {name!r}: {error}", **error.about(column=name)) from None
             arrow[name] = dtype.arrow
 
+        found: dict[str, dict[int, ValueTypeError]] = {}
+        self._faults = found
+
         def converted() -> Iterator[pa.RecordBatch]:
             start = 0
             for batch in batches:
-                columns = [self._conformed_part(batch.column(name), name, types.get(name), start) for name in names]
+                columns = []
+                for name in names:
+                    column, faults = self._conformed_part(batch.column(name), name, types.get(name), start)
+                    columns.append(column)
+                    if faults:
+                        found.setdefault(name, {}).update({start + row: error for row, error in faults.items()})
                 yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(arrow))
                 start += batch.num_rows
 
@@ -120,14 +133,18 @@ class DatasetSource(ArrowTableSource):
 
     def _conformed_part(
         self, column: pa.Array[Any], name: str, declared: LogicalType | None, start: int
-    ) -> pa.Array[Any]:
+    ) -> tuple[pa.Array[Any], RowFaults]:
         dtype = declared or type_of_column(column)
         wide = dtype if isinstance(dtype, OptionalType) else OptionalType(dtype)
         try:
-            return conform(column, wide).combine_chunks()
+            if self._fails:
+                conformed, faults = conform_rows(pa.chunked_array([column]), wide)
+                return conformed.combine_chunks(), faults
+            return conform(column, wide).combine_chunks(), {}
         except ValueTypeError as error:
             row, why = in_whole(error, start)
-            raise self._wrong(f"column {name!r}, row {row}: {why}", **error.about(column=name, row=row)) from None
+            hint = f"column {name!r}, row {row}: {why}{BAD_ROWS_HINT}"
+            raise self._wrong(hint, **error.about(column=name, row=row)) from None
         except SchemaError as error:
             raise self._wrong(f"column {name!r}: {error}", **error.about(column=name)) from None
 

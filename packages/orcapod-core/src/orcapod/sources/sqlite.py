@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.errors import InputValidationError, ValueTypeError
-from orcapod.sources.spool import in_whole, spooled
+from orcapod.sources.root import BadRows, checked_bad_rows
+from orcapod.sources.spool import spooled
 from orcapod.sources.sqlite_types import declared_type, found_type, restored
-from orcapod.sources.table import TableSource, declared_types
-from orcapod.types import LogicalType, OptionalType, column_of
+from orcapod.sources.table import BAD_ROWS_HINT, TableSource, declared_types
+from orcapod.types import LogicalType, OptionalType, column_of_rows
 
 __all__ = ["SQLiteQuerySource", "SQLiteTableSource"]
 
@@ -47,6 +48,7 @@ class SQLiteTableSource(TableSource):
         source_id: what the source is called in provenance; the place of the table, ``sqlite:///...``, if None.
         record_id_column: the column whose values name the records, or several; the primary key if None.
         data_schema: declared types of columns, ``{"price": Decimal}``, in place of the table's.
+        bad_rows: see ``TableSource``.
         label: what the source is called in a pipeline; ``source_id``, or ``table``, if None.
 
     Raises:
@@ -64,6 +66,7 @@ class SQLiteTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         kind = type(self).__name__
@@ -73,7 +76,7 @@ class SQLiteTableSource(TableSource):
         condition = check.text_or_none("where", where)
         wanted = check.names_or_none("columns", columns)
         tags = check.names_or_none("tag_columns", tag_columns)
-        with _Reader(file, named) as reader:
+        with _Reader(file, named, fails=checked_bad_rows(bad_rows, named) == "fail") as reader:
             definition = reader.definition(table)
             names = reader.chosen(definition, wanted)
             key = [column.name for column in sorted(definition.values(), key=lambda each: each.key_at) if column.key_at]
@@ -88,6 +91,7 @@ class SQLiteTableSource(TableSource):
                 [definition[name] for name in names],
                 data_schema,
             )
+        self._faults = reader.faults
         if record_id_column is None and set(key) <= set(names):
             record_id_column = key
         location = f"sqlite://{os.path.abspath(file)}/{table}"  # noqa: PTH100  # which also takes out what is like a/../b
@@ -98,6 +102,7 @@ class SQLiteTableSource(TableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=types,
+            bad_rows=bad_rows,
             label=check.text_or_none("label", label) or check.text_or_none("source_id", source_id) or table,
             type_name=kind,
             location=f"{location} where {condition}" if is_part else location,
@@ -118,6 +123,7 @@ class SQLiteQuerySource(TableSource):
         source_id: what the source is called in provenance; made from the content if None.
         record_id_column: the column whose values name the records, or several.
         data_schema: declared types of columns; a ``float`` without ``| None`` takes no null.
+        bad_rows: see ``TableSource``.
         label: what the source is called in a pipeline; ``source_id`` if None.
 
     Raises:
@@ -133,21 +139,25 @@ class SQLiteQuerySource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: BadRows = "raise",
         label: str | None = None,
     ) -> None:
         kind = type(self).__name__
         check = Checks(kind, InputValidationError)
         file = Path(check.file("path", path))
         text = check.text("query", query).strip().rstrip(";")
-        with _Reader(file, f"{kind} of {file.name!r}") as reader:
+        named = f"{kind} of {file.name!r}"
+        with _Reader(file, named, fails=checked_bad_rows(bad_rows, named) == "fail") as reader:
             definition = reader.definition_of_query(text)
             rows, types = reader.read(text, list(definition.values()), data_schema)
+        self._faults = reader.faults
         super().__init__(
             dict(zip(rows.column_names, rows.columns, strict=True)),
             tag_columns=tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=types,
+            bad_rows=bad_rows,
             label=label,
             type_name=kind,
         )
@@ -176,11 +186,17 @@ class _Reader:
     Args:
         file: the file.
         named: what the source is called in messages.
+        fails: whether a value that is not of its type is null, and among the faults.
+
+    Attributes:
+        faults: by column, the rows of such values, and why.
     """
 
-    def __init__(self, file: Path, named: str) -> None:
+    def __init__(self, file: Path, named: str, *, fails: bool) -> None:
+        self.faults: dict[str, dict[int, ValueTypeError]] = {}
         self._file = file
         self._named = named
+        self._fails = fails
         self._sqlite3: Any = import_module("sqlite3")  # only those who read such files should wait for it
         self._connection: Any = None
 
@@ -241,7 +257,8 @@ class _Reader:
         made: dict[str, LogicalType] = {}
         for column in columns:
             dtype, null_count = inner[column.name], table.column(column.name).null_count
-            is_optional = null_count > 0 if column.is_optional is None else column.is_optional
+            has_nulls = null_count > len(self.faults.get(column.name, {}))
+            is_optional = has_nulls if column.is_optional is None else column.is_optional
             made[column.name] = OptionalType(dtype) if is_optional and column.name not in declared else dtype
         return table, made
 
@@ -280,14 +297,16 @@ class _Reader:
 
     def _column(self, values: Sequence[Any], name: str, dtype: LogicalType, start: int) -> pa.Array[Any]:
         inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
-        try:
-            return column_of(restored(values, inner), OptionalType(inner))
-        except ValueTypeError as error:
-            row, why = in_whole(error, start)
-            raise self._invalid(
-                f"column {name!r}, row {row}: {why}; mend it, or declare the type of what is there in data_schema",
-                **error.about(column=name, row=row),
-            ) from None
+        column, faults = column_of_rows(restored(values, inner), OptionalType(inner))
+        for row, error in faults.items():
+            if not self._fails:
+                raise self._invalid(
+                    f"column {name!r}, row {start + row}: {error}; mend it, or declare the type of what is there in "
+                    f"data_schema{BAD_ROWS_HINT}",
+                    **error.about(column=name, row=start + row),
+                )
+            self.faults.setdefault(name, {})[start + row] = error
+        return column
 
     def _execute(self, statement: str) -> Any:
         try:
