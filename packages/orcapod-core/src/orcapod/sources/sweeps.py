@@ -74,7 +74,7 @@ def _parameters(
         raise InputValidationError(f"{named}: found no parameter; give at least one, as in {example}")
     names = list(rows[0]) if isinstance(rows[0], Mapping) else []
     # A record is called after its values, so that others keep their names when some are added; None names nothing.
-    is_named = all(isinstance(row, Mapping) and None not in row.values() for row in rows)
+    is_named = all(isinstance(row, Mapping) and all(value is not None for value in row.values()) for row in rows)
     return DictSource(
         rows,
         names,
