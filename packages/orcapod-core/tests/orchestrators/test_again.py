@@ -73,6 +73,8 @@ def test_what_is_there_is_computed_again_and_the_newest_is_served_from_then_on(o
     assert values(pipeline, "doubled") == {subject: 2 * rate for subject, rate in after.items()}
     assert pipeline.run(orchestrator).counts("rates") == {"computed": 0, "cached": 4, "failed": 0}
     assert values(study(pipeline.database), "rates") == after, "whoever reads it"
+    alone = op.CachedFunctionPod(rates.pod, pipeline.database)(pipeline.subjects)
+    assert sorted(packet["rate"] for _, packet in alone.iter_packets()) == sorted(after.values())
     third = pipeline.run(orchestrator, recompute="rates").recomputed["rates"]
     assert (third.equal, len(third.different)) == (2, 2)
     assert values(pipeline, "rates") != after

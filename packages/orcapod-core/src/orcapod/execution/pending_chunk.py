@@ -84,7 +84,7 @@ class PendingChunk:
         first_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
         self.record_ids = spec.cache.newest(first_ids)
         self._earlier: dict[bytes, bytes] = {}
-        for at, row in enumerate(range(chunk.num_rows) if rows is None else rows):
+        for at, row in enumerate(range(chunk.num_rows) if rows is None else rows) if again else ():
             if row in again:
                 earlier, self.record_ids[at] = self.record_ids[at], spec.cache.next(first_ids[at])
                 self._earlier[self.record_ids[at]] = earlier
@@ -218,6 +218,8 @@ class PendingChunk:
             for at, row in enumerate(rows)
             if states[row] is computed and self.record_ids[row] in self._earlier
         }
+        if not earlier:
+            return
         found = _StoredResults()
         found.append(self._spec.cache.lookup(list(dict.fromkeys(earlier.values()))))
         there = [at for at, record_id in earlier.items() if record_id in found]

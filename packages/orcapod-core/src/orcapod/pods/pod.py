@@ -28,7 +28,7 @@ from orcapod.protocols import (
     checked_executor,
     files_folder_of,
 )
-from orcapod.records import CodeRecords, NoOpCache, NoOpRecords, ResultCache, result_path
+from orcapod.records import Attempts, CodeRecords, NoOpCache, NoOpRecords, ResultCache, result_path
 from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
 
 __all__ = ["CachedFunctionPod", "FunctionPod", "PodStream"]
@@ -160,7 +160,10 @@ class CachedFunctionPod(FunctionPod):
         function = self.packet_function
         CodeRecords(self._database).store(function.name, code)
         path, outputs = result_path(function.uri), function.signature.outputs
-        return ResultCache(self._database, path, outputs, code=str(code.hash), files=self.files_folder)
+        attempts = Attempts(self._database, function.uri)
+        return ResultCache(
+            self._database, path, outputs, code=str(code.hash), files=self.files_folder, attempts=attempts
+        )
 
     @property
     def files_folder(self) -> Path | None:
