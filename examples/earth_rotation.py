@@ -96,9 +96,10 @@ def main(store: Path) -> None:
     result = pipeline.run(observer=logs)
 
     print(f"\nThe Earth's rotation from {FIRST} to {LAST}, kept in {store}\n")
-    print(f"{'node':8}{'computed':>10}{'cached':>10}{'failed':>10}")
+    states = ("computed", "cached", "failed", "incomplete")
+    print(f"{'node':8}" + "".join(f"{state:>12}" for state in states))
     for label in ("length", "leap", "apart"):
-        print(f"{label:8}" + "".join(f"{count:10,}" for count in result.counts(label).values()))
+        print(f"{label:8}" + "".join(f"{result.counts(label)[state]:12,}" for state in states))
 
     ran = [row for row in logs.get_logs().to_pylist() if row["__run_id"] == result.run_id]
     warned = sum("shorter than 24 hours" in (row["__python_logs"] or "") for row in ran)

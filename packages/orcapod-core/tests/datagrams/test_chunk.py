@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orcapod.datagrams import Chunk, ColumnConfig, Origin, StreamSchema, regroup
+from orcapod.datagrams import Chunk, ColumnConfig, Completeness, Origin, StreamSchema, regroup, with_packets
 from orcapod.errors import SchemaError
+from orcapod.sources import DictSource
 from orcapod.testing.strategies import chunkings, split
 from orcapod.types import STR, ListType, Schema
 
@@ -158,3 +159,54 @@ def test_regrouping_bounds_bytes_where_rows_grow_smaller():
     made = list(regroup(parts, rows=10_000, size=110_000))
     assert sum(chunk.num_rows for chunk in made) == 63
     assert max(chunk.batch.nbytes for chunk in made) < 150_000
+
+
+# Rows without a packet
+
+
+def levelled(*levels):
+    """Rows of a tag, a list and a text, so complete."""
+    rows = [{"k": i, "l": [i], "t": str(i)} for i in range(len(levels))]
+    (chunk,) = DictSource(rows, ["k"], source_id="s").chunks()
+    return chunk.completed(pa.array(levels, pa.int8()))
+
+
+def test_a_missing_row_has_its_tags_and_ids_and_nothing_else():
+    chunk = levelled(Completeness.WHOLE, Completeness.MISSING, Completeness.PARTIAL, Completeness.UNCERTAIN)
+    assert chunk.column("k").to_pylist() == [0, 1, 2, 3]
+    assert chunk.column("l").to_pylist() == [[0], None, [2], None]
+    assert chunk.source_info("t").to_pylist() == ["s::row_0::t", None, "s::row_2::t", None]
+    assert all(chunk.column(name).null_count == 0 for name in chunk.schema.system_tags)
+    assert (chunk.num_packets, chunk.packet_rows()) == (2, [0, 2])
+    assert chunk.with_packets().table().to_pylist() == [{"k": 0, "l": [0], "t": "0"}, {"k": 2, "l": [2], "t": "2"}]
+    assert [each.num_rows for each in with_packets([chunk, chunk.slice(1, 1), chunk.slice(2, 1)])] == [2, 1]
+
+
+def test_rows_that_are_all_whole_have_no_mark():
+    chunk = levelled(Completeness.WHOLE, Completeness.WHOLE)
+    assert chunk.completeness is None
+    assert (chunk.missing, chunk.packet_rows(), chunk.num_packets) == (None, None, 2)
+    assert chunk.with_packets() is chunk
+    assert levelled(Completeness.PARTIAL).missing is None
+    assert levelled(Completeness.PARTIAL).completed(None).completeness is None
+
+
+def test_marks_go_with_their_rows():
+    whole, marked = levelled(Completeness.WHOLE), levelled(Completeness.MISSING, Completeness.PARTIAL)
+    joined = Chunk.concat([whole, marked, whole])
+    assert joined.completeness.to_pylist() == [0, 2, 1, 0]
+    assert joined.take([2, 0]).completeness.to_pylist() == [1, 0]
+    assert joined.selected(joined.schema).completeness.to_pylist() == [0, 2, 1, 0]
+    assert joined.with_full_provenance().completeness.to_pylist() == [0, 2, 1, 0]
+
+
+def test_rows_without_packets_keep_what_another_schema_has_of_them():
+    chunk = levelled(Completeness.WHOLE, Completeness.UNCERTAIN)
+    schema = DictSource([{"k": 1, "n": 2, "x": 3}], ["k", "n"], source_id="other").schema
+    bare = chunk.without_packets(schema, Completeness.MISSING)
+    assert bare.completeness.to_pylist() == [2, 3]
+    assert bare.column("k").to_pylist() == [0, 1]
+    assert bare.column("n").null_count == bare.column("x").null_count == 2
+    assert bare.unknown(["k"]) is None
+    assert bare.unknown(["k", "n"]).to_pylist() == [True, True]
+    assert chunk.unknown(["k"]) is None

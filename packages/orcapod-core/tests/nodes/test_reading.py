@@ -201,6 +201,7 @@ def test_what_all_failed_gives_empty_input_to_what_follows() -> None:
     assert pipeline.split.as_table().column_names == ["i", "a", "b"]
 
 
+@pytest.mark.filterwarnings("ignore:.* none agree")
 @pytest.mark.parametrize("rows", [0, 1])
 def test_a_null_tag_matches_nothing_in_a_join_and_is_kept_elsewhere(rows: int) -> None:
     left = DictSource(

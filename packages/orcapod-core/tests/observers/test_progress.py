@@ -84,6 +84,22 @@ def test_every_function_node_has_a_line() -> None:
     assert len(re.findall("slow_node", shown)) > 2, "it is drawn again and again"
 
 
+def test_every_other_node_has_its_rows_and_what_is_incomplete_is_told() -> None:
+    more = """
+@op.function_pod("z", identity="version")
+def after(y: list[int]) -> int:
+    return sum(y)
+with pipeline:
+    after.pod(pipeline.slow_node.batch(2, label="pairs"), label="after_it")
+pipeline.run(progress=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program("pass", more)], capture_output=True, text=True, check=True)
+    assert re.search(r"^s +4 rows", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(r"slow_node +3 done +1 cached +1 failed +\d+/s +4 in, 3 out", done.stderr), done.stderr
+    assert re.search(r"pairs +3 in, 1 out", done.stderr), done.stderr
+    assert re.search(r"after_it +1 done +0 cached +0 failed +1 incomplete .* 1 in, 1 out", done.stderr), done.stderr
+
+
 def test_what_functions_print_stands_whole_above_the_lines() -> None:
     shown = plain(seen(program("print(f'value <{x}> is here'); sys.stderr.write('beside it\\n')")))
     assert [f"value <{i}> is here" in shown for i in (1, 2, 3)] == [True] * 3

@@ -18,6 +18,8 @@ from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing.strategies import ALL_COLUMNS, bag, scattered
 from orcapod.types import AwareDatetime, Schema
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*share no tag")  # whatever tags are drawn, rows are compared
+
 
 class Record(TypedDict):
     a: int | None

@@ -42,7 +42,7 @@ OPERATORS = {
     "map_packets": lambda stream: stream.map_packets({"x": "y", "y": "z"}),
     "join of one": lambda stream: stream.join(),
     "join with itself": lambda stream: stream.join(stream.map_packets({"x": "x2", "y": "y2"})),
-    "join in every combination": lambda stream: stream.join(
+    "cross": lambda stream: stream.cross(
         stream.select_packet_columns(["x"]).map_packets({"x": "other"}).drop_tag_columns(["k", "t"])
     ),
 }

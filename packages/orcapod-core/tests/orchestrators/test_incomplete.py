@@ -26,6 +26,8 @@ from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
 from orcapod.streams import Stream
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* none agree")  # where rows are drawn at random
+
 BROKEN: set[int] = set()
 WAYS: dict[str, dict[str, Any]] = {
     "sync": {},
@@ -301,6 +303,14 @@ def test_a_run_ends_with_an_incomplete_group_if_that_is_wanted(way: str, nested:
     assert pipeline.run(**WAYS[way]).ok
 
 
+def test_what_becomes_of_incomplete_groups_tells_one_node_from_another() -> None:
+    grouped = source(range(3)).group_by
+    hashes = {grouped("g", incomplete=way).content_hash() for way in ("skip", "keep", "raise")}
+    assert len(hashes) == 3
+    assert grouped("g", incomplete="skip").content_hash() == grouped("g").content_hash()
+    assert len({source(range(3)).batch(2, incomplete=way).content_hash() for way in ("skip", "keep", "raise")}) == 3
+
+
 def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     BROKEN.clear()
     pipeline = op.Pipeline("p")
@@ -308,6 +318,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
         loaded = pod(load, "y")(source(range(6)), label="load")
         loaded.batch(2, label="pairs")
         loaded.filter(pc.field("y") >= 0).batch(2, label="after_a_filter")
+        pod(shifted, "y")(loaded.filter(pc.field("y") >= 0)).batch(2, label="after_a_function")
         loaded.filter(pc.field("i") >= 0).batch(2, label="after_a_filter_by_tags")
         loaded.filter(pc.field("y") >= 0).batch(2, incomplete="keep", label="kept")
     BROKEN.add(2)
@@ -315,6 +326,7 @@ def test_a_batch_keeps_its_rows_whichever_of_them_failed() -> None:
     assert pipeline.pairs.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter_by_tags.as_table()["i"].to_pylist() == [[0, 1], [4, 5]]
     assert pipeline.after_a_filter.as_table()["i"].to_pylist() == [[0, 1]], "which rows follow is not known"
+    assert pipeline.after_a_function.as_table()["i"].to_pylist() == [[0, 1]]
     assert pipeline.kept.as_table()["i"].to_pylist() == [[0, 1], [3], [4, 5]]
     BROKEN.clear()
 
@@ -422,3 +434,47 @@ def test_marks_are_verified_like_all_that_is_stored(tmp_path: Path) -> None:
         database.add_records(path, changed)
         assert not op.verify_store(database).ok
     BROKEN.clear()
+
+
+def levelled(stream: Stream, levels: Sequence[int]) -> list[Chunk]:
+    """The rows of a stream, so complete, each in a chunk of its own."""
+    (chunk,) = stream.chunks()
+    marked = chunk.completed(pa.array(levels, pa.int8()))
+    return [marked.slice(row, 1) for row in range(marked.num_rows)]
+
+
+def given_by(stream: Any, levels: Sequence[int]) -> list[tuple[Any, int]]:
+    """What an operator gives for rows that are so complete: tag ``i`` and completeness."""
+    (origin,) = stream.inputs
+    chunks = [(0, chunk) for chunk in levelled(origin, levels)]
+    found = []
+    for chunk in stream.run([*chunks, (0, None)]):
+        marks = [0] * chunk.num_rows if chunk.completeness is None else chunk.completeness.to_pylist()
+        found += list(zip(chunk.column("i").to_pylist(), marks, strict=True))
+    return found
+
+
+def test_behind_a_row_that_may_be_none_all_batches_are_uncertain_however_rows_come() -> None:
+    numbers = source(range(5))
+    assert given_by(numbers.batch(2), [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)]
+    assert given_by(numbers.batch(2), [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2), ([4], 0)]
+    whole_ones = numbers.batch(2, drop_partial=True)
+    assert given_by(whole_ones, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([2, 3], 3), ([4], 3)], "it may be one of two"
+    assert given_by(whole_ones, [0, 0, 2, 0, 0]) == [([0, 1], 0), ([2, 3], 2)]
+    kept = numbers.batch(2, incomplete="keep")
+    assert given_by(kept, [0, 0, 3, 0, 0]) == [([0, 1], 0), ([3], 1), ([4], 1)]
+
+
+def test_a_group_is_there_if_one_of_its_rows_is() -> None:
+    groups = source(range(6)).group_by("g")
+    assert given_by(groups, [0, 2, 3, 3, 3, 3]) == [([0, 3], 2), ([1, 4], 2), ([2, 5], 3)]
+    assert given_by(groups, [0, 1, 2, 1, 0, 2]) == [([0, 3], 1), ([1, 4], 1), ([2, 5], 2)]
+
+
+def test_whether_a_row_passes_a_filter_is_certain_if_its_tags_say_so() -> None:
+    numbers = source(range(3))
+    for by_tags in (numbers.filter(g="a"), numbers.filter(pc.field("g") == "a"), numbers.filter(i=0)):
+        assert given_by(by_tags, [2, 2, 0]) == [(0, 2)]
+    for by_data in (numbers.filter(x=0), numbers.filter(pc.field("x") == 0), numbers.filter(x=0, g="a")):
+        assert given_by(by_data, [2, 0, 0]) == [(0, 3)]
+    assert given_by(numbers.drop_nulls(), [2, 0, 0]) == [(0, 2), (1, 0), (2, 0)], "there can be no null"

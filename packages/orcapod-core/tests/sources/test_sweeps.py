@@ -111,6 +111,22 @@ def test_a_default_stands_where_there_is_no_such_tag() -> None:
     assert function(with_data).as_table()["y"].to_pylist() == [11], "it named the tag, and takes no data for it"
 
 
+def test_two_nodes_that_differ_in_the_tags_that_they_take_are_two() -> None:
+    def raised(level: int, factor: int = 10) -> int:
+        return level + factor
+
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        swept = cells([("a", 1)]).cross(op.grid(factor=[1, 2]))
+        pod(raised, "y")(swept)
+        pod(raised, "y", tags=["factor"])(swept)
+    pipeline.run()
+    assert [node.as_table()["y"].to_pylist() for label, node in pipeline.items() if "raised" in label] == [
+        [11, 11],
+        [2, 3],
+    ]
+
+
 def test_a_row_that_a_function_is_given_by_hand_has_its_tags() -> None:
     (tag, packet), *_ = cells([("a", 2)]).cross(op.grid(factor=[3]))
     assert pod(scaled, "value", tags=["factor"]).process_packet(tag, packet)[1]["value"] == 6

@@ -49,6 +49,7 @@ __all__ = [
     "stream_content",
     "stream_pipeline",
     "system_tags",
+    "tagged_function_content",
     "versioned_content",
 ]
 
@@ -170,6 +171,11 @@ def function_uri(name: str, outputs: Schema, major: str, type_id: str) -> tuple[
 def function_content(uri: Sequence[str], fingerprint: ContentHash) -> ContentHash:
     """Return the identity of a function: its uri, and what its code says."""
     return _hashed("function-content-v1", tuple(uri), fingerprint)
+
+
+def tagged_function_content(uri: Sequence[str], fingerprint: ContentHash, tags: Iterable[str]) -> ContentHash:
+    """Return the identity of a function that takes some of its parameters from tags, given these."""
+    return _hashed("tagged-function-content-v1", tuple(uri), fingerprint, tuple(sorted(tags)))
 
 
 def function_pipeline(uri: Sequence[str], taken: Schema, entries: Schema) -> ContentHash:

@@ -45,7 +45,7 @@ class _Line:
     def cells(self) -> Iterator[str]:
         yield from self._computing() if self.computes else (self.label, "", "", "", "", "")
         taken = " + ".join(f"{count:,}" for count in self.taken)
-        yield f"{taken} rows in, {self.given:,} out" if taken else f"{self.given:,} rows"
+        yield f"{taken} in, {self.given:,} out" if taken else f"{self.given:,} rows"
 
     def _computing(self) -> Iterator[str]:
         done = self.computed + self.cached
@@ -127,7 +127,7 @@ class ProgressObserver(NoOpObserver):
         from rich.table import Table  # noqa: PLC0415
 
         def table() -> Table:
-            grid = Table.grid(padding=(0, 3))
+            grid = Table.grid(padding=(0, 2))
             for justify in ("left", *["right"] * 6):
                 grid.add_column(justify=justify, no_wrap=True)  # type: ignore[arg-type]  # one of its literals
             for line in list(self._lines):

@@ -43,7 +43,7 @@ class Batch(Operator):
         self.incomplete: Incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
 
     def arguments(self) -> object:
-        return self.size, self.drop_partial, *(["keep"] if self.incomplete == "keep" else [])
+        return self.size, self.drop_partial, *([] if self.incomplete == "skip" else [self.incomplete])
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs

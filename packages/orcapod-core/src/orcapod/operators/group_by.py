@@ -57,7 +57,8 @@ class GroupBy(Operator):
             raise SchemaError(f"GroupBy: a tag is named twice in {list(self.tags)}; name it once")
 
     def arguments(self) -> object:
-        given = [("tags", "drop")] * (not self.keeps_tags) + [("incomplete", "keep")] * (self.incomplete == "keep")
+        given = [] if self.keeps_tags else [("tags", "drop")]
+        given += [] if self.incomplete == "skip" else [("incomplete", self.incomplete)]
         return (self.tags, *given) if given else self.tags
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:

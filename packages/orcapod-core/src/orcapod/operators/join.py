@@ -57,7 +57,7 @@ class Join(Operator):
         self.on = check.names_or_none("on", on)
         self.how: JoinType = check.choice("how", how, get_args(JoinType))
         self.validate = None if validate is None else check.choice("validate", validate, ("1:1", "1:n", "n:1"))
-        self.symmetric = self.how == "inner"
+        self.symmetric = self.how == "inner" and self.validate in (None, "1:1")
         if self.how != "inner" or self.validate is not None:
             self.inputs = (2, 2)
 
@@ -68,8 +68,10 @@ class Join(Operator):
         return made
 
     def arguments(self) -> object:
-        given = [("on", tuple(sorted(self.on)))] if self.on is not None else []
-        return (*given, *([("how", self.how)] if self.how != "inner" else []))
+        on = None if self.on is None else tuple(sorted(self.on))
+        how = None if self.how == "inner" else self.how
+        given = {"on": on, "how": how, "validate": self.validate}
+        return tuple((name, value) for name, value in given.items() if value is not None)
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         self._check_keys([stream.schema for stream in inputs])
@@ -82,7 +84,7 @@ class Join(Operator):
         if self.how == "anti":
             return inputs[0].schema
         packets: dict[str, LogicalType] = {}
-        order = InputOrder(inputs, as_written=not self.symmetric)
+        order = InputOrder(inputs, as_written=self.how != "inner")
         schemas = list(order.schemas())
         for schema in schemas:
             _check_distinct(schema, packets)
@@ -90,7 +92,7 @@ class Join(Operator):
         tags, system_tags = joined_tags(self.name, schemas), order.system_tags()
         sources = {name: dtype for schema in schemas for name, dtype in schema.sources.types.items()}
         if self.how == "left":
-            left, right = inputs[0].schema, schemas[1]
+            left, right = schemas
             optional = {*right.packets, *order.names(1).values(), *(name for name in tags if name not in left.tags)}
             packets, sources = _optional(packets, optional), _optional(sources, optional)
             system_tags = Schema(_optional(system_tags.types, optional))

@@ -116,7 +116,10 @@ class FunctionPod(Producer):
         return temporary_folder()
 
     def content_hash(self) -> ContentHash:
-        return recipes.function_content(self.packet_function.uri, self.packet_function.fingerprint())
+        function = self.packet_function
+        if function.tags:
+            return recipes.tagged_function_content(function.uri, function.fingerprint(), function.tags)
+        return recipes.function_content(function.uri, function.fingerprint())
 
     def pipeline_hash(self, inputs: Sequence[Stream]) -> ContentHash:
         (stream,) = inputs

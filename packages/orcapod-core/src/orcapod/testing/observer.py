@@ -141,6 +141,7 @@ class _NotingLogger:
         self._note()
 
 
+@pytest.mark.filterwarnings("ignore:.* none agree", "ignore:.*share no tag")  # rows are drawn at random
 class ObserverSuite:
     """What every observer must bear. Subclass it in a test file, and give your observer.
 

@@ -40,6 +40,7 @@ ANY: Any = object()
 _PROPERTY = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=10)
 
 
+@pytest.mark.filterwarnings("ignore:.*share no tag")
 class OperatorSuite(ABC):
     """What every operator must do. Subclasses say how to make one, and of what streams.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -29,8 +29,10 @@ __all__ = ["TWIN_OF_A_FAILURE", "ExpectedNode", "RowPlan", "check_run", "row_pla
 _Value = int | None
 _Rows = Mapping[int, _Value]
 
-_BATCH = 7
+_Gone = Set[int] | None
+"""The rows without a packet; None where that is not looked at."""
 
+_BATCH = 7
 
 _PRIME = 1009  # squares of squares stay numbers that columns hold
 
@@ -93,15 +95,17 @@ class ExpectedNode:
         given: the value of every row that it is given.
         rows: the value of every row that it gives.
         failed: what the exception says of every row that fails.
+        incomplete: the rows that come without a packet; None where that is not looked at.
     """
 
     function: str
     given: _Rows
     rows: _Rows
     failed: Mapping[int, str]
+    incomplete: _Gone = None
 
     @classmethod
-    def of(cls, function: str, given: _Rows) -> ExpectedNode:
+    def of(cls, function: str, given: _Rows, incomplete: _Gone = None) -> ExpectedNode:
         """Return what a function makes of rows."""
         rows: dict[int, _Value] = {}
         failed: dict[int, str] = {}
@@ -110,7 +114,7 @@ class ExpectedNode:
                 rows[number] = _expected(function, value)
             except ValueError as error:
                 failed[number] = str(error)
-        return cls(function, given, rows, failed)
+        return cls(function, given, rows, failed, incomplete)
 
     def check(self, label: str, pipeline: Pipeline, result: RunResult) -> None:
         """Compare every row with what the node made of it, and every failure."""
@@ -120,6 +124,8 @@ class ExpectedNode:
         assert not wrong, f"{label}: rows (found, expected) that were not given their own value: {wrong}"
         astray = {number: ids for number, _, ids in found if set(ids) != {f"i={number}"}}
         assert not astray, f"{label}: rows with the provenance of others: {astray}"
+        if self.incomplete is not None:
+            assert result.counts(label)["incomplete"] == len(self.incomplete), f"{label}: {self.incomplete}"
         failures = {error.tag["i"]: error for error in result.errors if error.node_label == label}
         assert {number: str(error.exception) for number, error in failures.items()} == self.failed, label
         assert {number: error.packet["x"] for number, error in failures.items()} == {
@@ -148,27 +154,33 @@ class RowPlan(NamedTuple):
         """
         pods, nodes = self._pods(folder), dict[str, ExpectedNode]()
 
-        def applied(function: str, one: Stream, rows: _Rows) -> tuple[Stream, _Rows]:
+        def applied(function: str, one: Stream, rows: _Rows, gone: _Gone) -> tuple[Stream, _Rows, _Gone]:
             label = f"n{len(nodes)}"
-            nodes[label] = ExpectedNode.of(function, rows)
-            return pods[function](one, label=label), nodes[label].rows
+            node = nodes[label] = ExpectedNode.of(function, rows, gone)
+            return (
+                pods[function](one, label=label),
+                node.rows,
+                None if gone is None else gone | node.failed.keys(),
+            )
 
-        streams: list[tuple[Stream, _Rows]] = [self._whole()]
+        streams: list[tuple[Stream, _Rows, _Gone]] = [(*self._whole(), frozenset())]
         for kind, first, second in self.steps:
-            (one, rows), (other, others) = streams[first % len(streams)], streams[second % len(streams)]
+            (one, rows, gone), (other, others, other_gone) = (streams[at % len(streams)] for at in (first, second))
             match kind:
                 case "filter":
-                    streams.append((one.filter(x=1), {number: x for number, x in rows.items() if x == 1}))
+                    kept = {number: x for number, x in rows.items() if x == 1}
+                    streams.append((one.filter(x=1), kept, gone))
                 case "join":
                     joined = one.join(other.map_packets({"x": "y"})).drop_packet_columns(["y"])
-                    streams.append((joined, {number: x for number, x in rows.items() if number in others}))
+                    both = {number: x for number, x in rows.items() if number in others}
+                    streams.append((joined, both, _gone_of_both((rows, gone), (others, other_gone))))
                 case "twice":  # two nodes that need the same packets at the same time
-                    streams += [applied("picky", one, rows), applied("picky", one, rows)]
+                    streams += [applied("picky", one, rows, gone), applied("picky", one, rows, gone)]
                 case "batch":
-                    made, rows = applied("squares", one.batch(_BATCH, incomplete="keep"), rows)
-                    streams.append((made.explode(["i", "x"]), rows))
+                    made, rows, _ = applied("squares", one.batch(_BATCH, incomplete="keep"), rows, None)
+                    streams.append((made.explode(["i", "x"]), rows, None))
                 case function:
-                    streams.append(applied(function, one, rows))
+                    streams.append(applied(function, one, rows, gone))
         return nodes
 
     def _whole(self) -> tuple[Stream, _Rows]:
@@ -216,6 +228,14 @@ def check_run(nodes: Mapping[str, ExpectedNode], pipeline: Pipeline, result: Run
         computed[node.function] += result.counts(label)["computed"]
     for function in packets.keys() - ({"squares"} if is_first else set()):
         assert computed[function] == (len(packets[function]) if is_first else 0), f"packets computed by {function}"
+
+
+def _gone_of_both(one: tuple[_Rows, _Gone], other: tuple[_Rows, _Gone]) -> _Gone:
+    """Return the rows of a join of which one side has no packet."""
+    (rows, gone), (others, other_gone) = one, other
+    if gone is None or other_gone is None:
+        return None
+    return (gone | rows.keys()) & (other_gone | others.keys()) - (rows.keys() & others.keys())
 
 
 def _members(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, _Value, tuple[str, ...]]]:
