@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -14,7 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 from orcapod.checks import Checks
 from orcapod.errors import InputValidationError
 from orcapod.hashing import ContentHash, versioned_content
-from orcapod.sources import BadRows, TableSource
+from orcapod.sources import TableSource
 from orcapod_delta.data_files import data_files
 from orcapod_delta.faults import is_fault, raised_as
 from orcapod_delta.layout import ORDER, is_ours, original_names, restored
@@ -64,7 +64,7 @@ class DeltaTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
-        bad_rows: BadRows = "raise",
+        bad_rows: Literal["raise", "fail"] = "raise",
         label: str | None = None,
     ) -> None:
         location = Location.of(path, storage_options)

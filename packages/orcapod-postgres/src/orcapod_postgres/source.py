@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import psycopg
 import pyarrow as pa
@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Composable
 
 from orcapod.checks import Checks
 from orcapod.errors import DatabaseError, InputValidationError
-from orcapod.sources import BadRows, TableSource
+from orcapod.sources import TableSource
 from orcapod_postgres.column_types import ColumnType, column_types
 from orcapod_postgres.conninfo import connection_parameters, shown, without_secrets
 from orcapod_postgres.statements import quoted, statement
@@ -71,7 +71,7 @@ class PostgresTableSource(TableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
-        bad_rows: BadRows = "raise",
+        bad_rows: Literal["raise", "fail"] = "raise",
         label: str | None = None,
     ) -> None:
         if (table is None) is (query is None):

@@ -8,14 +8,13 @@ from orcapod.sources.files import FileSource
 from orcapod.sources.frames import DataFrameSource
 from orcapod.sources.lists import ListSource
 from orcapod.sources.live import LiveSource
-from orcapod.sources.root import BadRows, Source
+from orcapod.sources.root import Source
 from orcapod.sources.stored import StoredSource
 from orcapod.sources.sweeps import cases, grid
 from orcapod.sources.table import TableSource
 
 __all__ = [
     "ArrowTableSource",
-    "BadRows",
     "CSVSource",
     "CachedSource",
     "DataFrameSource",
