@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.errors import ConfigError, LabelError, OrcapodError
+from orcapod.errors import ConfigError, DamagedRecordError, LabelError, OrcapodError
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 from orcapod.testing.strategies import ALL_COLUMNS
@@ -114,6 +116,22 @@ def test_the_old_record_stays_beside_the_new_one(tmp_path: Path) -> None:
         assert op.verify_store(database).ok
         for table in (results, attempts):
             assert all(row["__run_id"] for row in table)
+
+
+@pytest.mark.parametrize(("column", "value"), [("__attempt", 2), ("__attempt", None), ("__first_id", b"other")])
+def test_a_damaged_attempt_is_named(tmp_path: Path, column: str, value: Any) -> None:
+    """And no earlier result is served as if it were the newest."""
+    with SQLiteDatabase(tmp_path / "s.db") as database:
+        pipeline = study(database)
+        pipeline.run()
+        pipeline.run(recompute=["rates"])
+        path = ("_attempt", *pipeline.rates.uri)
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
+        connection.execute(f'UPDATE "{"/".join(path)}" SET {column} = ? WHERE _row = 1', [value])
+    with SQLiteDatabase(tmp_path / "s.db") as database:
+        pipeline = study(database)
+        with pytest.raises(DamagedRecordError, match="_attempt/rate.*__record_id [0-9a-f]{64}"):
+            pipeline.run()
 
 
 @op.function_pod("y", identity="version")

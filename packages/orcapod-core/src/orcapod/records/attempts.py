@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.errors import DamagedRecordError
 from orcapod.hashing import recipes
 from orcapod.protocols import Database
 from orcapod.records.address import FunctionUri, attempt_path
@@ -93,6 +94,15 @@ class Attempts:
         rows: list[Any] = self._database.get_records(self._path, _COLUMNS).to_pylist()
         for row in rows:
             attempt = _Attempt(row["__first_id"], row["__attempt"])
+            if attempt.record_id != (key := row["__record_id"]):
+                named = key.hex() if isinstance(key, bytes) else repr(key)
+                raise DamagedRecordError(
+                    f"{self._database!r}, table {'/'.join(self._path)}: found a row that is not as it was stored, "
+                    f"__record_id {named}; restore the store from a copy, or delete that row, by which an earlier "
+                    "result of its packet is served again",
+                    keys=[key],
+                    found=named,
+                )
             if attempt.first not in newest or newest[attempt.first][0].number < attempt.number:
                 newest[attempt.first] = attempt, row["__run_id"]
         return newest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -121,9 +120,7 @@ class _File:
         read = _with_nulls(read, declared)
         faults: dict[str, RowFaults] = {}
         for name in texts:
-            column, faults[name] = converted_rows(
-                read.column(name), partial(_parsed, dtype=declared[name]), declared[name].arrow
-            )
+            column, faults[name] = _fields(read.column(name), declared[name])
             read = read.set_column(read.column_names.index(name), name, column)
         for at, field in enumerate(read.schema):
             if pa.types.is_binary(field.type) and field.name not in declared:
@@ -192,37 +189,40 @@ def _written_as(dtype: LogicalType) -> pa.DataType:
     return pa.large_string() if dtype.arrow == FILE_ARROW else dtype.arrow
 
 
+def _fields(texts: pa.ChunkedArray[Any], dtype: LogicalType) -> tuple[pa.ChunkedArray[Any], RowFaults]:
+    """Return texts as the values of a type, null where one is none, and the faults of those rows.
+
+    Each text is looked at once: what is no value is often the same in many rows.
+    """
+    distinct = pc.unique(texts)
+    values, faults = converted_rows(pa.chunked_array([distinct]), partial(_parsed, dtype=dtype), dtype.arrow)
+    numbers = pc.index_in(texts, value_set=distinct)
+    bad = pc.is_in(numbers, value_set=pa.array(sorted(faults), pa.int32()))
+    rows = pc.indices_nonzero(bad).to_pylist()
+    errors = zip(rows, numbers.filter(bad).to_pylist(), strict=True)
+    return values.take(numbers), {row: faults[number] for row, number in errors}
+
+
 def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArray[Any]:
     """Return what a CSV file says whose fields are these.
 
     Raises:
-        ValueTypeError: one is no value of the type.
+        ValueTypeError: one is no value of the type; it speaks of the first, and is right where there is no other.
     """
     from pyarrow import csv  # noqa: PLC0415  # as above
 
-    def read(part: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-        file = pa.BufferOutputStream()
-        csv.write_csv(pa.table({"field": part}), file)
-        return csv.read_csv(
-            io.BytesIO(file.getvalue()),  # of which a copy is made once, and that only where a field is none
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(column_types={"field": dtype.arrow}),
-        ).column(0)
-
-    def is_refused(part: pa.ChunkedArray[Any]) -> bool:
-        try:
-            read(part)
-        except pa.ArrowInvalid:
-            return True
-        return False
-
+    file = io.BytesIO()
+    csv.write_csv(pa.table({"field": texts}), file)
+    file.seek(0)
+    parsing = csv.ParseOptions(newlines_in_values=True)
     try:
-        return read(texts)
+        read = csv.read_csv(
+            file, csv.ReadOptions(use_threads=False), parsing, csv.ConvertOptions(column_types={"field": dtype.arrow})
+        )
     except pa.ArrowInvalid:
-        row = bisect_left(range(len(texts)), True, key=lambda row: is_refused(texts.slice(0, row + 1)))
-        found = shown(texts[row].as_py())
-        why = f"row {row}: expected {dtype.name}, found {found}"
-        raise ValueTypeError(why, row=row, expected=dtype.name, found=found) from None
+        found = shown(texts[0].as_py())
+        raise ValueTypeError(f"expected {dtype.name}, found {found}", expected=dtype.name, found=found) from None
+    return read.column(0)
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from orcapod.types.python_columns import column_of
 __all__ = ["RowFaults", "column_of_rows", "conform_rows", "converted_rows"]
 
 RowFaults = Mapping[int, ValueTypeError]
-"""Why the values of some rows are not of their type; without the row in the text."""
+"""Why the values of some rows are not of their type, by row; the error itself does not say which row it is."""
 
 _ROWS = 4096
 
@@ -33,7 +34,7 @@ def conform_rows(column: pa.ChunkedArray[Any], dtype: LogicalType) -> tuple[pa.C
         return conformed, faults
     why = f"expected {dtype.name}, found null; declare '{optional.name}' if there may be none"
     rows: list[Any] = pc.indices_nonzero(conformed.is_null()).to_pylist()
-    nulls = {row: ValueTypeError(why, row=row, expected=dtype.name, found="null") for row in rows}
+    nulls = {row: ValueTypeError(why, expected=dtype.name, found="null") for row in rows}
     return conformed, {**nulls, **faults}
 
 
@@ -50,7 +51,7 @@ def column_of_rows(values: Sequence[Any], dtype: LogicalType) -> tuple[pa.Array[
             stored.append(dtype.to_storage(value))
         except ValueTypeError as error:
             stored.append(None)
-            faults[row] = ValueTypeError(str(error), **error.about(row=row))
+            faults[row] = error.with_traceback(None)
     return OptionalType(dtype).from_python(stored), faults
 
 
@@ -61,36 +62,24 @@ def converted_rows(
 
     Args:
         column: the column.
-        convert: converts some rows, or raises a ``ValueTypeError`` that says the first row that has no conversion.
+        convert: converts some rows, or raises a ``ValueTypeError``.
         arrow: the type that it gives.
     """
-    try:
+    with suppress(ValueTypeError):
         return convert(column), {}
-    except ValueTypeError as error:
-        if error.row is None:
-            raise
-    parts: list[pa.ChunkedArray[Any]] = []
+    parts: list[Any] = []
     faults: dict[int, ValueTypeError] = {}
-    start = 0
-    while start < len(column):
-        # Taken, not sliced: Arrow casts the items of lists that were sliced away, too.
-        part = column.take(counted(start, min(_ROWS, len(column) - start)))
+    spans = [(start, min(_ROWS, len(column) - start)) for start in reversed(range(0, len(column), _ROWS))]
+    while spans:
+        start, length = spans.pop()
         try:
-            parts.append(convert(part))
-            start += len(part)
+            # Taken, not sliced: Arrow casts the items of lists that were sliced away, too.
+            parts += convert(column.take(counted(start, length))).chunks
         except ValueTypeError as error:
-            row = error.row
-            if row is None:
-                raise
-            parts += [convert(part.take(counted(0, row))), _chunked([pa.array([None], arrow)], arrow)]
-            text = str(error).removeprefix(f"row {row}: ")
-            start += row
-            faults[start] = ValueTypeError(text, **error.about(row=start))
-            start += 1
-    chunks: list[Any] = [chunk for part in parts for chunk in part.chunks]
-    return _chunked(chunks, arrow), faults
-
-
-def _chunked(chunks: list[Any], arrow: Any) -> pa.ChunkedArray[Any]:
-    column: pa.ChunkedArray[Any] = pa.chunked_array(chunks, arrow)
-    return column
+            if length > 1:
+                half = length // 2
+                spans += [(start + half, length - half), (start, half)]
+                continue
+            parts.append(pa.array([None], arrow))
+            faults[start] = ValueTypeError(str(error).removeprefix("row 0: "), **error.about())
+    return pa.chunked_array([pa.concat_arrays(parts)]), faults
