@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.errors import InputValidationError, LabelError, SchemaError
-from orcapod.operators import Cross, Join
+from orcapod.operators import Join
 from orcapod.orchestrators import AsyncPipelineOrchestrator
 from orcapod.pods import FunctionPod
 from orcapod.sources import DictSource
@@ -37,13 +37,6 @@ class TestAntiJoin(OperatorSuite):
 
     def make_operator(self):
         return Join(how="anti")
-
-
-class TestCross(OperatorSuite):
-    columns = [({"k": ANY}, {"x": ANY}), ({"t": ANY}, {"y": ANY})]
-
-    def make_operator(self):
-        return Cross()
 
 
 def left(keys: list[float | None]) -> DictSource:
@@ -72,7 +65,7 @@ def expected(how: str, ones: list[float | None], others: list[float | None]) -> 
     return found
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(how=st.sampled_from(["inner", "left", "anti"]), data=st.data())
 def test_a_join_gives_what_plain_python_says(how: Any, data: st.DataObject) -> None:
     ones, others = (data.draw(st.lists(KEYS, max_size=5)) for _ in range(2))

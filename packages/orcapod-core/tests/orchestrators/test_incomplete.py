@@ -171,7 +171,7 @@ def shown(node: Stream) -> Counter[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=12)
+@settings(max_examples=7)
 @given(
     values=st.lists(st.integers(0, 6), max_size=7),
     steps=st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=3),

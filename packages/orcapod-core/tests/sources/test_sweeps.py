@@ -50,7 +50,7 @@ def cells(levels: list[tuple[str, int]]) -> DictSource:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(
     levels=st.lists(st.tuples(st.sampled_from("ab"), st.integers(-1, 3)), max_size=6),
     factors=st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True),

@@ -190,7 +190,7 @@ class OperatorSuite(ABC):
 
     # What becomes of rows that have failed
 
-    @_PROPERTY
+    @settings(_PROPERTY, max_examples=4)
     @given(data=st.data())
     def test_nothing_that_is_made_of_a_failed_row_looks_whole_or_is_gone(self, data: st.DataObject) -> None:
         """What has a packet is what there would be had nothing failed; all else is there by its tags and ids."""
