@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.streams import Stream
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* none agree")  # where rows are drawn at random
 
 FAILING = re.compile(r"/4/")
 """What is made of rows 4 fails in ``h``."""
