@@ -409,3 +409,54 @@ def test_nobody_writes_into_a_kept_folder_and_orphans_go_all_the_same(tmp_path: 
         [sys.executable, program], preexec_fn=as_a_plain_user, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@op.function_pod(["one", "again", "folder", "other"])
+def tangled(order: int) -> tuple[op.File, list[op.File], op.Directory, op.File]:
+    folder = op.output_path("folder")
+    folder.mkdir()
+    for name in "abc":
+        (folder / name).write_text(name)
+    one = op.File(folder / "a")
+    return one, [one, op.File(folder / "b")], op.Directory(folder), op.File(folder / "c")
+
+
+def test_a_folder_and_files_in_it_are_given_back_together(tmp_path: Path) -> None:
+    """A file twice, and files before and behind the folder that they are in."""
+    for _ in range(2):
+        pipeline = op.Pipeline("study", tmp_path / "lab.db")
+        with pipeline:
+            tangled.pod(DictSource([{"i": i, "order": i} for i in range(2)], ["i"], source_id="s"), label="tangled")
+        pipeline.run().raise_for_errors()
+        for _, packet in pipeline.tangled.iter_packets():
+            assert sorted(path.read_text() for path in packet["folder"].path.iterdir()) == ["a", "b", "c"]
+            files = [packet["one"], *packet["again"], packet["other"]]
+            assert [file.path.read_text() for file in files] == ["a", "a", "b", "c"]
+    assert op.verify_store(tmp_path / "lab.db").ok
+    op.remove_orphans(tmp_path / "lab.db", hours=1e-9)
+    assert op.verify_store(tmp_path / "lab.db").ok
+
+
+def test_the_place_of_what_is_made_is_no_folder_to_give_back(tmp_path: Path) -> None:
+    @op.function_pod("folder")
+    def above(i: int) -> op.Directory:
+        file = op.output_path("a.txt")
+        file.write_text("hi")
+        return op.Directory(file.parent)
+
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        above.pod(DictSource([{"t": 1, "i": 1}], ["t"], source_id="s"), label="above")
+    (error,) = pipeline.run().errors
+    assert "give back what that named: op.output_path('results')" in str(error)
+
+
+def test_a_store_that_knows_nothing_of_a_folder_removes_nothing_of_it(tmp_path: Path) -> None:
+    """A misspelt name is a new store, which needs none of the files of another."""
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        tangled.pod(DictSource([{"i": 1, "order": 1}], ["i"], source_id="s"), label="tangled")
+    pipeline.run().raise_for_errors()
+    with pytest.raises(ConfigError, match=r"none of which any record of these stores names; check which stores"):
+        op.remove_orphans(tmp_path / "labb.db", files=tmp_path / "lab.db.files", hours=1e-9)
+    assert op.verify_store(tmp_path / "lab.db").ok

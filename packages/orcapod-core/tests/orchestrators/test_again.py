@@ -421,3 +421,50 @@ def test_any_parts_give_what_plain_python_gives(plan: Plan, data: st.DataObject,
     assert result.ok
     found_values = {(at, tag["i"]): packet["x"] for at in nodes for tag, packet in pipeline[f"n{at}"].iter_packets()}
     assert found_values == model.values
+
+
+FACTOR = [1]
+
+
+@op.function_pod("v", identity="version")
+def scaled(x: int) -> int:
+    return x * FACTOR[0]
+
+
+@op.function_pod("mean", identity="version")
+def mean(v: list[int]) -> float:
+    return sum(v) / len(v)
+
+
+@pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
+@pytest.mark.parametrize("named", [1, 2, 3])
+def test_rows_of_one_packet_change_together_whichever_is_named(orchestrator: Any, named: int) -> None:
+    FACTOR[0] = 1
+    rows = [
+        {"id": 1, "g": "a", "x": 5},
+        {"id": 2, "g": "a", "x": 5},
+        {"id": 3, "g": "b", "x": 5},
+        {"id": 4, "g": "b", "x": 7},
+    ]
+    with op.Pipeline("study", MemoryDatabase()) as pipeline:
+        values = scaled.pod(DictSource(rows, ["id", "g"], source_id="s"), label="values")
+        mean.pod(values.group_by("g", tags="drop"), label="means")
+    pipeline.run(orchestrator)
+    FACTOR[0] = 10
+    result = pipeline.run(orchestrator, recompute={"values": {"id": named}})
+    assert result.counts("values")["computed"] == 1
+    assert pipeline["values"].as_table()["v"].to_pylist() == [50, 50, 50, 7]
+    assert {row["g"]: row["mean"] for row in pipeline["means"].as_table().to_pylist()} == {"a": 50, "b": 28.5}
+    again = pipeline.run(orchestrator)
+    assert not any(counts["computed"] for counts in again.node_counts.values())
+
+
+def test_groups_that_must_be_whole_are_no_failure_where_rows_were_not_wanted() -> None:
+    rows = [{"id": 1, "g": "a", "x": 5}, {"id": 2, "g": "b", "x": 6}]
+    with op.Pipeline("study", MemoryDatabase()) as pipeline:
+        values = scaled.pod(DictSource(rows, ["id", "g"], source_id="s"), label="values")
+        mean.pod(values.group_by("g", tags="drop", incomplete="raise"), label="means")
+    assert not pipeline["means"].as_table().num_rows
+    result = pipeline.run(where={"g": "a"})
+    assert result.counts("means") == {"computed": 1, "cached": 0, "failed": 0, "incomplete": 1}
+    assert pipeline["means"].as_table()["g"].to_pylist() == ["a"]

@@ -309,3 +309,11 @@ def test_a_kept_type_that_arrow_alone_cannot_tell():
         StoredSource.open(database, "s")
     opened = StoredSource.open(database, "s", data_schema={"x": list[int | None]})
     assert opened.as_table().to_pylist() == [{"id": 1, "x": [1]}]
+
+
+def test_objects_in_a_frame_of_polars_are_refused_and_not_taken_for_their_addresses():
+    frame = pl.DataFrame({"id": [1, 2], "seen": pl.Series([{1, 2}, {3}], dtype=pl.Object)})
+    with pytest.raises(InputValidationError, match=r"column 'seen' holds objects.*DictSource\(frame.to_dicts\(\)"):
+        DataFrameSource(frame, ["id"])
+    source = DictSource(frame.to_dicts(), ["id"])
+    assert [packet["seen"] for _, packet in source.iter_packets()] == [{1, 2}, {3}]

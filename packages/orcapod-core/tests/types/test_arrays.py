@@ -381,3 +381,13 @@ def test_what_is_known_of_a_large_array_is_what_its_elements_say(array: Any) -> 
     smaller = dtype.to_storage(array[:-1])
     one, other, another = dtype.identity(dtype.from_python([stored, bare, smaller])).to_pylist()
     assert one == other != another
+
+
+@pytest.mark.parametrize("dtype", [np.dtype([("x", "f8"), ("y", "i4")])[["y", "x"]]], ids=["out of order"])
+def test_a_dtype_that_cannot_be_written_down_is_refused_with_what_to_do(dtype: Any) -> None:
+    array = np.zeros(2, [("x", "f8"), ("y", "i4")])[["y", "x"]]
+    assert array.dtype == dtype
+    with pytest.raises(ValueTypeError, match="cannot be written down; convert it"):
+        registry.resolve(np.ndarray).to_storage(array)
+    with pytest.raises(InputValidationError, match="cannot be written down; convert it"):
+        DictSource([{"i": 1, "x": array}], ["i"])

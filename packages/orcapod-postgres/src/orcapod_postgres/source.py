@@ -171,6 +171,7 @@ class PostgresQuerySource(PostgresTableSource):
         source_id: what the source is called in provenance; made from the content if None.
         record_id_column: the column whose values name the records, or several: never null, never twice.
         data_schema: see ``PostgresTableSource``.
+        bad_rows: see ``PostgresTableSource``.
         label: what the source is called in a pipeline; ``source_id`` if None.
 
     Raises:
@@ -187,6 +188,7 @@ class PostgresQuerySource(PostgresTableSource):
         source_id: str | None = None,
         record_id_column: str | Sequence[str] | None = None,
         data_schema: Mapping[str, Any] | None = None,
+        bad_rows: Literal["raise", "fail"] = "raise",
         label: str | None = None,
     ) -> None:
         check = Checks(type(self).__name__, InputValidationError)
@@ -197,6 +199,7 @@ class PostgresQuerySource(PostgresTableSource):
             source_id=source_id,
             record_id_column=record_id_column,
             data_schema=data_schema,
+            bad_rows=bad_rows,
             label=label,
         )
         of_tables = ("table", "schema", "columns", "where")

@@ -60,6 +60,7 @@ class PendingChunk:
         chunk: the rows.
         on_cached: called with the rows whose results were there.
         again: rows that are computed though their results may be there.
+        again_ids: first ids of such packets, whichever rows have them.
 
     Attributes:
         chunk: the rows.
@@ -72,7 +73,14 @@ class PendingChunk:
         result_bytes: how many bytes they took.
     """
 
-    def __init__(self, spec: FunctionSpec, chunk: Chunk, on_cached: OnCached, again: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        chunk: Chunk,
+        on_cached: OnCached,
+        again: Collection[int] = (),
+        again_ids: Collection[bytes] = frozenset(),
+    ) -> None:
         self.chunk = chunk
         self._taken = spec.taken(chunk)
         self._spec = spec
@@ -84,8 +92,8 @@ class PendingChunk:
         first_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
         self.record_ids = spec.cache.newest(first_ids)
         self._earlier: dict[bytes, bytes] = {}
-        for at, row in enumerate(range(chunk.num_rows) if rows is None else rows) if again else ():
-            if row in again:
+        for at, row in enumerate(range(chunk.num_rows) if rows is None else rows) if again or again_ids else ():
+            if row in again or first_ids[at] in again_ids:
                 earlier, self.record_ids[at] = self.record_ids[at], spec.cache.next(first_ids[at])
                 self._earlier[self.record_ids[at]] = earlier
         self._distinct_ids = list(dict.fromkeys(self.record_ids))

@@ -33,6 +33,7 @@ from orcapod.protocols import (
     RecordPath,
     listens,
 )
+from orcapod.records import record_ids
 from orcapod.types import loaded_bytes
 
 __all__ = ["Attempt", "Autoflush", "EmitTimer", "Step", "WithRetries", "backoff", "no_autoflush"]
@@ -121,6 +122,7 @@ class Step(PacketTally):
             ``incomplete``, and how many that have no result were not to be computed, ``skipped``.
         errors: the packets that failed.
         selection: which rows are computed.
+        again_ids: first ids of the packets that are computed again, whichever rows have them.
         recomputed: of those that were computed again, which gave what they had given before.
     """
 
@@ -136,6 +138,7 @@ class Step(PacketTally):
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[PacketError] = field(default_factory=list)
     selection: Selection = EVERYTHING
+    again_ids: frozenset[bytes] = frozenset()
     recomputed: Recomputed = field(default_factory=Recomputed)
 
     def __post_init__(self) -> None:
@@ -155,12 +158,22 @@ class Step(PacketTally):
             if incomplete := chunk.num_rows - chunk.num_packets:
                 self.counts["incomplete"] += incomplete
             again = self.selection.computed_again(chunk)
-            pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again)
+            pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again, self.again_ids)
             pending.on_recomputed = partial(self._recomputed, chunk)
             if skipped:
                 self.counts["skipped"] += pending.skip(skipped) + len(all_refused) - len(refused)
             yield pending
             self._adapt(pending)
+
+    def ids_again(self, chunks: Iterable[Chunk]) -> frozenset[bytes]:
+        """Return the first ids of the packets of rows that are to be computed again."""
+        ids: set[bytes] = set()
+        for chunk in chunks:
+            rows = chunk.take(sorted(self.selection.computed_again(chunk))).with_packets()
+            if rows.num_rows:
+                hashes = self.spec.function.packet_hashes(self.spec.taken(rows))
+                ids.update(record_ids(self.spec.function.uri, self.spec.fingerprint, hashes))
+        return frozenset(ids)
 
     def stored_results(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the results that are there already, all other rows without a packet; nothing is computed or told.

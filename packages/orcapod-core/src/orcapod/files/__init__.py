@@ -13,7 +13,7 @@ from orcapod.files.file_store import (
     temporary_folder,
     with_files,
 )
-from orcapod.files.remote import files_folder
+from orcapod.files.remote import files_folder, mirrored
 
 __all__ = [
     "Content",
@@ -23,6 +23,7 @@ __all__ = [
     "files_folder",
     "is_there",
     "located",
+    "mirrored",
     "output_path",
     "read_bytes",
     "remember_folder",

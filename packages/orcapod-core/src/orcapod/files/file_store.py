@@ -43,6 +43,7 @@ _WRITABLE = 0o222
 _PLAIN, _COMPRESSED = "value.bin", "value.bin.zst"
 _SAMPLES, _SAMPLE_BYTES = 4, 16_384
 _MOST_COMPRESSED = 0.6  # of its bytes: else a value is read in place, without a copy
+_MOST_TAKEN = 1_000
 _MOST_TIMES = 1 << 17  # as many bytes as the file has: more than zstd ever makes of them
 
 
@@ -158,8 +159,12 @@ class FileStore:
         Args:
             is_orphan: says whether nothing needs the file at a place.
         """
-        whole = [path for path in self.folder.glob("[0-9a-f][0-9a-f]/*/*") if is_orphan(self.place(path))]
+        whole = [path for path in self.whole() if is_orphan(self.place(path))]
         return [*(self.folder / _FRESH).glob("*"), *whole]
+
+    def whole(self) -> Iterator[Path]:
+        """Give where the files are that were taken."""
+        return self.folder.glob("[0-9a-f][0-9a-f]/*/*")
 
     def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
         """Remove the orphans among the files that were put there before a time; return where they were.
@@ -278,6 +283,10 @@ def _found(path: Path) -> Path | None:
     return next((each for each in places if each.exists()), None)
 
 
+_taken: dict[Path, Path] = {}
+"""Where fresh files went, of late: one value may name a file twice, or a folder and a file in it."""
+
+
 def take_in(path: Path) -> tuple[Path, Content]:
     """Return where a file is to be found from now on, and its content: in the store, if it is a fresh one of it.
 
@@ -287,16 +296,60 @@ def take_in(path: Path) -> tuple[Path, Content]:
     if path.is_symlink():
         path = Path(os.path.realpath(path))
     parts = path.parts
-    if _FRESH not in parts or parts.index(_FRESH) + 2 >= len(parts):
+    if _FRESH not in parts:
         return path, content_of(path)
     at = parts.index(_FRESH)
-    taken = FileStore(Path(*parts[:at])).take(path)
-    fresh = Path(*parts[: at + 2])
+    if at + 2 >= len(parts):
+        raise OSError("it is where output_path has files made; give back what that named: op.output_path('results')")
+    store, fresh = FileStore(Path(*parts[:at])), Path(*parts[: at + 2])
+    if not path.exists() and (before := _taken_before(path)) is not None:
+        if path in _taken:
+            return before, content_of(before)
+        return _take_copy(store, before)
+    _put_back_what_was_taken_of(path)
+    taken = store.take(path)
     with suppress(OSError):  # something else lies there, which may be given back, too
         for folder in [*path.relative_to(fresh).parents][:-1]:
             (fresh / folder).rmdir()
         fresh.rmdir()
+    _taken[path] = taken[0]
+    while len(_taken) > _MOST_TAKEN:
+        del _taken[next(iter(_taken))]
     return taken
+
+
+def _taken_before(path: Path) -> Path | None:
+    """Return where a fresh file went, by itself or with a folder."""
+    found = (_taken[each] / path.relative_to(each) for each in (path, *path.parents) if each in _taken)
+    return next((place for place in found if place.exists()), None)
+
+
+def _put_back_what_was_taken_of(folder: Path) -> None:
+    """Have a folder be whole again, of which files were given back before it was."""
+    for path, place in _taken.items():
+        if folder in path.parents and not path.exists() and place.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _copy(place, path)
+
+
+def _take_copy(store: FileStore, path: Path) -> tuple[Path, Content]:
+    """Take a file or folder into a store, which stays where it is."""
+    fresh = store.fresh()
+    _copy(path, fresh / path.name)
+    taken = store.take(fresh / path.name)
+    fresh.rmdir()
+    return taken
+
+
+def _copy(path: Path, made: Path) -> None:
+    """Copy a file or folder; a file is linked where that can be."""
+    if path.is_dir():
+        shutil.copytree(path, made, symlinks=True)
+        return
+    try:
+        os.link(path, made)
+    except OSError:  # it is another disk, or has no such links
+        shutil.copy2(path, made)
 
 
 class Unreadable:

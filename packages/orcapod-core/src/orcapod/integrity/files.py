@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.files import FileStore, located, remember_folder, reread_content
+from orcapod.files import FileStore, located, mirrored, remember_folder, reread_content
 from orcapod.integrity.report import Finding
 from orcapod.protocols import RecordPath
 from orcapod.types import files_in, holds_files
@@ -49,11 +49,18 @@ class StoredFiles:
         """Return the files in the folder that no record names."""
         return [] if self._folder is None else FileStore(self._folder).orphans(lambda place: place not in self._needed)
 
+    def _place_of(self, path: Path) -> Path:
+        """Return where a file of this store is: in its own folder, where it was stored, or behind a mirror."""
+        own = path if self._folder is None else self._folder.joinpath(*FileStore.place(path))
+        if own.exists():
+            return own
+        return path if path.exists() or mirrored(path) is None else located(path)
+
     def _what_is_wrong(self, file: tuple[Path, str]) -> str:
         if file not in self._wrong:
             path, digest = file
             try:
-                found = reread_content(located(path)).digest
+                found = reread_content(self._place_of(path)).digest
                 self._wrong[file] = "" if found == digest else f"{path} has changed: found {found}, expected {digest}"
             except (OSError, ValueError) as error:  # a name may be anything, if that is what was damaged
                 self._wrong[file] = f"{path} cannot be read: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,7 +53,22 @@ def remove_orphans(
         if folder is None:
             raise ConfigError("remove_orphans: found a store that has no folder for files; give it as files='...'")
         needed = {place for database in databases for place in _needed(database)}
+        _check_belongs(folder, needed)
         return FileStore(folder).remove(lambda place: place not in needed, before=time.time() - seconds)
+
+
+def _check_belongs(folder: Path, needed: Collection[tuple[str, ...]]) -> None:
+    """Check that stores name some file of a folder, if there is one: others would lose all of theirs.
+
+    Raises:
+        ConfigError: they name none.
+    """
+    whole = {FileStore.place(path) for path in FileStore(folder).whole()}
+    if whole and whole.isdisjoint(needed):
+        raise ConfigError(
+            f"remove_orphans: found {len(whole)} files in {folder}, none of which any record of these stores names; "
+            "check which stores the files are of, and give all of them; if they are of none, delete the folder"
+        )
 
 
 def _needed(database: Database) -> Iterator[tuple[str, ...]]:

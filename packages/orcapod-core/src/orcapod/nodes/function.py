@@ -195,6 +195,8 @@ class FunctionNode(Node):
             step.chunk_bytes = run.chunk_bytes
             step.config = self.node_config or run.config
             step.selection = run.selection(self.label)
+            if step.selection.again:  # rows that nobody named may have the packets of those
+                step.again_ids = step.ids_again(self.inputs[0].all_chunks())
             run.steps[self.label], run.executors[self.label] = step, executor.executor_type_id
             mailbox = inputs.mailbox()
             session = self._session(executor, receiver(step, mailbox), step.config, run)

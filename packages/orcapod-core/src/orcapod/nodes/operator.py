@@ -47,7 +47,7 @@ class OperatorNode(Node):
         events = ordered(events, len(self.inputs)) if self.label in run.ordered else events
         firsts: dict[int, Chunk] = {}
         is_empty = True
-        for chunk in self.stream.run(_noting(events, firsts)):
+        for chunk in self.stream.run(_noting(events, firsts), is_part=not run.is_whole):
             is_empty = False
             yield chunk
         inputs.discard()

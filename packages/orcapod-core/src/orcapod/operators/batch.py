@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import get_args
 
 import pyarrow as pa
@@ -48,6 +49,11 @@ class Batch(Operator):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
         return nested_schema(stream.schema, stream.pipeline_hash().short)
+
+    def lenient(self) -> Operator:
+        operator = copy(self)
+        operator.incomplete = "skip" if self.incomplete == "raise" else self.incomplete
+        return operator
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         return _PushBatch(self, self.output_schema(inputs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -75,6 +76,11 @@ class GroupBy(Operator):
                     found=str(list(stream.schema.tags)),
                 )
         return nested_schema(self._taken(stream.schema), stream.pipeline_hash().short, single=self.tags)
+
+    def lenient(self) -> Operator:
+        operator = copy(self)
+        operator.incomplete = "skip" if self.incomplete == "raise" else self.incomplete
+        return operator
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         (stream,) = inputs

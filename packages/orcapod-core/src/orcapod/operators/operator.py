@@ -93,6 +93,10 @@ class Operator(Producer):
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         """Return a fresh push operator for these inputs."""
 
+    def lenient(self) -> Operator:
+        """Return the operator for rows of which some were not wanted: it does not raise for what is missing."""
+        return self
+
     @abstractmethod
     def arguments(self) -> object:
         """Return what, beside its name, tells this operator from another."""
@@ -110,11 +114,17 @@ class OperatorStream(DerivedStream):
     producer: Operator
 
     def made_of(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
-        return self.run(in_turn(inputs))
+        return self.run(in_turn(inputs), is_part=True)
 
-    def run(self, events: Iterable[InputEvent]) -> Iterator[Chunk]:
-        """Return its rows, given those of its inputs in whatever order they come."""
-        push_operator = self.producer.push_operator(self.inputs)
+    def run(self, events: Iterable[InputEvent], *, is_part: bool = False) -> Iterator[Chunk]:
+        """Return its rows, given those of its inputs in whatever order they come.
+
+        Args:
+            events: the rows, and the ends of the inputs.
+            is_part: whether rows may be missing because nobody wanted them.
+        """
+        producer = self.producer.lenient() if is_part else self.producer
+        push_operator = producer.push_operator(self.inputs)
         if not self.producer.sees_missing and not isinstance(self.producer, RowwiseOperator):
             push_operator = _Shielded(push_operator, self.schema, len(self.inputs))
         return run_operator(push_operator, events)

@@ -70,7 +70,16 @@ def _table(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tupl
             f"{named}: found {cls.__module__}.{cls.__qualname__}, expected a DataFrame of pandas or polars; use "
             "ArrowTableSource for other tables, DictSource for rows"
         )
-    return _of_pandas(frame, named, one_by_one) if library == "pandas" else (pa.table(frame), {})
+    if library == "pandas":
+        return _of_pandas(frame, named, one_by_one)
+    if objects := [name for name, dtype in frame.schema.items() if str(dtype) == "Object"]:
+        raise InputValidationError(
+            f"{named}: column {objects[0]!r} holds objects of Python's, of which polars gives Arrow no values; give "
+            "the rows themselves: DictSource(frame.to_dicts(), ...)",
+            column=objects[0],
+            found="Object",
+        )
+    return pa.table(frame), {}
 
 
 def _of_pandas(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tuple[pa.Table, dict[str, RowFaults]]:

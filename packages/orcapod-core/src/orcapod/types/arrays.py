@@ -201,14 +201,21 @@ def _why_not(dtype: np.dtype[Any]) -> str:
     """Return why arrays of a dtype cannot be held; nothing if they can."""
     if dtype.kind == "O" or (dtype.names is not None and dtype.hasobject):
         return "an array of objects has no bytes of its own; give it a dtype of numbers or text, or take a list"
-    if dtype.kind not in _KINDS or dtype.metadata is not None or _dtype(_text(_little(dtype))) != _little(dtype):
+    try:
+        is_written = dtype.kind in _KINDS and dtype.metadata is None and _dtype(_text(_little(dtype))) == _little(dtype)
+    except (ValueError, TypeError):  # fields out of order, text of any length
+        is_written = False
+    if not is_written:
         return f"its dtype {dtype} cannot be written down; convert it with .astype()"
     return ""
 
 
 def _little(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return a dtype with its elements little-endian, and under its one name."""
-    little = dtype.newbyteorder("<")
+    try:
+        little = dtype.newbyteorder("<")
+    except TypeError:  # text of any length
+        return dtype
     return little if dtype.names is not None or dtype.kind not in "iu" else np.dtype(little.str)
 
 

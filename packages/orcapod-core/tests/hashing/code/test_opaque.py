@@ -354,3 +354,26 @@ def test_what_would_ignore_nothing_or_too_much_is_refused(ignores: Any, said: st
 
 def knowing_nothing(x: int) -> int:
     return x
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: pd.date_range("2020", periods=2, freq="D"),
+        lambda: pd.timedelta_range("1D", periods=2),
+        lambda: pd.Series(pd.date_range("2020", periods=2)),
+        lambda: pd.DataFrame({"d": pd.date_range("2020", periods=2)}, index=pd.date_range("2020", periods=2)),
+    ],
+    ids=range(4),
+)
+def test_to_look_at_dates_of_pandas_changes_no_function_that_uses_them(made: Any) -> None:
+    """They keep what was asked of them."""
+    dates = made()
+
+    def function(i: int) -> int:
+        return len(dates)
+
+    before = op.function_pod("o")(function).pod.packet_function.fingerprint()
+    repr(dates)
+    dates.min()
+    assert op.function_pod("o")(function).pod.packet_function.fingerprint() == before

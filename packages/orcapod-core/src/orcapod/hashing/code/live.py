@@ -69,6 +69,8 @@ def _without_caches(reduced: Any) -> Any:
     match reduced:
         case (make, arguments, {"_cache": _, **state}, *more):
             return make, arguments, state, *more
+        case (make, arguments, (*parts, {"_cache": _, **state}), *more):  # of dates: dtype, elements, attributes
+            return make, arguments, (*parts, state) if state else (*parts,), *more
     return reduced
 
 
