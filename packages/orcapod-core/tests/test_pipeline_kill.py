@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 PROGRAM = """
-import json, os, random, sys, time
+import json, os, random, sys, threading, time
 import orcapod as op
 from orcapod.databases import SQLiteDatabase
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
@@ -46,7 +46,8 @@ def after(y: int, pid: int) -> str:
 @op.function_pod("y", identity="version")
 def uneven(x: int) -> int:
     if x == 3:
-        open(file + ".slow", "w").close()
+        # Told by another thread once this one sleeps: a signal in between would be seen by Python when it wakes.
+        threading.Timer(0.1, lambda: open(file + ".slow", "w").close()).start()
         time.sleep(30)
     return x
 
