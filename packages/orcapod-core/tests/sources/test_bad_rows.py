@@ -312,3 +312,17 @@ def test_many_bad_rows_take_no_longer_than_their_number() -> None:
     kept = sum(chunk.num_packets for chunk in source.read(lambda tag, packet, error: told.append(tag["id"])))
     assert told == [4_095, 9_095, 14_095, 19_095, *range(19_991, 20_000)]
     assert kept == 20_000 - len(told)
+
+
+def test_ints_of_pandas_of_which_one_is_missing_are_ints() -> None:
+    """pandas makes floats of them, which are no ints otherwise."""
+    frame = pd.DataFrame({"id": [1, 2, 3], "n": [1, None, 3]})
+    source = DataFrameSource(frame, ["id"], data_schema={"n": int | None})
+    assert source.as_table()["n"].to_pylist() == [1, None, 3]
+    failing = DataFrameSource(frame, ["id"], data_schema={"n": int}, bad_rows="fail")
+    with pytest.warns(UserWarning, match="row 1: column 'n': expected int, found null"):
+        assert failing.as_table()["n"].to_pylist() == [1, 3]
+    with pytest.raises(InputValidationError, match="expected a column of int"):
+        DataFrameSource(pd.DataFrame({"id": [1, 2], "n": [1.5, None]}), ["id"], data_schema={"n": int | None})
+    with pytest.raises(InputValidationError, match="expected a column of int"):
+        DataFrameSource(pd.DataFrame({"id": [1, 2], "n": [1.0, 2.0]}), ["id"], data_schema={"n": int})

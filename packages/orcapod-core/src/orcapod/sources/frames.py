@@ -40,8 +40,7 @@ class DataFrameSource(ArrowTableSource):
         label: str | None = None,
     ) -> None:
         named = named_source(type(self).__name__, source_id)
-        one_by_one = data_schema if checked_bad_rows(bad_rows, named) == "fail" else None
-        table, self._faults = _table(frame, named, one_by_one)
+        table, self._faults = _table(frame, named, data_schema, fails=checked_bad_rows(bad_rows, named) == "fail")
         super().__init__(
             table,
             tag_columns,
@@ -53,13 +52,16 @@ class DataFrameSource(ArrowTableSource):
         )
 
 
-def _table(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tuple[pa.Table, dict[str, RowFaults]]:
+def _table(
+    frame: Any, named: str, data_schema: Mapping[str, Any] | None, *, fails: bool
+) -> tuple[pa.Table, dict[str, RowFaults]]:
     """Return a frame as a table, and the faults of values of columns that were converted one by one.
 
     Args:
         frame: the frame.
         named: what the source is called.
-        one_by_one: declared types; values of such columns are converted one by one where pandas keeps objects.
+        data_schema: declared types.
+        fails: whether values of declared columns are converted one by one where pandas keeps objects.
     """
     cls = type(frame)
     library, name = cls.__module__.partition(".")[0], cls.__name__
@@ -71,7 +73,7 @@ def _table(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tupl
             "ArrowTableSource for other tables, DictSource for rows"
         )
     if library == "pandas":
-        return _of_pandas(frame, named, one_by_one)
+        return _of_pandas(frame, named, data_schema, fails=fails)
     if objects := [name for name, dtype in frame.schema.items() if str(dtype) == "Object"]:
         raise InputValidationError(
             f"{named}: column {objects[0]!r} holds objects of Python's, of which polars gives Arrow no values; give "
@@ -82,7 +84,9 @@ def _table(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tupl
     return pa.table(frame), {}
 
 
-def _of_pandas(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> tuple[pa.Table, dict[str, RowFaults]]:
+def _of_pandas(
+    frame: Any, named: str, data_schema: Mapping[str, Any] | None, *, fails: bool
+) -> tuple[pa.Table, dict[str, RowFaults]]:
     columns = list(frame.columns)
     if odd := [column for column in columns if not isinstance(column, str)]:
         raise InputValidationError(f"{named}: found a column called {odd[0]!r}, expected strings; rename it")
@@ -96,10 +100,13 @@ def _of_pandas(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> 
         raise InputValidationError(f"{named}: column {twice[0]!r} is there twice; rename or drop one", column=twice[0])
     if index:
         frame = frame.reset_index()
-    declared = declared_types(named, dict.fromkeys(frame.columns), one_by_one)
-    made: dict[str, pa.Array[Any]] = {}
+    declared = declared_types(named, dict.fromkeys(frame.columns), data_schema)
+    made: dict[str, Any] = {}
     faults: dict[str, RowFaults] = {}
-    for name in [name for name in declared if frame[name].dtype == object]:
+    for name, dtype in declared.items():
+        if dtype.hash_name == "int" and (whole := _whole_numbers(frame[name])) is not None:
+            made[name] = whole
+    for name in [name for name in declared if fails and frame[name].dtype == object]:
         values = [None if is_gone else value for value, is_gone in zip(frame[name], frame[name].isna(), strict=True)]
         made[name], faults[name] = column_of_rows(values, declared[name])
     others = frame.drop(columns=list(made))
@@ -112,6 +119,16 @@ def _of_pandas(frame: Any, named: str, one_by_one: Mapping[str, Any] | None) -> 
             f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
             column=column,
         ) from None
+
+
+def _whole_numbers(column: Any) -> Any:
+    """Return a column as one of ints, if it is what pandas makes of ints of which some are missing; else None."""
+    if getattr(column.dtype, "kind", "") != "f" or not column.isna().any():
+        return None
+    try:
+        return pa.Array.from_pandas(column).cast(pa.int64())
+    except (pa.ArrowException, TypeError, ValueError):  # there are others among them
+        return None
 
 
 def _was_never_set(index: Any) -> bool:
