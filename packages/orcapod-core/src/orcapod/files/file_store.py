@@ -306,7 +306,8 @@ def take_in(path: Path) -> tuple[Path, Content]:
         if path in _taken:
             return before, content_of(before)
         return _take_copy(store, before)
-    _put_back_what_was_taken_of(path)
+    if not path.is_file():
+        _put_back_what_was_taken_of(path)
     taken = store.take(path)
     with suppress(OSError):  # something else lies there, which may be given back, too
         for folder in [*path.relative_to(fresh).parents][:-1]:
@@ -314,7 +315,7 @@ def take_in(path: Path) -> tuple[Path, Content]:
         fresh.rmdir()
     _taken[path] = taken[0]
     while len(_taken) > _MOST_TAKEN:
-        del _taken[next(iter(_taken))]
+        _taken.pop(next(iter(_taken)), None)
     return taken
 
 
@@ -326,7 +327,7 @@ def _taken_before(path: Path) -> Path | None:
 
 def _put_back_what_was_taken_of(folder: Path) -> None:
     """Have a folder be whole again, of which files were given back before it was."""
-    for path, place in _taken.items():
+    for path, place in list(_taken.items()):  # others are taken meanwhile
         if folder in path.parents and not path.exists() and place.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             _copy(place, path)
