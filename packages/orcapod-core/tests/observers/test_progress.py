@@ -95,7 +95,7 @@ pipeline.run(progress=True)
 """
     done = subprocess.run([sys.executable, "-c", program("pass", more)], capture_output=True, text=True, check=True)
     assert re.search(r"^s +4 rows", done.stderr, re.MULTILINE), done.stderr
-    assert re.search(r"slow_node +3 done +1 cached +1 failed +\d+/s +4 in, 3 out", done.stderr), done.stderr
+    assert re.search(r"slow_node +3 done +1 cached +1 failed +[\d,.]+/s +4 in, 3 out", done.stderr), done.stderr
     assert re.search(r"pairs +3 in, 1 out", done.stderr), done.stderr
     assert re.search(r"after_it +1 done +0 cached +0 failed +1 incomplete .* 1 in, 1 out", done.stderr), done.stderr
 
