@@ -79,7 +79,7 @@ def plain(shown: str) -> str:
 
 def test_every_function_node_has_a_line() -> None:
     shown = plain(seen(program()))
-    assert re.search(r"slow_node +3 done +1 cached +1 failed +\d+/s", shown), shown
+    assert re.search(r"slow_node +3 done +1 cached +1 failed +[\d,.]+/s", shown), shown
     assert "True after the run" in shown
     assert len(re.findall("slow_node", shown)) > 2, "it is drawn again and again"
 
