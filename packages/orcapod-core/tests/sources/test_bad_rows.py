@@ -326,3 +326,9 @@ def test_ints_of_pandas_of_which_one_is_missing_are_ints() -> None:
         DataFrameSource(pd.DataFrame({"id": [1, 2], "n": [1.5, None]}), ["id"], data_schema={"n": int | None})
     with pytest.raises(InputValidationError, match="expected a column of int"):
         DataFrameSource(pd.DataFrame({"id": [1, 2], "n": [1.0, 2.0]}), ["id"], data_schema={"n": int})
+
+
+def test_floats_so_large_that_they_may_have_been_rounded_are_no_ints() -> None:
+    frame = pd.DataFrame({"id": [1, 2], "n": [2**53 + 1, None]})
+    with pytest.raises(InputValidationError, match="expected a column of int"):
+        DataFrameSource(frame, ["id"], data_schema={"n": int | None})

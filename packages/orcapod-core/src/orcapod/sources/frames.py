@@ -17,6 +17,9 @@ from orcapod.types import RowFaults, column_of_rows
 __all__ = ["DataFrameSource"]
 
 
+_ROUNDED = 2.0**53  # from here on, not every int is a float
+
+
 class DataFrameSource(ArrowTableSource):
     """A source over a pandas or polars ``DataFrame``, by way of Arrow.
 
@@ -123,7 +126,7 @@ def _of_pandas(
 
 def _whole_numbers(column: Any) -> Any:
     """Return a column as one of ints, if it is what pandas makes of ints of which some are missing; else None."""
-    if getattr(column.dtype, "kind", "") != "f" or not column.isna().any():
+    if getattr(column.dtype, "kind", "") != "f" or not column.isna().any() or (column.abs() >= _ROUNDED).any():
         return None
     try:
         return pa.Array.from_pandas(column).cast(pa.int64())
