@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 from weakref import WeakSet
 
 from orcapod import interrupts
@@ -50,7 +49,7 @@ from orcapod.protocols import (
     checked_database,
     flush_all,
 )
-from orcapod.records import Environment, RunLedger, RunRecord
+from orcapod.records import Environment, RunLedger, RunRecord, RunStart, new_run_id
 from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
@@ -183,6 +182,8 @@ class Pipeline(Mapping[str, Node]):
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
         share_work: bool = False,
+        note: str = "",
+        tags: Mapping[str, str] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
@@ -197,6 +198,8 @@ class Pipeline(Mapping[str, Node]):
             error_policy: ``continue`` or ``fail_fast``; the orchestrator's if None.
             flush_interval: after how many seconds, at the latest, a result that exists is stored; a day at most.
             share_work: whether processes that run the same at the same time, on one store, each compute a part of it.
+            note: what is to be said of the run, in ``_run_starts``.
+            tags: likewise, by name: ``{"reason": "nightly"}``.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
@@ -210,6 +213,7 @@ class Pipeline(Mapping[str, Node]):
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
         run.share_work = Checks().flag("share_work", share_work)
+        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
         self._warn()
         return self._run(driver, run)
 
@@ -223,6 +227,8 @@ class Pipeline(Mapping[str, Node]):
         error_policy: ErrorPolicy | None = None,
         flush_interval: float | None = None,
         share_work: bool = False,
+        note: str = "",
+        tags: Mapping[str, str] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Return the same, awaited: async functions run in the caller's event loop, all else beside it.
@@ -235,6 +241,8 @@ class Pipeline(Mapping[str, Node]):
             error_policy: see ``run``.
             flush_interval: see ``run``.
             share_work: see ``run``.
+            note: see ``run``.
+            tags: see ``run``.
             progress: see ``run``.
 
         Raises:
@@ -246,6 +254,7 @@ class Pipeline(Mapping[str, Node]):
         watching = _watching(driver.observer, observer, progress=progress)
         run = self._begun(driver, execution_engine, execution_engine_opts, watching, error_policy, flush_interval)
         run.share_work = Checks().flag("share_work", share_work)
+        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, run))
@@ -272,7 +281,7 @@ class Pipeline(Mapping[str, Node]):
         self._records.check_writable()
         interval = self.config.flush_interval if flush_interval is None else flush_interval
         run = Run(
-            run_id=str(uuid4()),
+            run_id=new_run_id(),
             observer=observer,
             error_policy=driver.error_policy if error_policy is None else checked_policy(error_policy),
             engine=None if engine is None else open_executor(engine),
@@ -287,6 +296,9 @@ class Pipeline(Mapping[str, Node]):
         )
         for node in self._nodes.values():
             node.prepare(run)
+        of_path = {node.path: node for node in reversed(self._nodes.values()) if isinstance(node, FunctionNode)}
+        for node in of_path.values():
+            run.writers.add(node.label)
         functions = {label: node.function for label, node in self._nodes.items() if isinstance(node, FunctionNode)}
         check_one_key(functions, run.code)
         return run
@@ -405,15 +417,23 @@ class _Recorded:
     """Tells the observer when a run starts and ends, and keeps what is left of it, whatever way it ends."""
 
     def __init__(self, pipeline: Pipeline, run: Run, orchestrator: str) -> None:
-        self._pipeline = pipeline
+        self._nodes = [node for node in pipeline.nodes.values() if isinstance(node, FunctionNode)]
         self._run = run
-        self._orchestrator = orchestrator
         self._looking = ThreadPoolExecutor(1)
         self._environment = self._looking.submit(Environment.here)
-        self._started = datetime.now(UTC)
+        self._ledger = RunLedger(pipeline.log_database)
+        self._start = RunStart(
+            run_id=run.run_id,
+            pipeline="/".join(pipeline.name),
+            started=datetime.now(UTC),
+            orchestrator=orchestrator,
+            note=run.note,
+            tags=run.tags,
+        )
 
     def __enter__(self) -> None:
         try:
+            self._run.flusher.with_retries(partial(self._ledger.begin, self._start))
             self._run.observer.on_run_start(self._run.run_id)
         except BaseException as error:
             self.__exit__(type(error))
@@ -427,20 +447,21 @@ class _Recorded:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
             outcome = "FAILED" if issubclass(kind, Exception | SystemExit) else "INTERRUPTED"
-        record = RunRecord(
-            run_id=run.run_id,
-            pipeline="/".join(self._pipeline.name),
-            started=self._started,
-            ended=datetime.now(UTC),
-            outcome=outcome,
-            counts=result.node_counts,
-            orchestrator=self._orchestrator,
-            executors=run.executors,
-        )
+
+        def store() -> None:
+            states = {node.label: node.state(run, is_whole=kind is None) for node in self._nodes}
+            record = RunRecord(
+                start=self._start,
+                ended=datetime.now(UTC),
+                outcome=outcome,
+                counts=result.node_counts,
+                executors=run.executors,
+                states=states,
+            )
+            self._ledger.add(record, self._environment.result())
+
         try:
-            ledger, environment = RunLedger(self._pipeline.log_database), self._environment.result()
-            store = partial(run.flusher.with_retries, partial(ledger.add, record, environment))
-            flush_all([store, run.flusher.flush])
+            flush_all([partial(run.flusher.with_retries, store), run.flusher.flush])
         finally:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)
@@ -466,6 +487,14 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
+
+
+def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    given = Checks().mapping_or_empty("tags", tags, "{'reason': 'nightly'}")
+    for name, value in given.items():
+        Checks().text("a tag", name)
+        Checks().text(f"tag {name!r}", value)
+    return dict(given)
 
 
 def _checked_files(files: str | os.PathLike[str] | None) -> Path | None:

@@ -12,7 +12,7 @@ from orcapod.errors import DamagedRecordError
 from orcapod.execution.function_spec import Cache
 from orcapod.records import RECORD_ID
 
-__all__ = ["StoredRows"]
+__all__ = ["StoredRows", "found_results"]
 
 
 class StoredRows:
@@ -37,17 +37,7 @@ class StoredRows:
         Raises:
             DamagedRecordError: the store no longer holds a value.
         """
-        results = self._cache.lookup(list(dict.fromkeys(self._ids)))
-        found: list[Any] = results.column(RECORD_ID).to_pylist()
-        position = {record_id: row for row, record_id in enumerate(found)}
-        if lost := [record_id for record_id in self._ids if record_id not in position]:
-            raise DamagedRecordError(
-                f"the store no longer holds {len(lost)} results of this run, {RECORD_ID} {lost[0].hex()} the first, "
-                "which are needed now; something has removed them meanwhile; the next run computes them again",
-                keys=lost,
-                found=lost[0].hex(),
-            )
-        values = results.take(pa.array([position[record_id] for record_id in self._ids], pa.int64()))
+        values = found_results(self._cache, self._ids)
         held = self._others.batch
         yield self._others.with_batch(
             pa.RecordBatch.from_pydict(
@@ -57,3 +47,22 @@ class StoredRows:
                 }
             )
         )
+
+
+def found_results(cache: Cache, ids: Sequence[bytes]) -> pa.Table:
+    """Return the results of records, in their order.
+
+    Raises:
+        DamagedRecordError: the store no longer holds one.
+    """
+    results = cache.lookup(list(dict.fromkeys(ids)))
+    found: list[Any] = results.column(RECORD_ID).to_pylist()
+    position = {record_id: row for row, record_id in enumerate(found)}
+    if lost := [record_id for record_id in ids if record_id not in position]:
+        raise DamagedRecordError(
+            f"the store no longer holds {len(lost)} results that are needed now, {RECORD_ID} {lost[0].hex()} the first; "
+            "something has removed them meanwhile; the next run computes them again",
+            keys=lost,
+            found=lost[0].hex(),
+        )
+    return results.take(pa.array([position[record_id] for record_id in ids], pa.int64()))

@@ -12,7 +12,7 @@ from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
 from orcapod.protocols import Key, RecordPath
-from orcapod.records import CHECKSUM, RECORD_ID, damaged_results
+from orcapod.records import CHECKSUM, RECORD_ID, RUN_ID, damaged_results
 
 __all__ = ["changed_entries", "changed_kept_rows", "changed_results", "is_entries", "is_kept", "is_results"]
 
@@ -63,7 +63,8 @@ def _record_ids(uri: Sequence[str], code: str, packets: Sequence[bytes]) -> Sequ
 
 def changed_entries(table: pa.Table) -> list[Key]:
     """Return the keys of the rows of a node that are not those of their tags, system tags and results."""
-    return _changed(table, [name for name in table.column_names[1:] if not name.startswith(SOURCE_INFO)])
+    names = table.column_names[1:]
+    return _changed(table, [name for name in names if name != RUN_ID and not name.startswith(SOURCE_INFO)])
 
 
 def changed_kept_rows(table: pa.Table) -> list[Key]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
-from orcapod.errors import ExecutionError, UnknownOptionError
+from orcapod.errors import ExecutionError, LabelError, UnknownOptionError
 from orcapod.execution import (
     ConcurrentDriver,
     FunctionSpec,
@@ -19,6 +20,7 @@ from orcapod.execution import (
     SharedWork,
     Step,
     StoredRows,
+    found_results,
     local_session,
     receiver,
 )
@@ -42,10 +44,13 @@ from orcapod.protocols import (
     files_folder_of,
 )
 from orcapod.records import (
+    RECORD_ID,
     CodeRecords,
     FunctionUri,
+    NodeStates,
     PipelineRecords,
     ResultCache,
+    RunLedger,
     claims_in,
     node_path,
     record_ids_in,
@@ -170,6 +175,48 @@ class FunctionNode(Node):
         run.assigned[self.label] = self.executor_for(run)
         run.code[self.label] = self.function.code("begins")
 
+    def state(self, run: Run, *, is_whole: bool) -> tuple[str, int]:
+        """Return the path of its rows and the number of its state after a run; a whole one makes it what it gave."""
+        states = NodeStates(self._records, self.path, self.label)
+        if is_whole:
+            return "/".join(self.path), states.close(run.run_id, run.steps[self.label].spec.records.given)
+        return "/".join(self.path), states.last().number
+
+    def at(self, run_id: str) -> pa.Table:
+        """Return the rows that it gave in a run: tags and outputs, in the order in which they were first stored.
+
+        A run that was interrupted, or ended by its first failure, shows what the last whole one before it gave.
+
+        Args:
+            run_id: the name of a run that has ended; of the pipeline that it belongs to.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            LabelError: the run had no function node of this label.
+            DamagedRecordError: a result is no longer there.
+        """
+        states = RunLedger(self._records).states(Checks("at").text("run_id", run_id))
+        if self.label not in states:
+            raise LabelError(
+                f"run {run_id} had no function node {self.label!r}; it had {list(states)}", node=self.label
+            )
+        path, number = states[self.label]
+        if path != "/".join(self.path):
+            raise LabelError(
+                f"run {run_id} had another node {self.label!r}, with other columns or made of others: its rows are "
+                f"below {path}",
+                node=self.label,
+            )
+        entries = NodeStates(self._records, self.path, self.label).entries(number)
+        schema = (self.schema.tags | self.schema.packets).arrow
+        if not entries.num_rows:
+            return schema.empty_table()
+        ids: list[Any] = entries.column(RECORD_ID).to_pylist()
+        found = found_results(self._cache("", ""), ids)
+        columns = [entries.column(name) for name in self.schema.tags]
+        columns += [found.column(name) for name in self.schema.packets]
+        return pa.Table.from_arrays(columns, schema=schema)
+
     def stores(self) -> Sequence[Database]:
         return self._results, self._records
 
@@ -184,7 +231,7 @@ class FunctionNode(Node):
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
             run.flusher.with_retries(lambda: CodeRecords(self._results).store(self.function.name, code))
-            step = self._step(code.hash, run.run_id, executor, observer)
+            step = self._step(code.hash, run.run_id, executor, observer, writers=run.writers)
             step.error_policy = run.error_policy
             step.with_retries = run.flusher.with_retries
             step.chunk_bytes = run.chunk_bytes
@@ -252,10 +299,12 @@ class FunctionNode(Node):
         run_id: str,
         executor: PythonFunctionExecutorProtocol | None,
         observer: ExecutionObserver,
+        *,
+        writers: Collection[str] = (),
     ) -> Step:
         function = self._running_function()
         cache = self._cache(str(fingerprint), run_id)
         taken = function.signature.columns(self.inputs[0].schema.packets).values()
-        records = PipelineRecords(self._records, self.path, list(taken))
+        records = PipelineRecords(self._records, self.path, list(taken), run_id=run_id if self.label in writers else "")
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

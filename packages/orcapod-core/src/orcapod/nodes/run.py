@@ -38,6 +38,9 @@ class Run:
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
         memory: about how many bytes of values are in flight.
+        note: what is to be said of it.
+        tags: likewise, by name.
+        writers: the function nodes that new rows are counted for, one for each table.
         is_overlapping: whether nodes run at the same time, and the calls of a node too.
         awaits_together: whether calls of an async function are made at the same time.
         share_work: whether processes that run the same on one store each compute a part of it.
@@ -60,6 +63,9 @@ class Run:
     config: NodeConfig
     labels: tuple[str, ...]
     memory: int
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    writers: set[str] = field(default_factory=set)
     is_overlapping: bool = False
     awaits_together: bool = True
     share_work: bool = False

@@ -14,7 +14,7 @@ from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
-from orcapod.records.ledger import RunLedger, RunRecord
+from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
 from orcapod.records.pipeline_records import NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
@@ -26,26 +26,32 @@ from orcapod.records.result_cache import (
     damaged_results,
     results_table,
 )
+from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
 
 __all__ = [
     "CHECKSUM",
     "ENVIRONMENTS",
     "RECORD_ID",
     "RUNS",
+    "RUN_ID",
     "Claims",
     "CodeRecords",
     "Environment",
     "FunctionUri",
+    "GivenEntries",
     "NoOpCache",
     "NoOpRecords",
+    "NodeStates",
     "PipelineRecords",
     "Result",
     "ResultCache",
     "RunLedger",
     "RunRecord",
+    "RunStart",
     "SizeLimit",
     "claims_in",
     "damaged_results",
+    "new_run_id",
     "node_path",
     "record_ids",
     "record_ids_in",
