@@ -60,7 +60,7 @@ def found_results(cache: Cache, ids: Sequence[bytes]) -> pa.Table:
     position = {record_id: row for row, record_id in enumerate(found)}
     if lost := [record_id for record_id in ids if record_id not in position]:
         raise DamagedRecordError(
-            f"the store no longer holds {len(lost)} results that are needed now, {RECORD_ID} {lost[0].hex()} the first; "
+            f"the store no longer holds {len(lost)} results that are needed, {RECORD_ID} {lost[0].hex()} the first; "
             "something has removed them meanwhile; the next run computes them again",
             keys=lost,
             found=lost[0].hex(),
