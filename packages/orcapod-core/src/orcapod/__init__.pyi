@@ -3,6 +3,7 @@ from orcapod.files import output_path
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.integrity import remove_orphans, verify_store
+from orcapod.ledger import compare, open_store
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
@@ -23,12 +24,14 @@ __all__ = [
     "RunResult",
     "Schema",
     "code_of",
+    "compare",
     "compare_code",
     "databases",
     "errors",
     "executors",
     "function_pod",
     "logical_type",
+    "open_store",
     "observers",
     "operators",
     "orchestrators",

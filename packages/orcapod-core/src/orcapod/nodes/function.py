@@ -175,12 +175,12 @@ class FunctionNode(Node):
         run.assigned[self.label] = self.executor_for(run)
         run.code[self.label] = self.function.code("begins")
 
-    def state(self, run: Run, *, is_whole: bool) -> tuple[str, int]:
+    def state(self, run: Run, *, is_whole: bool) -> tuple[RecordPath, int]:
         """Return the path of its rows and the number of its state after a run; a whole one makes it what it gave."""
         states = NodeStates(self._records, self.path, self.label)
         if is_whole:
-            return "/".join(self.path), states.close(run.run_id, run.steps[self.label].spec.records.given)
-        return "/".join(self.path), states.last().number
+            return self.path, states.close(run.run_id, run.steps[self.label].spec.records.given)
+        return self.path, states.last().number
 
     def at(self, run_id: str) -> pa.Table:
         """Return the rows that it gave in a run: tags and outputs, in the order in which they were first stored.
@@ -201,10 +201,10 @@ class FunctionNode(Node):
                 f"run {run_id} had no function node {self.label!r}; it had {list(states)}", node=self.label
             )
         path, number = states[self.label]
-        if path != "/".join(self.path):
+        if path != self.path:
             raise LabelError(
                 f"run {run_id} had another node {self.label!r}, with other columns or made of others: its rows are "
-                f"below {path}",
+                f"below {'/'.join(path)}",
                 node=self.label,
             )
         entries = NodeStates(self._records, self.path, self.label).entries(number)

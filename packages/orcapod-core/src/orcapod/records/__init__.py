@@ -2,6 +2,7 @@
 
 from orcapod.records.address import (
     ENVIRONMENTS,
+    RUN_STARTS,
     RUNS,
     FunctionUri,
     node_path,
@@ -34,6 +35,7 @@ __all__ = [
     "RECORD_ID",
     "RUNS",
     "RUN_ID",
+    "RUN_STARTS",
     "Claims",
     "CodeRecords",
     "Environment",

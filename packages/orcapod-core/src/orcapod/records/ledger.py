@@ -14,7 +14,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from orcapod.errors import UnknownRunError
-from orcapod.protocols import Database, decoding
+from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import ENVIRONMENTS, RUN_STARTS, RUNS
 from orcapod.records.environment import Environment
 
@@ -60,7 +60,7 @@ class RunRecord:
     outcome: str
     counts: Mapping[str, Mapping[str, int]]
     executors: Mapping[str, str]
-    states: Mapping[str, tuple[str, int]]
+    states: Mapping[str, tuple[RecordPath, int]]
 
 
 class RunLedger:
@@ -116,7 +116,7 @@ class RunLedger:
             },
         )
 
-    def states(self, run_id: str) -> Mapping[str, tuple[str, int]]:
+    def states(self, run_id: str) -> Mapping[str, tuple[RecordPath, int]]:
         """Return for every function node of a run that has ended, the path of its rows and the number of its state.
 
         Raises:
@@ -130,8 +130,8 @@ class RunLedger:
                 found=repr(run_id),
             )
         with decoding(RUNS, run_id, "__states"):
-            states: Mapping[str, tuple[str, int]] = json.loads(found[0]["__states"])
-        return states
+            states: Mapping[str, tuple[list[str], int]] = json.loads(found[0]["__states"])
+            return {label: (tuple(path), number) for label, (path, number) in states.items()}
 
     def last_counts(self, label: str) -> tuple[str, Mapping[str, int]] | None:
         """Return the last run of a function node and how many of its packets were computed, cached and failed."""
