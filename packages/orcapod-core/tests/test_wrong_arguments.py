@@ -100,6 +100,11 @@ def ran() -> Any:
     return made.result_database
 
 
+def a_run() -> str:
+    (run_id,) = op.open_store(ran()).runs().column("run_id").to_pylist()
+    return str(run_id)
+
+
 def filled(database: Any) -> Any:
     database.add_records(("a",), pa.table({"k": ["1"], "v": [1]}))
     return database
@@ -130,7 +135,7 @@ SOURCE: dict[str, object] = {
 RUN: dict[str, object] = {
     "orchestrator": None, "execution_engine": None, "execution_engine_opts": None, "observer": None,
     "error_policy": None, "flush_interval": None, "share_work": False, "progress": False,
-    "recompute": None, "only": None, "until": None, "where": None,
+    "recompute": None, "only": None, "until": None, "where": None, "note": "", "tags": None,
 }  # fmt: skip
 FUNCTION: dict[str, object] = {
     "output_keys": "y", "name": None, "version": "v0.0", "identity": "code", "depends_on": (), "ignores": (),
@@ -221,6 +226,8 @@ door("code_of", op.code_of, code=pod, store=None)
 door("code_of, a fingerprint", op.code_of, code=lambda: str(packet_function().fingerprint()), store=ran)
 door("compare_code", op.compare_code, before=pod, after=pod, store=None)
 
+door("open_store", lambda store: op.open_store(store).runs(), store="memory://")
+door("compare", op.compare, store=lambda: op.open_store(ran()), before=a_run, after=a_run, rtol=0.0)
 door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None, files=None)
 
 door("remove_orphans", op.remove_orphans, "store", store="memory://", files=None, hours=24.0)

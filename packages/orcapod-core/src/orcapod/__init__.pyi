@@ -3,6 +3,7 @@ from orcapod.files import output_path
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.integrity import remove_orphans, verify_store
+from orcapod.ledger import compare, open_store
 from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
@@ -25,6 +26,7 @@ __all__ = [
     "Schema",
     "cases",
     "code_of",
+    "compare",
     "compare_code",
     "databases",
     "errors",
@@ -33,6 +35,7 @@ __all__ = [
     "grid",
     "logical_type",
     "observers",
+    "open_store",
     "operators",
     "orchestrators",
     "output_path",

@@ -15,7 +15,8 @@
     │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   ├── StoreVersionError (OSError)      a store of another version of orcapod
-    │   └── UnknownCodeError (LookupError)   a fingerprint of which a store holds no code
+    │   ├── UnknownCodeError (LookupError)   a fingerprint of which a store holds no code
+    │   └── UnknownRunError (LookupError)    a run of which a store knows nothing
     ├── ConfigError (ValueError)             an option that has no meaning
     │   ├── PluginError (LookupError)        a name that no installed package provides
     │   └── UnknownOptionError (ExecutionError) an option that an executor does not know
@@ -60,6 +61,7 @@ __all__ = [
     "StoreVersionError",
     "UnknownCodeError",
     "UnknownOptionError",
+    "UnknownRunError",
     "ValueTypeError",
     "WorkerDiedError",
 ]
@@ -234,6 +236,10 @@ class ExecutionError(OrcapodError, RuntimeError):
 
 class UnknownCodeError(DatabaseError, LookupError):
     """A fingerprint of which a store holds no code."""
+
+
+class UnknownRunError(DatabaseError, LookupError):
+    """A run of which a store knows nothing."""
 
 
 class ConfigError(OrcapodError, ValueError):

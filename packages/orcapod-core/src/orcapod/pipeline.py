@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Token
 from typing import Any, Self
-from uuid import uuid4
 from weakref import WeakSet
 
 from orcapod import interrupts
@@ -48,6 +47,7 @@ from orcapod.protocols import (
     adapted,
     checked_database,
 )
+from orcapod.records import new_run_id
 from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
@@ -185,6 +185,8 @@ class Pipeline(Mapping[str, Node]):
         only: str | Sequence[str] | None = None,
         until: str | Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        note: str = "",
+        tags: Mapping[str, str] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Compute what is missing, and keep it.
@@ -206,6 +208,8 @@ class Pipeline(Mapping[str, Node]):
             until: labels of nodes beyond which the run does not go.
             where: the rows that are computed, by values of their tags, ``{"subject": ["s1", "s2"]}``; of all others
                 what is there is given.
+            note: what is to be said of the run, in ``_run_starts``.
+            tags: likewise, by name: ``{"reason": "nightly"}``.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
 
         Raises:
@@ -221,6 +225,7 @@ class Pipeline(Mapping[str, Node]):
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
         engine = execution_engine, execution_engine_opts
         run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
+        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
         self._warn()
         return self._run(driver, part, run)
 
@@ -238,6 +243,8 @@ class Pipeline(Mapping[str, Node]):
         only: str | Sequence[str] | None = None,
         until: str | Sequence[str] | None = None,
         where: Mapping[str, Any] | None = None,
+        note: str = "",
+        tags: Mapping[str, str] | None = None,
         progress: bool | None = None,
     ) -> RunResult:
         """Return the same, awaited: async functions run in the caller's event loop, all else beside it.
@@ -254,6 +261,8 @@ class Pipeline(Mapping[str, Node]):
             only: see ``run``.
             until: see ``run``.
             where: see ``run``.
+            note: see ``run``.
+            tags: see ``run``.
             progress: see ``run``.
 
         Raises:
@@ -266,6 +275,7 @@ class Pipeline(Mapping[str, Node]):
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
         engine = execution_engine, execution_engine_opts
         run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
+        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, part, run))
@@ -295,7 +305,7 @@ class Pipeline(Mapping[str, Node]):
         self._records.check_writable()
         interval = self.config.flush_interval if flush_interval is None else flush_interval
         run = Run(
-            run_id=str(uuid4()),
+            run_id=new_run_id(),
             observer=observer,
             error_policy=driver.error_policy if error_policy is None else checked_policy(error_policy),
             engine=None if engine is None else open_executor(engine),
@@ -343,7 +353,8 @@ class Pipeline(Mapping[str, Node]):
             stack.enter_context(discarding(*stores))
             stack.enter_context(run.flusher)
             stack.enter_context(run.flusher.calling(run.observer.flush, *(store.flush for store in stores)))
-            stack.enter_context(RecordedRun(run, self.name, self._records, orchestrator=type(driver).__name__))
+            nodes, name = self._nodes.values(), type(driver).__name__
+            stack.enter_context(RecordedRun(run, nodes, self.name, self._records, orchestrator=name))
             failure = None
             try:
                 with interrupts.interrupt_first():
@@ -447,6 +458,14 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
+
+
+def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    given = Checks().mapping_or_empty("tags", tags, "{'reason': 'nightly'}")
+    for name, value in given.items():
+        Checks().text("a tag", name)
+        Checks().text(f"tag {name!r}", value)
+    return dict(given)
 
 
 def _checked_config(config: PipelineConfig | None) -> PipelineConfig:

@@ -66,7 +66,7 @@ def stored(plan: Callable[[Stream, Stream], object], one: Stream, other: Stream)
     found: dict[str, Any] = {
         "/".join(path): (database.get_records(path).column_names, sorted(database.get_records(path)[0].to_pylist()))
         for path in database.list_paths()
-        if path[-1] not in ("_runs", "_environments")
+        if path[-1] not in ("_run_starts", "_runs", "_states", "_environments")
     }
     return found | {
         label: node.as_table(ALL_COLUMNS).column_names for label, node in pipeline.items() if hasattr(node, "uri")

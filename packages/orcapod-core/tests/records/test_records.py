@@ -21,6 +21,7 @@ from orcapod.hashing import ContentHash, hash_structure
 from orcapod.records import (
     ENVIRONMENTS,
     RECORD_ID,
+    RUN_ID,
     RUNS,
     Environment,
     NoOpCache,
@@ -28,6 +29,7 @@ from orcapod.records import (
     Result,
     RunLedger,
     RunRecord,
+    RunStart,
     node_path,
     record_ids,
     record_names,
@@ -155,7 +157,7 @@ def test_a_record_has_the_provenance_of_the_columns_that_the_function_takes_and_
     for some in (known, [0, 1, 2]):
         if some:
             records.add(wide.take(some), [bytes([i]) * 32 for i in some], fresh=False)
-    found = database.get_records(("f", "schema:1")).drop_columns(["__entry_id", RECORD_ID])
+    found = database.get_records(("f", "schema:1")).drop_columns(["__entry_id", RECORD_ID, RUN_ID])
     assert [name for name in found.column_names if not name.startswith("_tag_")] == ["i", "_source_y", "_source_x"]
     assert {row["i"]: (row["_source_x"], row["_source_y"]) for row in found.to_pylist()} == {
         i: (f"s::row_{i}::x", f"s::row_{i}::y") for i in range(3)
@@ -168,17 +170,15 @@ def test_a_record_has_the_provenance_of_the_columns_that_the_function_takes_and_
 def run(run_id: str, **changes: Any) -> RunRecord:
     now = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
     fields: dict[str, Any] = {
-        "run_id": run_id,
-        "pipeline": "lab/p",
-        "started": now,
+        "start": RunStart(run_id=run_id, pipeline="lab/p", started=now, orchestrator="SyncPipelineOrchestrator"),
         "ended": now,
         "outcome": "SUCCESS",
         "counts": {
             "f": {"computed": 1, "cached": 2, "failed": 3},
             "g": {"computed": 10, "cached": 20, "failed": 30},
         },
-        "orchestrator": "SyncPipelineOrchestrator",
         "executors": {"f": "local"},
+        "states": {"f": (("f", "schema:1"), 1)},
     }
     return RunRecord(**fields | changes)
 

@@ -14,7 +14,7 @@ from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Step
-from orcapod.execution.stored_rows import StoredRows
+from orcapod.execution.stored_rows import StoredRows, found_results
 
 __all__ = [
     "EVERYTHING",
@@ -42,6 +42,7 @@ __all__ = [
     "Where",
     "WholeInputs",
     "checked_buffer_size",
+    "found_results",
     "local_session",
     "location_in",
     "receiver",

@@ -11,7 +11,7 @@ import pyarrow as pa
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.functions import PythonPacketFunction
 from orcapod.hashing import ContentHash
-from orcapod.records import Result, SizeLimit
+from orcapod.records import GivenEntries, Result, SizeLimit
 
 __all__ = ["Cache", "FunctionSpec", "Records"]
 
@@ -36,7 +36,13 @@ class Cache(Protocol):
 
 
 class Records(Protocol):
-    """Pipeline records: which rows the results stand for."""
+    """Pipeline records: which rows the results stand for.
+
+    Attributes:
+        given: those that were given on.
+    """
+
+    given: GivenEntries
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None: ...
 

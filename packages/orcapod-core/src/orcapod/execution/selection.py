@@ -26,6 +26,11 @@ class Selection:
     where: Where | None = field(default_factory=dict)
     again: Where | None = None
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there may be rows that are not computed."""
+        return self.where is None or bool(self.where)
+
     def skipped(self, chunk: Chunk) -> Collection[int]:
         """Return the rows that are not computed."""
         if self.where is None:

@@ -12,7 +12,7 @@ from orcapod.errors import DamagedRecordError
 from orcapod.execution.function_spec import Cache
 from orcapod.records import RECORD_ID
 
-__all__ = ["StoredRows"]
+__all__ = ["StoredRows", "found_results"]
 
 
 class StoredRows:
@@ -37,19 +37,7 @@ class StoredRows:
         Raises:
             DamagedRecordError: the store no longer holds a value.
         """
-        wanted = list(dict.fromkeys(record_id for record_id in self._ids if record_id is not None))
-        results = self._cache.lookup(wanted)
-        found: list[Any] = results.column(RECORD_ID).to_pylist()
-        position = {record_id: row for row, record_id in enumerate(found)}
-        if lost := [each for each in self._ids if each is not None and each not in position]:
-            raise DamagedRecordError(
-                f"the store no longer holds {len(lost)} results of this run, {RECORD_ID} {lost[0].hex()} the first, "
-                "which are needed now; something has removed them meanwhile; the next run computes them again",
-                keys=lost,
-                found=lost[0].hex(),
-            )
-        rows = [None if record_id is None else position[record_id] for record_id in self._ids]
-        values = results.take(pa.array(rows, pa.int64()))
+        values = found_results(self._cache, self._ids)
         held = self._others.batch
         yield self._others.with_batch(
             pa.RecordBatch.from_pydict(
@@ -59,3 +47,22 @@ class StoredRows:
                 }
             )
         )
+
+
+def found_results(cache: Cache, ids: Sequence[bytes | None]) -> pa.Table:
+    """Return the results of records, in their order; nulls where there is no record.
+
+    Raises:
+        DamagedRecordError: the store no longer holds one.
+    """
+    results = cache.lookup(list(dict.fromkeys(record_id for record_id in ids if record_id is not None)))
+    found: list[Any] = results.column(RECORD_ID).to_pylist()
+    position: dict[bytes | None, int | None] = {record_id: row for row, record_id in enumerate(found)}
+    if lost := [record_id for record_id in ids if record_id is not None and record_id not in position]:
+        raise DamagedRecordError(
+            f"the store no longer holds {len(lost)} results that are needed, {RECORD_ID} {lost[0].hex()} the first; "
+            "something has removed them meanwhile; the next run computes them again",
+            keys=lost,
+            found=lost[0].hex(),
+        )
+    return results.take(pa.array([position.get(record_id) for record_id in ids], pa.int64()))

@@ -12,7 +12,7 @@ from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
 from orcapod.protocols import Key, RecordPath
-from orcapod.records import CHECKSUM, INCOMPLETE, RECORD_ID, damaged_results
+from orcapod.records import CHECKSUM, INCOMPLETE, RECORD_ID, RUN_ID, damaged_results
 
 __all__ = ["changed_entries", "changed_kept_rows", "changed_results", "is_entries", "is_kept", "is_results"]
 
@@ -71,7 +71,8 @@ def _record_ids(uri: Sequence[str], code: str, packets: Sequence[bytes]) -> Sequ
 
 def changed_entries(table: pa.Table) -> list[Key]:
     """Return the keys of the rows of a node that are not those of their tags, system tags, results and marks."""
-    columns = [name for name in table.column_names[1:] if not name.startswith(SOURCE_INFO) and name != INCOMPLETE]
+    others = {INCOMPLETE, RUN_ID}
+    columns = [name for name in table.column_names[1:] if not name.startswith(SOURCE_INFO) and name not in others]
     if INCOMPLETE not in table.column_names:
         return _changed(table, columns)
     marked = pc.fill_null(table.column(INCOMPLETE), False)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
-from orcapod.errors import ExecutionError, UnknownOptionError
+from orcapod.errors import ExecutionError, LabelError, UnknownOptionError
 from orcapod.execution import (
     ConcurrentDriver,
     FunctionSpec,
@@ -19,6 +20,7 @@ from orcapod.execution import (
     SharedWork,
     Step,
     StoredRows,
+    found_results,
     local_session,
     receiver,
 )
@@ -42,12 +44,15 @@ from orcapod.protocols import (
     files_folder_of,
 )
 from orcapod.records import (
+    RECORD_ID,
     Attempts,
     Claims,
     CodeRecords,
     FunctionUri,
+    NodeStates,
     PipelineRecords,
     ResultCache,
+    RunLedger,
     claims_in,
     node_path,
     record_ids_in,
@@ -173,6 +178,49 @@ class FunctionNode(Node):
         run.code[self.label] = self.function.code("begins")
         run.attempts[self.label] = self._attempts(run)
         run.attempts[self.label].load()
+        run.writers.setdefault(self.path, self.label)
+
+    def state(self, run: Run, *, is_complete: bool) -> tuple[RecordPath, int]:
+        """Return the path of its rows and the number of its state after a run; a complete one makes it what it gave."""
+        states, step = NodeStates(self._records, self.path, self.label), run.steps.get(self.label)
+        if is_complete and isinstance(step, Step):
+            return self.path, states.close(run.run_id, step.spec.records.given)
+        return self.path, states.last().number
+
+    def at(self, run_id: str) -> pa.Table:
+        """Return the rows that it gave in a run: tags and outputs, in the order in which they were first stored.
+
+        A run that was interrupted, or ended by its first failure, shows what the last whole one before it gave.
+
+        Args:
+            run_id: the name of a run that has ended; of the pipeline that it belongs to.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            LabelError: the run had no function node of this label.
+            DamagedRecordError: a result is no longer there.
+        """
+        states = RunLedger(self._records).states(Checks("at").text("run_id", run_id))
+        if self.label not in states:
+            raise LabelError(
+                f"run {run_id} had no function node {self.label!r}; it had {list(states)}", node=self.label
+            )
+        path, number = states[self.label]
+        if path != self.path:
+            raise LabelError(
+                f"run {run_id} had another node {self.label!r}, with other columns or made of others: its rows are "
+                f"below {'/'.join(path)}",
+                node=self.label,
+            )
+        entries = NodeStates(self._records, self.path, self.label).entries(number)
+        schema = (self.schema.tags | self.schema.packets).arrow
+        if not entries.num_rows:
+            return schema.empty_table()
+        ids: list[Any] = entries.column(RECORD_ID).to_pylist()
+        found = found_results(self._cache("", "", None), ids)
+        columns = [entries.column(name) for name in self.schema.tags]
+        columns += [found.column(name) for name in self.schema.packets]
+        return pa.Table.from_arrays(columns, schema=schema)
 
     def stores(self) -> Sequence[Database]:
         return self._results, self._records
@@ -189,7 +237,7 @@ class FunctionNode(Node):
         code = run.code[self.label]
         with run.assigned[self.label] as executor, self.function.running(code):
             run.flusher.with_retries(lambda: CodeRecords(self._results).store(self.function.name, code))
-            step = self._step(code.hash, run.run_id, executor, observer, run.attempts[self.label])
+            step = self._step(code.hash, run.run_id, executor, observer, run.attempts[self.label], self._writer(run))
             step.error_policy = run.error_policy
             step.with_retries = run.flusher.with_retries
             step.chunk_bytes = run.chunk_bytes
@@ -226,6 +274,10 @@ class FunctionNode(Node):
 
     def _claims(self, run: Run) -> Claims:
         return claims_in(self._results, f"{run.run_id}/{self.label}", lease=max(_LEASE, 5 * run.flusher.interval))
+
+    def _writer(self, run: Run) -> str:
+        """Return the run for which rows are counted that are new in its table; where nodes share one, for the first."""
+        return run.run_id if run.writers[self.path] == self.label else ""
 
     def _attempts(self, run: Run) -> Attempts:
         """Return which results were computed again, and by whom a run computes them again."""
@@ -276,9 +328,11 @@ class FunctionNode(Node):
         executor: PythonFunctionExecutorProtocol | None,
         observer: ExecutionObserver,
         attempts: Attempts,
+        writer: str = "",
     ) -> Step:
         function = self._running_function()
         cache = self._cache(str(fingerprint), run_id, attempts)
-        records = PipelineRecords(self._records, self.path, function.packet_columns(self.inputs[0].schema))
+        columns = function.packet_columns(self.inputs[0].schema)
+        records = PipelineRecords(self._records, self.path, columns, run_id=writer)
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)

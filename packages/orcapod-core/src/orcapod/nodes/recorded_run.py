@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
+from orcapod.nodes.function import FunctionNode
+from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.protocols import Database, RecordPath, flush_all
-from orcapod.records import Environment, RunLedger, RunRecord
+from orcapod.records import Environment, RunLedger, RunRecord, RunStart
 
 __all__ = ["RecordedRun"]
 
@@ -18,22 +21,32 @@ class RecordedRun:
 
     Args:
         run: the run.
+        nodes: those of the pipeline, also beyond the part that the run goes through.
         pipeline: the name of the pipeline.
         database: where it is kept.
         orchestrator: the class that drives it.
     """
 
-    def __init__(self, run: Run, pipeline: RecordPath, database: Database, *, orchestrator: str) -> None:
+    def __init__(
+        self, run: Run, nodes: Iterable[Node], pipeline: RecordPath, database: Database, *, orchestrator: str
+    ) -> None:
         self._run = run
-        self._pipeline = pipeline
-        self._database = database
-        self._orchestrator = orchestrator
+        self._functions = [node for node in nodes if isinstance(node, FunctionNode)]
+        self._ledger = RunLedger(database)
         self._looking = ThreadPoolExecutor(1)
         self._environment = self._looking.submit(Environment.here)
-        self._started = datetime.now(UTC)
+        self._start = RunStart(
+            run_id=run.run_id,
+            pipeline="/".join(pipeline),
+            started=datetime.now(UTC),
+            orchestrator=orchestrator,
+            note=run.note,
+            tags=run.tags,
+        )
 
     def __enter__(self) -> None:
         try:
+            self._run.flusher.with_retries(partial(self._ledger.begin, self._start))
             self._run.observer.on_run_start(self._run.run_id)
         except BaseException as error:
             self.__exit__(type(error))
@@ -47,20 +60,21 @@ class RecordedRun:
             outcome = "SUCCESS" if result.ok else "FAILED"
         else:
             outcome = "FAILED" if issubclass(kind, Exception | SystemExit) else "INTERRUPTED"
-        record = RunRecord(
-            run_id=run.run_id,
-            pipeline="/".join(self._pipeline),
-            started=self._started,
-            ended=datetime.now(UTC),
-            outcome=outcome,
-            counts=result.node_counts,
-            orchestrator=self._orchestrator,
-            executors=run.executors,
-        )
+
+        def store() -> None:
+            is_complete = kind is None and run.is_complete
+            record = RunRecord(
+                start=self._start,
+                ended=datetime.now(UTC),
+                outcome=outcome,
+                counts=result.node_counts,
+                executors=run.executors,
+                states={node.label: node.state(run, is_complete=is_complete) for node in self._functions},
+            )
+            self._ledger.add(record, self._environment.result())
+
         try:
-            ledger, environment = RunLedger(self._database), self._environment.result()
-            store = partial(run.flusher.with_retries, partial(ledger.add, record, environment))
-            flush_all([store, run.flusher.flush])
+            flush_all([partial(run.flusher.with_retries, store), run.flusher.flush])
         finally:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)

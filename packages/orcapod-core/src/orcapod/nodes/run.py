@@ -16,7 +16,7 @@ from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
 from orcapod.nodes.flusher import Flusher
-from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol
+from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
 from orcapod.records import Attempts
 
 __all__ = ["Run", "RunResult"]
@@ -41,6 +41,9 @@ class Run:
         config: how packets are run in nodes without a configuration of their own.
         labels: of all nodes, each behind what it is made of.
         memory: about how many bytes of values are in flight.
+        note: what is to be said of it.
+        tags: likewise, by name.
+        writers: the function nodes, by the path of their table, for which rows are counted that are new there.
         is_overlapping: whether nodes run at the same time, and the calls of a node too.
         awaits_together: whether calls of an async function are made at the same time.
         share_work: whether processes that run the same on one store each compute a part of it.
@@ -68,6 +71,9 @@ class Run:
     config: NodeConfig
     labels: tuple[str, ...]
     memory: int
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    writers: dict[RecordPath, str] = field(default_factory=dict)
     is_overlapping: bool = False
     awaits_together: bool = True
     share_work: bool = False
@@ -88,6 +94,11 @@ class Run:
     def selection(self, label: str) -> Selection:
         """Return what is computed of a function node."""
         return self.selections.get(label, EVERYTHING)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every node that it goes through gives all of its rows."""
+        return not any(selection.leaves_out for selection in self.selections.values())
 
     @property
     def chunk_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from orcapod.records.address import (
     ENVIRONMENTS,
+    RUN_STARTS,
     RUNS,
     FunctionUri,
     node_path,
@@ -15,7 +16,7 @@ from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
-from orcapod.records.ledger import RunLedger, RunRecord
+from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
@@ -27,6 +28,7 @@ from orcapod.records.result_cache import (
     damaged_results,
     results_table,
 )
+from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
 
 __all__ = [
     "CHECKSUM",
@@ -34,21 +36,27 @@ __all__ = [
     "INCOMPLETE",
     "RECORD_ID",
     "RUNS",
+    "RUN_ID",
+    "RUN_STARTS",
     "Attempts",
     "Claims",
     "CodeRecords",
     "Environment",
     "FunctionUri",
+    "GivenEntries",
     "NoOpCache",
     "NoOpRecords",
+    "NodeStates",
     "PipelineRecords",
     "Result",
     "ResultCache",
     "RunLedger",
     "RunRecord",
+    "RunStart",
     "SizeLimit",
     "claims_in",
     "damaged_results",
+    "new_run_id",
     "node_path",
     "record_ids",
     "record_ids_in",

@@ -13,8 +13,10 @@ __all__ = [
     "CODE",
     "ENVIRONMENTS",
     "RUNS",
+    "RUN_STARTS",
     "FunctionUri",
     "attempt_path",
+    "changes_path",
     "node_path",
     "record_ids",
     "record_ids_in",
@@ -27,6 +29,7 @@ FunctionUri = tuple[str, ...]
 
 CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
+RUN_STARTS: RecordPath = ("_run_starts",)
 ENVIRONMENTS: RecordPath = ("_environments",)
 
 
@@ -43,6 +46,11 @@ def attempt_path(uri: FunctionUri) -> RecordPath:
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:
     """Return the path of a node's rows; its logs and statuses are below ``_log`` and ``_status``."""
     return *uri, f"schema:{pipeline_hash.short}"
+
+
+def changes_path(path: RecordPath) -> RecordPath:
+    """Return the path of how the rows of nodes have changed, given that of the rows."""
+    return "_changes", *path
 
 
 def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:

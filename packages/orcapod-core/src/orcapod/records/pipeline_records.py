@@ -12,6 +12,7 @@ from orcapod.datagrams import Chunk, source_info_name
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
 from orcapod.records.result_cache import RECORD_ID
+from orcapod.records.states import RUN_ID, GivenEntries
 from orcapod.types import Schema
 
 __all__ = ["INCOMPLETE", "NoOpRecords", "PipelineRecords"]
@@ -31,12 +32,18 @@ class PipelineRecords:
         path: under which path.
         columns: those that the function takes; the provenance of others is no part of a record, and
             a stream may have thousands.
+        run_id: the run that writes what is new; nobody's, if it is empty.
+
+    Attributes:
+        given: which rows were given on.
     """
 
-    def __init__(self, database: Database, path: RecordPath, columns: Collection[str]) -> None:
+    def __init__(self, database: Database, path: RecordPath, columns: Collection[str], *, run_id: str = "") -> None:
+        self.given = GivenEntries()
         self._database = database
         self._path = path
         self._columns = tuple(columns)
+        self._run_id = run_id
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
         """Store the rows that are not there yet.
@@ -51,15 +58,18 @@ class PipelineRecords:
         columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
         columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {source_info_name(name): rows.source_info(name) for name in inputs}
-        records = pa.table(columns)
+        columns[RUN_ID] = pa.repeat(pa.scalar(self._run_id or None, pa.large_string()), len(keys))
+        records, new = pa.table(columns), keys
         if not fresh:
             existing = self._existing(keys)
-            new = [row for row, key in enumerate(keys) if key not in existing]
-            if not new:
-                return
+            rows_left = [row for row, key in enumerate(keys) if key not in existing]
+            new = [keys[row] for row in rows_left]
             if len(new) < len(keys):
-                records = records.take(pa.array(new, pa.int64()))
-        self._database.add_records(self._path, records)
+                records = records.take(pa.array(rows_left, pa.int64()))
+        own = set(new)
+        if own and self._database.add_records(self._path, records) < len(own):  # another run was first with some
+            own &= self._existing(new, self._run_id)
+        self.given.add(keys, own=own if self._run_id else ())
 
     def count(self, rows: Chunk, ids: Sequence[bytes]) -> int:
         """Return how many of these rows are recorded, with these results."""
@@ -67,14 +77,20 @@ class PipelineRecords:
         existing = self._existing(keys)
         return sum(key in existing for key in keys)
 
-    def _existing(self, keys: Sequence[bytes]) -> set[bytes]:
-        there = self._database.get_records_by_ids(self._path, keys, [ROW_ID])
+    def _existing(self, keys: Sequence[bytes], run_id: str = "") -> set[bytes]:
+        """Return which of these keys are there; which this run has written, if it is named."""
+        there = self._database.get_records_by_ids(self._path, keys, [RUN_ID] if run_id else [])
+        if run_id and there.num_rows:
+            there = there.filter(pc.field(RUN_ID) == run_id)
         existing: list[Any] = there.column(0).to_pylist() if there.num_rows else []
         return set(existing)
 
 
 class NoOpRecords:
     """Records of functions that are used outside a pipeline: their rows are nobody's."""
+
+    def __init__(self) -> None:
+        self.given = GivenEntries()
 
     def add(self, rows: Chunk, ids: Sequence[bytes], *, fresh: bool) -> None:
         pass
