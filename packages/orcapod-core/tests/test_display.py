@@ -10,7 +10,7 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.display import html_table, shortened, sizes
+from orcapod.display import duration, html_table, shortened, sizes
 from orcapod.sources import ArrowTableSource, DictSource
 
 EVIL = "<script>alert('&')</script>"
@@ -136,3 +136,21 @@ def test_long_values_are_shortened() -> None:
 )
 def test_amounts_that_differ_look_different(amounts: tuple[int, ...], shown: tuple[str, ...]) -> None:
     assert sizes(*amounts) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0 ms"),
+        (0.0023, "2.3 ms"),
+        (0.25, "250 ms"),
+        (1.0, "1 s"),
+        (99.0, "99 s"),
+        (150.0, "2.5 min"),
+        (5000.0, "83 min"),
+        (9000.0, "2.5 h"),
+        (864_000.0, "10 days"),
+    ],
+)
+def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown

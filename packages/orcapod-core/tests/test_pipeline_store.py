@@ -113,7 +113,7 @@ def test_runs_are_readable_with_plain_sql(sql: sqlite3.Connection) -> None:
         ("FAILED", 0, 3, 1),
     ]
     assert {row["__pipeline"] for row in rows} == {"lab/grades"}
-    assert [json.loads(row["__counts"])["summarize"]["computed"] for row in rows] == [3, 0]
+    assert [json.loads(row["__nodes"])["summarize"]["counts"]["computed"] for row in rows] == [3, 0]
     assert len({row["__run_id"] for row in rows}) == 2
     joined = 'SELECT count(*) FROM "lab/grades/_runs" JOIN "lab/grades/_environments" USING (__environment_id)'
     assert sql.execute(joined).fetchone()[0] == 2

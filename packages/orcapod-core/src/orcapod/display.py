@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from reprlib import Repr
 
-__all__ = ["discreet", "html_table", "shortened", "shown", "sizes", "warn_user"]
+__all__ = ["discreet", "duration", "html_table", "shortened", "shown", "sizes", "warn_user"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -33,6 +33,14 @@ def sizes(*amounts: int) -> tuple[str, ...]:
         if len(set(shown)) == len(set(amounts)):
             return shown
     return tuple(f"{amount:,} bytes" for amount in amounts)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as text: ``0.2 ms``, ``12 s``, ``3 min``, ``5.2 h``, ``2.1 days``."""
+    for unit, most, length in (("ms", 1.0, 0.001), ("s", 100.0, 1.0), ("min", 6000.0, 60.0), ("h", 172_800.0, 3600.0)):
+        if seconds < most:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"
 
 
 def shortened(value: object) -> str:

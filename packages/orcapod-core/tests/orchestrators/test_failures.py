@@ -158,7 +158,7 @@ def test_counts_errors_logs_statuses_and_runs_agree(kinds: list[str], before: li
     (run,) = [run for run in runs(pipeline) if run["__run_id"] == result.run_id]
     assert run["__outcome"] == ("FAILED" if bad else "SUCCESS")
     assert {"computed": run["__computed"], "cached": run["__cached"], "failed": run["__failed"]} == expected
-    assert json.loads(run["__counts"]) == {"f": expected}
+    assert json.loads(run["__nodes"])["f"]["counts"] == expected
     assert run["__started"] <= run["__ended"]
     assert pipeline.f.as_table()["i"].to_pylist() == good
 

@@ -234,7 +234,7 @@ def test_a_group_of_which_a_member_failed_is_not_computed(tmp_path: Path, way: s
     assert not pipeline.most.as_table().num_rows
     (run,) = pipeline.log_database.get_records(("_runs",)).to_pylist()
     assert (run["__failed"], run["__incomplete"]) == (1, 2)
-    assert json.loads(run["__counts"])["sums"]["incomplete"] == 1
+    assert json.loads(run["__nodes"])["sums"]["counts"]["incomplete"] == 1
     BROKEN.clear()
     assert pipeline.run(**WAYS[way]).counts("most")["computed"] == 1
     assert pipeline.most.as_table()["most"].to_pylist() == [7]

@@ -29,7 +29,7 @@ def cached(database: SQLiteDatabase) -> object:
 READERS: dict[str, tuple[str, Callable[[SQLiteDatabase], object]]] = {
     "__parts": ("_code", lambda database: op.code_of(str(POD.packet_function.fingerprint()), database)),
     "__uses": ("_code", lambda database: op.code_of(str(POD.packet_function.fingerprint()), database)),
-    "__counts": ("p/_runs", lambda database: RunLedger(database.at("p")).last_counts("plus")),
+    "__nodes": ("p/_runs", lambda database: RunLedger(database.at("p")).last_counts("plus")),
     "__tags": ("_sources", cached),
     "__types": ("_sources", cached),
 }

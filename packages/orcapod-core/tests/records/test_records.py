@@ -23,7 +23,9 @@ from orcapod.records import (
     RECORD_ID,
     RUN_ID,
     RUNS,
+    SECONDS,
     Environment,
+    NodeTotals,
     NoOpCache,
     PipelineRecords,
     Result,
@@ -80,10 +82,10 @@ def test_a_look_up_gives_what_is_there_in_the_columns_of_the_function() -> None:
     kept = cache(MemoryDatabase())
     empty = kept.lookup([b"x" * 32])
     assert empty.num_rows == 0
-    assert empty.column_names == [RECORD_ID, "y", "names"]
+    assert empty.column_names == [RECORD_ID, "y", "names", SECONDS]
     kept.store(results(1, 2))
     found = kept.lookup([bytes([2]) * 32, bytes([9]) * 32])
-    assert found.column_names == [RECORD_ID, "y", "names"]
+    assert found.column_names == [RECORD_ID, "y", "names", SECONDS]
     assert found.to_pylist() == [{RECORD_ID: bytes([2]) * 32, "y": 20, "names": ["2", None]}]
 
 
@@ -173,12 +175,10 @@ def run(run_id: str, **changes: Any) -> RunRecord:
         "start": RunStart(run_id=run_id, pipeline="lab/p", started=now, orchestrator="SyncPipelineOrchestrator"),
         "ended": now,
         "outcome": "SUCCESS",
-        "counts": {
-            "f": {"computed": 1, "cached": 2, "failed": 3},
-            "g": {"computed": 10, "cached": 20, "failed": 30},
+        "nodes": {
+            "f": NodeTotals(counts={"computed": 1, "cached": 2, "failed": 3}),
+            "g": NodeTotals(counts={"computed": 10, "cached": 20, "failed": 30}),
         },
-        "executors": {"f": "local"},
-        "states": {"f": (("f", "schema:1"), 1)},
     }
     return RunRecord(**fields | changes)
 
@@ -191,7 +191,7 @@ def test_a_run_is_a_row_and_an_environment_is_a_row_however_many_runs_it_has() -
     ledger = RunLedger(database)
     elsewhere = Environment("CPython 3.12.0", "Linux", (("pyarrow", "20"),), "abc", True)
     ledger.add(run("one"), HERE)
-    ledger.add(run("two", counts={}), HERE)
+    ledger.add(run("two", nodes={}), HERE)
     ledger.add(run("three"), elsewhere)
     rows = database.get_records(RUNS).to_pylist()
     assert [(row["__run_id"], row["__computed"], row["__cached"], row["__failed"]) for row in rows] == [

@@ -15,7 +15,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness
 from orcapod.execution.function_spec import FunctionSpec
-from orcapod.records import RECORD_ID, Result, record_ids, record_names, results_table
+from orcapod.records import RECORD_ID, SECONDS, Result, record_ids, record_names, results_table
 
 __all__ = ["PendingChunk", "RowState"]
 
@@ -67,6 +67,7 @@ class PendingChunk:
         record_ids: of the records that are computed from the rows.
         has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
+        on_found: called with the seconds that results took that were there.
         on_recomputed: called with rows of the chunk that were computed again, and whether each gave what it had given
             before.
         result_rows: how many results it has had.
@@ -107,6 +108,7 @@ class PendingChunk:
         self._lock = threading.Lock()
         self.on_stored: Callable[[pa.Table], object] | None = None
         self.on_recomputed: OnRecomputed | None = None
+        self.on_found: Callable[[float], object] | None = None
         self.result_rows = self.result_bytes = 0
 
     def look_up(self, ids: Sequence[bytes] | None = None) -> None:
@@ -116,6 +118,8 @@ class PendingChunk:
             return
         self._is_new = False
         self.adopt(results)
+        if self.on_found is not None:
+            self.on_found(pc.sum(results.column(SECONDS)).as_py())
         if self.on_stored is not None:
             self.on_stored(results)
 

@@ -124,6 +124,8 @@ class Step(PacketTally):
         selection: which rows are computed.
         again_ids: first ids of the packets that are computed again, whichever rows have them.
         recomputed: of those that were computed again, which gave what they had given before.
+        seconds: how long the function took in all, for what was computed.
+        saved: how long what was found had taken.
     """
 
     spec: FunctionSpec
@@ -140,6 +142,8 @@ class Step(PacketTally):
     selection: Selection = EVERYTHING
     again_ids: frozenset[bytes] = frozenset()
     recomputed: Recomputed = field(default_factory=Recomputed)
+    seconds: float = 0.0
+    saved: float = 0.0
 
     def __post_init__(self) -> None:
         hooks = ("on_packet_start", "create_packet_logger", "on_packet_end")
@@ -160,6 +164,7 @@ class Step(PacketTally):
             again = self.selection.computed_again(chunk)
             pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again, self.again_ids)
             pending.on_recomputed = partial(self._recomputed, chunk)
+            pending.on_found = self._found
             if skipped:
                 self.counts["skipped"] += pending.skip(skipped) + len(all_refused) - len(refused)
             yield pending
@@ -253,6 +258,7 @@ class Step(PacketTally):
             self.spec.cache.begin(stored)  # before another thread may store it
         result = pending.succeed(row, stored, seconds)
         self.counts["computed"] += 1
+        self.seconds += seconds
         if self._is_observed:
             shown = LazyPacket(lambda: pending.unstored_result(row, result))
             self.observer.on_packet_end(self.label, *attempt.views(), shown, cached=False)
@@ -281,6 +287,9 @@ class Step(PacketTally):
             error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
             log_failure(attempt.logger, error)
         self.observer.on_packet_crash(self.label, *attempt.views(), error)
+
+    def _found(self, seconds: float) -> None:
+        self.saved += seconds
 
     def _recomputed(self, chunk: Chunk, rows: Sequence[int], are_equal: Sequence[bool]) -> None:
         self.recomputed.equal += sum(are_equal)

@@ -51,8 +51,8 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
     name = "/".join(one.pipeline)
     return {
         label: _compared(store.given_rows(name, label, one.run_id), store.given_rows(name, label, other.run_id), rtol)
-        for label in one.nodes
-        if label in other.nodes
+        for label in one.functions
+        if label in other.functions
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from orcapod.protocols import Database, RecordPath, decoding
-from orcapod.records import RUN_STARTS, RUNS
+from orcapod.records import RUN_STARTS, RUNS, GraphRecords, NodeRecord, NodeTotals, totals_in
 
 __all__ = ["UNFINISHED", "NodeSummary", "RunSummary"]
 
@@ -19,19 +19,17 @@ UNFINISHED = "UNFINISHED"
 
 @dataclass(frozen=True, slots=True)
 class NodeSummary:
-    """A function node in a run.
+    """A node in a run: what it is, and what it did.
 
     Attributes:
-        path: where its rows are, below the pipeline; its logs and statuses are at the same path of theirs.
-        state: the number of what it had given when the run ended.
-        counts: how many packets were computed, cached and failed.
-        executor: where it ran.
+        record: its label, its kind (``source``, ``function`` or ``operator``), what makes its rows, what it is made of,
+            and for a function where its rows are, below the pipeline, and the fingerprint of its code.
+        totals: how many rows it took and gave; for a function how many packets were computed, cached and failed, where,
+            how long that took, how long what was found had taken, and the number of what it had given at the end.
     """
 
-    path: RecordPath
-    state: int
-    counts: Mapping[str, int]
-    executor: str
+    record: NodeRecord
+    totals: NodeTotals = field(default_factory=NodeTotals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class RunSummary:
         tags: likewise, by name.
         orchestrator: the class that ran it.
         environment_id: on what it ran; empty while it goes on.
-        nodes: its function nodes by label; none while it goes on.
+        nodes: its nodes by label, each behind what it is made of; while it goes on, without what they did.
     """
 
     run_id: str
@@ -64,22 +62,33 @@ class RunSummary:
     nodes: Mapping[str, NodeSummary] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pipeline: RecordPath, start: Mapping[str, Any], end: Mapping[str, Any] | None) -> Self:
-        """Return a run, given its rows in ``_run_starts`` and ``_runs``; None if it has not ended."""
+    def of(
+        cls,
+        pipeline: RecordPath,
+        start: Mapping[str, Any],
+        end: Mapping[str, Any] | None,
+        nodes: Sequence[NodeRecord],
+    ) -> Self:
+        """Return a run, given its rows in ``_run_starts`` and ``_runs``, None if it has not ended, and its plan."""
         run_id = start["__run_id"]
         with decoding(RUN_STARTS, run_id, "__tags"):
             tags: Mapping[str, str] = json.loads(start["__tags"])
         begun = (run_id, pipeline, start["__started"])
         told = (start["__note"], tags, start["__orchestrator"])
         if end is None:
-            return cls(*begun, None, UNFINISHED, *told)
-        with decoding(RUNS, run_id, "__states"):
-            counts, executors = json.loads(end["__counts"]), json.loads(end["__executors"])
-            nodes = {
-                label: NodeSummary(tuple(path), number, counts.get(label, {}), executors.get(label, ""))
-                for label, (path, number) in json.loads(end["__states"]).items()
-            }
-        return cls(*begun, end["__ended"], end["__outcome"], *told, end["__environment_id"], nodes)
+            return cls(*begun, None, UNFINISHED, *told, nodes={node.label: NodeSummary(node) for node in nodes})
+        totals = totals_in(end)
+        found = {node.label: NodeSummary(node, totals[node.label]) for node in nodes if node.label in totals}
+        return cls(*begun, end["__ended"], end["__outcome"], *told, end["__environment_id"], found)
+
+    @property
+    def functions(self) -> Mapping[str, NodeSummary]:
+        """Its function nodes by label."""
+        return {label: node for label, node in self.nodes.items() if node.record.kind == "function"}
+
+    def count(self, kind: str) -> int:
+        """Return how many packets of all nodes were ``computed``, ``cached``, ``failed`` or ``incomplete``."""
+        return sum(node.totals.counts.get(kind, 0) for node in self.nodes.values())
 
     @property
     def duration(self) -> timedelta | None:
@@ -92,5 +101,7 @@ def runs_of(database: Database, pipeline: RecordPath) -> list[RunSummary]:
     view = database.at(*pipeline)
     starts: list[Any] = view.get_records(RUN_STARTS).to_pylist()
     ends: dict[str, Any] = {row["__run_id"]: row for row in view.get_records(RUNS).to_pylist()}
-    runs = [RunSummary.of(pipeline, start, ends.get(start["__run_id"])) for start in starts]
+    graphs = GraphRecords(view)
+    plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in starts}}
+    runs = [RunSummary.of(pipeline, start, ends.get(start["__run_id"]), plans[start["__graph_id"]]) for start in starts]
     return sorted(runs, key=lambda run: run.run_id)

@@ -92,10 +92,7 @@ class Store:
                 **{name: getattr(run, name) for name in ("run_id", "started", "ended", "outcome", "note")},
                 "pipeline": "/".join(run.pipeline),
                 "tags": list(run.tags.items()),
-                **{
-                    state: sum(node.counts.get(state, 0) for node in run.nodes.values())
-                    for state in ("computed", "cached", "failed")
-                },
+                **{state: run.count(state) for state in ("computed", "cached", "failed")},
             }
             for run in self._runs(pipeline)
         ]
@@ -125,7 +122,7 @@ class Store:
         return found[0]
 
     def nodes(self, run_id: str) -> Mapping[str, NodeSummary]:
-        """Return the function nodes of a run by label.
+        """Return the nodes of a run by label, each behind what it is made of.
 
         Raises:
             UnknownRunError: no run, or more than one, is called so.
@@ -156,7 +153,7 @@ class Store:
         entries = self.entries(pipeline, node, run)
         tags = [name for name in entries.column_names if not name.startswith("_")]
         ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_columns else []
-        results = self.database.get_records_by_ids(result_path(summary.path[:-1]), ids)
+        results = self.database.get_records_by_ids(result_path(summary.record.path[:-1]), ids)
         if not results.num_rows:
             return GivenRows(tags, [], entries.select(tags))
         outputs = [name for name in results.column_names if not name.startswith("__")]
@@ -171,7 +168,8 @@ class Store:
     def entries(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
         """Return the records of the rows that a node gave, as docs/records.md describes them; see ``rows``."""
         begun, summary = self.node(pipeline, node, run)
-        return NodeStates(self.database.at(*begun.pipeline), summary.path, node).entries(summary.state)
+        states = NodeStates(self.database.at(*begun.pipeline), summary.record.path, node)
+        return states.entries(summary.totals.state)
 
     def node(self, pipeline: str, node: str, run: str | None = None) -> tuple[RunSummary, NodeSummary]:
         """Return a run and one of its function nodes; see ``rows``."""
@@ -182,9 +180,9 @@ class Store:
             begun = ended[-1]
         else:
             raise UnknownRunError(f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}")
-        if node not in begun.nodes:
-            raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(begun.nodes)}", node=node)
-        return begun, begun.nodes[node]
+        if node not in (functions := begun.functions):
+            raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(functions)}", node=node)
+        return begun, functions[node]
 
     def logs(
         self,

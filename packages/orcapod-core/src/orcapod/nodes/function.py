@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ from orcapod.records import (
     Claims,
     CodeRecords,
     FunctionUri,
+    NodeRecord,
     NodeStates,
     PipelineRecords,
     ResultCache,
@@ -85,6 +87,7 @@ class FunctionNode(Node):
     """
 
     stream: PodStream
+    kind = "function"
 
     def __init__(
         self,
@@ -180,12 +183,20 @@ class FunctionNode(Node):
         run.attempts[self.label].load()
         run.writers.setdefault(self.path, self.label)
 
-    def state(self, run: Run, *, is_complete: bool) -> tuple[RecordPath, int]:
-        """Return the path of its rows and the number of its state after a run; a complete one makes it what it gave."""
+    @property
+    def _name(self) -> str:
+        return self.function.name
+
+    def record(self, run: Run) -> NodeRecord:
+        code = run.code.get(self.label)
+        return replace(super().record(run), code="" if code is None else str(code.hash))
+
+    def state(self, run: Run, *, is_complete: bool) -> int:
+        """Return the number of its state after a run; a complete one makes it what it gave."""
         states, step = NodeStates(self._records, self.path, self.label), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
-            return self.path, states.close(run.run_id, step.spec.records.given)
-        return self.path, states.last().number
+            return states.close(run.run_id, step.spec.records.given)
+        return states.last().number
 
     def at(self, run_id: str) -> pa.Table:
         """Return the rows that it gave in a run: tags and outputs, in the order in which they were first stored.

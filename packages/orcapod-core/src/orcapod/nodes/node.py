@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 from orcapod import interrupts
 from orcapod.checks import Checks
@@ -18,6 +17,7 @@ from orcapod.nodes.flusher import Flusher, discarding
 from orcapod.nodes.rows import Row, fitting, rows_of
 from orcapod.nodes.run import Run
 from orcapod.protocols import Database, ExecutionObserver, NoOpObserver, RecordPath, adapted
+from orcapod.records import NodeRecord, new_run_id
 from orcapod.sources import LiveSource
 from orcapod.streams import Stream, evaluated, inputs_first
 
@@ -35,9 +35,11 @@ class Node(Stream):
         inputs: the nodes that it is made of.
         config: how packets are run where nobody says otherwise.
         path: where its records are kept; empty where nothing is.
+        kind: ``source``, ``function`` or ``operator``.
         is_repeatable: whether ``known`` gives what it gave in a run as often as it is asked.
     """
 
+    kind: str
     path: RecordPath = ()
     is_repeatable = False
 
@@ -60,6 +62,16 @@ class Node(Stream):
     @abstractmethod
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
         """Its rows, given those of its inputs; without a packet where none is recorded, as nothing is computed."""
+
+    def record(self, run: Run) -> NodeRecord:
+        """Return what is written down of it for a run."""
+        inputs = tuple(node.label for node in self.inputs)
+        return NodeRecord(self.label, self.kind, self._name, inputs, self.path)
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """What makes its rows."""
 
     def has_records(self) -> bool:
         """Say whether it has recorded any row, if it records rows."""
@@ -189,7 +201,7 @@ class Node(Stream):
 
     def _own_run(self, observer: ExecutionObserver | None, error_policy: ErrorPolicy) -> Run:
         run = Run(
-            run_id=str(uuid4()),
+            run_id=new_run_id(),
             observer=NoOpObserver() if observer is None else adapted(observer),
             error_policy=checked_policy(error_policy),
             engine=None,

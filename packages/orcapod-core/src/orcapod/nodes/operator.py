@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from orcapod.datagrams import Chunk, Tag
 from orcapod.execution import Inputs
@@ -11,8 +12,11 @@ from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.operators import InputEvent, OperatorStream, ordered
 from orcapod.protocols import ExecutionObserver
+from orcapod.records import NodeRecord
 
 __all__ = ["OperatorNode", "labels_in_order"]
+
+_SHOWN = 500  # characters of what an operator was told
 
 
 def labels_in_order(nodes: Sequence[Node]) -> frozenset[str]:
@@ -40,7 +44,15 @@ class OperatorNode(Node):
     """An operator between nodes."""
 
     stream: OperatorStream
+    kind = "operator"
     is_repeatable = True
+
+    @property
+    def _name(self) -> str:
+        return self.stream.producer.name
+
+    def record(self, run: Run) -> NodeRecord:
+        return replace(super().record(run), arguments=repr(self.stream.producer.arguments())[:_SHOWN])
 
     def process(self, inputs: Inputs, run: Run, observer: ExecutionObserver) -> Iterator[Chunk]:
         events = inputs.events()

@@ -11,7 +11,7 @@ from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.protocols import Database, RecordPath, flush_all
-from orcapod.records import Environment, RunLedger, RunRecord, RunStart
+from orcapod.records import Environment, GraphRecords, NodeTotals, RunLedger, RunRecord, RunStart
 
 __all__ = ["RecordedRun"]
 
@@ -31,7 +31,7 @@ class RecordedRun:
         self, run: Run, nodes: Iterable[Node], pipeline: RecordPath, database: Database, *, orchestrator: str
     ) -> None:
         self._run = run
-        self._functions = [node for node in nodes if isinstance(node, FunctionNode)]
+        self._nodes = list(nodes)
         self._ledger = RunLedger(database)
         self._looking = ThreadPoolExecutor(1)
         self._environment = self._looking.submit(Environment.here)
@@ -40,6 +40,7 @@ class RecordedRun:
             pipeline="/".join(pipeline),
             started=datetime.now(UTC),
             orchestrator=orchestrator,
+            graph_id=GraphRecords(database).store([node.record(run) for node in self._nodes]),
             note=run.note,
             tags=run.tags,
         )
@@ -67,9 +68,7 @@ class RecordedRun:
                 start=self._start,
                 ended=datetime.now(UTC),
                 outcome=outcome,
-                counts=result.node_counts,
-                executors=run.executors,
-                states={node.label: node.state(run, is_complete=is_complete) for node in self._functions},
+                nodes={node.label: self._totals(node, is_complete=is_complete) for node in self._nodes},
             )
             self._ledger.add(record, self._environment.result())
 
@@ -79,3 +78,7 @@ class RecordedRun:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)
             run.observer.flush()
+
+    def _totals(self, node: Node, *, is_complete: bool) -> NodeTotals:
+        state = node.state(self._run, is_complete=is_complete) if isinstance(node, FunctionNode) else None
+        return self._run.totals(node.label, state=state)

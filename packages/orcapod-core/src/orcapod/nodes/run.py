@@ -9,7 +9,7 @@ from traceback import format_exception_only
 from typing import Any, NamedTuple
 
 from orcapod.checks import Checks
-from orcapod.display import html_table
+from orcapod.display import duration, html_table
 from orcapod.errors import IncompleteError, LabelError
 from orcapod.execution import EVERYTHING, InFlight, PacketErrors, PacketTally, Recomputed, RunLoop, Selection, Step
 from orcapod.functions import ErrorPolicy, NodeConfig
@@ -17,7 +17,7 @@ from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
 from orcapod.nodes.flusher import Flusher
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
-from orcapod.records import Attempts
+from orcapod.records import Attempts, NodeTotals
 
 __all__ = ["Run", "RunResult"]
 
@@ -114,18 +114,31 @@ class Run:
         step = self.steps.get(label)
         observer.on_node_rows(label, *self.moved(label), 0 if step is None else step.counts["incomplete"])
 
+    def totals(self, label: str, *, state: int | None) -> NodeTotals:
+        """Return what a node did so far."""
+        step, moved = self.steps.get(label), self.moved(label)
+        spent = (step.seconds, step.saved) if isinstance(step, Step) else (0.0, 0.0)
+        counts = {} if step is None else Counts.of(step.counts)
+        return NodeTotals(*moved, counts, self.executors.get(label, ""), *spent, state)
+
     def result(self) -> RunResult:
         """Return what the run did so far."""
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: Counts.of(step.counts) for label, step in steps.items()}
         errors = PacketErrors(error for step in steps.values() for error in step.errors)
-        again = {
-            label: step.recomputed
-            for label, step in steps.items()
-            if isinstance(step, Step) and self.selection(label).again is not None
-        }
+        functions = {label: step for label, step in steps.items() if isinstance(step, Step)}
+        again = {label: step.recomputed for label, step in functions.items() if self.selection(label).again is not None}
         rows = {label: self.moved(label) for label in self.labels}
-        return RunResult(self.run_id, errors, counts, rows, again, is_whole=self.is_whole)
+        return RunResult(
+            self.run_id,
+            errors,
+            counts,
+            rows,
+            again,
+            is_whole=self.is_whole,
+            seconds={label: step.seconds for label, step in functions.items()},
+            saved={label: step.saved for label, step in functions.items()},
+        )
 
 
 class RowCounts(NamedTuple):
@@ -176,6 +189,8 @@ class RunResult:
             given before, ``equal``, and the tags of those that did not, ``different``. Packets that had no result are
             in neither.
         is_whole: whether all that was missing was to be computed.
+        seconds: how long the function of each function node took in all, by label, for what was computed.
+        saved: how long what was found instead had taken.
     """
 
     run_id: str
@@ -184,6 +199,8 @@ class RunResult:
     node_rows: Mapping[str, RowCounts] = field(default_factory=dict)
     recomputed: Mapping[str, Recomputed] = field(default_factory=dict)
     is_whole: bool = True
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    saved: Mapping[str, float] = field(default_factory=dict)
 
     def rows(self, label: str) -> RowCounts:
         """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
@@ -243,12 +260,13 @@ class RunResult:
         return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
 
     def _repr_html_(self) -> str:
-        headings = ["node", *_STATES, "rows in", "rows out"]
+        headings = ["node", *_STATES, "rows in", "rows out", "time", "saved"]
         rows = []
         for label in {**self.node_rows, **self.node_counts}:
             counts, moved = self.node_counts.get(label), self.node_rows.get(label, RowCounts((), 0))
             states = ["" if counts is None else str(counts.get(state, 0)) for state in _STATES]
-            rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given)))
+            times = [duration(found[label]) if label in found else "" for found in (self.seconds, self.saved)]
+            rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given), *times))
         shown = html_table(f"Run {self.run_id}", headings, rows)
         if not self.errors:
             return shown
@@ -269,5 +287,7 @@ class RunResult:
             else:
                 again = f"; {self.recomputed[label]}" if label in self.recomputed else ""
                 shown = ", ".join(f"{count} {state}" for state, count in counts.items())
-                lines.append(f"  {label}: {shown}{again}")
+                saved = self.saved.get(label, 0.0)
+                told = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
+                lines.append(f"  {label}: {shown}{again}{told}")
         return "\n".join(lines) + ">"

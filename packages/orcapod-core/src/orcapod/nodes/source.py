@@ -32,6 +32,12 @@ class _Reading(PacketTally):
 class SourceNode(Node):
     """A stream that comes from outside the pipeline: a source, or a node of another pipeline."""
 
+    kind = "source"
+
+    @property
+    def _name(self) -> str:
+        return self.stream.source_id if isinstance(self.stream, Source) else self.stream.label
+
     @property
     def path(self) -> RecordPath:  # type: ignore[override]  # of logs and statuses of bad rows alone
         return ("source", f"schema:{self.pipeline_hash().short}") if self._may_fail else ()

@@ -16,11 +16,13 @@ from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
-from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
+from orcapod.records.graph_records import GraphRecords, NodeRecord
+from orcapod.records.ledger import RunLedger, new_run_id, totals_in
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
     RECORD_ID,
+    SECONDS,
     NoOpCache,
     Result,
     ResultCache,
@@ -28,6 +30,7 @@ from orcapod.records.result_cache import (
     damaged_results,
     results_table,
 )
+from orcapod.records.run_record import NodeTotals, RunRecord, RunStart
 from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
 
 __all__ = [
@@ -38,15 +41,19 @@ __all__ = [
     "RUNS",
     "RUN_ID",
     "RUN_STARTS",
+    "SECONDS",
     "Attempts",
     "Claims",
     "CodeRecords",
     "Environment",
     "FunctionUri",
     "GivenEntries",
+    "GraphRecords",
     "NoOpCache",
     "NoOpRecords",
+    "NodeRecord",
     "NodeStates",
+    "NodeTotals",
     "PipelineRecords",
     "Result",
     "ResultCache",
@@ -63,4 +70,5 @@ __all__ = [
     "record_names",
     "result_path",
     "results_table",
+    "totals_in",
 ]

@@ -12,6 +12,7 @@ from orcapod.protocols import RecordPath
 __all__ = [
     "CODE",
     "ENVIRONMENTS",
+    "GRAPHS",
     "RUNS",
     "RUN_STARTS",
     "FunctionUri",
@@ -30,6 +31,7 @@ FunctionUri = tuple[str, ...]
 CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
 RUN_STARTS: RecordPath = ("_run_starts",)
+GRAPHS: RecordPath = ("_graphs",)
 ENVIRONMENTS: RecordPath = ("_environments",)
 
 

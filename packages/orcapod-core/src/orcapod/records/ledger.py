@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from secrets import randbits
 from time import time_ns
@@ -17,50 +16,10 @@ from orcapod.errors import UnknownRunError
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import ENVIRONMENTS, RUN_STARTS, RUNS
 from orcapod.records.environment import Environment
+from orcapod.records.graph_records import GraphRecords
+from orcapod.records.run_record import NodeTotals, RunRecord, RunStart
 
-__all__ = ["RunLedger", "RunRecord", "RunStart", "new_run_id"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunStart:
-    """Beginning of a run.
-
-    Attributes:
-        run_id: its name, which orders by time.
-        pipeline: the pipeline's name, its parts joined by ``/``.
-        started: when, with time zone.
-        orchestrator: the class that runs it.
-        note: what its author says of it.
-        tags: likewise, by name.
-    """
-
-    run_id: str
-    pipeline: str
-    started: datetime
-    orchestrator: str
-    note: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """Record of a run that has ended.
-
-    Attributes:
-        start: how it began.
-        ended: when, with time zone.
-        outcome: ``SUCCESS``, ``FAILED`` (a packet or the run itself) or ``INTERRUPTED``.
-        counts: for every function node, how many packets were computed, cached, failed and incomplete.
-        executors: for every function node, where it ran.
-        states: for every function node, the path of its rows and the number of its state when the run ended.
-    """
-
-    start: RunStart
-    ended: datetime
-    outcome: str
-    counts: Mapping[str, Mapping[str, int]]
-    executors: Mapping[str, str]
-    states: Mapping[str, tuple[RecordPath, int]]
+__all__ = ["RunLedger", "new_run_id", "totals_in"]
 
 
 class RunLedger:
@@ -78,6 +37,7 @@ class RunLedger:
                 "__pipeline": start.pipeline,
                 "__started": start.started,
                 "__orchestrator": start.orchestrator,
+                "__graph_id": start.graph_id,
                 "__note": start.note,
                 "__tags": json.dumps(dict(start.tags)),
             },
@@ -105,14 +65,12 @@ class RunLedger:
                 "__started": run.start.started,
                 "__ended": run.ended,
                 "__outcome": run.outcome,
-                "__computed": sum(counts["computed"] for counts in run.counts.values()),
-                "__cached": sum(counts["cached"] for counts in run.counts.values()),
-                "__failed": sum(counts["failed"] for counts in run.counts.values()),
-                "__incomplete": sum(counts.get("incomplete", 0) for counts in run.counts.values()),
-                "__counts": json.dumps(run.counts),
+                "__computed": run.count("computed"),
+                "__cached": run.count("cached"),
+                "__failed": run.count("failed"),
+                "__incomplete": run.count("incomplete"),
+                "__nodes": json.dumps({label: node.fields() for label, node in run.nodes.items()}),
                 "__orchestrator": run.start.orchestrator,
-                "__executors": json.dumps(run.executors),
-                "__states": json.dumps(run.states),
                 "__environment_id": environment_id,
             },
         )
@@ -123,26 +81,26 @@ class RunLedger:
         Raises:
             UnknownRunError: no run of this name has ended here.
         """
-        found: list[Any] = self._database.get_records_by_ids(RUNS, [run_id]).to_pylist()
-        if not found:
+        ends: list[Any] = self._database.get_records_by_ids(RUNS, [run_id]).to_pylist()
+        starts: list[Any] = self._database.get_records_by_ids(RUN_STARTS, [run_id]).to_pylist()
+        if not ends or not starts:
             raise UnknownRunError(
                 f"found no run {run_id!r} that has ended in {self._database!r}; its name is run_id of a RunResult, and "
                 "__run_id in _runs",
                 found=repr(run_id),
             )
-        with decoding(RUNS, run_id, "__states"):
-            states: Mapping[str, tuple[list[str], int]] = json.loads(found[0]["__states"])
-            return {label: (tuple(path), number) for label, (path, number) in states.items()}
+        nodes = GraphRecords(self._database).nodes(starts[0]["__graph_id"])
+        numbers = {label: node.state for label, node in totals_in(ends[0]).items()}
+        return {node.label: (node.path, number) for node in nodes if (number := numbers.get(node.label)) is not None}
 
     def last_counts(self, label: str) -> tuple[str, Mapping[str, int]] | None:
         """Return the last run of a function node and how many of its packets were computed, cached and failed."""
-        columns = ["__run_id", "__started", "__counts"]
+        columns = ["__run_id", "__nodes"]
         runs: list[Any] = self._database.get_records(RUNS, columns).to_pylist()
-        for run in sorted(runs, key=lambda run: run["__started"], reverse=True):
-            with decoding(RUNS, run["__run_id"], "__counts"):
-                counts = json.loads(run["__counts"]).get(label)
-            if counts:
-                return run["__run_id"], counts
+        for run in sorted(runs, key=lambda run: run["__run_id"], reverse=True):
+            node = totals_in(run).get(label)
+            if node is not None and node.counts:
+                return run["__run_id"], node.counts
         return None
 
     def _store(self, path: tuple[str, ...], record: Mapping[str, Any]) -> None:
@@ -157,6 +115,12 @@ class RunLedger:
             name: pa.array([value], optional.get(name) or arrow_types[type(value)]) for name, value in record.items()
         }
         self._database.add_records(path, pa.table(columns))
+
+
+def totals_in(row: Mapping[str, Any]) -> Mapping[str, NodeTotals]:
+    """Return what the nodes of a run did, given its row in ``_runs``."""
+    with decoding(RUNS, row["__run_id"], "__nodes"):
+        return {label: NodeTotals.of(fields) for label, fields in json.loads(row["__nodes"]).items()}
 
 
 def new_run_id() -> str:

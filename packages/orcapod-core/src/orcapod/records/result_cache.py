@@ -22,6 +22,7 @@ from orcapod.types import Schema, holds_files, paths_in
 __all__ = [
     "CHECKSUM",
     "RECORD_ID",
+    "SECONDS",
     "NoOpCache",
     "Result",
     "ResultCache",
@@ -32,6 +33,7 @@ __all__ = [
 
 RECORD_ID = "__record_id"
 CHECKSUM = "__checksum"
+SECONDS = "__seconds"
 
 _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
 
@@ -120,7 +122,7 @@ class ResultCache:
         return first if self._attempts is None else self._attempts.next(first)
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
-        """Return the results of these records that are there: ``__record_id``, then the outputs.
+        """Return the results of these records that are there: ``__record_id``, the outputs, and ``__seconds``.
 
         A result is there if all its files are, whatever is in them.
 
@@ -128,7 +130,7 @@ class ResultCache:
             DamagedRecordError: one of them is not as it was stored.
         """
         columns = [*self._outputs, *self._large.columns]
-        results = self._database.get_records_by_ids(self._path, ids, [RECORD_ID, *columns, CHECKSUM])
+        results = self._database.get_records_by_ids(self._path, ids, [RECORD_ID, *columns, SECONDS, CHECKSUM])
         if not results.num_rows:
             return _empty(self._outputs)
         if damaged := damaged_results(results, columns):
@@ -140,7 +142,7 @@ class ResultCache:
                 keys=damaged,
                 found=damaged[0].hex(),
             )
-        return self._large.loaded(self._with_files(results.select([RECORD_ID, *columns])))
+        return self._large.loaded(self._with_files(results.select([RECORD_ID, *columns, SECONDS])))
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
@@ -173,7 +175,7 @@ class ResultCache:
             "__code": pa.repeat(pa.scalar(self._code, pa.large_string()), length),
             "__run_id": pa.repeat(pa.scalar(self._run_id, pa.large_string()), length),
             "__timestamp": pa.repeat(now, length),
-            "__seconds": pa.array([result.seconds for result in results], pa.float64()),
+            SECONDS: table.column(SECONDS),
             CHECKSUM: pa.array(recipes.result_checksums(at_rest, [RECORD_ID, *columns]), pa.int64()),
             **{name: at_rest.column(name) for name in columns},
         }
@@ -230,10 +232,11 @@ def damaged_results(results: pa.Table, outputs: Iterable[str]) -> list[bytes]:
 
 
 def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:
-    """Return results as a table: ``__record_id``, then the outputs."""
+    """Return results as a table: ``__record_id``, the outputs, and ``__seconds``."""
     columns: dict[str, Any] = {RECORD_ID: pa.array([result.record_id for result in results], pa.large_binary())}
     for index, (name, dtype) in enumerate(outputs.types.items()):
         columns[name] = dtype.from_python([result.stored[index] for result in results])
+    columns[SECONDS] = pa.array([result.seconds for result in results], pa.float64())
     return pa.table(columns)
 
 
@@ -245,4 +248,5 @@ def _has_files(columns: pa.Table) -> bool:
 def _empty(outputs: Schema) -> pa.Table:
     columns: dict[str, pa.DataType] = {RECORD_ID: pa.large_binary()}
     columns |= {name: dtype.arrow for name, dtype in outputs.types.items()}
+    columns[SECONDS] = pa.float64()
     return pa.schema(columns).empty_table()
