@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.errors import LabelError, UnknownRunError
+from orcapod.errors import LabelError, SchemaError, UnknownRunError
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database
 from orcapod.records import RUN_ID, NodeStates
@@ -194,3 +194,31 @@ def test_an_entry_says_which_run_wrote_it() -> None:
     first, second = (study(database, rows).run().run_id for rows in ([(1, 1)], [(1, 1), (2, 2)]))
     entries = study(database, []).log_database.get_records(study(database, []).doubled.path, ["who", RUN_ID])
     assert {(row["who"], row[RUN_ID]) for row in entries.to_pylist()} == {(1, first), (2, second)}
+
+
+@given(nights=NIGHTS)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+def test_the_history_of_a_tag_says_from_which_run_to_which_each_of_its_rows_was_there(
+    nights: list[tuple[Rows, str, bool]],
+) -> None:
+    database = MemoryDatabase()
+    STOP["at"] = -1
+    runs = {study(database, rows).run().run_id: rows for rows, _, _ in nights}
+    node = study(database, []).doubled
+    for who in range(4):
+        found = node.history(who=who).to_pylist()
+        assert {row["who"] for row in found} <= {who}
+        assert [row["__since"] for row in found] == sorted(row["__since"] for row in found)
+        for run_id, rows in runs.items():
+            there = [row for row in found if row["__since"] <= run_id < (row["__until"] or "g")]
+            assert Counter(row["y"] for row in there) == Counter(2 * x for each, x in rows if each == who and x != 9)
+    assert node.history().num_rows == sum(node.history(who=who).num_rows for who in range(4))
+
+
+def test_the_history_of_a_tag_that_there_is_not_is_refused() -> None:
+    node = study(MemoryDatabase(), [(1, 1)]).doubled
+    assert node.history().num_rows == 0
+    with pytest.raises(SchemaError, match=r"has no tag 'whom'; found \['who'\]"):
+        node.history(whom=1)
+    with pytest.raises(SchemaError, match="who='1' never holds"):
+        node.history(who="1")

@@ -10,9 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
-from orcapod.errors import ExecutionError, LabelError, UnknownOptionError
+from orcapod.errors import ExecutionError, UnknownOptionError
 from orcapod.execution import (
     ConcurrentDriver,
     FunctionSpec,
@@ -21,7 +20,6 @@ from orcapod.execution import (
     SharedWork,
     Step,
     StoredRows,
-    found_results,
     local_session,
     receiver,
 )
@@ -30,6 +28,7 @@ from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
+from orcapod.nodes.past import Past
 from orcapod.nodes.run import Run
 from orcapod.pods import PodStream
 from orcapod.protocols import (
@@ -45,7 +44,6 @@ from orcapod.protocols import (
     files_folder_of,
 )
 from orcapod.records import (
-    RECORD_ID,
     Attempts,
     Claims,
     CodeRecords,
@@ -54,7 +52,6 @@ from orcapod.records import (
     NodeStates,
     PipelineRecords,
     ResultCache,
-    RunLedger,
     claims_in,
     node_path,
     record_ids_in,
@@ -211,27 +208,28 @@ class FunctionNode(Node):
             LabelError: the run had no function node of this label.
             DamagedRecordError: a result is no longer there.
         """
-        states = RunLedger(self._records).states(Checks("at").text("run_id", run_id))
-        if self.label not in states:
-            raise LabelError(
-                f"run {run_id} had no function node {self.label!r}; it had {list(states)}", node=self.label
-            )
-        path, number = states[self.label]
-        if path != self.path:
-            raise LabelError(
-                f"run {run_id} had another node {self.label!r}, with other columns or made of others: its rows are "
-                f"below {'/'.join(path)}",
-                node=self.label,
-            )
-        entries = NodeStates(self._records, self.path, self.label).entries(number)
-        schema = (self.schema.tags | self.schema.packets).arrow
-        if not entries.num_rows:
-            return schema.empty_table()
-        ids: list[Any] = entries.column(RECORD_ID).to_pylist()
-        found = found_results(self._cache("", "", None), ids)
-        columns = [entries.column(name) for name in self.schema.tags]
-        columns += [found.column(name) for name in self.schema.packets]
-        return pa.Table.from_arrays(columns, schema=schema)
+        return self._past.at(run_id)
+
+    def history(self, **tags: Any) -> pa.Table:
+        """Return the rows that it ever gave, and in which runs.
+
+        Args:
+            tags: only those with these tags, as in ``filter``.
+
+        Returns:
+            the tags and outputs; ``__since``, the run that gave the row first, and ``__until``, the first one that
+            gave it no longer, null if it is there. A row that went and came back is there once for each time. In the
+            order of the runs.
+
+        Raises:
+            SchemaError: it has no such tag, or the tag never has such a value.
+            DamagedRecordError: a result is no longer there.
+        """
+        return self._past.history(tags)
+
+    @property
+    def _past(self) -> Past:
+        return Past(self, self._records, self._cache("", "", None))
 
     def stores(self) -> Sequence[Database]:
         return self._results, self._records

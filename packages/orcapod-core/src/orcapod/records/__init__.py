@@ -31,7 +31,7 @@ from orcapod.records.result_cache import (
     results_table,
 )
 from orcapod.records.run_record import NodeTotals, RunRecord, RunStart
-from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
+from orcapod.records.states import RUN_ID, SINCE, UNTIL, GivenEntries, NodeStates
 
 __all__ = [
     "CHECKSUM",
@@ -42,6 +42,8 @@ __all__ = [
     "RUN_ID",
     "RUN_STARTS",
     "SECONDS",
+    "SINCE",
+    "UNTIL",
     "Attempts",
     "Claims",
     "CodeRecords",

@@ -34,7 +34,8 @@ class NodeTotals:
 
     def fields(self) -> dict[str, Any]:
         """Return them as JSON has them: what there is of each."""
-        return {name: value for name, value in asdict(self).items() if value or name == "given"}
+        found = asdict(self).items()
+        return {name: value for name, value in found if value or (value is not None and name in ("given", "state"))}
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:

@@ -10,8 +10,9 @@ that is applied to two streams of one schema, what a run wrote is counted for th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
@@ -22,10 +23,10 @@ from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import changes_path
 
-__all__ = ["RUN_ID", "GivenEntries", "NodeStates", "State"]
+__all__ = ["RUN_ID", "SINCE", "UNTIL", "GivenEntries", "NodeStates", "State"]
 
 STATES: RecordPath = ("_states",)
-RUN_ID = "__run_id"
+RUN_ID, SINCE, UNTIL = "__run_id", "__since", "__until"
 
 _KEY_BYTES = 16  # of an entry's key: enough to tell it from all others of a node
 _MODULUS = 1 << 256
@@ -148,32 +149,57 @@ class NodeStates:
         positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
         return table.take(pa.array(positions, pa.int64()))
 
+    def history(self) -> pa.Table:
+        """Return all entries that were ever in a state, in the order of the states; none has no columns but two.
+
+        Returns:
+            the entries, ``__since``, the run whose state was the first to have each, and ``__until``, the one whose
+            state was the first to have it no longer, null if it is there. One that went and came back is there once
+            for each time; one that was there twice, twice.
+        """
+        states = self._states()
+        table = self._database.get_records(self._path)
+        steps: defaultdict[bytes, Counter[int]] = defaultdict(Counter)
+        for number, key, count in self._events(states, table):
+            steps[key][number] += count
+        keys: list[Any] = table.column(0).to_pylist() if table.num_rows else []
+        spans = sorted((*span, row) for row, key in enumerate(keys) for span in _spans(steps[key[:_KEY_BYTES]]))
+        rows, runs = table.take(pa.array([row for *_, row in spans], pa.int64())), _runs(states)
+        for at, name in enumerate((SINCE, UNTIL)):
+            rows = rows.append_column(name, pa.array([runs.get(span[at]) for span in spans], pa.large_string()))
+        return rows
+
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
         states = [state for state in self._states() if state.number <= before]
         table = self._database.get_records(self._path, [RUN_ID])
         changes = given.counted_others()
-        if not table.num_rows:
-            return {}
         changes.subtract(self._counts(states, table))
-        keys: list[Any] = table.column(0).to_pylist()
+        keys: list[Any] = table.column(0).to_pylist() if table.num_rows else []
         return {key: changes[key[:_KEY_BYTES]] for key in keys if changes[key[:_KEY_BYTES]]}
 
     def _counts(self, states: Sequence[State], entries: pa.Table) -> Counter[bytes]:
         """Return how often each entry is there after these states, by the beginning of its key."""
-        numbers = {state.number: state.run_id for state in states}
-        runs = {state.run_id for state in states if state.own}
+        counts: Counter[bytes] = Counter()
+        for _, key, count in self._events(states, entries):
+            counts[key] += count
+        return counts
+
+    def _events(self, states: Sequence[State], entries: pa.Table) -> Iterator[tuple[int, bytes, int]]:
+        """Give by how much the count of an entry in one of these states is not that in the one before it."""
+        if not entries.num_rows:
+            return
+        wrote = {state.run_id: state.number for state in states if state.own}
         with decoding(self._path, self._label, RUN_ID):
             keys: list[Any] = entries.column(0).to_pylist()
-            writers = entries.column(RUN_ID).to_pylist()
-            counts = Counter(key[:_KEY_BYTES] for key, run_id in zip(keys, writers, strict=True) if run_id in runs)
-        path = changes_path(self._path)
+            writers = zip(keys, entries.column(RUN_ID).to_pylist(), strict=True)
+            yield from ((wrote[run_id], key[:_KEY_BYTES], 1) for key, run_id in writers if run_id in wrote)
+        path, runs = changes_path(self._path), _runs(states)
         changes: list[Any] = self._database.get_records(path, where=pc.field("__node_label") == self._label).to_pylist()
         for change in changes:
             with decoding(path, change.get("__change_id"), "__entry_id"):
-                if numbers.get(change["__number"]) == change[RUN_ID]:
-                    counts[change["__entry_id"][:_KEY_BYTES]] += change["__count"]
-        return counts
+                if runs.get(change["__number"]) == change[RUN_ID]:
+                    yield change["__number"], change["__entry_id"][:_KEY_BYTES], change["__count"]
 
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
         prefix = f"{self._label}/{number:09}/{run_id}"
@@ -193,6 +219,22 @@ class NodeStates:
         is_mine = (pc.field("__node_label") == self._label) & (pc.field("__path") == "/".join(self._path))
         found: list[Any] = self._database.get_records(STATES, where=is_mine).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
+
+
+def _runs(states: Iterable[State]) -> Mapping[float, str]:
+    """Return which run gave each of these states."""
+    return {state.number: state.run_id for state in states}
+
+
+def _spans(steps: Mapping[int, int]) -> Iterator[tuple[float, float]]:
+    """Give from which state on, and up to which, something was there, given by how much each state has more of it."""
+    since: list[float] = []
+    for number, count in sorted(steps.items()):
+        since += [number] * count
+        for _ in range(-count):
+            if since:
+                yield since.pop(), number
+    yield from ((number, math.inf) for number in since)
 
 
 def _state(row: Mapping[str, Any]) -> State:
