@@ -61,12 +61,15 @@ class Past:
                 column=unknown[0],
                 found=str(list(known)),
             )
-        past = self._states.history()
-        if tags:
-            wanted, schema = Filter(tags), StreamSchema(known, _NOTHING, _NOTHING, _NOTHING)
-            wanted.output_schema([self._node])
-            chunks = [wanted.apply(Chunk(batch, schema, {}), schema) for batch in past.to_batches()]
-            past = pa.Table.from_batches([chunk.batch for chunk in chunks], past.schema)
+        filtered = Filter(tags) if tags else None
+        if filtered is not None:
+            filtered.output_schema([self._node])
+        entries = self._states.read()
+        if filtered is not None and entries.num_rows:
+            schema = StreamSchema(known, _NOTHING, _NOTHING, _NOTHING)
+            chunks = [filtered.apply(Chunk(batch, schema, {}), schema) for batch in entries.to_batches()]
+            entries = pa.Table.from_batches([chunk.batch for chunk in chunks], entries.schema)
+        past = self._states.history(entries)
         rows = self._rows(past)
         for name in (SINCE, UNTIL):
             rows = rows.append_column(name, past.column(name))

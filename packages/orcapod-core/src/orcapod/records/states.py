@@ -11,7 +11,7 @@ that is applied to two streams of one schema, what a run wrote is counted for th
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
@@ -138,68 +138,74 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
+    def read(self) -> pa.Table:
+        """Return all entries, of every state; none has no columns."""
+        return self._database.get_records(self._path)
+
     def entries(self, number: int | None = None) -> pa.Table:
         """Return the entries of a state, of the present one if None, as often as they are in it."""
-        states = [state for state in self._states() if number is None or state.number <= number]
-        table = self._database.get_records(self._path)
-        if not table.num_rows:
-            return table
-        counts = self._counts(states, table)
-        keys: list[Any] = table.column(0).to_pylist()
-        positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
-        return table.take(pa.array(positions, pa.int64()))
+        entries = self.read()
+        return repeated(entries, self.counts(entries, number)) if entries.num_rows else entries
 
-    def history(self) -> pa.Table:
-        """Return all entries that were ever in a state, in the order of the states; none has no columns but two.
+    def counts(self, entries: pa.Table, number: int | None = None) -> pa.Array[Any]:
+        """Return how often each of these entries is in a state, in the present one if None."""
+        states = [state for state in self._states() if number is None or state.number <= number]
+        wrote = pa.array([state.run_id for state in states if state.own], pa.large_string())
+        more: Counter[bytes] = Counter()
+        for _, key, count in self._changes_to(states):
+            more[key] += count
+        with decoding(self._path, self._label, RUN_ID):
+            own = pc.cast(pc.is_in(entries.column(RUN_ID), value_set=wrote), pa.int64())
+            changed = pc.index_in(entries.column(0), value_set=pa.array(list(more), pa.large_binary()))
+        changes = pa.array([*more.values(), 0], pa.int64()).take(pc.fill_null(changed, len(more)))
+        counts: pa.Array[Any] = pc.add(own, changes).combine_chunks()
+        return counts
+
+    def history(self, entries: pa.Table) -> pa.Table:
+        """Return in which runs each of these entries was there, in the order of the runs.
 
         Returns:
             the entries, ``__since``, the run whose state was the first to have each, and ``__until``, the one whose
             state was the first to have it no longer, null if it is there. One that went and came back is there once
             for each time; one that was there twice, twice.
         """
+        if not entries.num_rows:
+            return pa.table(dict.fromkeys((SINCE, UNTIL), pa.array([], pa.large_string())))
         states = self._states()
-        table = self._database.get_records(self._path)
-        steps: defaultdict[bytes, Counter[int]] = defaultdict(Counter)
-        for number, key, count in self._events(states, table):
-            steps[key][number] += count
-        keys: list[Any] = table.column(0).to_pylist() if table.num_rows else []
-        spans = sorted((*span, row) for row, key in enumerate(keys) for span in _spans(steps[key[:_KEY_BYTES]]))
-        rows, runs = table.take(pa.array([row for *_, row in spans], pa.int64())), _runs(states)
+        keys: list[Any] = entries.column(0).to_pylist()
+        steps: dict[bytes, Counter[int]] = {key: Counter() for key in keys}
+        wrote = {state.run_id: state.number for state in states if state.own}
+        for key, run_id in zip(keys, entries.column(RUN_ID).to_pylist(), strict=True):
+            if run_id in wrote:
+                steps[key][wrote[run_id]] += 1
+        for number, key, count in self._changes_to(states):
+            if key in steps:
+                steps[key][number] += count
+        spans = sorted((*span, row) for row, key in enumerate(keys) for span in _spans(steps[key]))
+        rows, runs = entries.take(pa.array([row for *_, row in spans], pa.int64())), _runs(states)
         for at, name in enumerate((SINCE, UNTIL)):
             rows = rows.append_column(name, pa.array([runs.get(span[at]) for span in spans], pa.large_string()))
         return rows
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
-        states = [state for state in self._states() if state.number <= before]
-        table = self._database.get_records(self._path, [RUN_ID])
-        changes = given.counted_others()
-        changes.subtract(self._counts(states, table))
-        keys: list[Any] = table.column(0).to_pylist() if table.num_rows else []
-        return {key: changes[key[:_KEY_BYTES]] for key in keys if changes[key[:_KEY_BYTES]]}
-
-    def _counts(self, states: Sequence[State], entries: pa.Table) -> Counter[bytes]:
-        """Return how often each entry is there after these states, by the beginning of its key."""
-        counts: Counter[bytes] = Counter()
-        for _, key, count in self._events(states, entries):
-            counts[key] += count
-        return counts
-
-    def _events(self, states: Sequence[State], entries: pa.Table) -> Iterator[tuple[int, bytes, int]]:
-        """Give by how much the count of an entry in one of these states is not that in the one before it."""
+        entries = self._database.get_records(self._path, [RUN_ID])
         if not entries.num_rows:
-            return
-        wrote = {state.run_id: state.number for state in states if state.own}
-        with decoding(self._path, self._label, RUN_ID):
-            keys: list[Any] = entries.column(0).to_pylist()
-            writers = zip(keys, entries.column(RUN_ID).to_pylist(), strict=True)
-            yield from ((wrote[run_id], key[:_KEY_BYTES], 1) for key, run_id in writers if run_id in wrote)
+            return {}
+        keys: list[Any] = entries.column(0).to_pylist()
+        counts: list[Any] = self.counts(entries, before).to_pylist()
+        now = given.counted_others()
+        changes = {key: now[key[:_KEY_BYTES]] - count for key, count in zip(keys, counts, strict=True)}
+        return {key: change for key, change in changes.items() if change}
+
+    def _changes_to(self, states: Sequence[State]) -> Iterator[tuple[int, bytes, int]]:
+        """Give what has come to these states or went, apart from what is new: number, entry, how often."""
         path, runs = changes_path(self._path), _runs(states)
         changes: list[Any] = self._database.get_records(path, where=pc.field("__node_label") == self._label).to_pylist()
         for change in changes:
             with decoding(path, change.get("__change_id"), "__entry_id"):
                 if runs.get(change["__number"]) == change[RUN_ID]:
-                    yield change["__number"], change["__entry_id"][:_KEY_BYTES], change["__count"]
+                    yield change["__number"], bytes(memoryview(change["__entry_id"])), index(change["__count"])
 
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
         prefix = f"{self._label}/{number:09}/{run_id}"
@@ -219,6 +225,14 @@ class NodeStates:
         is_mine = (pc.field("__node_label") == self._label) & (pc.field("__path") == "/".join(self._path))
         found: list[Any] = self._database.get_records(STATES, where=is_mine).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
+
+
+def repeated(entries: pa.Table, counts: pa.Array[Any]) -> pa.Table:
+    """Return entries as often as these counts say."""
+    often: list[Any] = counts.to_pylist()
+    if max(often) <= 1:
+        return entries.filter(pc.equal(counts, 1))
+    return entries.take(pa.array([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
 
 
 def _runs(states: Iterable[State]) -> Mapping[float, str]:
