@@ -11,6 +11,7 @@ from orcapod.datagrams.column_names import (
     as_identifier,
     colliding,
     column_called,
+    free_name,
     source_info_name,
 )
 from orcapod.datagrams.completeness import COMPLETENESS, Completeness
@@ -34,6 +35,7 @@ __all__ = [
     "as_identifier",
     "colliding",
     "column_called",
+    "free_name",
     "regroup",
     "row_of",
     "source_info_name",

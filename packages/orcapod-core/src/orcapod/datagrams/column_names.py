@@ -20,6 +20,7 @@ __all__ = [
     "as_identifier",
     "colliding",
     "column_called",
+    "free_name",
     "source_info_name",
 ]
 
@@ -47,6 +48,11 @@ def column_called(name: str, columns: Iterable[str]) -> str | None:
     if wanted in columns:
         return wanted
     return next((each for each in columns if not each.isascii() and as_identifier(each) == wanted), None)
+
+
+def free_name(name: str, columns: Iterable[str]) -> str:
+    """Return a name for one more column beside the user's: itself, or with ``_`` where one of them bears it."""
+    return f"_{name}" if name in columns else name
 
 
 class Collision(NamedTuple):

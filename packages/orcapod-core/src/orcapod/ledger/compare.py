@@ -1,9 +1,10 @@
-"""``compare``: what two runs gave, row by row."""
+"""``compare``: what two runs gave, row by row, and why it differs."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -12,12 +13,18 @@ import pyarrow.types as pat
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.errors import ConfigError
-from orcapod.hashing import hash_rows
-from orcapod.ledger.store import GivenRows, Store
+from orcapod.datagrams import SOURCE_INFO, free_name
+from orcapod.errors import ConfigError, UnknownCodeError
+from orcapod.hashing import compare_parts, hash_rows
+from orcapod.ledger.run_summary import RunSummary
+from orcapod.ledger.store import Store
+from orcapod.records import RECORD_ID
 from orcapod.types import encode
 
 __all__ = ["compare"]
+
+_COMPUTED = re.compile("::[0-9a-f]{64}::")
+"""What the provenance of a computed value has, and of one of a source has not."""
 
 
 def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapping[str, pa.Table]:
@@ -29,10 +36,12 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
         store: where the runs are.
         before: the name of one run, or the beginning of it.
         after: that of the other.
-        rtol: numbers that differ by no more than this part of the larger one are ``equal``.
+        rtol: numbers that differ by no more than this part of the larger one are ``close``.
 
     Returns:
-        for each node a table of the tags and ``change``: ``equal``, ``changed``, ``new`` or ``gone``.
+        for each node a table of the tags, those of the later run first, and of ``change``: ``equal``, ``close``,
+        ``changed``, ``new`` or ``gone`` (``unknown`` where a result is no longer in the store), and ``why`` it is
+        changed: which parts of the code, or which inputs. Where a tag bears one of these names, it begins with ``_``.
 
     Raises:
         UnknownRunError: there is no such run.
@@ -48,71 +57,158 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
             f"compare: found a run of {'/'.join(one.pipeline)} and one of {'/'.join(other.pipeline)}, expected two of "
             "one pipeline"
         )
-    name = "/".join(one.pipeline)
     return {
-        label: _compared(store.given_rows(name, label, one.run_id), store.given_rows(name, label, other.run_id), rtol)
+        label: _NodeComparison(store, one, other, label, rtol=rtol).table()
         for label in one.functions
         if label in other.functions
     }
 
 
-def _compared(before: GivenRows, after: GivenRows, rtol: float) -> pa.Table:
-    """Return the tags of all rows of two runs, those of the later one first, and what became of each."""
-    earlier, later = _keys(before), _keys(after)
-    at = pc.index_in(later, value_set=earlier)
-    rows, others = pc.indices_nonzero(at.is_valid()), at.drop_null()
-    changes = ["new"] * len(later)
-    for row, is_equal in zip(rows.to_pylist(), _are_equal(before, after, others, rows, rtol), strict=True):
-        changes[row] = "equal" if is_equal else "changed"
-    gone = before.table.filter(pc.invert(pc.is_in(earlier, value_set=later)))
-    parts = [each.select(given.tags) for each, given in ((after.table, after), (gone, before)) if given.tags]
-    told = pa.array([*changes, *["gone"] * gone.num_rows], pa.large_string())
-    if not parts:
-        return pa.table({"change": told})
-    return pa.concat_tables(parts, promote_options="permissive").append_column("change", told)
+class _NodeComparison:
+    """Comparison of what a node gave in two runs; of rows that both have as they are, nothing more is read."""
 
+    def __init__(self, store: Store, before: RunSummary, after: RunSummary, label: str, *, rtol: float) -> None:
+        self._store = store
+        self._rtol = rtol
+        self._paths = [run.functions[label].record.path for run in (before, after)]
+        self._before, self._after = store.entries_in(label, before, after)
 
-def _keys(given: GivenRows) -> pa.Array[Any]:
-    """Return what tells each row from the others: its tags, and how many rows before it have the same."""
-    if given.tags:
-        hashes = [each for batch in given.table.select(given.tags).to_batches() for each in hash_rows(batch)]
-    else:
-        hashes = [b""] * given.table.num_rows
-    seen: Counter[bytes] = Counter()
-    keys = []
-    for each in hashes:
-        keys.append(each + seen[each].to_bytes(8, "big"))
-        seen[each] += 1
-    return pa.array(keys, pa.large_binary())
+    def table(self) -> pa.Table:
+        """Return the tags of all rows, what became of each, and why."""
+        tags = _visible(self._after) or _visible(self._before)
+        earlier, later = (_numbered(_keys(entries)) for entries in (self._before, self._after))
+        differs = pc.invert(pc.is_in(later, value_set=earlier))
+        before = self._before.filter(pc.invert(pc.is_in(earlier, value_set=later)))
+        after = self._after.filter(differs)
+        there, wanted = (_numbered(_tag_hashes(entries, tags)) for entries in (before, after))
+        at = pc.index_in(wanted, value_set=there)
+        gone = before.filter(pc.invert(pc.is_in(there, value_set=wanted)))
+        changes, reasons = self._changes(before.take(at.drop_null()), after.filter(at.is_valid()))
+        changes = _placed(_placed(changes, at.is_valid(), "new"), differs, "equal")
+        reasons = _placed(_placed(reasons, at.is_valid(), None), differs, None)
+        shown = [entries.select(tags) for entries in (self._after, gone) if entries.num_columns]
+        rows = pa.concat_tables(shown, promote_options="permissive") if shown else pa.table({})
+        columns: dict[str, Any] = dict(zip(rows.column_names, rows.columns, strict=True))
+        columns[free_name("change", tags)] = pa.concat_arrays([changes, _repeated("gone", gone.num_rows)])
+        columns[free_name("why", tags)] = pa.concat_arrays([reasons, _repeated(None, gone.num_rows)])
+        return pa.table(columns)
 
-
-def _are_equal(before: GivenRows, after: GivenRows, earlier: Any, later: Any, rtol: float) -> list[bool]:
-    """Say which rows of two runs, given by their positions, have equal outputs."""
-    if not len(later):
-        return []
-    if set(before.outputs) != set(after.outputs):
-        return [False] * len(later)
-    one, other = before.table.take(earlier), after.table.take(later)
-    equal: Any = pc.equal(one.column("record_id"), other.column("record_id"))
-    if pc.all(equal).as_py():
-        return [True] * len(later)
-    columns = [_same(one.column(name), other.column(name), rtol) for name in after.outputs]
-    same: list[bool] = pc.or_(equal, reduce(pc.and_, columns)).to_pylist()
-    return same
-
-
-def _same(one: Any, other: Any, rtol: float) -> Any:
-    """Say where two columns have the same values, or numbers that are close enough."""
-    if one.type != other.type:
-        return pa.chunked_array([pa.array([False] * len(one))])
-    both_null = pc.and_(one.is_null(), other.is_null())
-    if pat.is_floating(one.type):
-        close = pc.less_equal(
-            pc.abs(pc.subtract(one, other)), pc.multiply(pc.max_element_wise(pc.abs(one), pc.abs(other)), rtol)
+    def _changes(self, before: pa.Table, after: pa.Table) -> tuple[pa.Array[Any], pa.Array[Any]]:
+        """Return what became of rows with the same tags, and why."""
+        if not after.num_rows:
+            return _repeated(None, 0), _repeated(None, 0)
+        one, other = (
+            self._store.results_at(path, entries.column(RECORD_ID))
+            for path, entries in zip(self._paths, (before, after), strict=True)
         )
-        close = pc.or_(pc.or_(close, pc.equal(one, other)), pc.and_(pc.is_nan(one), pc.is_nan(other)))
-    elif pat.is_nested(one.type):
-        close = pc.equal(encode(one.combine_chunks()), encode(other.combine_chunks()))
-    else:
-        close = pc.equal(one, other)
-    return pc.or_(both_null, pc.fill_null(close, False))
+        is_equal = is_close = pc.equal(before.column(RECORD_ID), after.column(RECORD_ID))
+        if (outputs := _visible(one)) and set(outputs) == set(_visible(other)):
+            found = [_same(one.column(name), other.column(name), self._rtol) for name in outputs]
+            is_equal = pc.or_(is_equal, reduce(pc.and_, (equal for equal, _ in found)))
+            is_close = pc.or_(is_close, reduce(pc.and_, (close for _, close in found)))
+        is_known = pc.and_(one.column(RECORD_ID).is_valid(), other.column(RECORD_ID).is_valid())
+        differing = pc.if_else(is_known, pc.if_else(is_close, "close", "changed"), "unknown")
+        changes = _combined(pc.if_else(pc.and_(is_known, is_equal), "equal", differing))
+        reasons = pc.if_else(pc.equal(changes, "equal"), None, self._reasons(before, after, one, other))
+        return changes, _combined(reasons)
+
+    def _reasons(self, before: pa.Table, after: pa.Table, one: pa.Table, other: pa.Table) -> Any:
+        """Return why the records of these rows differ; there are few different reasons, so that each is made once."""
+        names = [name for name in after.column_names if name.startswith(SOURCE_INFO) and name in before.column_names]
+        facts = [one.column("__code"), other.column("__code")]
+        facts.append(pc.not_equal(one.column("__packet_hash"), other.column("__packet_hash")))
+        facts += [pc.not_equal(_comparable(before.column(name)), _comparable(after.column(name))) for name in names]
+        facts = [pc.fill_null(pc.cast(_combined(fact), pa.string()), "") for fact in facts]
+        encoded = pc.binary_join_element_wise(*facts, "|").dictionary_encode()
+        columns = [name.removeprefix(SOURCE_INFO) for name in names]
+        of_sources = [column for column, name in zip(columns, names, strict=True) if _is_of_source(after.column(name))]
+        reasons = [self._reason(text.split("|"), columns, of_sources) for text in encoded.dictionary.to_pylist()]
+        return pa.array(reasons, pa.string()).take(encoded.indices)
+
+    def _reason(self, facts: Sequence[str], columns: Sequence[str], of_sources: Sequence[str]) -> str:
+        before, after, is_other_packet, *are_moved = facts
+        reasons = []
+        if before != after:
+            reasons.append(f"code: {self._edited(before, after)}")
+        if is_other_packet == "true":
+            moved = [column for column, is_moved in zip(columns, are_moved, strict=True) if is_moved == "true"]
+            reasons.append(f"input: {', '.join(moved)}" if moved else f"value in source: {' or '.join(of_sources)}")
+        return "; ".join(reasons) or "computed again"
+
+    def _edited(self, before: str, after: str) -> str:
+        """Return the parts of code that differ."""
+        try:
+            changes = compare_parts(self._store.code(before), self._store.code(after))
+        except UnknownCodeError:
+            return f"{before} is {after} now"
+        parts = [change.after or change.before for change in changes]
+        return ", ".join(f"{part.kind} {part.name}" for part in parts if part is not None)
+
+
+def _visible(table: pa.Table) -> list[str]:
+    """Return the columns that are the user's."""
+    return [name for name in table.column_names if not name.startswith("_")]
+
+
+def _keys(entries: pa.Table) -> Any:
+    return _combined(entries.column(0)) if entries.num_columns else pa.array([], pa.large_binary())
+
+
+def _tag_hashes(entries: pa.Table, tags: Sequence[str]) -> pa.Array[Any]:
+    """Return what tells the tags of rows from those of others."""
+    if tags and entries.num_rows:
+        return pa.array([each for batch in entries.select(tags).to_batches() for each in hash_rows(batch)])
+    return pa.array([b""] * entries.num_rows, pa.binary())
+
+
+def _numbered(keys: pa.Array[Any]) -> pa.Array[Any]:
+    """Return keys that are all different: those that come again with how many were before."""
+    if pc.count_distinct(keys).as_py() == len(keys):
+        return keys
+    seen: Counter[bytes] = Counter()
+    found: list[Any] = keys.to_pylist()
+    for at, key in enumerate(found):
+        found[at] = key + b"%d" % seen[key] if seen[key] else key
+        seen[key] += 1
+    numbered: pa.Array[Any] = pa.array(found, keys.type)
+    return numbered
+
+
+def _placed(values: pa.Array[Any], mask: Any, other: str | None) -> pa.Array[Any]:
+    """Return values at the places where a mask holds, and another everywhere else."""
+    placed: pa.Array[Any] = pc.replace_with_mask(_repeated(other, len(mask)), _combined(mask), values)
+    return placed
+
+
+def _repeated(text: str | None, length: int) -> pa.Array[Any]:
+    repeated: pa.Array[Any] = pa.array([text] * length, pa.string())
+    return repeated
+
+
+def _combined(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _comparable(column: Any) -> Any:
+    """Return values that Arrow can compare."""
+    return encode(_combined(column)) if pat.is_nested(column.type) else column
+
+
+def _is_of_source(provenance: Any) -> bool:
+    """Say whether the values of a column come straight from a source."""
+    return not _COMPUTED.search(str(provenance[0].as_py()))
+
+
+def _same(one: Any, other: Any, rtol: float) -> tuple[Any, Any]:
+    """Say where two columns have equal values, and where their numbers are close enough."""
+    if one.type != other.type:
+        return (pa.chunked_array([pa.array([False] * len(one))]),) * 2
+    both_null = pc.and_(one.is_null(), other.is_null())
+    equal = pc.equal(_comparable(one), _comparable(other))
+    if not pat.is_floating(one.type):
+        equal = pc.or_(both_null, pc.fill_null(equal, False))
+        return equal, equal
+    equal = pc.or_(equal, pc.and_(pc.is_nan(one), pc.is_nan(other)))
+    most = pc.multiply(pc.max_element_wise(pc.abs(one), pc.abs(other)), rtol)
+    close = pc.or_(equal, pc.less_equal(pc.abs(pc.subtract(one, other)), most))
+    return pc.or_(both_null, pc.fill_null(equal, False)), pc.or_(both_null, pc.fill_null(close, False))

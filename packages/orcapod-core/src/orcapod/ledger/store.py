@@ -6,21 +6,23 @@ import os
 from collections.abc import Mapping
 from functools import reduce
 from operator import and_
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases import open_database
+from orcapod.datagrams import free_name
 from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, result_path
 
-__all__ = ["GivenRows", "Store", "open_store"]
+__all__ = ["Store", "open_store"]
 
+_MANY = 100_000
 _MADE = {"__run_id": "run_id", "__timestamp": "timestamp", "__seconds": "seconds"}
 """What is told of a result beside its outputs, and under which name."""
 
@@ -39,20 +41,6 @@ def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) 
     if isinstance(store, str | os.PathLike | Mapping):
         return Store(open_database(store), is_owned=True)
     return Store(checked_database(store), is_owned=False)
-
-
-class GivenRows(NamedTuple):
-    """Rows that a node gave in a run.
-
-    Attributes:
-        tags: the names of their tags.
-        outputs: the names of what the function gave.
-        table: the rows.
-    """
-
-    tags: list[str]
-    outputs: list[str]
-    table: pa.Table
 
 
 class Store:
@@ -135,41 +123,61 @@ class Store:
         Args:
             pipeline: the name of its pipeline.
             node: its label.
-            run: the run that gave them; the last whole one if None.
+            run: the run that gave them; the last one that has ended if None.
 
         Returns:
             the tags and the outputs, as they are stored; then the ``record_id`` as text, the ``run_id`` that computed
-            it, the ``timestamp`` when and the ``seconds`` how long.
+            it, the ``timestamp`` when and the ``seconds`` how long. A name that a tag or an output bears begins with
+            ``_`` there. What is no longer in the store is null.
 
         Raises:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
         """
-        return self.given_rows(pipeline, node, run).table
-
-    def given_rows(self, pipeline: str, node: str, run: str | None = None) -> GivenRows:
-        """Return the same, and which columns are tags and which are outputs."""
         _, summary = self.node(pipeline, node, run)
         entries = self.entries(pipeline, node, run)
-        tags = [name for name in entries.column_names if not name.startswith("_")]
-        ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_columns else []
-        results = self.database.get_records_by_ids(result_path(summary.record.path[:-1]), ids)
-        if not results.num_rows:
-            return GivenRows(tags, [], entries.select(tags))
-        outputs = [name for name in results.column_names if not name.startswith("__")]
-        known = results.column(RECORD_ID).combine_chunks()
-        given = results.take(pc.index_in(entries.column(RECORD_ID), value_set=known))
-        columns: dict[str, Any] = {name: entries.column(name) for name in tags}
-        columns |= {name: given.column(name) for name in outputs}
-        columns["record_id"] = pa.array([record_id.hex() for record_id in ids], pa.large_string())
-        columns |= {shown: given.column(name) for name, shown in _MADE.items()}
-        return GivenRows(tags, outputs, pa.table(columns))
+        if not entries.num_columns:
+            return entries
+        results = self.results_at(summary.record.path, entries.column(RECORD_ID))
+        columns: dict[str, Any] = {
+            name: table.column(name)
+            for table in (entries, results)
+            for name in table.column_names
+            if not name.startswith("_")
+        }
+        ids: list[Any] = entries.column(RECORD_ID).to_pylist()
+        made: dict[str, Any] = {"record_id": pa.array([record_id.hex() for record_id in ids], pa.large_string())}
+        made |= {shown: results.column(name) for name, shown in _MADE.items()}
+        return pa.table(columns | {free_name(name, columns): column for name, column in made.items()})
 
     def entries(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
         """Return the records of the rows that a node gave, as docs/records.md describes them; see ``rows``."""
-        begun, summary = self.node(pipeline, node, run)
-        states = NodeStates(self.database.at(*begun.pipeline), summary.record.path, node)
-        return states.entries(summary.totals.state)
+        begun, _ = self.node(pipeline, node, run)
+        return self.entries_in(node, begun)[0]
+
+    def entries_in(self, node: str, *runs: RunSummary) -> list[pa.Table]:
+        """Return the records of the rows that a function node gave in each of some runs that have ended."""
+        read: dict[RecordPath, pa.Table] = {}
+        tables = []
+        for run in runs:
+            summary = run.functions[node]
+            path = summary.record.path
+            states = NodeStates(self.database.at(*run.pipeline), path, node)
+            entries = read.setdefault(path, states.read() if path not in read else pa.table({}))
+            tables.append(states.of(entries, summary.totals.state))
+        return tables
+
+    def results_at(self, path: RecordPath, ids: pa.ChunkedArray[Any]) -> pa.Table:
+        """Return what is stored of records of a node at a path, in their order; null where nothing is."""
+        wanted: list[Any] = pc.unique(ids).to_pylist()
+        results = result_path(path[:-1])
+        if len(wanted) < _MANY:
+            found = self.database.get_records_by_ids(results, wanted)
+        else:  # as many are found sooner by reading all
+            found = self.database.get_records(results)
+        if not found.num_columns:
+            return pa.table({RECORD_ID: pa.nulls(len(ids), pa.large_binary())})
+        return found.take(pc.index_in(ids, value_set=found.column(RECORD_ID).combine_chunks()))
 
     def node(self, pipeline: str, node: str, run: str | None = None) -> tuple[RunSummary, NodeSummary]:
         """Return a run and one of its function nodes; see ``rows``."""

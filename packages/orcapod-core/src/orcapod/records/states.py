@@ -144,8 +144,17 @@ class NodeStates:
 
     def entries(self, number: int | None = None) -> pa.Table:
         """Return the entries of a state, of the present one if None, as often as they are in it."""
-        entries = self.read()
-        return repeated(entries, self.counts(entries, number)) if entries.num_rows else entries
+        return self.of(self.read(), number)
+
+    def of(self, entries: pa.Table, number: int | None = None) -> pa.Table:
+        """Return those of all entries that are in a state, as often as they are."""
+        if not entries.num_rows:
+            return entries
+        counts = self.counts(entries, number)
+        often: list[Any] = counts.to_pylist()
+        if max(often) <= 1:
+            return entries.filter(pc.equal(counts, 1))
+        return entries.take(pa.array([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
 
     def counts(self, entries: pa.Table, number: int | None = None) -> pa.Array[Any]:
         """Return how often each of these entries is in a state, in the present one if None."""
@@ -225,14 +234,6 @@ class NodeStates:
         is_mine = (pc.field("__node_label") == self._label) & (pc.field("__path") == "/".join(self._path))
         found: list[Any] = self._database.get_records(STATES, where=is_mine).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
-
-
-def repeated(entries: pa.Table, counts: pa.Array[Any]) -> pa.Table:
-    """Return entries as often as these counts say."""
-    often: list[Any] = counts.to_pylist()
-    if max(often) <= 1:
-        return entries.filter(pc.equal(counts, 1))
-    return entries.take(pa.array([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
 
 
 def _runs(states: Iterable[State]) -> Mapping[float, str]:

@@ -1,0 +1,168 @@
+"""What two runs gave is compared row by row, and it is said why it differs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase
+from orcapod.errors import ConfigError, UnknownRunError
+from orcapod.protocols import Database
+from orcapod.sources import DictSource
+
+SCALE = {"by": 1.0}
+FACTOR = 2
+
+
+@op.function_pod(output_keys="y", identity="version")
+def scaled(x: float) -> float:
+    return SCALE["by"] * x
+
+
+@op.function_pod(output_keys="y")
+def doubled(x: float) -> float:
+    return FACTOR * x
+
+
+@op.function_pod(output_keys=("total", "names"))
+def summed(y: list[float], z: list[str]) -> tuple[float, list[str]]:
+    return sum(y), sorted(z)
+
+
+Rows = list[tuple[int, float]]
+
+
+def study(database: Database | str | Path, rows: Rows, pod: Any = scaled, name: str = "study") -> op.Pipeline:
+    data = [{"who": who, "x": x, "z": "z"} for who, x in rows]
+    types = {"who": int, "x": float, "z": str}
+    with op.Pipeline(name, database) as pipeline:
+        pod.pod(DictSource(data, ["who"], source_id="s", data_schema=types), label="each")
+    return pipeline
+
+
+def runs(database: Database, *nights: Rows) -> list[str]:
+    return [study(database, rows).run().run_id for rows in nights]
+
+
+def changes(database: Database, before: str, after: str, label: str = "each", **options: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = op.compare(op.open_store(database), before, after, **options)[label].to_pylist()
+    return rows
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, -0.0, 1.0, 1.05, 2.0, math.nan])), max_size=6)
+
+
+def expected(before: Rows, after: Rows, rtol: float) -> Counter[tuple[int, str]]:
+    """What became of each row, with plain Python: what is the same row of the source first, then in order."""
+    old, new = list(enumerate(before)), list(enumerate(after))
+    found = Counter[tuple[int, str]]()
+    for row in list(new):
+        twin = next((each for each in old if repr(each) == repr(row)), None)
+        if twin is not None:
+            old.remove(twin)
+            new.remove(row)
+            found[row[1][0], "equal"] += 1
+    for _, (who, x) in new:
+        other = next((each for each in old if each[1][0] == who), None)
+        if other is None:
+            found[who, "new"] += 1
+            continue
+        old.remove(other)
+        earlier = other[1][1]
+        is_equal = earlier == x or (math.isnan(earlier) and math.isnan(x))
+        is_close = abs(earlier - x) <= rtol * max(abs(earlier), abs(x))
+        found[who, "equal" if is_equal else "close" if is_close else "changed"] += 1
+    for _, (who, _x) in old:
+        found[who, "gone"] += 1
+    return found
+
+
+@given(before=ROWS, after=ROWS, rtol=st.sampled_from([0.0, 0.1]))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_what_became_of_each_row_is_what_plain_python_finds(before: Rows, after: Rows, rtol: float) -> None:
+    database = MemoryDatabase()
+    found = changes(database, *runs(database, before, after), rtol=rtol)
+    assert Counter((row["who"], row["change"]) for row in found) == expected(before, after, rtol)
+
+
+def test_what_is_equal_needs_no_result_to_be_read() -> None:
+    database = MemoryDatabase()
+    one, other = runs(database, [(1, 1.0)], [(1, 1.0), (2, 2.0)])
+    (results,) = [path for path in database.list_paths() if path[0] == "_result"]
+    database.delete_records(results, database.get_records(results).column(0).to_pylist())
+    assert [(row["who"], row["change"]) for row in changes(database, one, other)] == [(1, "equal"), (2, "new")]
+
+
+def test_it_is_said_why_a_row_has_changed() -> None:
+    """A part of the code, another input, a value in the source, or that it was computed again."""
+    global FACTOR
+    database = MemoryDatabase()
+    first = study(database, [(1, 1.0), (2, 2.0)], doubled).run().run_id
+    try:
+        FACTOR = 3
+        edited = study(database, [(1, 1.0), (2, 2.0)], doubled).run().run_id
+        both = study(database, [(1, 1.5), (2, 2.0)], doubled).run().run_id
+    finally:
+        FACTOR = 2
+    part = f"code: global {__name__}.FACTOR"
+    assert {row["why"] for row in changes(database, first, edited)} == {part}
+    assert {row["who"]: row["why"] for row in changes(database, edited, both)} == {1: "value in source: x", 2: None}
+    assert {row["why"] for row in changes(database, first, both)} == {f"{part}; value in source: x", part}
+    try:
+        SCALE["by"] = 1.0
+        one = study(database, [(1, 1.0)]).run().run_id
+        SCALE["by"] = 5.0
+        again = study(database, [(1, 1.0)]).run(recompute="each").run_id
+    finally:
+        SCALE["by"] = 1.0
+    (row,) = changes(database, one, again)
+    assert (row["change"], row["why"]) == ("changed", "computed again")
+
+
+def test_an_input_that_another_record_made_is_named() -> None:
+    database, found = MemoryDatabase(), []
+    for factor in (1.0, 5.0):
+        with op.Pipeline("study", database) as pipeline:
+            source = DictSource([{"who": 1, "x": factor, "z": "z"}], ["who"], source_id="s")
+            summed.pod(scaled.pod(source, label="each").join(source).group_by("who"), label="all")
+        found.append(pipeline.run().run_id)
+    (row,) = changes(database, *found, label="all")
+    assert (row["change"], row["why"]) == ("changed", "input: y")
+
+
+def test_a_result_that_is_gone_is_unknown_and_not_equal() -> None:
+    database = MemoryDatabase()
+    one, other = runs(database, [(1, 1.0)], [(1, 2.0)])
+    (results,) = [path for path in database.list_paths() if path[0] == "_result"]
+    database.delete_records(results, database.get_records(results).column(0).to_pylist())
+    assert [row["change"] for row in changes(database, one, other)] == ["unknown"]
+
+
+def test_a_tag_called_change_keeps_its_name() -> None:
+    database, found = MemoryDatabase(), []
+    for x in (1.0, 2.0):
+        with op.Pipeline("p", database) as pipeline:
+            scaled.pod(DictSource([{"change": "mine", "x": x}], ["change"]), label="each")
+        found.append(pipeline.run().run_id)
+    (row,) = changes(database, *found)
+    assert (row["change"], row["_change"]) == ("mine", "changed")
+
+
+def test_wrong_runs_are_refused() -> None:
+    database = MemoryDatabase()
+    (one,) = runs(database, [(1, 1.0)])
+    other = study(database, [(1, 1.0)], name="other").run().run_id
+    store = op.open_store(database)
+    with pytest.raises(ConfigError, match="a run of study and one of other, expected two of one pipeline"):
+        op.compare(store, one, other)
+    with pytest.raises(UnknownRunError):
+        op.compare(store, one, "x")
+    with pytest.raises(ConfigError, match="rtol"):
+        op.compare(store, one, one, rtol=1.5)

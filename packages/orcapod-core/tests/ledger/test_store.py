@@ -1,0 +1,184 @@
+"""A store tells what is in it: pipelines, runs, rows, logs, code and environments; reading never writes."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+import orcapod as op
+from orcapod.errors import ConfigError, LabelError, UnknownCodeError, UnknownRunError
+from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
+from orcapod.sources import DictSource
+
+Weights = dict[str, float]
+
+
+@op.function_pod(output_keys="bmi")
+def bmi(weight: float) -> float:
+    if weight < 0:
+        raise ValueError(f"a weight of {weight}")
+    print("weighed", weight)
+    return weight / 4
+
+
+@op.function_pod(output_keys="mean")
+def mean(bmi: list[float]) -> float:
+    return sum(bmi) / len(bmi)
+
+
+def study(path: Path, weights: Weights, name: str = "study") -> op.Pipeline:
+    rows = [{"patient": patient, "weight": weight} for patient, weight in weights.items()]
+    with op.Pipeline(name, path) as pipeline:
+        source = DictSource(rows, ["patient"], source_id="patients", data_schema={"patient": str, "weight": float})
+        each = bmi.pod(source, label="bmi")
+        mean.pod(each.batch(), label="mean")
+    return pipeline
+
+
+def night(path: Path, weights: Weights, name: str = "study", **told: object) -> str:
+    pipeline = study(path, weights, name)
+    logs = pipeline.log_database
+    observer = CompositeObserver(LoggingObserver(logs), StatusObserver(logs))
+    run_id = pipeline.run(observer=observer, **told).run_id  # type: ignore[arg-type]
+    pipeline.database.close()
+    return run_id
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "lab.db"
+
+
+def test_runs_are_told_in_the_order_in_which_they_began(path: Path) -> None:
+    runs = [night(path, {"a": 80.0}, note="first", tags={"why": "new"}), night(path, {"a": 80.0, "b": -1.0}, "other")]
+    runs.append(night(path, {"a": 80.0}))
+    with op.open_store(path) as store:
+        assert store.pipelines() == ["other", "study"]
+        found = store.runs().to_pylist()
+        assert [row["run_id"] for row in found] == runs
+        assert [row["pipeline"] for row in found] == ["study", "other", "study"]
+        assert [row["outcome"] for row in found] == ["SUCCESS", "FAILED", "SUCCESS"]
+        assert [(row["computed"], row["cached"], row["failed"]) for row in found] == [(2, 0, 0), (0, 1, 1), (0, 2, 0)]
+        assert (found[0]["note"], found[0]["tags"]) == ("first", [("why", "new")])
+        assert all(row["started"] < row["ended"] for row in found)
+        assert store.runs("study").column("run_id").to_pylist() == [runs[0], runs[2]]
+
+
+def test_a_run_is_found_by_a_beginning_of_its_name_that_no_other_has(path: Path) -> None:
+    runs = [night(path, {"a": 80.0}) for _ in range(2)]
+    with op.open_store(path) as store:
+        assert store.run(runs[0]) == store.run(runs[0][:-1])
+        with pytest.raises(UnknownRunError, match=f"found 2 runs .*expected one.*{runs[0]}, {runs[1]}"):
+            store.run(runs[0][:6])
+        with pytest.raises(UnknownRunError, match="found 0 runs whose name begins with 'x'"):
+            store.run("x")
+        with pytest.raises(ConfigError, match="run_id"):
+            store.run(7)  # type: ignore[arg-type]
+
+
+def test_a_run_tells_what_it_was_made_of_and_what_each_node_did(path: Path) -> None:
+    run_id = night(path, {"a": 80.0, "b": 60.0})
+    with op.open_store(path) as store:
+        nodes = store.nodes(run_id)
+        assert {label: (node.record.kind, node.record.inputs) for label, node in nodes.items()} == {
+            "patients": ("source", ()),
+            "bmi": ("function", ("patients",)),
+            "batch": ("operator", ("bmi",)),
+            "mean": ("function", ("batch",)),
+        }
+        assert {label: (node.totals.taken, node.totals.given) for label, node in nodes.items()} == {
+            "patients": ((), 2),
+            "bmi": ((2,), 2),
+            "batch": ((2,), 1),
+            "mean": ((1,), 1),
+        }
+        assert {part.name.rpartition(".")[2] for part in store.code(nodes["bmi"].record.code)} >= {"bmi"}
+        assert store.environment(run_id)["python"].startswith("CPython")
+        with pytest.raises(UnknownCodeError):
+            store.code(nodes["bmi"].record.code[:-4] + "0000")
+
+
+def test_a_killed_run_is_told_with_its_plan_and_no_end(path: Path) -> None:
+    run_id = night(path, {"a": 80.0})
+    with sqlite3.connect(path) as connection:  # as a kill leaves it
+        connection.execute('DELETE FROM "study/_runs"')
+    connection.close()
+    with op.open_store(path) as store:
+        run = store.run(run_id)
+        assert (run.outcome, run.ended, run.duration) == ("UNFINISHED", None, None)
+        assert list(run.nodes) == ["patients", "bmi", "batch", "mean"]
+        assert store.environment(run_id) == {}
+        with pytest.raises(UnknownRunError, match="no run of pipeline 'study' that has ended"):
+            store.rows("study", "bmi")
+
+
+def test_rows_of_any_run_are_told_with_what_is_known_of_them(path: Path) -> None:
+    runs = [night(path, weights) for weights in ({"a": 80.0, "b": 60.0}, {"a": 100.0}, {"a": 80.0})]
+    with op.open_store(path) as store:
+        found = store.rows("study", "bmi", runs[0])
+        assert found.column_names == ["patient", "bmi", "record_id", "run_id", "timestamp", "seconds"]
+        assert sorted(zip(found["patient"].to_pylist(), found["bmi"].to_pylist(), strict=True)) == [
+            ("a", 20),
+            ("b", 15),
+        ]
+        assert store.rows("study", "bmi", runs[1])["bmi"].to_pylist() == [25.0]
+        present = store.rows("study", "bmi").to_pylist()
+        assert [(row["bmi"], row["run_id"]) for row in present] == [(20.0, runs[0])]
+        with pytest.raises(LabelError, match=r"no function node 'rates'; it had \['bmi', 'mean'\]"):
+            store.rows("study", "rates")
+        with pytest.raises(UnknownRunError, match=r"no run of pipeline 'stduy' .* found \['study'\]"):
+            store.rows("stduy", "bmi")
+
+
+def test_a_tag_that_is_called_like_what_is_told_keeps_its_name(tmp_path: Path) -> None:
+    with op.Pipeline("p", tmp_path / "lab.db") as pipeline:
+        bmi.pod(DictSource([{"run_id": "mine", "seconds": 1, "weight": 4.0}], ["run_id", "seconds"]), label="bmi")
+    runs = [pipeline.run().run_id for _ in range(2)]
+    with op.open_store(tmp_path / "lab.db") as store:
+        (row,) = store.rows("p", "bmi").to_pylist()
+        assert (row["run_id"], row["_run_id"], row["seconds"]) == ("mine", runs[0], 1)
+        assert row["_seconds"] >= 0
+
+
+def test_logs_and_failures_are_found_by_run_node_and_tag(path: Path) -> None:
+    first, second = night(path, {"a": 80.0, "b": -1.0}), night(path, {"a": 80.0, "b": -2.0})
+    night(path, {"b": -1.0}, "other")
+    with op.open_store(path) as store:
+        assert store.logs().num_rows == 4
+        assert store.logs(first)["patient"].to_pylist() == ["a", "b"]
+        assert [row["__stdout"] for row in store.logs(first, failed=False).to_pylist()] == ["weighed 80.0\n"]
+        (failure,) = store.failures(second[:-2]).to_pylist()
+        assert failure["patient"] == "b"
+        assert "a weight of -2.0" in failure["__traceback"]
+        assert store.logs(node="bmi", tag={"patient": "b"}).num_rows == 3
+        assert store.logs(node="bmi", tag={"nobody": "b"}).num_rows == 0
+        assert set(store.statuses(second)["__state"].to_pylist()) >= {"FAILED"}
+
+
+def test_reading_needs_no_permission_to_write_and_writes_nothing(path: Path) -> None:
+    run_id = night(path, {"a": 80.0, "b": 60.0})
+    before = path.read_bytes()
+    path.chmod(stat.S_IRUSR)
+    copied = path.with_name("copy.db")
+    shutil.copy(path, copied)
+    for file in (path, copied):
+        with op.open_store(file) as store:
+            store.runs(), store.nodes(run_id), store.rows("study", "mean"), store.logs(), store.statuses()
+        assert file.read_bytes() == before
+    assert {each.name for each in path.parent.iterdir()} <= {"lab.db", "copy.db", "lab.db.files", "lab.db.lock"}
+
+
+def test_a_store_is_opened_by_url_or_object_which_stays_open(path: Path) -> None:
+    run_id = night(path, {"a": 80.0})
+    database = op.databases.SQLiteDatabase(path)
+    for given in (f"sqlite:///{path}", str(path), path, database, database.to_config()):
+        with op.open_store(given) as store:
+            assert store.runs()["run_id"].to_pylist() == [run_id]
+    assert database.list_paths()
+    database.close()
+    with pytest.raises(ConfigError):
+        op.open_store(7)  # type: ignore[arg-type]
