@@ -70,8 +70,9 @@ class _NodeComparison:
     def __init__(self, store: Store, before: RunSummary, after: RunSummary, label: str, *, rtol: float) -> None:
         self._store = store
         self._rtol = rtol
-        self._paths = [run.functions[label].record.path for run in (before, after)]
-        self._before, self._after = store.entries_in(label, before, after)
+        self._runs = before, after
+        self._paths = [run.functions[label].record.path for run in self._runs]
+        self._before, self._after = store.entries_in(label, *self._runs, with_provenance=False)
 
     def table(self) -> pa.Table:
         """Return the tags of all rows, what became of each, and why."""
@@ -109,11 +110,18 @@ class _NodeComparison:
         is_known = pc.and_(one.column(RECORD_ID).is_valid(), other.column(RECORD_ID).is_valid())
         differing = pc.if_else(is_known, pc.if_else(is_close, "close", "changed"), "unknown")
         changes = _combined(pc.if_else(pc.and_(is_known, is_equal), "equal", differing))
-        reasons = pc.if_else(pc.equal(changes, "equal"), None, self._reasons(before, after, one, other))
-        return changes, _combined(reasons)
+        differs = pc.not_equal(changes, "equal")
+        rows = [table.filter(differs) for table in (before, after, one, other)]
+        return changes, _placed(self._reasons(*rows), differs, None) if rows[0].num_rows else _repeated(
+            None, len(changes)
+        )
 
-    def _reasons(self, before: pa.Table, after: pa.Table, one: pa.Table, other: pa.Table) -> Any:
+    def _reasons(self, before: pa.Table, after: pa.Table, one: pa.Table, other: pa.Table) -> pa.Array[Any]:
         """Return why the records of these rows differ; there are few different reasons, so that each is made once."""
+        before, after = (
+            self._store.provenance_at(run, path, entries.column(0))
+            for run, path, entries in zip(self._runs, self._paths, (before, after), strict=True)
+        )
         names = [name for name in after.column_names if name.startswith(SOURCE_INFO) and name in before.column_names]
         facts = [one.column("__code"), other.column("__code")]
         facts.append(pc.not_equal(one.column("__packet_hash"), other.column("__packet_hash")))
@@ -123,7 +131,8 @@ class _NodeComparison:
         columns = [name.removeprefix(SOURCE_INFO) for name in names]
         of_sources = [column for column, name in zip(columns, names, strict=True) if _is_of_source(after.column(name))]
         reasons = [self._reason(text.split("|"), columns, of_sources) for text in encoded.dictionary.to_pylist()]
-        return pa.array(reasons, pa.string()).take(encoded.indices)
+        given: pa.Array[Any] = pa.array(reasons, pa.string()).take(encoded.indices)
+        return given
 
     def _reason(self, facts: Sequence[str], columns: Sequence[str], of_sources: Sequence[str]) -> str:
         before, after, is_other_packet, *are_moved = facts

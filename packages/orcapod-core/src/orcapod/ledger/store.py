@@ -13,7 +13,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases import open_database
-from orcapod.datagrams import free_name
+from orcapod.datagrams import SOURCE_INFO, free_name
 from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
@@ -155,17 +155,31 @@ class Store:
         begun, _ = self.node(pipeline, node, run)
         return self.entries_in(node, begun)[0]
 
-    def entries_in(self, node: str, *runs: RunSummary) -> list[pa.Table]:
-        """Return the records of the rows that a function node gave in each of some runs that have ended."""
+    def entries_in(self, node: str, *runs: RunSummary, with_provenance: bool = True) -> list[pa.Table]:
+        """Return the records of the rows that a function node gave in each of some runs that have ended.
+
+        Args:
+            node: its label.
+            runs: the runs.
+            with_provenance: whether with the columns that say what each row is made of.
+        """
         read: dict[RecordPath, pa.Table] = {}
         tables = []
         for run in runs:
             summary = run.functions[node]
             path = summary.record.path
             states = NodeStates(self.database.at(*run.pipeline), path, node)
-            entries = read.setdefault(path, states.read() if path not in read else pa.table({}))
-            tables.append(states.of(entries, summary.totals.state))
+            if path not in read:
+                read[path] = states.read(with_provenance=with_provenance)
+            tables.append(states.of(read[path], summary.totals.state))
         return tables
+
+    def provenance_at(self, run: RunSummary, path: RecordPath, keys: pa.ChunkedArray[Any]) -> pa.Table:
+        """Return what the rows of a node are made of whose records have these keys, in their order."""
+        wanted: list[Any] = pc.unique(keys).to_pylist()
+        found = self.database.at(*run.pipeline).get_records_by_ids(path, wanted)
+        names = [name for name in found.column_names if name.startswith(SOURCE_INFO)]
+        return found.select(names).take(pc.index_in(keys, value_set=found.column(0).combine_chunks()))
 
     def results_at(self, path: RecordPath, ids: pa.ChunkedArray[Any]) -> pa.Table:
         """Return what is stored of records of a node at a path, in their order; null where nothing is."""

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import changes_path
 
@@ -138,9 +139,17 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
-    def read(self) -> pa.Table:
-        """Return all entries, of every state; none has no columns."""
-        return self._database.get_records(self._path)
+    def read(self, *, with_provenance: bool = True) -> pa.Table:
+        """Return all entries, of every state; none has no columns.
+
+        Args:
+            with_provenance: whether with the columns that say what each is made of, which are most of the bytes.
+        """
+        if with_provenance:
+            return self._database.get_records(self._path)
+        columns = self._database.get_records_by_ids(self._path, []).column_names[1:]
+        made_of = (SOURCE_INFO, SOURCE_TAG, RECORD_TAG)
+        return self._database.get_records(self._path, [name for name in columns if not name.startswith(made_of)])
 
     def entries(self, number: int | None = None) -> pa.Table:
         """Return the entries of a state, of the present one if None, as often as they are in it."""
