@@ -96,12 +96,21 @@ class RunSummary:
         return None if self.ended is None else self.ended - self.started
 
 
-def runs_of(database: Database, pipeline: RecordPath) -> list[RunSummary]:
-    """Return the runs of a pipeline, in the order in which they began."""
+def runs_of(database: Database, pipeline: RecordPath, ids: Sequence[str] | None = None) -> list[RunSummary]:
+    """Return the runs of a pipeline, all or those of these names, in the order in which they began."""
     view = database.at(*pipeline)
-    starts: list[Any] = view.get_records(RUN_STARTS).to_pylist()
-    ends: dict[str, Any] = {row["__run_id"]: row for row in view.get_records(RUNS).to_pylist()}
+    starts, ends = (
+        view.get_records(path) if ids is None else view.get_records_by_ids(path, ids) for path in (RUN_STARTS, RUNS)
+    )
+    begun: list[Any] = starts.to_pylist()
+    ended: dict[str, Any] = {row["__run_id"]: row for row in ends.to_pylist()}
     graphs = GraphRecords(view)
-    plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in starts}}
-    runs = [RunSummary.of(pipeline, start, ends.get(start["__run_id"]), plans[start["__graph_id"]]) for start in starts]
+    plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in begun}}
+    runs = [RunSummary.of(pipeline, start, ended.get(start["__run_id"]), plans[start["__graph_id"]]) for start in begun]
     return sorted(runs, key=lambda run: run.run_id)
+
+
+def run_ids(database: Database, pipeline: RecordPath, path: RecordPath) -> list[str]:
+    """Return the names of the runs of a pipeline that have begun, or ended, as the path says; in their order."""
+    rows: list[Any] = database.at(*pipeline).get_records(path, []).to_pylist()
+    return sorted(row["__run_id"] for row in rows)

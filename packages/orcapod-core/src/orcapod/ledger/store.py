@@ -16,9 +16,9 @@ from orcapod.databases import open_database
 from orcapod.datagrams import SOURCE_INFO, free_name
 from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
 from orcapod.protocols import Database, RecordPath, checked_database
-from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, result_path
+from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, RUNS, CodeRecords, NodeStates, result_path
 
 __all__ = ["Store", "open_store"]
 
@@ -96,18 +96,19 @@ class Store:
             UnknownRunError: no run, or more than one, is called so.
         """
         name = Checks("run").text("run_id", run_id)
-        runs = self._runs()
-        if found := [run for run in runs if run.run_id == name]:
+        pipelines = self._pipelines()
+        if found := [run for pipeline in pipelines for run in runs_of(self.database, pipeline, [name])]:
             return found[0]
-        found = [run for run in runs if run.run_id.startswith(name)] if name else runs
-        if len(found) != 1:
-            names = [run.run_id for run in (found or runs)[-3:]]
+        begun = {run: pipeline for pipeline in pipelines for run in run_ids(self.database, pipeline, RUN_STARTS)}
+        named = [run for run in begun if run.startswith(name)]
+        if len(named) != 1:
+            shown = ", ".join(sorted(named or begun)[-3:]) or "none"
             raise UnknownRunError(
-                f"found {len(found)} runs whose name begins with {run_id!r}, expected one; the last of "
-                f"{'them' if found else 'all'}: {', '.join(names) or 'none'}",
+                f"found {len(named)} runs whose name begins with {run_id!r}, expected one; the last of "
+                f"{'them' if named else 'all'}: {shown}",
                 found=repr(run_id),
             )
-        return found[0]
+        return runs_of(self.database, begun[named[0]], named)[0]
 
     def nodes(self, run_id: str) -> Mapping[str, NodeSummary]:
         """Return the nodes of a run by label, each behind what it is made of.
@@ -195,13 +196,17 @@ class Store:
 
     def node(self, pipeline: str, node: str, run: str | None = None) -> tuple[RunSummary, NodeSummary]:
         """Return a run and one of its function nodes; see ``rows``."""
-        ended = [each for each in self._runs(pipeline) if each.ended is not None]
         if run is not None:
             begun = self.run(run)
-        elif ended:
-            begun = ended[-1]
         else:
-            raise UnknownRunError(f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}")
+            named = [name for name in self._pipelines() if "/".join(name) == pipeline]
+            ended = [(run, name) for name in named for run in run_ids(self.database, name, RUNS)]
+            if not ended:
+                raise UnknownRunError(
+                    f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}", found=pipeline
+                )
+            last, name = max(ended)
+            (begun,) = runs_of(self.database, name, [last])
         if node not in (functions := begun.functions):
             raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(functions)}", node=node)
         return begun, functions[node]
