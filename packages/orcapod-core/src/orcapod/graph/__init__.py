@@ -1,5 +1,6 @@
 """The plan: frozen values, nothing is read or run here."""
 
 from orcapod.graph.graph import Element, Graph
+from orcapod.graph.picture import Picture
 
-__all__ = ["Element", "Graph"]
+__all__ = ["Element", "Graph", "Picture"]
