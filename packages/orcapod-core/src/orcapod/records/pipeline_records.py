@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, source_info_name
 from orcapod.hashing import recipes
@@ -48,7 +49,7 @@ class PipelineRecords:
         """
         batch, keys = _entries(rows, ids)
         inputs = [name for name in self._columns if name in rows.schema.packets]
-        columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
+        columns: dict[str, Any] = {ROW_ID: array_of(keys, pa.large_binary())}
         columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {source_info_name(name): rows.source_info(name) for name in inputs}
         records = pa.table(columns)
@@ -58,7 +59,7 @@ class PipelineRecords:
             if not new:
                 return
             if len(new) < len(keys):
-                records = records.take(pa.array(new, pa.int64()))
+                records = records.take(array_of(new, pa.int64()))
         self._database.add_records(self._path, records)
 
     def count(self, rows: Chunk, ids: Sequence[bytes]) -> int:
@@ -87,7 +88,7 @@ def _entries(rows: Chunk, ids: Sequence[bytes]) -> tuple[pa.RecordBatch, list[by
     """Return what identifies rows with their results, and its hashes."""
     identifying = rows.schema.tags | rows.schema.system_tags | Schema({RECORD_ID: bytes})
     batch = rows.batch.select([*rows.schema.tags, *rows.schema.system_tags])
-    batch = batch.append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+    batch = batch.append_column(RECORD_ID, array_of(ids, pa.large_binary()))
     keys = recipes.entry_ids(batch, identifying)
     if rows.completeness is not None and pc.any(partial := rows.completeness.cast(pa.bool_())).as_py():
         batch = batch.append_column(INCOMPLETE, partial)
