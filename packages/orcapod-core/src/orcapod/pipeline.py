@@ -12,6 +12,7 @@ from typing import Any, Self
 from uuid import uuid4
 from weakref import WeakSet
 
+from orcapod import graph as plans
 from orcapod import interrupts
 from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
@@ -21,7 +22,6 @@ from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.files import files_folder
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
-from orcapod.graph import Element, Graph, Picture
 from orcapod.nodes import (
     Flusher,
     FunctionNode,
@@ -104,7 +104,7 @@ class Pipeline(Mapping[str, Node]):
         self._auto_compile = Checks("Pipeline").flag("auto_compile", auto_compile)
         self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
-        self._graph = Graph(())
+        self._graph = plans.Graph(())
         self._nodes: dict[str, Node] = {}
         self._made: WeakSet[Node] = WeakSet()
         self._replaced: dict[str, list[str]] = {}
@@ -147,7 +147,7 @@ class Pipeline(Mapping[str, Node]):
             return
         known = {id(node.stream): node for node in self._made}
         placed: list[Node] = []
-        self._graph = Graph.of(*self._recorded, stands_for=self._planned)
+        self._graph = plans.Graph.of(*self._recorded, stands_for=self._planned)
         elements = self._graph.elements
         for element in elements:
             node = known.get(id(element.stream)) or self._node(element, [placed[at] for at in element.inputs])
@@ -172,7 +172,7 @@ class Pipeline(Mapping[str, Node]):
         self.compile()
         return self._nodes
 
-    def graph(self, run: RunResult | None = None) -> Picture:
+    def graph(self, run: RunResult | None = None) -> plans.Picture:
         """Return a picture of it, for notebooks, browsers and terminals: ``pipeline.graph().show()``.
 
         Args:
@@ -182,7 +182,7 @@ class Pipeline(Mapping[str, Node]):
             PipelineError: the block is not left yet, or the result is of something else.
         """
         self.compile()
-        picture = Picture.of("/".join(self.name), self._graph)
+        picture = plans.Picture.of("/".join(self.name), self._graph)
         if run is None:
             return picture
         advice = "give what pipeline.run() returned"
@@ -425,7 +425,7 @@ class Pipeline(Mapping[str, Node]):
             lines.append(f"  {node.label}{made_of}")
         return "\n".join(lines) + ">"
 
-    def _node(self, element: Element, inputs: list[Node]) -> Node:
+    def _node(self, element: plans.Element, inputs: list[Node]) -> Node:
         match element.stream:
             case PodStream() as stream:
                 return FunctionNode(
