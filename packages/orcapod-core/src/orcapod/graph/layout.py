@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -171,14 +171,15 @@ class _Layers:
 
     def sort(self) -> None:
         """Put each near the middle of its neighbours, down and up again, and keep the order with fewest crossings."""
-        best, fewest = [list(layer) for layer in self.members], self._crossings()
+        place = {each: at for layer in self.members for each, at in _places(layer)}
+        best, fewest = [list(layer) for layer in self.members], self._crossings(place)
         for sweep in range(_SWEEPS):
             if not fewest:
                 break
             for neighbours, layer in self._sweep(sweep):
-                place = self._places()
                 layer.sort(key=lambda each: _mean([place[other] for other in neighbours[each]], place[each]))
-            if (crossings := self._crossings()) < fewest:
+                place.update(_places(layer))
+            if (crossings := self._crossings(place)) < fewest:
                 best, fewest = [list(layer) for layer in self.members], crossings
         self.members = best
 
@@ -188,12 +189,8 @@ class _Layers:
             return ((self.above, layer) for layer in self.members[1:])
         return ((self.below, layer) for layer in self.members[-2::-1])
 
-    def _places(self) -> dict[int, float]:
-        """Return the place of each in its layer, between 0 and 1."""
-        return {each: (at + 0.5) / len(layer) for layer in self.members for at, each in enumerate(layer)}
-
-    def _crossings(self) -> int:
-        place, count = self._places(), 0
+    def _crossings(self, place: Mapping[int, float]) -> int:
+        count = 0
         for layer in self.members:
             ends: list[float] = []
             for each in layer:
@@ -207,8 +204,9 @@ class _Layers:
         """Return the middle of each across the layers: as near to its neighbours as those beside it leave room."""
         across = [0.0] * len(self.widths)
         for layer in self.members:
-            for each, offset in zip(layer, self._offsets(layer), strict=True):
-                across[each] = offset - self._offsets(layer)[-1] / 2
+            offsets = self._offsets(layer)
+            for each, offset in zip(layer, offsets, strict=True):
+                across[each] = offset - offsets[-1] / 2
         for sweep in range(_SWEEPS + 1):
             for neighbours, layer in self._sweep(sweep):
                 wanted = [_mean([across[other] for other in neighbours[each]], across[each]) for each in layer]
@@ -224,6 +222,11 @@ class _Layers:
             gap = _BEND_GAP if max(left, right) >= self._boxes else _GAP
             offsets[at] = offsets[at - 1] + (self.widths[left] + self.widths[right]) / 2 + gap
         return offsets
+
+
+def _places(layer: Sequence[int]) -> Iterator[tuple[int, float]]:
+    """Give each of a layer with its place in it, between 0 and 1."""
+    return ((each, (at + 0.5) / len(layer)) for at, each in enumerate(layer))
 
 
 def _apart(wanted: Sequence[float], offsets: Sequence[float]) -> list[float]:

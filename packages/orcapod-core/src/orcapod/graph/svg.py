@@ -76,7 +76,7 @@ def drawn(title: str, boxes: Sequence[Box]) -> tuple[str, float]:
     ]
     for box, lines, size, centre in zip(boxes, texts, sizes, layout.centres, strict=True):
         parts += _box(box, lines, size, centre)
-    return "\n".join([*parts, "</svg>\n"]), layout.width
+    return "\n".join([*parts, "</svg>"]), layout.width
 
 
 def _laid_out(sizes: Sequence[Size], inputs: Sequence[Sequence[int]]) -> tuple[Layout, bool]:

@@ -58,7 +58,7 @@ def mermaid(boxes: Sequence[Box]) -> str:
         colours, dashes = COLOURS[outcome], ",stroke-dasharray:5 4" * (outcome in DASHED)
         style = f"fill:{colours.fill},stroke:{colours.border},color:#1f2328{dashes}"
         lines.append(f"    classDef {outcome.replace(' ', '_')} {style}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def dot(title: str, boxes: Sequence[Box]) -> str:
@@ -75,7 +75,7 @@ def dot(title: str, boxes: Sequence[Box]) -> str:
         }
         lines.append(f"    n{number} [{', '.join(f'{name}={_dot_text(text)}' for name, text in attributes.items())}];")
     lines += [f"    n{part} -> n{number};" for part, number in _lines(boxes)]
-    return "\n".join([*lines, "}\n"])
+    return "\n".join([*lines, "}"])
 
 
 def _counts(box: Box) -> list[str]:
