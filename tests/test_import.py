@@ -64,23 +64,24 @@ def test_importing_orcapod_loads_no_heavy_module() -> None:
 
 ONE_PACKET = """\
 import sys
+from datetime import datetime
 import orcapod as op
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource
 
-def f(x: int, w: float) -> tuple[float, str]:
+def f(x: int, w: list[float], t: datetime) -> tuple[list[float], str]:
     print("computed")
-    return x * w, "word"
+    return [x * each for each in w], str(t.year)
 
 for store in [None, sys.argv[1], sys.argv[1]]:  # the second time it is there
     pipeline = op.Pipeline("p", store)
     with pipeline:
-        source = DictSource([{"i": 0, "x": 1, "w": 0.5, "s": "t"}], tag_columns=["i"], source_id="s")
-        op.function_pod(["y", "z"])(f).pod(source, label="f")
+        rows = [{"i": 0, "x": 2, "w": [0.5, 1.0], "t": datetime(2026, 1, 1), "s": "t"}]
+        op.function_pod(["y", "z"])(f).pod(DictSource(rows, tag_columns=["i"], source_id="s"), label="f")
     observers = [LoggingObserver(pipeline.log_database), StatusObserver(pipeline.log_database)] if store else []
-    assert pipeline.run(observer=CompositeObserver(*observers)).ok
-    assert pipeline.f.as_table().to_pylist() == [{"i": 0, "y": 0.5, "z": "word"}]
-    assert [dict(packet) for _, packet in pipeline.f.iter_packets()] == [{"y": 0.5, "z": "word"}]
+    pipeline.run(observer=CompositeObserver(*observers)).raise_for_errors()
+    assert pipeline.f.as_table().to_pylist() == [{"i": 0, "y": [1.0, 2.0], "z": "2026"}]
+    assert [dict(packet) for _, packet in pipeline.f.iter_packets()] == [{"y": [1.0, 2.0], "z": "2026"}]
     pipeline.database.close()
 """
 

@@ -184,6 +184,10 @@ def _encode_bytes(array: pa.Array[Any]) -> pa.Array[Any]:
     return joined if array.null_count == 0 else pc.fill_null(joined, _EMPTY)
 
 
+def _long(number: int) -> Any:
+    return scalar_of(number, pa.int64())
+
+
 def _zero_filled(lengths: pa.Array[Any]) -> pa.Array[Any]:
     filled: pa.Array[Any] = pc.fill_null(lengths, scalar_of(0, lengths.type))
     return filled
@@ -222,7 +226,7 @@ def _blocks(payloads: pa.Array[Any], offsets: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def _fixed_blocks(data: pa.Buffer, width: int, offsets: pa.Array[Any]) -> pa.Array[Any]:
-    return _binary(len(offsets) - 1, _values_buffer(pc.multiply(offsets, width), 8), data)
+    return _binary(len(offsets) - 1, _values_buffer(pc.multiply(offsets, _long(width)), 8), data)
 
 
 def _encode_lists(array: Any) -> pa.Array[Any]:
@@ -264,7 +268,7 @@ def _validity(column: pa.Array[Any]) -> pa.Buffer | None:
 
 def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.Array[Any]:
     filled = pc.fill_null(column, scalar_of(bytes(width), pa.large_binary())) if column.null_count else column
-    if not _all(pc.equal(pc.binary_length(filled), width)):
+    if not _all(pc.equal(pc.binary_length(filled), _long(width))):
         raise ValueTypeError(f"expected {width} bytes for every {type_}, found values of another length")
     stored = pa.uint8() if pa.types.is_boolean(type_) else type_
     array = pa.Array.from_buffers(stored, len(column), [_validity(column), contents(filled)])
@@ -273,13 +277,13 @@ def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.A
 
 def _numbers(column: pa.Array[Any]) -> pa.Array[Any]:
     """Return the first eight bytes of every value as int64, 0 for a null."""
-    heads = pc.fill_null(pc.binary_slice(column, 0, 8), bytes(8))
+    heads = pc.fill_null(pc.binary_slice(column, 0, 8), scalar_of(bytes(8), pa.large_binary()))
     return _decode_fixed(heads, pa.int64(), 8)
 
 
 def _decode_bytes(column: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
-    lengths = pc.fill_null(pc.binary_length(column), 8)
-    if not _all(pc.equal(_numbers(column), pc.subtract(lengths, 8))):
+    lengths = pc.fill_null(pc.binary_length(column), _long(8))
+    if not _all(pc.equal(_numbers(column), pc.subtract(lengths, _long(8)))):
         raise ValueTypeError(f"expected a length and as many bytes for every {type_}, found another number of bytes")
     bodies: pa.Array[Any] = pc.binary_replace_slice(column, 0, 8, b"")
     return bodies.cast(type_)
@@ -293,8 +297,8 @@ def _decode_plain_lists(column: pa.Array[Any], type_: Any) -> pa.Array[Any] | No
     if width is None or not _all(pc.equal(flags, _ABSENT)):
         return None
     counts = _numbers(column)
-    lengths = pc.fill_null(pc.binary_length(column), 9)
-    if not _all(pc.equal(lengths, pc.add(pc.multiply(counts, width), 9))):
+    lengths = pc.fill_null(pc.binary_length(column), _long(9))
+    if not _all(pc.equal(lengths, pc.add(pc.multiply(counts, _long(width)), _long(9)))):
         raise ValueTypeError(f"expected a count and as many items for every {type_}, found another number of bytes")
     bodies = pc.binary_replace_slice(column, 0, 9, b"")
     data = contents(pc.fill_null(bodies, _EMPTY))
