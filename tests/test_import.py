@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,10 +48,10 @@ ROOMS = [
 ]
 
 
-def loaded_by(code: str) -> set[str]:
+def loaded_by(code: str, *arguments: str) -> set[str]:
     """The modules that a fresh process has loaded after running this."""
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 
@@ -61,23 +62,54 @@ def test_importing_orcapod_loads_no_heavy_module() -> None:
     assert "numpy" not in found - loaded_by("import pyarrow"), "pyarrow alone may load numpy"
 
 
-def test_building_a_pipeline_loads_no_other_package() -> None:
-    """What is met through what the user passes in is never imported to look."""
+ONE_PACKET = """\
+import sys
+from datetime import datetime
+import orcapod as op
+from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
+from orcapod.sources import DictSource
+
+def f(x: int, w: list[float], t: datetime) -> tuple[list[float], str]:
+    print("computed")
+    return [x * each for each in w], str(t.year)
+
+for store in [None, sys.argv[1], sys.argv[1]]:  # the second time it is there
+    pipeline = op.Pipeline("p", store)
+    with pipeline:
+        rows = [{"i": 0, "x": 2, "w": [0.5, 1.0], "t": datetime(2026, 1, 1), "s": "t"}]
+        op.function_pod(["y", "z"])(f).pod(DictSource(rows, tag_columns=["i"], source_id="s"), label="f")
+    observers = [LoggingObserver(pipeline.log_database), StatusObserver(pipeline.log_database)] if store else []
+    pipeline.run(observer=CompositeObserver(*observers)).raise_for_errors()
+    assert pipeline.f.as_table().to_pylist() == [{"i": 0, "y": [1.0, 2.0], "z": "2026"}]
+    assert [dict(packet) for _, packet in pipeline.f.iter_packets()] == [{"y": [1.0, 2.0], "z": "2026"}]
+    pipeline.database.close()
+"""
+
+
+def test_a_pipeline_of_few_packets_loads_no_other_package(tmp_path: Path) -> None:
+    """What is met through what the user passes in is never imported to look; nor has pyarrow to look for pandas."""
+    found = loaded_by(ONE_PACKET, str(tmp_path / "lab.db"))
+    absent = {"deltalake", "hypothesis", "pandas", "polars", "psycopg", "ray", "rich", "click", "pyarrow.acero"}
+    assert not found & absent
+    assert "numpy" not in found - loaded_by("import pyarrow.compute"), "pyarrow alone may load numpy"
+
+
+def test_pyarrow_looks_for_pandas_when_it_makes_an_array_of_a_list() -> None:
+    """Or ``orcapod.arrow`` has no reason any more."""
+    assert "pandas" in loaded_by("import pyarrow\npyarrow.array([1])")
+
+
+def test_what_pyarrow_has_to_do_itself_it_does_with_pandas() -> None:
+    """A user's frames, and times in nanoseconds, are what they are without orcapod."""
     found = loaded_by(
-        "import orcapod as op\n"
-        "from orcapod.sources import DictSource\n"
-        "def f(x: int) -> int:\n    return x\n"
-        "source = DictSource([{'i': 0, 'x': 1}], tag_columns=['i'], source_id='s')\n"
-        "with op.Pipeline('p') as pipeline:\n"
-        "    op.function_pod('y', identity='version')(f).pod(source)\n"
-        "pipeline.run()\n"
-        "assert pipeline.f.as_table().num_rows == 1\n"
+        "import datetime\nimport pyarrow as pa\nimport orcapod.arrow\n"
+        "assert orcapod.arrow.array_of([1], pa.int64()).to_pylist() == [1]\n"
+        "assert type(pa.scalar(1, pa.timestamp('ns')).as_py()).__name__ == 'Timestamp'\n"
+        "import pandas\n"
+        "assert pa.array(pandas.Series([1.5, None])).null_count == 1\n"
+        "assert orcapod.arrow.array_of(pandas.Series([1.5, None]), pa.float64()).null_count == 1\n"
     )
-    absent = {"deltalake", "hypothesis", "pandas", "polars", "psycopg", "ray", "rich", "click"}
-    # pyarrow itself looks for pandas, if it is installed, whenever it makes an array of a list.
-    own = found - loaded_by("import pyarrow.compute\npyarrow.array([1])")
-    assert not own & absent
-    assert "numpy" not in own
+    assert "pandas" in found
 
 
 def test_the_public_names_are_those_that_were_promised() -> None:

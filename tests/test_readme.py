@@ -13,7 +13,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_programs_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
-    """The Python blocks of a page are one program; its text blocks, one after the other, are its output."""
+    """The Python blocks of a page are one program; its text blocks, one after the other, are its output.
+
+    A picture that it draws is the one beside the page.
+    """
     text = page.read_text()
     program = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     expected = "".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL))
@@ -21,3 +24,5 @@ def test_programs_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == expected
+    for picture in tmp_path.glob("*.svg"):
+        assert picture.read_text() == (page.parent / picture.name).read_text()

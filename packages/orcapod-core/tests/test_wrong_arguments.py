@@ -247,6 +247,7 @@ door("node.execute", lambda rows, **options: pipeline()["n"].execute(rows, **opt
     rows=source, observer=None, error_policy="continue")  # fmt: skip
 door("node.execute, a row", lambda row: pipeline()["n"].execute([row]), row=lambda: next(iter(source())))
 door("NodeConfig", op.NodeConfig, max_concurrency=None, retries=0, timeout=None)
+door("Pipeline.graph", lambda run: pipeline().graph(run), run=None)
 door("PipelineConfig", op.PipelineConfig, node=op.NodeConfig, flush_interval=1.0)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
+
 if TYPE_CHECKING:  # a type checker need not be fast
     from pyarrow.compute import Expression
 else:
@@ -34,6 +36,6 @@ pc: Any = _LazyModule("pyarrow.compute")
 
 def counted(start: int, length: int) -> pa.Array[Any]:
     """Return the numbers ``start``, ``start + 1``, ... as int64; ten times faster than from a ``range``."""
-    ones = pa.repeat(pa.scalar(1, pa.int64()), length)
-    numbers: pa.Array[Any] = pc.cumulative_sum(ones, start=pa.scalar(start - 1, pa.int64()))
+    ones = pa.repeat(scalar_of(1, pa.int64()), length)
+    numbers: pa.Array[Any] = pc.cumulative_sum(ones, start=scalar_of(start - 1, pa.int64()))
     return numbers

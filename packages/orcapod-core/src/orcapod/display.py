@@ -7,10 +7,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 from reprlib import Repr
+from unicodedata import combining, east_asian_width
 
-__all__ = ["discreet", "duration", "html_table", "shortened", "shown", "sizes", "warn_user"]
+__all__ = ["discreet", "duration", "html_table", "one_line", "shortened", "shown", "sizes", "warn_user", "width_of"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -21,6 +23,8 @@ _AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
 _SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
 
 _HERE = str(Path(__file__).parent)
+
+_JOINERS = "\u200c\u200d"  # what words and emoji of several characters are made with
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -54,6 +58,33 @@ def shown(value: object) -> str:
         return _cut(_SHORT.repr(value))
     except Exception:  # noqa: BLE001  # a stranger's code fails, or digits without number: it is there all the same
         return object.__repr__(value)
+
+
+def one_line(text: str, cells: int | None = None) -> str:
+    """Return text as one line of what can be seen: breaks, controls and the like as Python escapes them.
+
+    Nothing in it moves a cursor, turns the direction of what stands beside it, or is forbidden in XML.
+
+    Args:
+        text: any.
+        cells: how many columns of a terminal it has at most; what is too long loses its middle. All of it if None.
+    """
+    seen = "".join(each if each.isprintable() or each in _JOINERS else ascii(each)[1:-1] for each in text)
+    if cells is None or width_of(seen) <= cells:
+        return seen
+    tail = cells // 3
+    return f"{_fitting(seen, cells - tail - 1)}…{_fitting(seen[::-1], tail)[::-1]}"
+
+
+def _fitting(text: str, cells: int) -> str:
+    """Return as much of the start of a line as fits into so many columns."""
+    ends = accumulate(map(width_of, text))
+    return "".join(each for each, end in zip(text, ends, strict=True) if end <= cells)
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a line takes."""
+    return sum(2 if east_asian_width(each) in "WF" else not combining(each) for each in text)
 
 
 def _cut(text: str) -> str:

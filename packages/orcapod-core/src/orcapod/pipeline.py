@@ -11,17 +11,16 @@ from contextvars import Token
 from typing import Any, Self
 from weakref import WeakSet
 
+from orcapod import graph as plans
 from orcapod import interrupts
 from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
-from orcapod.display import html_table
 from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.files import files_folder
 from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
-from orcapod.graph import Element, Graph
 from orcapod.nodes import (
     Flusher,
     FunctionNode,
@@ -105,6 +104,7 @@ class Pipeline(Mapping[str, Node]):
         self._auto_compile = Checks("Pipeline").flag("auto_compile", auto_compile)
         self._recorded: list[list[DerivedStream]] = []
         self._compiled = 0
+        self._graph = plans.Graph(())
         self._nodes: dict[str, Node] = {}
         self._made: WeakSet[Node] = WeakSet()
         self._replaced: dict[str, list[str]] = {}
@@ -147,7 +147,8 @@ class Pipeline(Mapping[str, Node]):
             return
         known = {id(node.stream): node for node in self._made}
         placed: list[Node] = []
-        elements = Graph.of(*self._recorded, stands_for=self._planned).elements
+        self._graph = plans.Graph.of(*self._recorded, stands_for=self._planned)
+        elements = self._graph.elements
         for element in elements:
             node = known.get(id(element.stream)) or self._node(element, [placed[at] for at in element.inputs])
             node.label = element.label
@@ -170,6 +171,23 @@ class Pipeline(Mapping[str, Node]):
         """All nodes by label, each behind what it is made of."""
         self.compile()
         return self._nodes
+
+    def graph(self, run: RunResult | None = None) -> plans.Picture:
+        """Return a picture of it, for notebooks, browsers and terminals: ``pipeline.graph().show()``.
+
+        Args:
+            run: a result of its ``run``, by which the picture is coloured and numbered; the plan alone if None.
+
+        Raises:
+            PipelineError: the block is not left yet, or the result is of something else.
+        """
+        self.compile()
+        picture = plans.Picture.of("/".join(self.name), self._graph)
+        if run is None:
+            return picture
+        advice = "give what pipeline.run() returned"
+        result = Checks("graph").instance("the run", run, RunResult, "a RunResult", advice)
+        return picture.after(result.node_counts, {label: moved.given for label, moved in result.node_rows.items()})
 
     def run(
         self,
@@ -405,12 +423,11 @@ class Pipeline(Mapping[str, Node]):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    def _repr_html_(self) -> str:
-        rows = [
-            (node.label, type(node).__name__, ", ".join(part.label for part in node.inputs))
-            for node in self.nodes.values()
-        ]
-        return html_table(f"Pipeline {'/'.join(self.name)!r}", ["node", "kind", "made of"], rows)
+    def _repr_svg_(self) -> str:
+        return self.graph()._repr_svg_()
+
+    def _repr_html_(self) -> str | None:
+        return self.graph()._repr_html_()
 
     def __repr__(self) -> str:
         lines = [f"<Pipeline {'/'.join(self.name)!r}"]
@@ -419,7 +436,7 @@ class Pipeline(Mapping[str, Node]):
             lines.append(f"  {node.label}{made_of}")
         return "\n".join(lines) + ">"
 
-    def _node(self, element: Element, inputs: list[Node]) -> Node:
+    def _node(self, element: plans.Element, inputs: list[Node]) -> Node:
         match element.stream:
             case PodStream() as stream:
                 return FunctionNode(

@@ -86,7 +86,7 @@ def test_a_look_up_gives_what_is_there_in_the_columns_of_the_function() -> None:
     kept.store(results(1, 2))
     found = kept.lookup([bytes([2]) * 32, bytes([9]) * 32])
     assert found.column_names == [RECORD_ID, "y", "names", SECONDS]
-    assert found.to_pylist() == [{RECORD_ID: bytes([2]) * 32, "y": 20, "names": ["2", None]}]
+    assert found.to_pylist() == [{RECORD_ID: bytes([2]) * 32, "y": 20, "names": ["2", None], SECONDS: 0.5}]
 
 
 def test_the_first_writer_wins_and_everybody_reads_the_winner() -> None:

@@ -3,66 +3,40 @@
 After the stores come the pieces for those who write another one.
 """
 
-from orcapod.databases.contract import (
-    checked_ids,
-    checked_path,
-    checked_table,
-    chosen_columns,
-    conformed,
-    duplicate_key,
-    filtered,
-    merged_schema,
-    named_columns,
-)
-from orcapod.databases.location import is_path
-from orcapod.databases.memory import MemoryDatabase
-from orcapod.databases.noop import NoOpDatabase
-from orcapod.databases.open import open_database
-from orcapod.databases.sql import (
-    Layout,
-    SQLColumn,
-    damaged_catalog,
-    decoded_column,
-    free_identifier,
-    path_of_text,
-    path_text,
-    rows_of,
-    sql_column,
-    table_of,
-)
-from orcapod.databases.sqlite import SQLiteDatabase
-from orcapod.databases.store_format import STORE_FORMAT, check_format
-from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
+from orcapod.doors import door
 
-__all__ = [
-    "STORE_FORMAT",
-    "DatabaseView",
-    "Layout",
-    "MemoryDatabase",
-    "NoOpDatabase",
-    "SQLColumn",
-    "SQLiteDatabase",
-    "check_format",
-    "check_process",
-    "checked_config",
-    "checked_ids",
-    "checked_path",
-    "checked_table",
-    "chosen_columns",
-    "closed_store",
-    "conformed",
-    "damaged_catalog",
-    "decoded_column",
-    "duplicate_key",
-    "filtered",
-    "free_identifier",
-    "is_path",
-    "merged_schema",
-    "named_columns",
-    "open_database",
-    "path_of_text",
-    "path_text",
-    "rows_of",
-    "sql_column",
-    "table_of",
-]
+_HOMES = {
+    "STORE_FORMAT": "store_format",
+    "DatabaseView": "view",
+    "Layout": "sql",
+    "MemoryDatabase": "memory",
+    "NoOpDatabase": "noop",
+    "SQLColumn": "sql",
+    "SQLiteDatabase": "sqlite",
+    "check_format": "store_format",
+    "check_process": "view",
+    "checked_config": "view",
+    "checked_ids": "contract",
+    "checked_path": "contract",
+    "checked_table": "contract",
+    "chosen_columns": "contract",
+    "closed_store": "view",
+    "conformed": "contract",
+    "damaged_catalog": "sql",
+    "decoded_column": "sql",
+    "duplicate_key": "contract",
+    "filtered": "contract",
+    "free_identifier": "sql",
+    "is_path": "location",
+    "merged_schema": "contract",
+    "named_columns": "contract",
+    "open_database": "open",
+    "path_of_text": "sql",
+    "path_text": "sql",
+    "rows_of": "sql",
+    "sql_column": "sql",
+    "table_of": "sql",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

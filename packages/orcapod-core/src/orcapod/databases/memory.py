@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, empty_table
 from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases.contract import (
@@ -68,7 +69,7 @@ class MemoryDatabase(DatabaseView["_Memory"]):
                 elif on_conflict == "raise":
                     raise duplicate_key(path, key)
             if len(fresh) < len(keys):
-                table = table.take(pa.array(list(fresh.values()), pa.int64()))
+                table = table.take(array_of(list(fresh.values()), pa.int64()))
             if records is _NO_RECORDS:
                 records = stored[path] = _Records()
             records.append(conformed(table, schema), fresh)
@@ -186,7 +187,7 @@ class _Records:
     def whole(self) -> pa.Table:
         """Return all records in order."""
         assert self.schema is not None
-        return pa.concat_tables(self._tables) if self._tables else self.schema.empty_table()
+        return pa.concat_tables(self._tables) if self._tables else empty_table(self.schema)
 
     def take(self, rows: Sequence[int], names: Sequence[str]) -> pa.Table:
         """Return the records at these indices, by table."""
@@ -195,11 +196,11 @@ class _Records:
         by_table: list[list[int]] = [[] for _ in self._tables]
         for row in rows:
             by_table[bisect_right(ends, row)].append(row)
-        parts = [self.schema.empty_table().select(names)]
+        parts = [empty_table(self.schema).select(names)]
         for table, end, members in zip(self._tables, ends, by_table, strict=True):
             if members:
                 start = end - table.num_rows
-                parts.append(table.select(names).take(pa.array([row - start for row in members], pa.int64())))
+                parts.append(table.select(names).take(array_of([row - start for row in members], pa.int64())))
         return pa.concat_tables(parts)
 
     def remove(self, keys: Sequence[Key]) -> None:
@@ -207,7 +208,7 @@ class _Records:
         gone = {self.rows.pop(key) for key in keys}
         table = self.whole()
         left = [row for row in range(table.num_rows) if row not in gone]
-        self._tables = [table.take(pa.array(left, pa.int64())).combine_chunks()] if left else []
+        self._tables = [table.take(array_of(left, pa.int64())).combine_chunks()] if left else []
         self.rows = dict(zip(self.rows, range(len(left)), strict=True))
 
 

@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 
+from orcapod import databases  # SQLite by its door, when it is opened
 from orcapod.databases.location import is_path
-from orcapod.databases.sqlite import SQLiteDatabase
 from orcapod.display import discreet
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
@@ -71,7 +71,7 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
             "comes from PGPASSWORD or ~/.pgpass, a connection string of libpq goes to PostgresDatabase(...), and a "
             "file of such a name is opened by sqlite:///"
         )
-    return SQLiteDatabase(text)
+    return databases.SQLiteDatabase(text)
 
 
 def _class(name: str) -> type[Database]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.databases.contract import is_key_type
 from orcapod.display import shown
@@ -103,20 +104,20 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
     if pa.types.is_boolean(type_):
         return SQLColumn("boolean", pa.Array.to_pylist, _booleans_from_sql)
     if pa.types.is_integer(type_) and type_ != pa.uint64():
-        return SQLColumn("integer", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+        return SQLColumn("integer", pa.Array.to_pylist, lambda values: array_of(values, type_))
     if pa.types.is_temporal(type_) and not pa.types.is_interval(type_):
         ticks = pa.int32() if type_.bit_width == 32 else pa.int64()
         return SQLColumn(
             "integer",
             lambda array: array.view(ticks).to_pylist(),
-            lambda values: pa.array(values, ticks).view(type_),
+            lambda values: array_of(values, ticks).view(type_),
         )
     if type_ in (pa.float32(), pa.float64()):
         return SQLColumn("real", _reals_to_sql, lambda values: _reals_from_sql(values, type_))
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        return SQLColumn("text", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+        return SQLColumn("text", pa.Array.to_pylist, lambda values: array_of(values, type_))
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
-        return SQLColumn("bytes", pa.Array.to_pylist, lambda values: pa.array(values, type_))
+        return SQLColumn("bytes", pa.Array.to_pylist, lambda values: array_of(values, type_))
     reader_of(type_)  # refuses what cannot be stored
     return SQLColumn("bytes", _payloads, lambda values: decode(values, type_))
 
@@ -138,7 +139,7 @@ def _payloads(array: pa.Array[Any]) -> list[bytes | None]:
 def _booleans_from_sql(values: Sequence[Any]) -> pa.Array[Any]:
     if not {0, 1, None}.issuperset(values):
         raise ValueError("expected 0 or 1")
-    return pa.array(values, pa.int8()).cast(pa.bool_())
+    return array_of(values, pa.int8()).cast(pa.bool_())
 
 
 def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
@@ -150,10 +151,10 @@ def _reals_to_sql(array: pa.Array[Any]) -> list[float | str | None]:
 
 def _reals_from_sql(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
     with suppress(pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array(values, type_)
+        return array_of(values, type_)
     if any(isinstance(value, str) and value != _NAN for value in values):
         raise TypeError("expected real, found another text than NaN")  # Arrow would quote it, however long it is
-    return pa.array([float("nan") if value == _NAN else value for value in values], type_)
+    return array_of([float("nan") if value == _NAN else value for value in values], type_)
 
 
 def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:

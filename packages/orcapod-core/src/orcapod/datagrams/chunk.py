@@ -21,6 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams.column_names import SEPARATOR, ColumnConfig, Columns, colliding, source_info_name
 from orcapod.datagrams.completeness import COMPLETENESS, Completeness
@@ -31,7 +32,7 @@ from orcapod.types import STR, LogicalType, OptionalType, Schema
 __all__ = ["Chunk", "Origin", "StreamSchema", "regroup", "with_packets"]
 
 _PROVENANCE = "__provenance:"
-_NOTHING = pa.scalar("", pa.large_string())
+_NOTHING = scalar_of("", pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Chunk:
             first, count = (indices[0] if indices else 0), len(indices)
             if all(map(eq, indices, range(first, first + count))):
                 return self.slice(first, count)
-            indices = pa.array(indices, pa.int64())
+            indices = array_of(indices, pa.int64())
         return Chunk(self.batch.take(indices), self.schema, self.origins)
 
     def slice(self, start: int, length: int) -> Chunk:
@@ -182,7 +183,7 @@ class Chunk:
         levels = self.completeness
         if levels is None or (pc.max(levels).as_py() or 0) < Completeness.MISSING:
             return None
-        return pc.greater_equal(levels, Completeness.MISSING)
+        return pc.greater_equal(levels, scalar_of(int(Completeness.MISSING), pa.int8()))
 
     @property
     def num_packets(self) -> int:
@@ -206,9 +207,9 @@ class Chunk:
         if levels is None or not pc.max(levels).as_py():
             return self.with_batch(self.batch.select(others)) if self._marks else self
         columns = {name: self.batch.column(name) for name in others}
-        missing = pc.greater_equal(levels, Completeness.MISSING)
+        missing = pc.greater_equal(levels, scalar_of(int(Completeness.MISSING), pa.int8()))
         if pc.any(missing).as_py():
-            rows = pc.if_else(missing, pa.scalar(None, pa.int64()), counted(0, self.num_rows))
+            rows = pc.if_else(missing, scalar_of(None, pa.int64()), counted(0, self.num_rows))
             columns |= {name: columns[name].take(rows) for name in [*self.schema.packets, *self.provenance_columns()]}
         return self.with_batch(pa.RecordBatch.from_pydict({**columns, COMPLETENESS: levels.cast(pa.int8())}))
 
@@ -227,7 +228,7 @@ class Chunk:
         for name, dtype in (schema.tags | schema.system_tags | schema.packets).types.items():
             is_known = name in known and known[name].arrow == dtype.arrow and name not in schema.packets
             columns[name] = self.column(name) if is_known else _nulls(self.num_rows, dtype.arrow)
-        levels = pa.repeat(pa.scalar(level, pa.int8()), self.num_rows)
+        levels = pa.repeat(scalar_of(int(level), pa.int8()), self.num_rows)
         if self.completeness is not None:
             levels = pc.max_element_wise(levels, self.completeness)
         columns[COMPLETENESS] = levels
@@ -242,8 +243,8 @@ class Chunk:
         """Return all rows, these without a packet."""
         if not rows:
             return self
-        levels = [Completeness.MISSING if row in rows else Completeness.WHOLE for row in range(self.num_rows)]
-        own = pa.array(levels, pa.int8())
+        levels = [int(Completeness.MISSING if row in rows else Completeness.WHOLE) for row in range(self.num_rows)]
+        own = array_of(levels, pa.int8())
         return self.completed(own if self.completeness is None else pc.max_element_wise(own, self.completeness))
 
     def unknown(self, tags: Iterable[str]) -> Any:
@@ -270,7 +271,7 @@ class Chunk:
         records = self.batch.column(origin.provenance)
         if origin.column is None:
             return records
-        return _ended(records, pa.scalar(SEPARATOR + origin.column, pa.large_string()))
+        return _ended(records, scalar_of(SEPARATOR + origin.column, pa.large_string()))
 
     def table(self, columns: Columns = None) -> pa.Table:
         """Return the rows as a table of tags, then packet columns, with the columns asked for."""
@@ -316,7 +317,7 @@ class Chunk:
         """Return the same rows, with the column of their completeness."""
         if self.completeness is not None:
             return self
-        levels = pa.repeat(pa.scalar(Completeness.WHOLE, pa.int8()), self.num_rows)
+        levels = pa.repeat(scalar_of(int(Completeness.WHOLE), pa.int8()), self.num_rows)
         return self.with_batch(self.batch.append_column(COMPLETENESS, levels))
 
 
@@ -329,7 +330,7 @@ def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
     """Return every text with the ending, at any depth of lists."""
     if isinstance(texts, pa.LargeListArray):
         lengths = pc.fill_null(texts.value_lengths(), 0)
-        ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
+        ends = pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(lengths)])
         mask = texts.is_null() if texts.null_count else None
         return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending), mask=mask)
     joined: pa.Array[Any] = pc.binary_join_element_wise(texts, ending, _NOTHING)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness
 from orcapod.execution.function_spec import FunctionSpec
@@ -250,7 +251,7 @@ class PendingChunk:
             self._states[row] = RowState.MISSING
         if results is None:
             return missing
-        numbers = pa.array([*present, *gone], pa.int64())
+        numbers = array_of([*present, *gone], pa.int64())
         return Chunk.concat([results, missing]).take(pc.sort_indices(numbers))
 
     def stored_results(self) -> Chunk:
@@ -332,7 +333,7 @@ class PendingChunk:
         schema = self._spec.schema
         columns = {name: inputs.column(name) for name in [*schema.tags, *schema.system_tags]}
         columns |= {name: table.column(name).combine_chunks() for name in schema.packets}
-        producing = pa.array(record_names(self._spec.function.uri, ids), pa.large_string())
+        producing = array_of(record_names(self._spec.function.uri, ids), pa.large_string())
         chunk = Chunk.from_record(schema, columns, producing, schema.packets)
         return chunk if inputs.completeness is None else chunk.completed(inputs.completeness)
 
@@ -383,4 +384,4 @@ class _StoredResults:
         first, count = positions[0], len(positions)
         if positions == list(range(first, first + count)):
             return table.slice(first, count)
-        return table.take(pa.array(positions, pa.int64()))
+        return table.take(array_of(positions, pa.int64()))

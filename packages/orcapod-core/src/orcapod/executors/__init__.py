@@ -4,11 +4,10 @@
 executors that make calls in other processes: how a call is made there, how what belongs to it is sent, and how its
 exception becomes itself again here.
 
-Every name is loaded when it is first used: a worker process needs but a few of them. Their types are in
-``__init__.pyi``.
+A worker process needs but a few of the names.
 """
 
-from importlib import import_module
+from orcapod.doors import door
 
 _HOMES = {
     "Capture": "redirection",
@@ -25,15 +24,4 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'orcapod.executors' has no attribute {name!r}; found {__all__}")
-    found = getattr(import_module(f"orcapod.executors.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = door(__name__, _HOMES)

@@ -15,6 +15,7 @@ from zlib import crc32
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import pc
 from orcapod.hashing.canonical import hash_structure
 from orcapod.types import Schema, encode, type_of_column
@@ -23,9 +24,9 @@ __all__ = ["ROW_METHOD", "checksum_rows", "hash_rows"]
 
 ROW_METHOD = "row-v1"
 
-_NULL = pa.scalar(b"\x00", pa.large_binary())
-_PRESENT = pa.scalar(b"\x01", pa.large_binary())
-_NOTHING = pa.scalar(b"", pa.large_binary())
+_NULL = scalar_of(b"\x00", pa.large_binary())
+_PRESENT = scalar_of(b"\x01", pa.large_binary())
+_NOTHING = scalar_of(b"", pa.large_binary())
 
 
 def hash_rows(batch: pa.RecordBatch, schema: Schema | None = None) -> list[bytes]:
@@ -56,7 +57,7 @@ def checksum_rows(batch: pa.RecordBatch, columns: Iterable[str]) -> list[int]:
 def _row_bytes(columns: list[pa.Array[Any]], length: int, prefix: bytes) -> Iterable[bytes]:
     if not columns:
         return [prefix] * length
-    parts: list[Any] = [pa.scalar(prefix, pa.large_binary())]
+    parts: list[Any] = [scalar_of(prefix, pa.large_binary())]
     for column in columns:
         parts.append(pc.if_else(column.is_valid(), _PRESENT, _NULL) if column.null_count else _PRESENT)
         parts.append(encode(column))

@@ -1,9 +1,15 @@
 """Who is told what happens in a run: nobody, logs, statuses, or several; and a person who watches."""
 
-from orcapod.observers.composite import CompositeObserver
-from orcapod.observers.logging import LoggingObserver
-from orcapod.observers.progress import ProgressObserver, is_terminal
-from orcapod.observers.status import StatusObserver
-from orcapod.protocols import NoOpObserver
+from orcapod.doors import door
 
-__all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "ProgressObserver", "StatusObserver", "is_terminal"]
+_HOMES = {
+    "CompositeObserver": "composite",
+    "LoggingObserver": "logging",
+    "NoOpObserver": "orcapod.protocols",
+    "ProgressObserver": "progress",
+    "StatusObserver": "status",
+    "is_terminal": "progress",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

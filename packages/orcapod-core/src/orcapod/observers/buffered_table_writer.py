@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, empty_table, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
@@ -193,7 +194,7 @@ class BufferedTableWriter:
                 found = pc.field(name) == pc.scalar(value)
                 where = found if where is None else where & found
         fields = {f"__{name}": type_ for name, type_ in self._fields.items()}
-        tables = [pa.schema({self._key: _TEXT, **_CONTEXT, **fields}).empty_table()]
+        tables = [empty_table(pa.schema({self._key: _TEXT, **_CONTEXT, **fields}))]
         paths = [path for path in self._database.list_paths() if path[0] == self._room]
         tables += [self._database.get_records(path, where=where) for path in paths]
         table = pa.concat_tables(tables, promote_options="default")
@@ -210,7 +211,7 @@ class BufferedTableWriter:
         tables: dict[RecordPath, list[pa.Table]] = {}
         for (context, names), members in contexts.items():
             keys = [f"{stem}{number:08x}" for part in members for number in part.numbers]
-            columns: dict[str, pa.Array[Any]] = {self._key: pa.array(keys, _TEXT), **self._columns(context, members)}
+            columns: dict[str, pa.Array[Any]] = {self._key: array_of(keys, _TEXT), **self._columns(context, members)}
             for name in names:
                 columns[name] = pa.concat_arrays([_tag_texts(part, name) for part in members])
             tables.setdefault(context.path, []).append(pa.Table.from_pydict(columns))
@@ -218,13 +219,13 @@ class BufferedTableWriter:
 
     def _columns(self, context: RowContext, parts: Sequence[_Part]) -> dict[str, pa.Array[Any]]:
         """Context and fields."""
-        times = pa.array(chain.from_iterable(part.times for part in parts), pa.int64())
+        times = array_of(list(chain.from_iterable(part.times for part in parts)), pa.int64())
         rows = [fields for part in parts for fields in part.fields]
         columns: dict[str, pa.Array[Any]] = {
-            "__run_id": pa.repeat(pa.scalar(context.run_id, _TEXT), len(rows)),
-            "__node_label": pa.repeat(pa.scalar(context.node_label, _TEXT), len(rows)),
-            "__node_hash": pa.repeat(pa.scalar(context.node_hash, _TEXT), len(rows)),
-            "__timestamp": pc.divide(times, 1000).cast(_TIME),
+            "__run_id": pa.repeat(scalar_of(context.run_id, _TEXT), len(rows)),
+            "__node_label": pa.repeat(scalar_of(context.node_label, _TEXT), len(rows)),
+            "__node_hash": pa.repeat(scalar_of(context.node_hash, _TEXT), len(rows)),
+            "__timestamp": pc.divide(times, scalar_of(1000, pa.int64())).cast(_TIME),
         }
         for name in dict.fromkeys(chain(self._fields, *rows)):
             column = f"__{name}"
@@ -237,18 +238,18 @@ class BufferedTableWriter:
 def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
     """Return whatever an executor recorded as a column of this type; text if it is another."""
     try:
-        return pa.array(values, type_)
+        return array_of(values, type_)
     except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError):
         if type_ != _TEXT:
-            return pa.array([None if value is None else bool(value) for value in values], type_)
+            return array_of([None if value is None else bool(value) for value in values], type_)
         shown = [None if value is None else str(value).encode("utf-8", "backslashreplace") for value in values]
-        return pa.array(shown, _TEXT)
+        return array_of(shown, _TEXT)
 
 
 def _tag_texts(part: _Part, name: str) -> pa.Array[Any]:
     """Return a tag column of the rows of a part, every value as ``str`` shows it; null stays null."""
-    column = part.chunk.column(name).take(pa.array(part.packets, pa.int64()))
+    column = part.chunk.column(name).take(array_of(part.packets, pa.int64()))
     if column.type == STR.arrow or column.type == INT.arrow:
         return column.cast(_TEXT)
     values = part.chunk.schema.tags.types[name].to_python(column)
-    return pa.array([None if value is None else str(value) for value in values], _TEXT)
+    return array_of([None if value is None else str(value) for value in values], _TEXT)

@@ -1,66 +1,39 @@
 """Operators: they rearrange rows and never make a value, but for ``Aggregate``."""
 
-from orcapod.operators.aggregate import Aggregate
-from orcapod.operators.batch import Batch
-from orcapod.operators.concat import Concat
-from orcapod.operators.elements import Index, Pick
-from orcapod.operators.explode import Explode
-from orcapod.operators.filter import DropNulls, Filter
-from orcapod.operators.group_by import GroupBy
-from orcapod.operators.head import Head
-from orcapod.operators.join import Cross, Join
-from orcapod.operators.merge_join import MergeJoin
-from orcapod.operators.operator import (
-    InputEvent,
-    Operator,
-    OperatorStream,
-    PushOperator,
-    RowwiseOperator,
-    in_turn,
-    ordered,
-    run_operator,
-)
-from orcapod.operators.projection import (
-    DropPacketColumns,
-    DropTagColumns,
-    MapPackets,
-    MapTags,
-    SelectPacketColumns,
-    SelectTagColumns,
-)
-from orcapod.operators.sample import Sample
-from orcapod.operators.semi_join import SemiJoin
-from orcapod.operators.sort import Sort
+from orcapod.doors import door
 
-__all__ = [
-    "Aggregate",
-    "Batch",
-    "Concat",
-    "Cross",
-    "DropNulls",
-    "DropPacketColumns",
-    "DropTagColumns",
-    "Explode",
-    "Filter",
-    "GroupBy",
-    "Head",
-    "Index",
-    "InputEvent",
-    "Join",
-    "MapPackets",
-    "MapTags",
-    "MergeJoin",
-    "Operator",
-    "OperatorStream",
-    "Pick",
-    "PushOperator",
-    "RowwiseOperator",
-    "Sample",
-    "SelectPacketColumns",
-    "SelectTagColumns",
-    "SemiJoin",
-    "Sort",
-    "in_turn",
-    "ordered",
-    "run_operator",
-]
+_HOMES = {
+    "Aggregate": "aggregate",
+    "Batch": "batch",
+    "Concat": "concat",
+    "Cross": "join",
+    "DropNulls": "filter",
+    "DropPacketColumns": "projection",
+    "DropTagColumns": "projection",
+    "Explode": "explode",
+    "Filter": "filter",
+    "GroupBy": "group_by",
+    "Head": "head",
+    "Index": "elements",
+    "InputEvent": "operator",
+    "Join": "join",
+    "MapPackets": "projection",
+    "MapTags": "projection",
+    "MergeJoin": "merge_join",
+    "Operator": "operator",
+    "OperatorStream": "operator",
+    "Pick": "elements",
+    "PushOperator": "operator",
+    "RowwiseOperator": "operator",
+    "Sample": "sample",
+    "SelectPacketColumns": "projection",
+    "SelectTagColumns": "projection",
+    "SemiJoin": "semi_join",
+    "Sort": "sort",
+    "in_turn": "operator",
+    "ordered": "operator",
+    "run_operator": "operator",
+}
+
+__all__ = list(_HOMES)
+__getattr__, __dir__ = door(__name__, _HOMES)

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, StreamSchema
 from orcapod.errors import SchemaError
@@ -29,8 +30,8 @@ from orcapod.types import Schema, encode
 __all__ = ["InputOrder"]
 
 _MOST = 512
-_BETWEEN = pa.scalar(b"\0", pa.large_binary())
-_NOTHING = pa.scalar(b"", pa.large_binary())
+_BETWEEN = scalar_of(b"\0", pa.large_binary())
+_NOTHING = scalar_of(b"", pa.large_binary())
 
 
 class InputOrder:
@@ -156,7 +157,7 @@ def _text(batch: pa.RecordBatch, ids: Sequence[str]) -> pa.Array[Any]:
         encode(column) if pat.is_nested(column.type) else pc.fill_null(column.cast(pa.large_binary()), b"")
         for column in (batch.column(name) for name in ids)
     ]
-    empty = pa.repeat(pa.scalar(b"", pa.large_binary()), batch.num_rows)
+    empty = pa.repeat(scalar_of(b"", pa.large_binary()), batch.num_rows)
     joined: pa.Array[Any] = pc.binary_join_element_wise(empty, *columns, _BETWEEN)
     return joined
 

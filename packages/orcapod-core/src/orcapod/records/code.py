@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.errors import UnknownCodeError
 from orcapod.hashing import ContentHash, Fingerprint, Part, hash_structure
 from orcapod.protocols import Database, decoding
@@ -37,7 +38,7 @@ class CodeRecords:
         whole = Part(name, "fingerprint", code.hash.hex)
         rows.append(_row(str(code.hash), whole, list(parts)))
         columns = zip(_COLUMNS, zip(*rows, strict=True), strict=True)
-        self._database.add_records(CODE, pa.table({name: pa.array(held, pa.large_string()) for name, held in columns}))
+        self._database.add_records(CODE, pa.table({name: array_of(held, pa.large_string()) for name, held in columns}))
 
     def parts(self, fingerprint: ContentHash) -> tuple[Part, ...]:
         """Return the parts of a fingerprint that is stored.

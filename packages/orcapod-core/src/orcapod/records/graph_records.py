@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.errors import UnknownRunError
 from orcapod.hashing import hash_structure
 from orcapod.protocols import Database, RecordPath, decoding
@@ -53,7 +54,7 @@ class GraphRecords:
         if not self._database.get_records_by_ids(GRAPHS, [graph_id], []).num_rows:
             columns = {"__graph_id": graph_id, "__nodes": text}
             self._database.add_records(
-                GRAPHS, pa.table({name: pa.array([value], pa.large_string()) for name, value in columns.items()})
+                GRAPHS, pa.table({name: array_of([value], pa.large_string()) for name, value in columns.items()})
             )
         return graph_id
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.errors import UnknownRunError
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import ENVIRONMENTS, RUN_STARTS, RUNS
@@ -110,9 +111,9 @@ class RunLedger:
             int: pa.int64(),
             datetime: pa.timestamp("us", "UTC"),
         }
-        optional = {"__git_commit": pa.large_string(), "__git_dirty": pa.bool_()}
+        optional: dict[str, pa.DataType] = {"__git_commit": pa.large_string(), "__git_dirty": pa.bool_()}
         columns = {
-            name: pa.array([value], optional.get(name) or arrow_types[type(value)]) for name, value in record.items()
+            name: array_of([value], optional.get(name) or arrow_types[type(value)]) for name, value in record.items()
         }
         self._database.add_records(path, pa.table(columns))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, source_info_name
 from orcapod.hashing import recipes
@@ -55,17 +56,17 @@ class PipelineRecords:
         """
         batch, keys = _entries(rows, ids)
         inputs = [name for name in self._columns if name in rows.schema.packets]
-        columns: dict[str, Any] = {ROW_ID: pa.array(keys, pa.large_binary())}
+        columns: dict[str, Any] = {ROW_ID: array_of(keys, pa.large_binary())}
         columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
         columns |= {source_info_name(name): rows.source_info(name) for name in inputs}
-        columns[RUN_ID] = pa.repeat(pa.scalar(self._run_id or None, pa.large_string()), len(keys))
+        columns[RUN_ID] = pa.repeat(scalar_of(self._run_id or None, pa.large_string()), len(keys))
         records, new = pa.table(columns), keys
         if not fresh:
             existing = self._existing(keys)
             rows_left = [row for row, key in enumerate(keys) if key not in existing]
             new = [keys[row] for row in rows_left]
             if len(new) < len(keys):
-                records = records.take(pa.array(rows_left, pa.int64()))
+                records = records.take(array_of(rows_left, pa.int64()))
         own = set(new)
         if own and self._database.add_records(self._path, records) < len(own):  # another run was first with some
             own &= self._existing(new, self._run_id)
@@ -103,7 +104,7 @@ def _entries(rows: Chunk, ids: Sequence[bytes]) -> tuple[pa.RecordBatch, list[by
     """Return what identifies rows with their results, and its hashes."""
     identifying = rows.schema.tags | rows.schema.system_tags | Schema({RECORD_ID: bytes})
     batch = rows.batch.select([*rows.schema.tags, *rows.schema.system_tags])
-    batch = batch.append_column(RECORD_ID, pa.array(ids, pa.large_binary()))
+    batch = batch.append_column(RECORD_ID, array_of(ids, pa.large_binary()))
     keys = recipes.entry_ids(batch, identifying)
     if rows.completeness is not None and pc.any(partial := rows.completeness.cast(pa.bool_())).as_py():
         batch = batch.append_column(INCOMPLETE, partial)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, empty_table, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
@@ -155,7 +156,7 @@ class ResultCache:
         there = [_has_files(files.slice(row, 1)) for row in range(results.num_rows)]
         keys: list[Any] = results.column(RECORD_ID).to_pylist()
         self._lost.update(key for key, is_there in zip(keys, there, strict=True) if not is_there)
-        return results.filter(pa.array(there, pa.bool_()))
+        return results.filter(array_of(there, pa.bool_()))
 
     def begin(self, stored: Sequence[Any]) -> None:
         """Begin to write the large values of a result that will be stored."""
@@ -168,15 +169,15 @@ class ResultCache:
         at_rest = self._large.at_rest(table, kept)
         columns = [*self._outputs, *self._large.columns]
         length = len(results)
-        now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
+        now = scalar_of(datetime.now(UTC), pa.timestamp("us", "UTC"))
         record = {
             RECORD_ID: table.column(RECORD_ID),
-            "__packet_hash": pa.array([result.packet_hash for result in results], pa.large_binary()),
-            "__code": pa.repeat(pa.scalar(self._code, pa.large_string()), length),
-            "__run_id": pa.repeat(pa.scalar(self._run_id, pa.large_string()), length),
+            "__packet_hash": array_of([result.packet_hash for result in results], pa.large_binary()),
+            "__code": pa.repeat(scalar_of(self._code, pa.large_string()), length),
+            "__run_id": pa.repeat(scalar_of(self._run_id, pa.large_string()), length),
             "__timestamp": pa.repeat(now, length),
             SECONDS: table.column(SECONDS),
-            CHECKSUM: pa.array(recipes.result_checksums(at_rest, [RECORD_ID, *columns]), pa.int64()),
+            CHECKSUM: array_of(recipes.result_checksums(at_rest, [RECORD_ID, *columns]), pa.int64()),
             **{name: at_rest.column(name) for name in columns},
         }
         if computed_again := self._lost.intersection(result.record_id for result in results):
@@ -223,7 +224,7 @@ def damaged_results(results: pa.Table, outputs: Iterable[str]) -> list[bytes]:
         results: ``__record_id``, the outputs and ``__checksum``.
         outputs: the columns that the function returns.
     """
-    made = pa.array(recipes.result_checksums(results, [RECORD_ID, *outputs]), pa.int64())
+    made = array_of(recipes.result_checksums(results, [RECORD_ID, *outputs]), pa.int64())
     stored = results.column(CHECKSUM)
     if stored.equals(pa.chunked_array([made])):
         return []
@@ -233,10 +234,10 @@ def damaged_results(results: pa.Table, outputs: Iterable[str]) -> list[bytes]:
 
 def results_table(results: Sequence[Result], outputs: Schema) -> pa.Table:
     """Return results as a table: ``__record_id``, the outputs, and ``__seconds``."""
-    columns: dict[str, Any] = {RECORD_ID: pa.array([result.record_id for result in results], pa.large_binary())}
+    columns: dict[str, Any] = {RECORD_ID: array_of([result.record_id for result in results], pa.large_binary())}
     for index, (name, dtype) in enumerate(outputs.types.items()):
         columns[name] = dtype.from_python([result.stored[index] for result in results])
-    columns[SECONDS] = pa.array([result.seconds for result in results], pa.float64())
+    columns[SECONDS] = array_of([result.seconds for result in results], pa.float64())
     return pa.table(columns)
 
 
@@ -249,4 +250,4 @@ def _empty(outputs: Schema) -> pa.Table:
     columns: dict[str, pa.DataType] = {RECORD_ID: pa.large_binary()}
     columns |= {name: dtype.arrow for name, dtype in outputs.types.items()}
     columns[SECONDS] = pa.float64()
-    return pa.schema(columns).empty_table()
+    return empty_table(pa.schema(columns))

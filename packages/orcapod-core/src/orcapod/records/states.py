@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
 from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG
 from orcapod.protocols import Database, RecordPath, decoding
@@ -133,7 +134,7 @@ class NodeStates:
             path = "/".join(self._path)
             key = f"{self._label}/{path}/{number:09}"
             row = (key, self._label, path, number, run_id, given.rows, given.own, given.digest)
-            columns = {name: pa.array([value], _TYPES[name]) for name, value in zip(_TYPES, row, strict=True)}
+            columns = {name: array_of([value], _TYPES[name]) for name, value in zip(_TYPES, row, strict=True)}
             self._database.add_records(STATES, pa.table(columns))
             self._database.flush()
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
@@ -163,19 +164,19 @@ class NodeStates:
         often: list[Any] = counts.to_pylist()
         if max(often) <= 1:
             return entries.filter(pc.equal(counts, 1))
-        return entries.take(pa.array([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
+        return entries.take(array_of([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
 
     def counts(self, entries: pa.Table, number: int | None = None) -> pa.Array[Any]:
         """Return how often each of these entries is in a state, in the present one if None."""
         states = [state for state in self._states() if number is None or state.number <= number]
-        wrote = pa.array([state.run_id for state in states if state.own], pa.large_string())
+        wrote = array_of([state.run_id for state in states if state.own], pa.large_string())
         more: Counter[bytes] = Counter()
         for _, key, count in self._changes_to(states):
             more[key] += count
         with decoding(self._path, self._label, RUN_ID):
             own = pc.cast(pc.is_in(entries.column(RUN_ID), value_set=wrote), pa.int64())
-            changed = pc.index_in(entries.column(0), value_set=pa.array(list(more), pa.large_binary()))
-        changes = pa.array([*more.values(), 0], pa.int64()).take(pc.fill_null(changed, len(more)))
+            changed = pc.index_in(entries.column(0), value_set=array_of(list(more), pa.large_binary()))
+        changes = array_of([*more.values(), 0], pa.int64()).take(pc.fill_null(changed, len(more)))
         counts: pa.Array[Any] = pc.add(own, changes).combine_chunks()
         return counts
 
@@ -188,7 +189,7 @@ class NodeStates:
             for each time; one that was there twice, twice.
         """
         if not entries.num_rows:
-            return pa.table(dict.fromkeys((SINCE, UNTIL), pa.array([], pa.large_string())))
+            return pa.table(dict.fromkeys((SINCE, UNTIL), array_of([], pa.large_string())))
         states = self._states()
         keys: list[Any] = entries.column(0).to_pylist()
         steps: dict[bytes, Counter[int]] = {key: Counter() for key in keys}
@@ -200,9 +201,9 @@ class NodeStates:
             if key in steps:
                 steps[key][number] += count
         spans = sorted((*span, row) for row, key in enumerate(keys) for span in _spans(steps[key]))
-        rows, runs = entries.take(pa.array([row for *_, row in spans], pa.int64())), _runs(states)
+        rows, runs = entries.take(array_of([row for *_, row in spans], pa.int64())), _runs(states)
         for at, name in enumerate((SINCE, UNTIL)):
-            rows = rows.append_column(name, pa.array([runs.get(span[at]) for span in spans], pa.large_string()))
+            rows = rows.append_column(name, array_of([runs.get(span[at]) for span in spans], pa.large_string()))
         return rows
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
@@ -228,12 +229,12 @@ class NodeStates:
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
         prefix = f"{self._label}/{number:09}/{run_id}"
         table = {
-            "__change_id": pa.array([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
-            "__node_label": pa.repeat(pa.scalar(self._label, pa.large_string()), len(changes)),
-            "__entry_id": pa.array(list(changes), pa.large_binary()),
-            "__count": pa.array(list(changes.values()), pa.int64()),
-            "__number": pa.repeat(pa.scalar(number, pa.int64()), len(changes)),
-            RUN_ID: pa.repeat(pa.scalar(run_id, pa.large_string()), len(changes)),
+            "__change_id": array_of([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
+            "__node_label": pa.repeat(scalar_of(self._label, pa.large_string()), len(changes)),
+            "__entry_id": array_of(list(changes), pa.large_binary()),
+            "__count": array_of(list(changes.values()), pa.int64()),
+            "__number": pa.repeat(scalar_of(number, pa.int64()), len(changes)),
+            RUN_ID: pa.repeat(scalar_of(run_id, pa.large_string()), len(changes)),
         }
         if changes:
             self._database.add_records(changes_path(self._path), pa.table(table))

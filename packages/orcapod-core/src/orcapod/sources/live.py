@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, Chunk, Completeness, with_packets
@@ -19,9 +20,9 @@ from orcapod.streams import Stream
 
 __all__ = ["LiveSource"]
 
-_ROW = pa.scalar("row_", pa.large_string())
-_NOTHING = pa.scalar("", pa.large_string())
-_SEPARATOR = pa.scalar(SEPARATOR, pa.large_string())
+_ROW = scalar_of("row_", pa.large_string())
+_NOTHING = scalar_of("", pa.large_string())
+_SEPARATOR = scalar_of(SEPARATOR, pa.large_string())
 
 
 class LiveSource(Source):
@@ -88,7 +89,7 @@ class LiveSource(Source):
             columns = {name: chunk.column(name) for name in self.schema.tags | self.schema.packets}
             numbers = counted(start, chunk.num_rows).cast(pa.large_string())
             records: Any = pc.binary_join_element_wise(_ROW, numbers, _NOTHING)
-            named = pa.scalar(self.source_id, pa.large_string())
+            named = scalar_of(self.source_id, pa.large_string())
             columns[source_tag] = pa.repeat(named, chunk.num_rows)
             columns[record_tag] = records
             producing: Any = pc.binary_join_element_wise(named, records, _SEPARATOR)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import counted, pc
 from orcapod.errors import InputValidationError
 from orcapod.hashing import hash_rows
@@ -14,7 +15,7 @@ from orcapod.types import Schema
 
 __all__ = ["RecordNames"]
 
-_NOTHING = pa.scalar("", pa.large_string())
+_NOTHING = scalar_of("", pa.large_string())
 
 
 class _Invalid(Protocol):
@@ -79,9 +80,9 @@ class RecordNames:
         texts = {name: [None if each is None else str(each) for each in column] for name, column in values.items()}
         if len(texts) == 1:
             ((name, column),) = texts.items()
-            return _joined(f"{name}=", pa.array(column, pa.large_string()))
+            return _joined(f"{name}=", array_of(column, pa.large_string()))
         rows = zip(*texts.values(), strict=True)
-        return pa.array([None if None in row else self._joint(row) for row in rows], pa.large_string())
+        return array_of([None if None in row else self._joint(row) for row in rows], pa.large_string())
 
     def _joint(self, texts: Sequence[Any]) -> str:
         return ",".join(f"{_quoted(name)}={_quoted(text)}" for name, text in zip(self.columns, texts, strict=True))
@@ -98,7 +99,7 @@ class RecordNames:
 
 
 def _joined(prefix: str, names: pa.Array[Any]) -> pa.Array[Any]:
-    joined: pa.Array[Any] = pc.binary_join_element_wise(pa.scalar(prefix, pa.large_string()), names, _NOTHING)
+    joined: pa.Array[Any] = pc.binary_join_element_wise(scalar_of(prefix, pa.large_string()), names, _NOTHING)
     return joined
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, Packet, Tag, colliding, with_packets
@@ -36,7 +37,7 @@ __all__ = ["BAD_ROWS_HINT", "TableSource", "declared_types", "named_source"]
 _CHUNK_ROWS = 65_536
 _CHUNK_BYTES = 32 << 20
 _SHOWN_ROWS = 5
-_NOTHING = pa.scalar("", pa.large_string())
+_NOTHING = scalar_of("", pa.large_string())
 BAD_ROWS_HINT = '; or give bad_rows="fail", by which such rows fail alone'
 
 
@@ -139,9 +140,9 @@ class TableSource(Source):
             columns: dict[str, Any] = {name: part.column(name).chunk(0) for name in part.column_names}
             records = self._records.of(columns, start, part.num_rows)
             producing = pc.binary_join_element_wise(
-                pa.scalar(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
+                scalar_of(self.source_id + SEPARATOR, pa.large_string()), records, _NOTHING
             )
-            columns[self._source_tag] = pa.repeat(pa.scalar(self.source_id, pa.large_string()), part.num_rows)
+            columns[self._source_tag] = pa.repeat(scalar_of(self.source_id, pa.large_string()), part.num_rows)
             columns[self._record_tag] = records
             chunk = Chunk.from_record(self.schema, columns, producing, self.schema.packets)
             bad = [row for row in range(chunk.num_rows) if start + row in self._bad] if self._bad else []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import empty_table
 from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
 from orcapod.display import html_table
 from orcapod.errors import PluginError
@@ -87,7 +88,7 @@ class Stream(Verbs, NoOperand):
             columns: ``{"system_tags": True, "source": True}`` or some of it.
         """
         tags, packets = self.schema.shown(columns)
-        empty = (tags | packets).arrow.empty_table()
+        empty = empty_table((tags | packets).arrow)
         return pa.concat_tables([empty, *(chunk.table(columns) for chunk in self.chunks())])
 
     def __arrow_c_schema__(self) -> object:

@@ -26,6 +26,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec_reader import byte_width, is_bytes_like, is_list_like, reader_of, unwrapped_type, wrapped
@@ -33,9 +34,9 @@ from orcapod.types.codec_reader import byte_width, is_bytes_like, is_list_like, 
 __all__ = ["contents", "decode", "encode"]
 
 _NOTHING = pa.py_buffer(b"")
-_EMPTY = pa.scalar(b"", pa.large_binary())
-_ABSENT = pa.scalar(b"\x00", pa.large_binary())
-_PRESENT = pa.scalar(b"\x01", pa.large_binary())
+_EMPTY = scalar_of(b"", pa.large_binary())
+_ABSENT = scalar_of(b"\x00", pa.large_binary())
+_PRESENT = scalar_of(b"\x01", pa.large_binary())
 _INTEGERS = {1: pa.int8(), 2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _FLOAT_BITS = {  # width: (all but the sign, infinity, the quiet NaN)
     2: (0x7FFF, 0x7C00, 0x7E00),
@@ -74,7 +75,7 @@ def decode(values: Sequence[bytes | None] | pa.Array[Any], type_: pa.DataType) -
     Raises:
         ValueTypeError: these bytes are not payloads of that type.
     """
-    column = values.cast(pa.large_binary()) if isinstance(values, pa.Array) else pa.array(values, pa.large_binary())
+    column = values.cast(pa.large_binary()) if isinstance(values, pa.Array) else array_of(values, pa.large_binary())
     if column.offset:
         column = pa.concat_arrays([column, column[:0]])
     inner = unwrapped_type(type_)
@@ -122,7 +123,7 @@ def _values_buffer(array: pa.Array[Any], width: int) -> pa.Buffer:
 
 
 def _empties(length: int) -> pa.Array[Any]:
-    return _binary(length, _values_buffer(pa.repeat(pa.scalar(0, pa.int64()), length + 1), 8), None)
+    return _binary(length, _values_buffer(pa.repeat(scalar_of(0, pa.int64()), length + 1), 8), None)
 
 
 def _joined(*parts: pa.Array[Any] | pa.Scalar[Any], between: pa.Scalar[Any] = _EMPTY) -> pa.Array[Any]:
@@ -135,8 +136,8 @@ def _present(array: pa.Array[Any], payloads: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def _progression(length: int, step: int) -> pa.Buffer:
-    repeated = pa.repeat(pa.scalar(step, pa.int64()), length + 1)
-    return _values_buffer(pc.cumulative_sum(repeated, start=pa.scalar(-step, pa.int64())), 8)
+    repeated = pa.repeat(scalar_of(step, pa.int64()), length + 1)
+    return _values_buffer(pc.cumulative_sum(repeated, start=scalar_of(-step, pa.int64())), 8)
 
 
 _cached_progression = lru_cache(maxsize=8)(_progression)
@@ -151,7 +152,7 @@ def _steps(length: int, step: int) -> pa.Buffer:
 
 def _sums(counts: pa.Array[Any]) -> pa.Array[Any]:
     """Return running sums of int64 counts, from 0."""
-    return pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(counts)])
+    return pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(counts)])
 
 
 def _words(numbers: pa.Array[Any]) -> pa.Array[Any]:
@@ -167,9 +168,9 @@ def _fixed_bytes(array: pa.Array[Any], width: int) -> pa.Buffer:
     integer = _INTEGERS.get(width, pa.binary(width))
     array = pa.Array.from_buffers(integer, len(array), buffers, array.null_count, array.offset)
     if array.null_count:
-        array = pc.fill_null(array, pa.scalar(bytes(width) if width not in _INTEGERS else 0, integer))
+        array = pc.fill_null(array, scalar_of(bytes(width) if width not in _INTEGERS else 0, integer))
     if floating:
-        magnitude, infinity, quiet = (pa.scalar(bits, integer) for bits in _FLOAT_BITS[width])
+        magnitude, infinity, quiet = (scalar_of(bits, integer) for bits in _FLOAT_BITS[width])
         nan = pc.greater(pc.bit_wise_and(array, magnitude), infinity)
         if pc.any(nan).as_py():
             array = pc.if_else(nan, quiet, array)
@@ -178,9 +179,18 @@ def _fixed_bytes(array: pa.Array[Any], width: int) -> pa.Buffer:
 
 def _encode_bytes(array: pa.Array[Any]) -> pa.Array[Any]:
     array = array.cast(pa.large_binary())
-    lengths = pc.fill_null(pc.binary_length(array), 0)
+    lengths = _zero_filled(pc.binary_length(array))
     joined = _joined(_words(lengths), array)
     return joined if array.null_count == 0 else pc.fill_null(joined, _EMPTY)
+
+
+def _long(number: int) -> Any:
+    return scalar_of(number, pa.int64())
+
+
+def _zero_filled(lengths: pa.Array[Any]) -> pa.Array[Any]:
+    filled: pa.Array[Any] = pc.fill_null(lengths, scalar_of(0, lengths.type))
+    return filled
 
 
 def _tagged(array: pa.Array[Any]) -> list[pa.Array[Any] | pa.Scalar[Any]]:
@@ -202,7 +212,7 @@ def _encode_maps(array: Any) -> pa.Array[Any]:
         :2
     ]  # not a cast to lists: of slices with fixed-size lists in them it makes invalid arrays
     lists: Any = pa.Array.from_buffers(pa.list_(entry), len(array), buffers, -1, array.offset, [entries])
-    counts = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
+    counts = _zero_filled(pc.list_value_length(lists)).cast(pa.int64())
     keys, items = lists.flatten().flatten()
     blocks = _blocks(_joined(encode(keys), *_tagged(_unwrapped(items))), _sums(counts))
     return _joined(_words(counts), blocks)
@@ -216,12 +226,12 @@ def _blocks(payloads: pa.Array[Any], offsets: pa.Array[Any]) -> pa.Array[Any]:
 
 
 def _fixed_blocks(data: pa.Buffer, width: int, offsets: pa.Array[Any]) -> pa.Array[Any]:
-    return _binary(len(offsets) - 1, _values_buffer(pc.multiply(offsets, width), 8), data)
+    return _binary(len(offsets) - 1, _values_buffer(pc.multiply(offsets, _long(width)), 8), data)
 
 
 def _encode_lists(array: Any) -> pa.Array[Any]:
     items = _unwrapped(array.flatten())
-    counts = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
+    counts = _zero_filled(pc.list_value_length(array)).cast(pa.int64())
     offsets = _sums(counts)
     width = byte_width(items.type)
     if width is None:
@@ -257,8 +267,8 @@ def _validity(column: pa.Array[Any]) -> pa.Buffer | None:
 
 
 def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.Array[Any]:
-    filled = pc.fill_null(column, pa.scalar(bytes(width), pa.large_binary())) if column.null_count else column
-    if not _all(pc.equal(pc.binary_length(filled), width)):
+    filled = pc.fill_null(column, scalar_of(bytes(width), pa.large_binary())) if column.null_count else column
+    if not _all(pc.equal(pc.binary_length(filled), _long(width))):
         raise ValueTypeError(f"expected {width} bytes for every {type_}, found values of another length")
     stored = pa.uint8() if pa.types.is_boolean(type_) else type_
     array = pa.Array.from_buffers(stored, len(column), [_validity(column), contents(filled)])
@@ -267,13 +277,13 @@ def _decode_fixed(column: pa.Array[Any], type_: pa.DataType, width: int) -> pa.A
 
 def _numbers(column: pa.Array[Any]) -> pa.Array[Any]:
     """Return the first eight bytes of every value as int64, 0 for a null."""
-    heads = pc.fill_null(pc.binary_slice(column, 0, 8), bytes(8))
+    heads = pc.fill_null(pc.binary_slice(column, 0, 8), scalar_of(bytes(8), pa.large_binary()))
     return _decode_fixed(heads, pa.int64(), 8)
 
 
 def _decode_bytes(column: pa.Array[Any], type_: pa.DataType) -> pa.Array[Any]:
-    lengths = pc.fill_null(pc.binary_length(column), 8)
-    if not _all(pc.equal(_numbers(column), pc.subtract(lengths, 8))):
+    lengths = pc.fill_null(pc.binary_length(column), _long(8))
+    if not _all(pc.equal(_numbers(column), pc.subtract(lengths, _long(8)))):
         raise ValueTypeError(f"expected a length and as many bytes for every {type_}, found another number of bytes")
     bodies: pa.Array[Any] = pc.binary_replace_slice(column, 0, 8, b"")
     return bodies.cast(type_)
@@ -287,8 +297,8 @@ def _decode_plain_lists(column: pa.Array[Any], type_: Any) -> pa.Array[Any] | No
     if width is None or not _all(pc.equal(flags, _ABSENT)):
         return None
     counts = _numbers(column)
-    lengths = pc.fill_null(pc.binary_length(column), 9)
-    if not _all(pc.equal(lengths, pc.add(pc.multiply(counts, width), 9))):
+    lengths = pc.fill_null(pc.binary_length(column), _long(9))
+    if not _all(pc.equal(lengths, pc.add(pc.multiply(counts, _long(width)), _long(9)))):
         raise ValueTypeError(f"expected a count and as many items for every {type_}, found another number of bytes")
     bodies = pc.binary_replace_slice(column, 0, 9, b"")
     data = contents(pc.fill_null(bodies, _EMPTY))

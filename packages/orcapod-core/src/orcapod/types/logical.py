@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
@@ -114,7 +115,7 @@ class LogicalType(ABC):
 
     def from_python(self, values: Sequence[Any]) -> pa.Array[Any]:
         """Return a column of values that ``to_storage`` gave."""
-        return pa.array(values, type=self.arrow)
+        return array_of(values, self.arrow)
 
     def to_python(self, column: pa.Array[Any] | pa.ChunkedArray[Any]) -> list[Any]:
         """Return the values of a column, every one a fresh object."""

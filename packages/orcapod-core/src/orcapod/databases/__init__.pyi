@@ -1,0 +1,63 @@
+from orcapod.databases.contract import (
+    checked_ids,
+    checked_path,
+    checked_table,
+    chosen_columns,
+    conformed,
+    duplicate_key,
+    filtered,
+    merged_schema,
+    named_columns,
+)
+from orcapod.databases.location import is_path
+from orcapod.databases.memory import MemoryDatabase
+from orcapod.databases.noop import NoOpDatabase
+from orcapod.databases.open import open_database
+from orcapod.databases.sql import (
+    Layout,
+    SQLColumn,
+    damaged_catalog,
+    decoded_column,
+    free_identifier,
+    path_of_text,
+    path_text,
+    rows_of,
+    sql_column,
+    table_of,
+)
+from orcapod.databases.sqlite import SQLiteDatabase
+from orcapod.databases.store_format import STORE_FORMAT, check_format
+from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
+
+__all__ = [
+    "STORE_FORMAT",
+    "DatabaseView",
+    "Layout",
+    "MemoryDatabase",
+    "NoOpDatabase",
+    "SQLColumn",
+    "SQLiteDatabase",
+    "check_format",
+    "check_process",
+    "checked_config",
+    "checked_ids",
+    "checked_path",
+    "checked_table",
+    "chosen_columns",
+    "closed_store",
+    "conformed",
+    "damaged_catalog",
+    "decoded_column",
+    "duplicate_key",
+    "filtered",
+    "free_identifier",
+    "is_path",
+    "merged_schema",
+    "named_columns",
+    "open_database",
+    "path_of_text",
+    "path_text",
+    "rows_of",
+    "sql_column",
+    "table_of",
+]

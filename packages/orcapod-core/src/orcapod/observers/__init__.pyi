@@ -1,0 +1,7 @@
+from orcapod.observers.composite import CompositeObserver
+from orcapod.observers.logging import LoggingObserver
+from orcapod.observers.progress import ProgressObserver, is_terminal
+from orcapod.observers.status import StatusObserver
+from orcapod.protocols import NoOpObserver
+
+__all__ = ["CompositeObserver", "LoggingObserver", "NoOpObserver", "ProgressObserver", "StatusObserver", "is_terminal"]
