@@ -249,8 +249,8 @@ class Step(PacketTally):
         """Take a result, and tell of it."""
         pending, row = attempt.pending, attempt.row
         if self.spec.function.has_large_outputs:
-            self._unsettled_bytes += self.spec.function.result_size(stored)
-            self.spec.cache.begin(stored)  # before another thread may store it
+            size = self.spec.function.result_size(stored)
+            self._unsettled_bytes += size - self.spec.cache.begin(stored, self.chunk_bytes)  # before others may store it
         result = pending.succeed(row, stored, seconds)
         self.counts["computed"] += 1
         if self._is_observed:

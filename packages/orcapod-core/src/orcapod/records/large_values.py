@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
@@ -46,7 +47,9 @@ class LargeValues:
         self.columns = [LARGE] if self._bytes else []
         is_apart = self._types and folder != temporary_folder()
         self._files = FileStore(folder) if folder is not None and is_apart else None
-        self._begun: dict[int, tuple[bytes, Future[tuple[Path, Content]]]] = {}
+        self._begun: dict[int, tuple[bytes | memoryview, Future[tuple[Path, Content]]]] = {}
+        self._writing: deque[tuple[dict[str, Any], Future[tuple[Path, Content]]]] = deque()
+        self._lock = threading.Lock()  # of what a part is, while one thread begins and another one stores
 
     @property
     def are_apart(self) -> bool:
@@ -57,11 +60,28 @@ class LargeValues:
     def _writers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_WRITERS, thread_name_prefix="orcapod-files")
 
-    def begin(self, result: Sequence[Any]) -> None:
-        """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed."""
-        if self._files is not None:
-            for large in self._large_in(result):
-                self._write(large)
+    def begin(self, result: Sequence[Any], most: int) -> int:
+        """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed.
+
+        It waits until no more than so many bytes are held of values that are being written.
+
+        Args:
+            result: the outputs.
+            most: how many bytes.
+
+        Returns:
+            How many bytes of the result are let go of once they are written, which plain bytes are not; none if there
+            is something that cannot be written, so that it is stored, and tried again, soon.
+        """
+        if self._files is None:
+            return 0
+        going = 0
+        for large in self._large_in(result):
+            written = self._write(large)
+            if isinstance(large.part, dict):
+                self._writing.append((large.part, written))
+                going += len(large.data)
+        return going if self._let_go(most) else 0
 
     def put(self, results: Sequence[Sequence[Any]]) -> pa.Array[Any]:
         """Leave references in place of large parts of results; return which of their bytes are in which files.
@@ -71,18 +91,18 @@ class LargeValues:
         """
         if self._files is None:
             return pa.nulls(len(results), _ARROW)
-        found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
+        with self._lock:
+            found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
         kept: list[list[dict[str, Any]] | None] = [None] * len(results)
         try:
             writing = [self._write(large) for _, large in found]
             wait(writing)  # all of them: one that goes on would be in the way of the next try
             for (row, large), each in zip(found, writing, strict=True):
-                path, content = each.result()
-                file = {"path": str(path), "digest": content.digest, "size": content.size}
                 if isinstance(large.part, str):
-                    kept[row] = [*(kept[row] or ()), {"column": large.part, "size": len(large.data), "file": file}]
+                    named = {"column": large.part, "size": len(large.data), "file": _named(each)}
+                    kept[row] = [*(kept[row] or ()), named]
                 else:
-                    large.part["file"], large.part["data"] = file, None
+                    large.part["file"], large.part["data"] = _named(each), None
         except OSError as error:
             why = f"{self._files.folder}: a large value cannot be written there: {error}"
             raise DatabaseError(why, is_transient=True) from error
@@ -140,6 +160,25 @@ class LargeValues:
             self._begun[id(large.data)] = begun
         return begun[1]
 
+    def _let_go(self, most: int) -> bool:
+        """Leave references in place of parts that are written, and wait for the first while there are too many.
+
+        Returns:
+            Whether all that were to be written could be.
+        """
+        while self._writing:
+            part, written = self._writing[0]
+            if (data := part["data"]) is not None:  # else it was stored meanwhile
+                if not written.done() and sum(part["size"] for part, _ in self._writing) <= most:
+                    break
+                if written.exception() is not None:
+                    return False
+                with self._lock:
+                    part["file"], part["data"] = _named(written), None
+                self._begun.pop(id(data), None)
+            self._writing.popleft()
+        return True
+
 
 class _Large(NamedTuple):
     """Large bytes of a result.
@@ -150,9 +189,15 @@ class _Large(NamedTuple):
         part: the part of a value that they are of, or the name of the column that they are.
     """
 
-    data: bytes
+    data: bytes | memoryview
     digest: str | None
     part: dict[str, Any] | str
+
+
+def _named(written: Future[tuple[Path, Content]]) -> dict[str, Any]:
+    """Return the reference to a file, once it is written."""
+    path, content = written.result()
+    return {"path": str(path), "digest": content.digest, "size": content.size}
 
 
 def _bytes_of(file: dict[str, Any], record_id: Any) -> Any:

@@ -24,7 +24,7 @@ from orcapod.compute import pc
 from orcapod.errors import SchemaError
 from orcapod.types.array_columns import element_dtype, logical_shape, stored_arrays
 from orcapod.types.containers import ListType
-from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline, is_large
+from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline
 from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 
@@ -101,9 +101,10 @@ class ArrayType(LogicalType):
         dtype = _little(value.dtype)
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
-        elements = value.astype(dtype, order="C", copy=False)
-        data = elements.tobytes()
-        kept = _large(elements, data) if is_large(data) else inline(data)
+        if value.nbytes < LARGE_BYTES:
+            kept = inline(value.astype(dtype, copy=False).tobytes())
+        else:
+            kept = _large(value.astype(dtype, order="C"))  # a copy: a function may go on to write to what it gives
         return {"dtype": _text(dtype), "shape": list(value.shape), **kept}
 
     def from_storage(self, stored: Any) -> Any:
@@ -235,13 +236,13 @@ def _digest(array: Any) -> bytes:
     return _hashed(_headed(IDENTITY_METHOD, array), _parts(array))
 
 
-def _large(array: Any, data: bytes) -> dict[str, Any]:
-    """Return the fields of the bytes of a large array, which are hashed once if they are what identifies it."""
+def _large(array: Any) -> dict[str, Any]:
+    """Return the fields of a large array, whose bytes are hashed once if they are what identifies it."""
     parts = _parts(array)
     elements = _hashed(sha256(), parts)
     is_plain = len(parts) == 1 and parts[0] is array
     digest = f"sha256:{elements.hex()}" if is_plain else None
-    return inline(data, identity=_large_digest(array, elements), digest=digest)
+    return inline(_bytes_of(array), identity=_large_digest(array, elements), digest=digest)
 
 
 def _large_digest(array: Any, elements: bytes) -> bytes:
@@ -255,9 +256,15 @@ def _headed(method: str, array: Any) -> Any:
 
 def _hashed(digest: Any, parts: Iterable[Any]) -> bytes:
     for part in parts:
-        digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+        digest.update(_bytes_of(np.ascontiguousarray(part)))
     hashed: bytes = digest.digest()
     return hashed
+
+
+def _bytes_of(array: Any) -> memoryview:
+    """Return the memory of a contiguous array."""
+    memory: memoryview = array.reshape(-1).view(np.uint8).data
+    return memory
 
 
 def _parts(array: Any) -> list[Any]:

@@ -44,11 +44,11 @@ KEPT_FIELDS = (
 )
 
 
-def inline(data: bytes, *, identity: bytes | None = None, digest: str | None = None) -> dict[str, Any]:
+def inline(data: bytes | memoryview, *, identity: bytes | None = None, digest: str | None = None) -> dict[str, Any]:
     """Return the fields of a value that is still with its bytes.
 
     Args:
-        data: the bytes.
+        data: the bytes, which nobody writes to any more.
         identity: what identifies the value; needed of no value, and worth it for a large one.
         digest: that of the bytes, if it is known.
     """

@@ -46,7 +46,7 @@ class FrameType(LogicalType):
         self.annotation = python
 
     @abstractmethod
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         """Return a value as an Arrow IPC stream.
 
         Raises:
@@ -129,7 +129,7 @@ class FrameType(LogicalType):
 class TableType(FrameType):
     """``pyarrow.Table``."""
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         return written(value.schema, value.to_batches())
 
     def read(self, data: Any) -> Any:
@@ -153,13 +153,13 @@ def register_frame(python: type, dtype: LogicalType) -> None:
     registry.register(python, resolve)
 
 
-def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
+def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> memoryview:
     """Return batches as an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return memoryview(sink.getvalue())
 
 
 def _table(data: Any) -> pa.Table:
