@@ -101,10 +101,8 @@ class ArrayType(LogicalType):
         dtype = _little(value.dtype)
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
-        if value.nbytes < LARGE_BYTES:
-            kept = inline(value.astype(dtype, copy=False).tobytes())
-        else:
-            kept = _large(value.astype(dtype, order="C"))  # a copy: a function may go on to write to what it gives
+        elements = value.astype(dtype, order="C", copy=False)
+        kept = _large(elements) if elements.nbytes >= LARGE_BYTES else inline(elements.tobytes())
         return {"dtype": _text(dtype), "shape": list(value.shape), **kept}
 
     def from_storage(self, stored: Any) -> Any:
@@ -237,12 +235,15 @@ def _digest(array: Any) -> bytes:
 
 
 def _large(array: Any) -> dict[str, Any]:
-    """Return the fields of a large array, whose bytes are hashed once if they are what identifies it."""
-    parts = _parts(array)
+    """Return the fields of a copy of a large array, whose bytes are hashed once if they are what identifies it."""
+    memory = pa.allocate_buffer(array.nbytes)  # used again and again, where fresh memory costs more than the copy
+    np.frombuffer(memory, np.uint8)[:] = _bytes_of(array)
+    copied: Any = np.ndarray(array.shape, array.dtype, memory)
+    parts = _parts(copied)
     elements = _hashed(sha256(), parts)
-    is_plain = len(parts) == 1 and parts[0] is array
+    is_plain = len(parts) == 1 and parts[0] is copied
     digest = f"sha256:{elements.hex()}" if is_plain else None
-    return inline(_bytes_of(array), identity=_large_digest(array, elements), digest=digest)
+    return inline(memoryview(memory), identity=_large_digest(array, elements), digest=digest)
 
 
 def _large_digest(array: Any, elements: bytes) -> bytes:
