@@ -15,7 +15,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
 from orcapod.files import Content, FileStore, temporary_folder
-from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, is_large, large_parts
+from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, identified, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
 
@@ -90,6 +90,9 @@ class LargeValues:
             DatabaseError: the files cannot be written; nothing of these results is lost.
         """
         if self._files is None:
+            for large in (large for result in results for large in self._large_in(result)):
+                if isinstance(large.part, dict):
+                    identified(large.part)
             return pa.nulls(len(results), _ARROW)
         with self._lock:
             found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
@@ -148,15 +151,15 @@ class LargeValues:
             stored = result[at]
             if at not in self._bytes:
                 for part in large_parts(stored, arrow):
-                    yield _Large(part["data"], part["file"] and part["file"]["digest"], part)
+                    yield _Large(part["data"], part)
             elif stored is not None and is_large(stored):
-                yield _Large(stored, None, self._bytes[at])
+                yield _Large(stored, self._bytes[at])
 
     def _write(self, large: _Large) -> Future[tuple[Path, Content]]:
         """Have bytes written, once; they are held meanwhile, so that no others have their id."""
         if (begun := self._begun.get(id(large.data))) is None:
             assert self._files is not None
-            begun = large.data, self._writers.submit(self._files.put, large.data, large.digest)
+            begun = large.data, self._writers.submit(_written, self._files, large)
             self._begun[id(large.data)] = begun
         return begun[1]
 
@@ -185,13 +188,16 @@ class _Large(NamedTuple):
 
     Attributes:
         data: the bytes.
-        digest: theirs, if it is known.
         part: the part of a value that they are of, or the name of the column that they are.
     """
 
     data: bytes | memoryview
-    digest: str | None
     part: dict[str, Any] | str
+
+
+def _written(files: FileStore, large: _Large) -> tuple[Path, Content]:
+    digest = identified(large.part) if isinstance(large.part, dict) else None
+    return files.put(large.data, digest)
 
 
 def _named(written: Future[tuple[Path, Content]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from hashlib import sha256
 from operator import or_
 from pathlib import Path
@@ -102,7 +102,10 @@ class ArrayType(LogicalType):
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
         elements = value.astype(dtype, order="C", copy=False)
-        kept = _large(elements) if elements.nbytes >= LARGE_BYTES else inline(elements.tobytes())
+        if elements.nbytes < LARGE_BYTES:
+            kept = inline(elements.tobytes())
+        else:
+            kept = inline(_copied(elements), identify=partial(_identify, dtype, value.shape))
         return {"dtype": _text(dtype), "shape": list(value.shape), **kept}
 
     def from_storage(self, stored: Any) -> Any:
@@ -234,16 +237,20 @@ def _digest(array: Any) -> bytes:
     return _hashed(_headed(IDENTITY_METHOD, array), _parts(array))
 
 
-def _large(array: Any) -> dict[str, Any]:
-    """Return the fields of a copy of a large array, whose bytes are hashed once if they are what identifies it."""
+def _copied(array: Any) -> memoryview:
+    """Return a copy of the bytes of an array, which a function may go on to write to."""
     memory = pa.allocate_buffer(array.nbytes)  # used again and again, where fresh memory costs more than the copy
     np.frombuffer(memory, np.uint8)[:] = _bytes_of(array)
-    copied: Any = np.ndarray(array.shape, array.dtype, memory)
-    parts = _parts(copied)
+    return memoryview(memory)
+
+
+def _identify(dtype: np.dtype[Any], shape: tuple[int, ...], data: Any) -> tuple[bytes, str | None]:
+    """Return what identifies a large array, and the digest of its bytes if they are all that does: they are read once."""
+    array: Any = np.ndarray(shape, dtype, data)
+    parts = _parts(array)
     elements = _hashed(sha256(), parts)
-    is_plain = len(parts) == 1 and parts[0] is copied
-    digest = f"sha256:{elements.hex()}" if is_plain else None
-    return inline(memoryview(memory), identity=_large_digest(array, elements), digest=digest)
+    is_plain = len(parts) == 1 and parts[0] is array
+    return _large_digest(array, elements), f"sha256:{elements.hex()}" if is_plain else None
 
 
 def _large_digest(array: Any, elements: bytes) -> bytes:
