@@ -250,7 +250,8 @@ class Step(PacketTally):
         pending, row = attempt.pending, attempt.row
         if self.spec.function.has_large_outputs:
             size = self.spec.function.result_size(stored)
-            self._unsettled_bytes += size - self.spec.cache.begin(stored, self.chunk_bytes)  # before others may store it
+            going = self.spec.cache.begin(stored, self.chunk_bytes)  # before another thread may store it
+            self._unsettled_bytes += size - going
         result = pending.succeed(row, stored, seconds)
         self.counts["computed"] += 1
         if self._is_observed:

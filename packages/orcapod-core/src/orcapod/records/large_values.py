@@ -119,10 +119,11 @@ class LargeValues:
         if not self._bytes:
             return results
         for name in {file["column"] for files in kept.drop_null().to_pylist() for file in files or ()}:
-            column = results.column(name)
-            is_here = pc.less(pc.binary_length(column), LARGE_BYTES)
+            column = results.column(name).combine_chunks()
+            is_here = pc.fill_null(pc.less(pc.binary_length(column), LARGE_BYTES), False)
+            numbers = pc.if_else(is_here, pc.subtract(pc.cumulative_sum(is_here.cast(pa.int64())), 1), None)
             at = results.schema.get_field_index(name)
-            results = results.set_column(at, name, pc.if_else(is_here, column, None))
+            results = results.set_column(at, name, column.filter(is_here).take(numbers))  # no large ones are copied
         return results.append_column(LARGE, kept)
 
     def loaded(self, results: pa.Table) -> pa.Table:

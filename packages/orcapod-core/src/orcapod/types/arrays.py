@@ -239,13 +239,13 @@ def _digest(array: Any) -> bytes:
 
 def _copied(array: Any) -> memoryview:
     """Return a copy of the bytes of an array, which a function may go on to write to."""
-    memory = pa.allocate_buffer(array.nbytes)  # used again and again, where fresh memory costs more than the copy
+    memory = memoryview(pa.allocate_buffer(array.nbytes))  # which is used again: fresh memory costs more than the copy
     np.frombuffer(memory, np.uint8)[:] = _bytes_of(array)
-    return memoryview(memory)
+    return memory
 
 
 def _identify(dtype: np.dtype[Any], shape: tuple[int, ...], data: Any) -> tuple[bytes, str | None]:
-    """Return what identifies a large array, and the digest of its bytes if they are all that does: they are read once."""
+    """Return what identifies a large array, and the digest of its bytes if that is made of them, as they are."""
     array: Any = np.ndarray(shape, dtype, data)
     parts = _parts(array)
     elements = _hashed(sha256(), parts)
