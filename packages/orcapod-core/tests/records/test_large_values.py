@@ -312,11 +312,17 @@ def test_what_could_not_be_written_is_named_and_written_later(tmp_path: Path) ->
             values.put([(x, data)])
         assert caught.value.is_transient
         assert x["data"] is not None
+    later, last = (registry.resolve(np.ndarray).to_storage(noise(n)) for n in (3, 4))
+    assert values.begin((later, b""), LARGE_BYTES) == 0  # so that it is stored soon, and not held beside others
+    with pytest.raises(DatabaseError):
+        values.put([(later, b"")])
     folder.unlink()
-    ((kept,),) = values.put([(x, data)]).to_pylist()
+    (kept,), _ = values.put([(x, data), (later, b"")]).to_pylist()
     assert Path(kept["file"]["path"]).read_bytes() == data
     assert Path(x["file"]["path"]).read_bytes() == noise(1).tobytes()
-    assert len(files_in(folder)) == 2
+    assert values.begin((last, b""), LARGE_BYTES) == LARGE_BYTES
+    values.put([(last, b"")])
+    assert len(files_in(folder)) == 4
 
 
 def test_values_that_wait_to_be_recorded_are_not_held_once_they_are_written(tmp_path: Path) -> None:
