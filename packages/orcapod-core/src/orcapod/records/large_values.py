@@ -23,6 +23,9 @@ LARGE = "__large"
 """The column that names the files of plain bytes, which have no place for one in their own column."""
 
 _ARROW = pa.large_list(pa.struct([("column", pa.large_string()), ("size", pa.int64()), ("file", FILE_ARROW)]))
+Writing = Future[tuple[Path, Content]]
+"""A file that is being written: where it is, and its content."""
+
 _WRITERS = 4  # one waits for the disk while others are hashed
 
 
@@ -47,8 +50,8 @@ class LargeValues:
         self.columns = [LARGE] if self._bytes else []
         is_apart = self._types and folder != temporary_folder()
         self._files = FileStore(folder) if folder is not None and is_apart else None
-        self._begun: dict[int, tuple[bytes | memoryview, Future[tuple[Path, Content]]]] = {}
-        self._writing: deque[tuple[dict[str, Any], Future[tuple[Path, Content]]]] = deque()
+        self._begun: dict[int, tuple[bytes | memoryview, Writing]] = {}
+        self._writing: deque[tuple[dict[str, Any], Writing]] = deque()
         self._lock = threading.Lock()  # of what a part is, while one thread begins and another one stores
 
     @property
@@ -81,7 +84,8 @@ class LargeValues:
             if isinstance(large.part, dict):
                 self._writing.append((large.part, written))
                 going += len(large.data)
-        return going if self._let_go(most) else 0
+        with self._lock:
+            return going if self._let_go(most) else 0
 
     def put(self, results: Sequence[Sequence[Any]]) -> pa.Array[Any]:
         """Leave references in place of large parts of results; return which of their bytes are in which files.
@@ -156,11 +160,11 @@ class LargeValues:
             elif stored is not None and is_large(stored):
                 yield _Large(stored, self._bytes[at])
 
-    def _write(self, large: _Large) -> Future[tuple[Path, Content]]:
+    def _write(self, large: _Large) -> Writing:
         """Have bytes written, once; they are held meanwhile, so that no others have their id."""
         if (begun := self._begun.get(id(large.data))) is None:
             assert self._files is not None
-            begun = large.data, self._writers.submit(_written, self._files, large)
+            begun = large.data, self._writers.submit(_write, self._files, large)
             self._begun[id(large.data)] = begun
         return begun[1]
 
@@ -177,8 +181,7 @@ class LargeValues:
                     break
                 if written.exception() is not None:
                     return False
-                with self._lock:
-                    part["file"], part["data"] = _named(written), None
+                part["file"], part["data"] = _named(written), None
                 self._begun.pop(id(data), None)
             self._writing.popleft()
         return True
@@ -196,14 +199,15 @@ class _Large(NamedTuple):
     part: dict[str, Any] | str
 
 
-def _written(files: FileStore, large: _Large) -> tuple[Path, Content]:
+def _write(files: FileStore, large: _Large) -> tuple[Path, Content]:
+    """Write large bytes, once it is known what identifies the value that they are of."""
     digest = identified(large.part) if isinstance(large.part, dict) else None
     return files.put(large.data, digest)
 
 
-def _named(written: Future[tuple[Path, Content]]) -> dict[str, Any]:
+def _named(writing: Writing) -> dict[str, Any]:
     """Return the reference to a file, once it is written."""
-    path, content = written.result()
+    path, content = writing.result()
     return {"path": str(path), "digest": content.digest, "size": content.size}
 
 
