@@ -428,7 +428,7 @@ pipeline = op.Pipeline("study", sys.argv[1])
 with pipeline:
     make.pod(DictSource([{"t": n, "n": n} for n in range(12)], ["t"], source_id="s"), label="made")
 print("begun", flush=True)
-result = pipeline.run(progress=False)
+result = pipeline.run(progress=False, flush_interval=0.01)
 assert result.ok, result
 for n, (_, packet) in enumerate(pipeline.made.iter_packets()):
     assert (packet["x"] == np.random.default_rng(n).random(1_000_000)).all(), n
