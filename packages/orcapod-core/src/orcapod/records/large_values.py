@@ -123,7 +123,7 @@ class LargeValues:
         if not self._bytes:
             return results
         for name in {file["column"] for files in kept.drop_null().to_pylist() for file in files or ()}:
-            column = results.column(name).combine_chunks()
+            column = results.column(name)
             is_here = pc.fill_null(pc.less(pc.binary_length(column), LARGE_BYTES), False)
             numbers = pc.if_else(is_here, pc.subtract(pc.cumulative_sum(is_here.cast(pa.int64())), 1), None)
             at = results.schema.get_field_index(name)
