@@ -6,8 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
+from orcapod.executors import LocalExecutor
 from orcapod.pods import CachedFunctionPod
 from orcapod.records.large_values import LargeValues
 from orcapod.sources import DictSource
@@ -226,7 +229,7 @@ def test_what_a_memory_store_holds_stays_in_memory() -> None:
         make.pod(rows(1), label="made")
     pipeline.run().raise_for_errors()
     (shown,) = pipeline.made.as_table().column("x").to_pylist()
-    assert shown["file"]["path"] is None
+    assert (shown["file"], shown["identity"] is None) == (None, False)
     assert len(shown["data"]) == LARGE_BYTES
 
 
@@ -303,17 +306,83 @@ def test_what_could_not_be_written_is_named_and_written_later(tmp_path: Path) ->
     folder.write_text("in the way")
     values = LargeValues(Schema({"x": np.ndarray, "y": bytes}), folder)
     x, data = registry.resolve(np.ndarray).to_storage(noise(1)), noise(2).tobytes()
-    values.begin((x, data))
+    values.begin((x, data), LARGE_BYTES)
     for _ in range(2):
         with pytest.raises(DatabaseError, match="files: a large value cannot be written there") as caught:
             values.put([(x, data)])
         assert caught.value.is_transient
         assert x["data"] is not None
+    later, last = (registry.resolve(np.ndarray).to_storage(noise(n)) for n in (3, 4))
+    assert values.begin((later, b""), LARGE_BYTES) == 0  # so that it is stored soon, and not held beside others
+    with pytest.raises(DatabaseError):
+        values.put([(later, b"")])
     folder.unlink()
-    ((kept,),) = values.put([(x, data)]).to_pylist()
+    (kept,), _ = values.put([(x, data), (later, b"")]).to_pylist()
     assert Path(kept["file"]["path"]).read_bytes() == data
     assert Path(x["file"]["path"]).read_bytes() == noise(1).tobytes()
-    assert len(files_in(folder)) == 2
+    assert values.begin((last, b""), LARGE_BYTES) == LARGE_BYTES
+    values.put([(last, b"")])
+    assert len(files_in(folder)) == 4
+
+
+def test_values_that_wait_to_be_recorded_are_not_held_once_they_are_written(tmp_path: Path) -> None:
+    values = LargeValues(Schema({"x": np.ndarray, "y": list[np.ndarray], "z": bytes}), tmp_path / "files")
+    arrays, lists = registry.resolve(np.ndarray), registry.resolve(list[np.ndarray])
+    results = [
+        (arrays.to_storage(noise(n)), lists.to_storage([noise(10 + n), noise(0, 2)]), noise(20 + n).tobytes())
+        for n in range(6)
+    ]
+    for result in results:
+        assert values.begin(result, 3 * LARGE_BYTES) == 2 * LARGE_BYTES  # plain bytes stay with their row
+        parts = [part for x, (y, _), _ in results[: results.index(result) + 1] for part in (x, y)]
+        assert sum(part["data"] is not None for part in parts) <= 3
+    kept = values.put(results).to_pylist()
+    for n, ((x, (y, small), _), (z,)) in enumerate(zip(results, kept, strict=True)):
+        for seed, file in ((n, x["file"]), (10 + n, y["file"]), (20 + n, z["file"])):
+            assert Path(file["path"]).read_bytes() == noise(seed).tobytes()
+        assert (x["data"], y["data"], bytes(small["data"])) == (None, None, noise(0, 2).tobytes())
+    assert len(files_in(tmp_path / "files")) == 18
+
+
+def test_values_in_files_are_recorded_many_at_a_time(tmp_path: Path) -> None:
+    """However little of them may be in memory: a file does not wait for the row of the one before."""
+
+    class Counting(SQLiteDatabase):
+        def add_records(self, path: Any, table: pa.Table, **options: Any) -> int:
+            if path[0] == "_result":
+                stored.append(table.num_rows)
+            return super().add_records(path, table, **options)
+
+    stored: list[int] = []
+    with Counting(tmp_path / "lab.db") as database:
+        pipeline = op.Pipeline("study", database, config=op.PipelineConfig(memory="16 MB"))
+        with pipeline:
+            make.pod(rows(*range(40)), label="made")
+        pipeline.run().raise_for_errors()
+        assert sum(stored) == 40
+        assert len(stored) < 20
+
+
+@pytest.mark.parametrize("engine", [None, LocalExecutor(workers=2)], ids=["here", "threads"])
+def test_what_a_function_goes_on_to_write_to_changes_nothing(tmp_path: Path, engine: LocalExecutor | None) -> None:
+    """It may use one array for all that it gives, and its file has the name of what is in it."""
+    place = threading.local()
+
+    def made(n: int) -> np.ndarray:
+        if not hasattr(place, "array"):
+            place.array = np.empty(LARGE)
+        place.array[:] = noise(n)
+        return place.array
+
+    pod = op.function_pod("x", identity="version")(made).pod
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        pod(rows(*range(12)), label="made")
+    pipeline.run(execution_engine=engine).raise_for_errors()
+    found = [packet["x"] for _, packet in pipeline.made.iter_packets()]
+    assert all((x == noise(n)).all() for n, x in enumerate(found))
+    assert len(files := files_in(tmp_path / "lab.db.files")) == 12
+    assert all(sha256(file.read_bytes()).hexdigest() == file.parent.name for file in files)
 
 
 def test_a_store_that_is_moved_with_its_folder_has_its_values(tmp_path: Path) -> None:
@@ -359,7 +428,7 @@ pipeline = op.Pipeline("study", sys.argv[1])
 with pipeline:
     make.pod(DictSource([{"t": n, "n": n} for n in range(12)], ["t"], source_id="s"), label="made")
 print("begun", flush=True)
-result = pipeline.run(progress=False)
+result = pipeline.run(progress=False, flush_interval=0.01)
 assert result.ok, result
 for n, (_, packet) in enumerate(pipeline.made.iter_packets()):
     assert (packet["x"] == np.random.default_rng(n).random(1_000_000)).all(), n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import hash_rows
 from orcapod.sources import ArrowTableSource, DictSource
 from orcapod.testing import TypeSuite
-from orcapod.types import Schema, column_of, registry, type_of_values
+from orcapod.types import Schema, column_of, identified, registry, type_of_values
 
 PAIR = np.ndarray[tuple[Literal[2]], np.dtype[np.float64]]
 
@@ -370,17 +371,27 @@ def test_packets_of_arrays_are_equal_where_their_arrays_are() -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.arange(125_000.0), np.full(125_000, np.nan), np.zeros(62_500, "c16")], ids=range(3)
+    ("array", "is_plain"),
+    [(np.arange(125_000.0), True), (np.full(125_000, np.nan), False), (np.zeros(62_500, "c16"), False)],
+    ids=range(3),
 )
-def test_what_is_known_of_a_large_array_is_what_its_elements_say(array: Any) -> None:
-    """It is identified by what was noted as it came, or by its elements where nothing was."""
+def test_what_is_known_of_a_large_array_is_what_its_elements_say(array: Any, is_plain: bool) -> None:
+    """It is identified by what was noted when it was stored, or by its elements where nothing was."""
     dtype = registry.resolve(np.ndarray)
-    stored = dtype.to_storage(array)
+    bare, stored, smaller = (dtype.to_storage(each) for each in (array, array, array[:-1]))
+    assert identified(stored) == (f"sha256:{sha256(array.tobytes()).hexdigest()}" if is_plain else None)
     assert stored["identity"] is not None
-    bare = {name: stored[name] for name in ("dtype", "shape", "data")}
-    smaller = dtype.to_storage(array[:-1])
     one, other, another = dtype.identity(dtype.from_python([stored, bare, smaller])).to_pylist()
     assert one == other != another
+
+
+def test_large_arrays_of_sources_know_what_identifies_them() -> None:
+    """So that no function that takes them has to read them for that."""
+    arrays = [np.arange(125_000.0), np.arange(2.0)]
+    single = column_of(arrays, registry.resolve(np.ndarray))
+    nested = column_of([arrays], registry.resolve(list[np.ndarray]))
+    for column in (single.to_pylist(), *nested.to_pylist()):
+        assert [array["identity"] is not None for array in column] == [True, False]
 
 
 @pytest.mark.parametrize("dtype", [np.dtype([("x", "f8"), ("y", "i4")])[["y", "x"]]], ids=["out of order"])

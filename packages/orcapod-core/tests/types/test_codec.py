@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from orcapod.errors import OrcapodError, SchemaError, ValueTypeError
 from orcapod.testing.arrow import arrays, column_types
-from orcapod.types.codec import decode, encode
+from orcapod.types.codec import decode, encode, payloads
 
 FLOATS = {2: ("<e", 0x7E00), 4: ("<f", 0x7FC00000), 8: ("<d", 0x7FF8000000000000)}
 
@@ -82,6 +82,7 @@ typed_arrays = column_types().flatmap(arrays)
 def test_payloads_follow_the_written_rules(array: pa.Array[Any]) -> None:
     assert encode(array).to_pylist() == [payload(scalar) for scalar in array]
     assert encode(array).null_count == 0
+    assert bytes(payloads(array)) == b"".join(map(payload, array))
 
 
 @given(typed_arrays)

@@ -149,7 +149,7 @@ class Step(PacketTally):
         hooks = ("on_packet_start", "create_packet_logger", "on_packet_end")
         self._is_observed = any(listens(self.observer, hook) for hook in hooks)
         self._rows = _FIRST_ROWS if self.spec.function.has_large_outputs else _CHUNK_ROWS
-        self._row_bytes = self._result_bytes = 0
+        self._row_bytes = self._result_bytes = self._outcome_bytes = 0
         self._unsettled_bytes = 0
 
     def pending(self, chunks: Iterable[Chunk]) -> Iterator[PendingChunk]:
@@ -228,8 +228,8 @@ class Step(PacketTally):
 
     @property
     def fitting_rows(self) -> int:
-        """How many rows are a chunk, values and results taken together, by the chunks so far."""
-        return self.chunk_bytes // max(1, self._row_bytes + self._result_bytes)
+        """How many rows are a chunk, values and results taken together, by the chunks and the results so far."""
+        return self.chunk_bytes // max(1, self._row_bytes + max(self._result_bytes, self._outcome_bytes))
 
     @property
     def is_full(self) -> bool:
@@ -254,8 +254,10 @@ class Step(PacketTally):
         """Take a result, and tell of it."""
         pending, row = attempt.pending, attempt.row
         if self.spec.function.has_large_outputs:
-            self._unsettled_bytes += self.spec.function.result_size(stored)
-            self.spec.cache.begin(stored)  # before another thread may store it
+            size = self.spec.function.result_size(stored)
+            going = self.spec.cache.begin(stored, self.chunk_bytes)  # before another thread may store it
+            self._unsettled_bytes += size - going
+            self._outcome_bytes = (self._outcome_bytes + size) // 2  # before large values are references
         result = pending.succeed(row, stored, seconds)
         self.counts["computed"] += 1
         self.seconds += seconds

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import threading
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
@@ -14,7 +15,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
 from orcapod.files import Content, FileStore, temporary_folder
-from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, is_large, large_parts
+from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, identified, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
 
@@ -22,6 +23,9 @@ LARGE = "__large"
 """The column that names the files of plain bytes, which have no place for one in their own column."""
 
 _ARROW = pa.large_list(pa.struct([("column", pa.large_string()), ("size", pa.int64()), ("file", FILE_ARROW)]))
+Writing = Future[tuple[Path, Content]]
+"""A file that is being written: where it is, and its content."""
+
 _WRITERS = 4  # one waits for the disk while others are hashed
 
 
@@ -46,7 +50,9 @@ class LargeValues:
         self.columns = [LARGE] if self._bytes else []
         is_apart = self._types and folder != temporary_folder()
         self._files = FileStore(folder) if folder is not None and is_apart else None
-        self._begun: dict[int, tuple[bytes, Future[tuple[Path, Content]]]] = {}
+        self._begun: dict[int, tuple[bytes | memoryview, Writing]] = {}
+        self._writing: deque[tuple[dict[str, Any], Writing]] = deque()
+        self._lock = threading.Lock()  # of what a part is, while one thread begins and another one stores
 
     @property
     def are_apart(self) -> bool:
@@ -57,11 +63,29 @@ class LargeValues:
     def _writers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_WRITERS, thread_name_prefix="orcapod-files")
 
-    def begin(self, result: Sequence[Any]) -> None:
-        """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed."""
-        if self._files is not None:
-            for large in self._large_in(result):
-                self._write(large)
+    def begin(self, result: Sequence[Any], most: int) -> int:
+        """Begin to write what is large of a result, as ``to_storage`` gave it, while others are computed.
+
+        It waits until no more than so many bytes are held of values that are being written.
+
+        Args:
+            result: the outputs.
+            most: how many bytes.
+
+        Returns:
+            How many bytes of the result are let go of once they are written, which plain bytes are not; none if there
+            is something that cannot be written, so that it is stored, and tried again, soon.
+        """
+        if self._files is None:
+            return 0
+        going = 0
+        for large in self._large_in(result):
+            written = self._write(large)
+            if isinstance(large.part, dict):
+                self._writing.append((large.part, written))
+                going += len(large.data)
+        with self._lock:
+            return going if self._let_go(most) else 0
 
     def put(self, results: Sequence[Sequence[Any]]) -> pa.Array[Any]:
         """Leave references in place of large parts of results; return which of their bytes are in which files.
@@ -70,19 +94,22 @@ class LargeValues:
             DatabaseError: the files cannot be written; nothing of these results is lost.
         """
         if self._files is None:
+            for large in (large for result in results for large in self._large_in(result)):
+                if isinstance(large.part, dict):
+                    identified(large.part)
             return pa.nulls(len(results), _ARROW)
-        found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
+        with self._lock:
+            found = [(row, large) for row, result in enumerate(results) for large in self._large_in(result)]
         kept: list[list[dict[str, Any]] | None] = [None] * len(results)
         try:
             writing = [self._write(large) for _, large in found]
             wait(writing)  # all of them: one that goes on would be in the way of the next try
             for (row, large), each in zip(found, writing, strict=True):
-                path, content = each.result()
-                file = {"path": str(path), "digest": content.digest, "size": content.size}
                 if isinstance(large.part, str):
-                    kept[row] = [*(kept[row] or ()), {"column": large.part, "size": len(large.data), "file": file}]
+                    named = {"column": large.part, "size": len(large.data), "file": _named(each)}
+                    kept[row] = [*(kept[row] or ()), named]
                 else:
-                    large.part["file"], large.part["data"] = file, None
+                    large.part["file"], large.part["data"] = _named(each), None
         except OSError as error:
             why = f"{self._files.folder}: a large value cannot be written there: {error}"
             raise DatabaseError(why, is_transient=True) from error
@@ -97,9 +124,10 @@ class LargeValues:
             return results
         for name in {file["column"] for files in kept.drop_null().to_pylist() for file in files or ()}:
             column = results.column(name)
-            is_here = pc.less(pc.binary_length(column), LARGE_BYTES)
+            is_here = pc.fill_null(pc.less(pc.binary_length(column), LARGE_BYTES), False)
+            numbers = pc.if_else(is_here, pc.subtract(pc.cumulative_sum(is_here.cast(pa.int64())), 1), None)
             at = results.schema.get_field_index(name)
-            results = results.set_column(at, name, pc.if_else(is_here, column, None))
+            results = results.set_column(at, name, column.filter(is_here).take(numbers))  # no large ones are copied
         return results.append_column(LARGE, kept)
 
     def loaded(self, results: pa.Table) -> pa.Table:
@@ -128,17 +156,35 @@ class LargeValues:
             stored = result[at]
             if at not in self._bytes:
                 for part in large_parts(stored, arrow):
-                    yield _Large(part["data"], part["file"] and part["file"]["digest"], part)
+                    yield _Large(part["data"], part)
             elif stored is not None and is_large(stored):
-                yield _Large(stored, None, self._bytes[at])
+                yield _Large(stored, self._bytes[at])
 
-    def _write(self, large: _Large) -> Future[tuple[Path, Content]]:
+    def _write(self, large: _Large) -> Writing:
         """Have bytes written, once; they are held meanwhile, so that no others have their id."""
         if (begun := self._begun.get(id(large.data))) is None:
             assert self._files is not None
-            begun = large.data, self._writers.submit(self._files.put, large.data, large.digest)
+            begun = large.data, self._writers.submit(_write, self._files, large)
             self._begun[id(large.data)] = begun
         return begun[1]
+
+    def _let_go(self, most: int) -> bool:
+        """Leave references in place of parts that are written, and wait for the first while there are too many.
+
+        Returns:
+            Whether all that were to be written could be.
+        """
+        while self._writing:
+            part, written = self._writing[0]
+            if (data := part["data"]) is not None:  # else it was stored meanwhile
+                if not written.done() and sum(part["size"] for part, _ in self._writing) <= most:
+                    break
+                if written.exception() is not None:
+                    return False
+                part["file"], part["data"] = _named(written), None
+                self._begun.pop(id(data), None)
+            self._writing.popleft()
+        return True
 
 
 class _Large(NamedTuple):
@@ -146,13 +192,23 @@ class _Large(NamedTuple):
 
     Attributes:
         data: the bytes.
-        digest: theirs, if it is known.
         part: the part of a value that they are of, or the name of the column that they are.
     """
 
-    data: bytes
-    digest: str | None
+    data: bytes | memoryview
     part: dict[str, Any] | str
+
+
+def _write(files: FileStore, large: _Large) -> tuple[Path, Content]:
+    """Write large bytes, once it is known what identifies the value that they are of."""
+    digest = identified(large.part) if isinstance(large.part, dict) else None
+    return files.put(large.data, digest)
+
+
+def _named(writing: Writing) -> dict[str, Any]:
+    """Return the reference to a file, once it is written."""
+    path, content = writing.result()
+    return {"path": str(path), "digest": content.digest, "size": content.size}
 
 
 def _bytes_of(file: dict[str, Any], record_id: Any) -> Any:

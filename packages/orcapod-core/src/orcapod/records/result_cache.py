@@ -158,9 +158,9 @@ class ResultCache:
         self._lost.update(key for key, is_there in zip(keys, there, strict=True) if not is_there)
         return results.filter(array_of(there, pa.bool_()))
 
-    def begin(self, stored: Sequence[Any]) -> None:
-        """Begin to write the large values of a result that will be stored."""
-        self._large.begin(stored)
+    def begin(self, stored: Sequence[Any], most: int) -> int:
+        """Begin to write the large values of a result that will be stored; see ``LargeValues.begin``."""
+        return self._large.begin(stored, most)
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         """Store new results; return what is stored: another writer's where that was first."""
@@ -210,8 +210,8 @@ class NoOpCache:
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)
 
-    def begin(self, stored: Sequence[Any]) -> None:
-        pass
+    def begin(self, stored: Sequence[Any], most: int) -> int:
+        return 0
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         return results_table(results, self._outputs)

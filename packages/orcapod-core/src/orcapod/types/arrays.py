@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
+from functools import partial, reduce
 from hashlib import sha256
 from operator import or_
 from pathlib import Path
@@ -24,7 +24,7 @@ from orcapod.compute import pc
 from orcapod.errors import SchemaError
 from orcapod.types.array_columns import element_dtype, logical_shape, stored_arrays
 from orcapod.types.containers import ListType
-from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline, is_large
+from orcapod.types.large import KEPT_FIELDS, LARGE_BYTES, content, identities, inline
 from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 from orcapod.types.scalars import BOOL, FLOAT, INT, STR
 
@@ -102,8 +102,10 @@ class ArrayType(LogicalType):
         if why := self._misfit(dtype, value.shape):
             raise mismatch(self.name, value, why)
         elements = value.astype(dtype, order="C", copy=False)
-        data = elements.tobytes()
-        kept = _large(elements, data) if is_large(data) else inline(data)
+        if elements.nbytes < LARGE_BYTES:
+            kept = inline(elements.tobytes())
+        else:
+            kept = inline(_copied(elements), identify=partial(_identify, dtype, value.shape))
         return {"dtype": _text(dtype), "shape": list(value.shape), **kept}
 
     def from_storage(self, stored: Any) -> Any:
@@ -235,13 +237,20 @@ def _digest(array: Any) -> bytes:
     return _hashed(_headed(IDENTITY_METHOD, array), _parts(array))
 
 
-def _large(array: Any, data: bytes) -> dict[str, Any]:
-    """Return the fields of the bytes of a large array, which are hashed once if they are what identifies it."""
+def _copied(array: Any) -> memoryview:
+    """Return a copy of the bytes of an array, which a function may go on to write to."""
+    memory = memoryview(pa.allocate_buffer(array.nbytes))  # which is used again: fresh memory costs more than the copy
+    np.frombuffer(memory, np.uint8)[:] = _bytes_of(array)
+    return memory
+
+
+def _identify(dtype: np.dtype[Any], shape: tuple[int, ...], data: Any) -> tuple[bytes, str | None]:
+    """Return what identifies a large array, and the digest of its bytes if that is made of them, as they are."""
+    array: Any = np.ndarray(shape, dtype, data)
     parts = _parts(array)
     elements = _hashed(sha256(), parts)
     is_plain = len(parts) == 1 and parts[0] is array
-    digest = f"sha256:{elements.hex()}" if is_plain else None
-    return inline(data, identity=_large_digest(array, elements), digest=digest)
+    return _large_digest(array, elements), f"sha256:{elements.hex()}" if is_plain else None
 
 
 def _large_digest(array: Any, elements: bytes) -> bytes:
@@ -255,9 +264,15 @@ def _headed(method: str, array: Any) -> Any:
 
 def _hashed(digest: Any, parts: Iterable[Any]) -> bytes:
     for part in parts:
-        digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
+        digest.update(_bytes_of(np.ascontiguousarray(part)))
     hashed: bytes = digest.digest()
     return hashed
+
+
+def _bytes_of(array: Any) -> memoryview:
+    """Return the memory of a contiguous array."""
+    memory: memoryview = array.reshape(-1).view(np.uint8).data
+    return memory
 
 
 def _parts(array: Any) -> list[Any]:

@@ -31,7 +31,7 @@ from orcapod.compute import pc
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types.codec_reader import byte_width, is_bytes_like, is_list_like, reader_of, unwrapped_type, wrapped
 
-__all__ = ["contents", "decode", "encode"]
+__all__ = ["decode", "encode", "payloads"]
 
 _NOTHING = pa.py_buffer(b"")
 _EMPTY = scalar_of(b"", pa.large_binary())
@@ -251,6 +251,13 @@ def _encode_lists(array: Any) -> pa.Array[Any]:
 
 def _all(truths: pa.BooleanArray) -> bool:
     return bool(pc.all(truths, min_count=0).as_py())
+
+
+def payloads(array: pa.Array[Any]) -> pa.Buffer:
+    """Return the payloads of the values of a column, one after the other; a null has none."""
+    array = _unwrapped(array)
+    width = None if array.null_count else byte_width(array.type)
+    return contents(encode(array)) if width is None else _fixed_bytes(array, width)
 
 
 def contents(column: pa.Array[Any]) -> pa.Buffer:

@@ -26,6 +26,7 @@ __all__ = [
     "LARGE_BYTES",
     "content",
     "holds_kept",
+    "identified",
     "identities",
     "inline",
     "is_large",
@@ -36,6 +37,11 @@ __all__ = [
 
 LARGE_BYTES = 1_000_000
 
+Identify = Callable[[Any], tuple[bytes, str | None]]
+"""Given the bytes of a value, returns what identifies it, and their digest, if it is known then."""
+
+_IDENTIFY = "identify"  # beside the fields of a value that is with its bytes; no field, so that no column has it
+
 KEPT_FIELDS = (
     ("data", pa.large_binary()),
     ("size", pa.int64()),
@@ -44,16 +50,28 @@ KEPT_FIELDS = (
 )
 
 
-def inline(data: bytes, *, identity: bytes | None = None, digest: str | None = None) -> dict[str, Any]:
+def inline(
+    data: bytes | memoryview, *, identity: bytes | None = None, identify: Identify | None = None
+) -> dict[str, Any]:
     """Return the fields of a value that is still with its bytes.
 
     Args:
-        data: the bytes.
+        data: the bytes, which nobody writes to any more.
         identity: what identifies the value; needed of no value, and worth it for a large one.
-        digest: that of the bytes, if it is known.
+        identify: finds what identifies a large one, when it is written to a file, or becomes part of a column.
     """
-    file = None if digest is None else {"path": None, "digest": digest, "size": len(data)}
-    return {"data": data, "size": len(data) if is_large(data) else None, "file": file, "identity": identity}
+    if not is_large(data):
+        return {"data": data, "size": None, "file": None, "identity": None}
+    return {"data": data, "size": len(data), "file": None, "identity": identity, _IDENTIFY: identify}
+
+
+def identified(part: dict[str, Any]) -> str | None:
+    """Have a large part of a value know what identifies it; return the digest of its bytes, if it became known."""
+    identify: Identify | None = part[_IDENTIFY]
+    if identify is None:
+        return None
+    part["identity"], digest = identify(part["data"])
+    return digest
 
 
 def is_large(data: Any) -> bool:

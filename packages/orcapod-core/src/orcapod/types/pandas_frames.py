@@ -28,7 +28,7 @@ class DataFrameType(FrameType):
 
     suffixes = (".csv", ".parquet", ".arrow")
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         if len(set(map(type, value.columns))) > 1:
             raise ValueError("its column names are of several types")
         batch = pa.RecordBatch.from_pandas(value)
@@ -68,7 +68,7 @@ class DataFrameType(FrameType):
 class SeriesType(DataFrameType):
     """``pandas.Series``: a frame of one column, whose name may be anything that JSON knows."""
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         batch = pa.RecordBatch.from_pandas(value.to_frame("value"))
         schema = batch.schema.with_metadata({**batch.schema.metadata, _NAME: json.dumps(value.name).encode()})
         return written(schema, [batch.replace_schema_metadata(schema.metadata)])

@@ -20,13 +20,13 @@ class PolarsFrameType(FrameType):
 
     suffixes = (".csv", ".parquet", ".arrow")
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         sink = BytesIO()
         try:
             value.write_ipc_stream(sink, compat_level=_COMPATIBLE)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise ValueError(error) from None
-        return sink.getvalue()
+        return sink.getbuffer()
 
     def read(self, data: Any) -> Any:
         try:
@@ -47,7 +47,7 @@ class PolarsFrameType(FrameType):
 class PolarsSeriesType(PolarsFrameType):
     """``polars.Series``: a frame of one column."""
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         return super().write(value.to_frame())
 
     def read(self, data: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.errors import ValueTypeError
+from orcapod.types.large import holds_kept, identified, large_parts
 from orcapod.types.logical import LogicalType, OptionalType
 
 __all__ = ["column_of"]
@@ -33,6 +34,9 @@ def column_of(values: Sequence[Any], dtype: LogicalType) -> pa.Array[Any]:
             stored.append(dtype.to_storage(value))
         except ValueTypeError as error:
             raise ValueTypeError(f"row {row}: {error}", **error.about(row=row)) from None
+    for value in stored if holds_kept(dtype.arrow) else ():
+        for part in large_parts(value, dtype.arrow):
+            identified(part)
     return dtype.from_python(stored)
 
 

@@ -54,7 +54,7 @@ def value_size(value: Any) -> int:
     match value:
         case str():
             return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
-        case bytes() | bytearray():
+        case bytes() | bytearray() | memoryview():
             return len(value)
         case list() | tuple():
             if value and type(value[0]) in (int, float, bool):

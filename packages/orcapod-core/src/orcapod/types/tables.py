@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import SchemaError
-from orcapod.types.codec import contents, encode
-from orcapod.types.large import KEPT_FIELDS, content, identities, inline, is_large
+from orcapod.types.codec import encode, payloads
+from orcapod.types.large import KEPT_FIELDS, content, identities, inline
 from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 
 __all__ = ["FrameType", "TableType", "register_frame", "written"]
@@ -46,7 +46,7 @@ class FrameType(LogicalType):
         self.annotation = python
 
     @abstractmethod
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         """Return a value as an Arrow IPC stream.
 
         Raises:
@@ -81,7 +81,7 @@ class FrameType(LogicalType):
             raise mismatch(self.name, value, f"Arrow cannot hold it: {error}; convert its columns") from None
         if not self.is_same(value, self.read(data)):
             raise mismatch(self.name, value, "it would not come back from Arrow as it is; convert columns of objects")
-        return inline(data, identity=self._digest(_table(data)) if is_large(data) else None)
+        return inline(data, identify=lambda data: (self._digest(_table(data)), None))
 
     def from_storage(self, stored: Any) -> Any:
         data = content(stored, self.name)
@@ -120,16 +120,16 @@ class FrameType(LogicalType):
         for column in (*table.columns, *map(_chunked, self.labels(table))):
             digest.update(len(column).to_bytes(8, "little"))
             for part in column.chunks:
-                digest.update(contents(encode(part.is_valid())))
+                digest.update(payloads(part.is_valid()))
             for part in column.chunks:
-                digest.update(contents(encode(part)))
+                digest.update(payloads(part))
         return digest.digest()
 
 
 class TableType(FrameType):
     """``pyarrow.Table``."""
 
-    def write(self, value: Any) -> bytes:
+    def write(self, value: Any) -> memoryview:
         return written(value.schema, value.to_batches())
 
     def read(self, data: Any) -> Any:
@@ -153,13 +153,13 @@ def register_frame(python: type, dtype: LogicalType) -> None:
     registry.register(python, resolve)
 
 
-def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
+def written(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> memoryview:
     """Return batches as an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return memoryview(sink.getvalue())
 
 
 def _table(data: Any) -> pa.Table:
