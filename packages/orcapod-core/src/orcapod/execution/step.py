@@ -19,7 +19,7 @@ from typing import Any
 
 from orcapod.datagrams import Chunk, Packet, Tag, regroup
 from orcapod.datagrams.datagram import LazyPacket
-from orcapod.errors import PacketAbandonedError, ValueTypeError
+from orcapod.errors import DamagedRecordError, PacketAbandonedError, ValueTypeError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
 from orcapod.execution.packet_tally import PacketTally, log_failure
@@ -159,6 +159,7 @@ class Step(PacketTally):
                 self.counts["incomplete"] += incomplete
             again = self.selection.computed_again(chunk)
             pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again, self.again_ids)
+            pending.on_damaged = partial(self._damaged, chunk)
             pending.on_recomputed = partial(self._recomputed, chunk)
             if skipped:
                 self.counts["skipped"] += pending.skip(skipped) + len(all_refused) - len(refused)
@@ -281,6 +282,9 @@ class Step(PacketTally):
             error = PacketAbandonedError("the run ended before this packet was computed; the next run computes it")
             log_failure(attempt.logger, error)
         self.observer.on_packet_crash(self.label, *attempt.views(), error)
+
+    def _damaged(self, chunk: Chunk, row: int, error: DamagedRecordError) -> None:
+        self.refuse(Tag(chunk, row), Packet(chunk, row), error)
 
     def _recomputed(self, chunk: Chunk, rows: Sequence[int], are_equal: Sequence[bool]) -> None:
         self.recomputed.equal += sum(are_equal)

@@ -114,9 +114,17 @@ class LargeValues:
         if kept.null_count == len(kept):
             return results
         found: defaultdict[str, dict[int, Any]] = defaultdict(dict)
+        damages: dict[Any, ValueTypeError] = {}
         for row, files in enumerate(kept.to_pylist()):
             for file in files or []:
-                found[file["column"]][row] = _bytes_of(file, results.column(0)[row].as_py())
+                try:
+                    found[file["column"]][row] = content(file, "bytes")
+                except ValueTypeError as error:
+                    damages[results.column(0)[row].as_py()] = error
+        if damages:
+            first, *more = damages.values()
+            why = f"{first}{f' ({len(more)} more are damaged)' if more else ''}"
+            raise DamagedRecordError(why, keys=list(damages), found=first.found)
         for name, rows in found.items():
             at = results.schema.get_field_index(name)
             results = results.set_column(at, name, _replaced(results.column(name).combine_chunks(), rows))
@@ -153,13 +161,6 @@ class _Large(NamedTuple):
     data: bytes
     digest: str | None
     part: dict[str, Any] | str
-
-
-def _bytes_of(file: dict[str, Any], record_id: Any) -> Any:
-    try:
-        return content(file, "bytes")
-    except ValueTypeError as error:
-        raise DamagedRecordError(str(error), keys=[record_id], found=error.found) from None
 
 
 def _replaced(column: Any, rows: dict[int, Any]) -> pa.ChunkedArray[Any]:
