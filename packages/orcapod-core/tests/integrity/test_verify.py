@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -211,3 +212,19 @@ def test_results_that_cannot_be_read_any_more_cost_no_rows_of_nodes(tmp_path: Pa
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(ConfigError):
         op.verify_store(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["path", "text", "sqlite", "delta", "config"])
+@pytest.mark.parametrize("what", ["verify", "orphans"])
+def test_a_misspelt_store_is_refused_and_nothing_is_made_there(tmp_path: Path, way: str, what: str) -> None:
+    place = tmp_path / "lba.db"
+    store: Any = {
+        "path": place,
+        "text": str(place),
+        "sqlite": f"sqlite:///{place}",
+        "delta": f"delta:///{place}",
+        "config": {"type": "sqlite", "path": str(place), "prefix": []},
+    }[way]
+    with pytest.raises(DatabaseError, match=r"there is no store at .*lba\.db.*check the path"):
+        op.verify_store(store) if what == "verify" else op.remove_orphans(store)
+    assert not list(tmp_path.iterdir())
