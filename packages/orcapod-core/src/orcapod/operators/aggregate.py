@@ -61,6 +61,8 @@ class Aggregate(Operator):
 
     Null is left out by all others; where no value is left, ``mean``, ``min`` and ``max`` are None. NaN is a value.
 
+    No rows make no group, by no tags either.
+
     The tags named stay; no others do. Ids are those of all members, as lists, and so is the provenance of a value: all
     values of its column, none for a number of rows or for what is made of a tag, and for ``first`` the value's own.
 
