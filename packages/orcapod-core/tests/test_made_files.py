@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import orcapod as op
-from orcapod.errors import ConfigError, ValueTypeError
+from orcapod.errors import ConfigError, DatabaseError, ValueTypeError
 from orcapod.executors import LocalExecutor
 from orcapod.sources import DictSource
 from orcapod.types import LARGE_BYTES
@@ -575,3 +575,55 @@ def test_a_copied_store_reads_its_own_files_though_the_original_is_there(tmp_pat
         assert all(file is not None and file.path.is_relative_to(own) for file in shown)
         assert [file.path.read_text() for file in found.pages] == [f"page {at} {tag['i']}" for at in range(tag["i"])]
         assert (packet["data"][0], packet["array"][0]) == (tag["i"], tag["i"])
+
+
+def test_a_folder_that_nobody_may_write_to_is_one_clear_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("in the way")
+    pipeline = study(tmp_path / "lab.db", files=tmp_path / "files")
+    (first, _) = pipeline.run().errors
+    assert isinstance(first.exception, DatabaseError)
+    assert "files: output_path can make no file there: " in str(first)
+    assert "give the pipeline another folder: Pipeline(..., files='/data/files')" in str(first)
+
+
+def test_a_folder_that_may_not_be_read_is_one_clear_error() -> None:
+    """For somebody else than who made it, or the superuser, who may read everything."""
+    program = """
+        import os, sys, tempfile
+        from pathlib import Path
+        import orcapod as op
+        from orcapod.errors import DatabaseError
+        from orcapod.sources import DictSource
+
+        @op.function_pod(output_keys="figure")
+        def plot(x: int) -> op.File:
+            path = op.output_path("figure.txt")
+            path.write_text(f"x = {x}")
+            return op.File(path)
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o777)
+            def run():
+                with op.databases.SQLiteDatabase(folder / "lab.db") as database:
+                    with op.Pipeline("study", database) as pipeline:
+                        plot.pod(DictSource([{"i": 1, "x": 1}], ["i"], source_id="s"), label="plots")
+                    return pipeline.run(progress=False)
+            run().raise_for_errors()
+            for file in folder.glob("lab.db*"):
+                file.chmod(0o666)
+            (folder / "lab.db.files").chmod(0o000)
+            me = os.geteuid()
+            if me == 0:
+                os.seteuid(65534)
+            try:
+                run()
+            except DatabaseError as error:
+                print(error)
+            finally:
+                os.seteuid(me)
+                (folder / "lab.db.files").chmod(0o700)
+    """
+    told = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=60)
+    assert "lab.db.files: the files of results cannot be looked for there: " in told.stdout, told.stderr
+    assert "Permission denied" in told.stdout

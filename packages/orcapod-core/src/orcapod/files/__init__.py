@@ -4,6 +4,7 @@ from orcapod.files.calls import Unreadable, WithPlaces, output_path, with_files
 from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
+    folder_error,
     is_there,
     located,
     read_bytes,
@@ -20,6 +21,7 @@ __all__ = [
     "WithPlaces",
     "content_of",
     "files_folder",
+    "folder_error",
     "is_there",
     "located",
     "mirrored",

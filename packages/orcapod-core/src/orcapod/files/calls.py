@@ -14,7 +14,7 @@ from typing import Any
 
 from orcapod.checks import Checks
 from orcapod.errors import ConfigError
-from orcapod.files.file_store import FileStore, remove, temporary_folder
+from orcapod.files.file_store import FileStore, folder_error, remove, temporary_folder
 from orcapod.files.remote import admit
 
 __all__ = ["Unreadable", "WithPlaces", "output_path", "with_files"]
@@ -46,6 +46,7 @@ def output_path(name: str | os.PathLike[str]) -> Path:
 
     Raises:
         ConfigError: it is no such name, the store has no folder for files, or this is a thread that a function started.
+        DatabaseError: nothing can be written there.
     """
     relative = PurePath(Checks("output_path").file("name", name))
     if not relative.name or relative.is_absolute() or ".." in relative.parts:
@@ -56,19 +57,20 @@ def output_path(name: str | os.PathLike[str]) -> Path:
             "output_path: found a thread that the function has started, expected the call itself, which knows where "
             "its files belong; call op.output_path there, and hand what it returns over to the thread"
         )
-    if call is None:
-        fresh = FileStore(temporary_folder()).fresh()
-    elif call.folder is None:
+    if call is not None and call.folder is None:
         raise ConfigError(
             "output_path: found a store that has no folder for files; give the pipeline one that all workers see: "
             "Pipeline(..., files='/data/files')"
         )
-    else:
-        fresh = FileStore(call.folder).fresh()
+    store = FileStore(temporary_folder() if call is None or call.folder is None else call.folder)
+    try:
+        fresh = store.fresh()
+        (fresh / relative).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise folder_error(store.folder, "output_path can make no file", error) from error
+    if call is not None:
         call.made.append(fresh)
-    path = fresh / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    return fresh / relative
 
 
 class Unreadable:

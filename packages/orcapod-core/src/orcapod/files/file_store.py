@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import shutil
 import stat
@@ -17,12 +18,14 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from orcapod.errors import DatabaseError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
 from orcapod.files.remote import delete, download, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
+    "folder_error",
     "is_there",
     "located",
     "read_bytes",
@@ -39,6 +42,19 @@ _SAMPLES, _SAMPLE_BYTES = 4, 16_384
 _MOST_COMPRESSED = 0.6  # of its bytes: else a value is read in place, without a copy
 _MOST_TAKEN = 1_000
 _MOST_TIMES = 1 << 17  # as many bytes as the file has: more than zstd ever makes of them
+
+
+_FOR_GOOD = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
+"""What no time mends."""
+
+
+def folder_error(folder: Path, what: str, error: OSError) -> DatabaseError:
+    """Return the error of a folder for files with which something cannot be done, and what to do."""
+    why = f"{folder}: {what} there: {error}; make it a folder that you may read and write"
+    advice = "or give the pipeline another folder: Pipeline(..., files='/data/files')"
+    return DatabaseError(f"{why}, {advice}", is_transient=error.errno not in _FOR_GOOD)
 
 
 class FileStore:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
-from orcapod.files import Content, FileStore, temporary_folder
+from orcapod.errors import DamagedRecordError, ValueTypeError
+from orcapod.files import Content, FileStore, folder_error, temporary_folder
 from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
@@ -84,8 +84,7 @@ class LargeValues:
                 else:
                     large.part["file"], large.part["data"] = file, None
         except OSError as error:
-            why = f"{self._files.folder}: a large value cannot be written there: {error}"
-            raise DatabaseError(why, is_transient=True) from error
+            raise folder_error(self._files.folder, "a large value cannot be written", error) from error
         finally:
             for _, large in found:
                 self._begun.pop(id(large.data), None)  # what failed is written anew

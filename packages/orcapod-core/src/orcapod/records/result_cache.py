@@ -12,7 +12,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
-from orcapod.files import FileStore, is_there
+from orcapod.files import FileStore, folder_error, is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records.attempts import Attempts
@@ -127,6 +127,7 @@ class ResultCache:
 
         Raises:
             DamagedRecordError: one of them is not as it was stored.
+            DatabaseError: its files may not be read.
         """
         columns = [*self._outputs, *self._large.columns]
         results = self._database.get_records_by_ids(self._path, ids, [RECORD_ID, *columns, CHECKSUM])
@@ -141,7 +142,12 @@ class ResultCache:
                 keys=damaged,
                 found=damaged[0].hex(),
             )
-        return self._large.loaded(self._with_files(self._relocated(results.select([RECORD_ID, *columns]))))
+        try:
+            results = self._with_files(self._relocated(results.select([RECORD_ID, *columns])))
+        except PermissionError as error:
+            folder = self._folder or Path(error.filename)
+            raise folder_error(folder, "the files of results cannot be looked for", error) from error
+        return self._large.loaded(results)
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
