@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import pytest
 
 import orcapod as op
-from orcapod.errors import ConfigError, ValueTypeError
+from orcapod.errors import ConfigError, DatabaseError, ValueTypeError
 from orcapod.executors import LocalExecutor
 from orcapod.sources import DictSource
+from orcapod.types import LARGE_BYTES
 
 
 @op.function_pod(output_keys="figure")
@@ -460,3 +464,166 @@ def test_a_store_that_knows_nothing_of_a_folder_removes_nothing_of_it(tmp_path: 
     with pytest.raises(ConfigError, match=r"none of which any record of these stores names; check which stores"):
         op.remove_orphans(tmp_path / "labb.db", files=tmp_path / "lab.db.files", hours=1e-9)
     assert op.verify_store(tmp_path / "lab.db").ok
+
+
+@op.function_pod(output_keys="sketch")
+def sketch(x: int) -> op.File:
+    for name in ("unused.txt", "written.txt", "deep/er.txt"):
+        path = op.output_path(name)
+        if name != "unused.txt":
+            path.write_text("scratch")
+    path = op.output_path("sketch.txt")
+    path.write_text(f"x = {x}")
+    path.with_name("beside.txt").write_text("scratch")
+    if x < 0:
+        return 1  # type: ignore[return-value]
+    return op.File(path)
+
+
+@op.function_pod(output_keys="sketch")
+async def sketch_async(x: int) -> op.File:
+    return sketch.pod.packet_function.function(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("way", ["here", "threads", "processes", "async"])
+def test_places_that_a_packet_asked_for_and_gave_nothing_of_go_with_it(tmp_path: Path, way: str) -> None:
+    """Also where its output is refused."""
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        rows = DictSource([{"i": i, "x": i} for i in (-1, 1, 2)], ["i"], source_id="s")
+        (sketch_async if way == "async" else sketch).pod(rows, label="sketches")
+    engines = {"threads": LocalExecutor(workers=2), "processes": LocalExecutor(workers=2, kind="process")}
+    result = pipeline.run(execution_engine=engines.get(way))
+    assert result.counts("sketches") == {"computed": 2, "cached": 0, "failed": 1}
+    assert fresh_left(tmp_path / "lab.db.files") == []
+    assert [Path(packet["sketch"]).read_text() for _, packet in pipeline.sketches.iter_packets()] == ["x = 1", "x = 2"]
+
+
+@op.function_pod(output_keys="figure")
+def plot_in_a_thread(x: int) -> op.File:
+    with ThreadPoolExecutor(1) as pool:
+        if x == 1:  # what names the place has to be in the call
+            return pool.submit(lambda: op.File(op.output_path("figure.txt"))).result()
+        path = op.output_path("figure.txt")
+        pool.submit(path.write_text, f"x = {x}").result()
+        return op.File(path)
+
+
+def test_a_thread_of_a_function_is_given_its_place_and_asks_for_none(tmp_path: Path) -> None:
+    """Whose call it belongs to is not known there: its file went to the folder for temporary ones."""
+    pipeline = op.Pipeline("study", tmp_path / "lab.db")
+    with pipeline:
+        rows = DictSource([{"i": i, "x": i} for i in (1, 2)], ["i"], source_id="s")
+        plot_in_a_thread.pod(rows, label="plots")
+    result = pipeline.run()
+    (error,) = result.errors
+    assert isinstance(error.exception, ConfigError)
+    assert "found a thread that the function has started" in str(error)
+    assert "hand what it returns over" in str(error)
+    assert [path.read_text() for path in files(pipeline)] == ["x = 2"]
+    assert op.output_path("mine.txt").parent.is_dir(), "outside of a pipeline it goes on to be one for temporary files"
+
+
+class Album(NamedTuple):
+    cover: op.File
+    pages: list[op.File]
+    named: dict[str, op.File | None]
+
+
+@op.function_pod(output_keys=["album", "data", "array"])
+def album(x: int) -> tuple[Album, bytes, np.ndarray]:
+    def drawn(name: str) -> op.File:
+        path = op.output_path(f"{name}.txt")
+        path.write_text(f"{name} {x}")
+        return op.File(path)
+
+    pages = [drawn(f"page {at}") for at in range(x)]
+    made = Album(drawn("cover"), pages, {"back": drawn("back"), "none": None})
+    return made, bytes([x]) * LARGE_BYTES, np.full(LARGE_BYTES, float(x))
+
+
+@op.function_pod(output_keys="where")
+def places(album: Album) -> str:
+    return str(album.cover.path.parents[2])
+
+
+def test_a_copied_store_reads_its_own_files_though_the_original_is_there(tmp_path: Path) -> None:
+    def built(path: Path) -> op.Pipeline:
+        pipeline = op.Pipeline("study", path)
+        with pipeline:
+            rows = DictSource([{"i": x, "x": x} for x in range(3)], ["i"], source_id="s")
+            places.pod(album.pod(rows, label="albums"), label="places")
+        return pipeline
+
+    (tmp_path / "first").mkdir()
+    built(tmp_path / "first" / "lab.db").run(until="albums").raise_for_errors()
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    copy, own = built(tmp_path / "second" / "lab.db"), tmp_path / "second" / "lab.db.files"
+    built(tmp_path / "first" / "lab.db")  # opened last, and none of the other's business
+    for file in (tmp_path / "first" / "lab.db.files").rglob("*.*"):
+        if file.is_file():
+            file.chmod(0o600)
+            file.write_text("other")
+    with LocalExecutor(workers=1, kind="process") as executor:
+        result = copy.run(execution_engine=executor)
+    result.raise_for_errors()
+    assert result.counts("albums")["cached"] == 3
+    assert set(copy.places.as_table()["where"].to_pylist()) == {str(own)}
+    for tag, packet in copy.albums.iter_packets():
+        found: Album = packet["album"]
+        shown = [found.cover, *found.pages, found.named["back"]]
+        assert all(file is not None and file.path.is_relative_to(own) for file in shown)
+        assert [file.path.read_text() for file in found.pages] == [f"page {at} {tag['i']}" for at in range(tag["i"])]
+        assert (packet["data"][0], packet["array"][0]) == (tag["i"], tag["i"])
+
+
+def test_a_folder_that_nobody_may_write_to_is_one_clear_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("in the way")
+    pipeline = study(tmp_path / "lab.db", files=tmp_path / "files")
+    (first, _) = pipeline.run().errors
+    assert isinstance(first.exception, DatabaseError)
+    assert "files: output_path can make no file there: " in str(first)
+    assert "give the pipeline another folder: Pipeline(..., files='/data/files')" in str(first)
+
+
+def test_a_folder_that_may_not_be_read_is_one_clear_error() -> None:
+    """For somebody else than who made it, or the superuser, who may read everything."""
+    program = """
+        import os, sys, tempfile
+        from pathlib import Path
+        import orcapod as op
+        from orcapod.errors import DatabaseError
+        from orcapod.sources import DictSource
+
+        @op.function_pod(output_keys="figure")
+        def plot(x: int) -> op.File:
+            path = op.output_path("figure.txt")
+            path.write_text(f"x = {x}")
+            return op.File(path)
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            folder.chmod(0o777)
+            def run():
+                with op.databases.SQLiteDatabase(folder / "lab.db") as database:
+                    with op.Pipeline("study", database) as pipeline:
+                        plot.pod(DictSource([{"i": 1, "x": 1}], ["i"], source_id="s"), label="plots")
+                    return pipeline.run(progress=False)
+            run().raise_for_errors()
+            for file in folder.glob("lab.db*"):
+                file.chmod(0o666)
+            (folder / "lab.db.files").chmod(0o000)
+            me = os.geteuid()
+            if me == 0:
+                os.seteuid(65534)
+            try:
+                run()
+            except DatabaseError as error:
+                print(error)
+            finally:
+                os.seteuid(me)
+                (folder / "lab.db.files").chmod(0o700)
+    """
+    told = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=60)
+    assert "lab.db.files: the files of results cannot be looked for there: " in told.stdout, told.stderr
+    assert "Permission denied" in told.stdout

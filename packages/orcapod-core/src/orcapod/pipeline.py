@@ -225,7 +225,7 @@ class Pipeline(Mapping[str, Node]):
             only: labels of the function nodes that compute; all others give what is there.
             until: labels of nodes beyond which the run does not go.
             where: the rows that are computed, by values of their tags, ``{"subject": ["s1", "s2"]}``; of all others
-                what is there is given.
+                what is there is given. A value that no row has is warned of, as in ``recompute``.
             note: what is to be said of the run, in ``_run_starts``.
             tags: likewise, by name: ``{"reason": "nightly"}``.
             progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
@@ -381,6 +381,7 @@ class Pipeline(Mapping[str, Node]):
                 failure = first.error
             if failure is not None:
                 raise failure
+        part.warn_of_unmet()
         return run.result()
 
     def __getitem__(self, label: str) -> Node:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -94,9 +95,12 @@ def test_a_value_that_was_changed_is_never_served(path: Path, database: Database
     (damage,) = op.verify_store(database).damages
     assert (damage.kind, damage.path[:2]) == ("changed", ("_result", "double"))
     pipeline = built(database)
-    for served in (pipeline.run, pipeline.double.as_table):
-        with pytest.raises(DamagedRecordError, match=r"store\.db.*_result/double.*a result of y .*__record_id"):
-            served()
+    told = r"store\.db.*_result/double.*a result of y .*__record_id"
+    with pytest.raises(DamagedRecordError, match=told):
+        pipeline.double.as_table()
+    with pytest.raises(BaseExceptionGroup) as caught:
+        pipeline.run().raise_for_errors()
+    assert caught.group_contains(DamagedRecordError, match=told)
 
 
 def test_what_is_moved_aside_is_computed_again(path: Path, database: Database) -> None:
@@ -124,10 +128,9 @@ def test_rows_whose_result_is_gone_are_told_of(path: Path, database: Database) -
 
 def test_a_cell_that_cannot_be_read_is_named(path: Path, database: Database) -> None:
     edit(path, "_result/double", "UPDATE {} SET y = 'many' WHERE y = 20")
-    with pytest.raises(
-        DamagedRecordError, match=r"store\.db, table _result/double.*column 'y' of the record \w+ is damaged"
-    ):
-        built(database).run()
+    told = r"store\.db, table _result/double.*column 'y' of the record \w+ is damaged"
+    with pytest.raises(DamagedRecordError, match=told):
+        built(database).run(error_policy="fail_fast")
     (damage,) = [each for each in op.verify_store(database).damages if each.kind == "unreadable"]
     assert (damage.column, type(damage.key)) == ("y", bytes)
     op.verify_store(database, repair=True)
@@ -209,3 +212,19 @@ def test_results_that_cannot_be_read_any_more_cost_no_rows_of_nodes(tmp_path: Pa
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(ConfigError):
         op.verify_store(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["path", "text", "sqlite", "delta", "config"])
+@pytest.mark.parametrize("what", ["verify", "orphans"])
+def test_a_misspelt_store_is_refused_and_nothing_is_made_there(tmp_path: Path, way: str, what: str) -> None:
+    place = tmp_path / "lba.db"
+    store: Any = {
+        "path": place,
+        "text": str(place),
+        "sqlite": f"sqlite:///{place}",
+        "delta": f"delta:///{place}",
+        "config": {"type": "sqlite", "path": str(place), "prefix": []},
+    }[way]
+    with pytest.raises(DatabaseError, match=r"there is no store at .*lba\.db.*check the path"):
+        op.verify_store(store) if what == "verify" else op.remove_orphans(store)
+    assert not list(tmp_path.iterdir())

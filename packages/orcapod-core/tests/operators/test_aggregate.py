@@ -242,3 +242,9 @@ def test_groups_come_in_the_order_of_their_first_rows() -> None:
     assert made.as_table().to_pylist() == [
         {"k": "b", "n": 40_000, "x": 0}, {"k": "a", "n": 20_000, "x": 1}, {"k": "c", "n": 20_000, "x": 3}
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by", [[], ["i"]])
+def test_no_rows_make_no_group(by: list[str]) -> None:
+    empty = DictSource([], ["i"], source_id="s", data_schema={"i": int, "x": float})
+    assert empty.aggregate(by, n="count", mean=("x", "mean")).as_table().num_rows == 0

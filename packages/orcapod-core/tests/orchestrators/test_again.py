@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -280,6 +281,8 @@ WRONG: Mapping[str, tuple[dict[str, Any], type[OrcapodError], str]] = {
     "beyond the end": ({"until": "rates", "only": "doubled"}, LabelError, "only names 'doubled'"),
     "a number": ({"recompute": 1}, ConfigError, "recompute"),
     "a list": ({"where": ["s1"]}, ConfigError, "where"),
+    "a value of another type": ({"where": {"subject": ["s1", 1]}}, ConfigError, r"where: subject=1 never holds.*str"),
+    "a value of one": ({"recompute": {"rates": {"subject": 1.5}}}, ConfigError, "recompute of 'rates': subject=1.5"),
 }
 
 
@@ -289,6 +292,60 @@ def test_what_is_not_there_is_refused_before_anything_is_computed(case: str) -> 
     with pytest.raises(error, match=text):
         study().run(**arguments)
     assert not CALLS
+
+
+UNMET: Mapping[str, tuple[dict[str, Any], str]] = {
+    "a value": ({"where": {"subject": ["s1", "s9"]}}, r"where: no row has subject='s9'; check how it is written$"),
+    "all": ({"where": {"subject": ["S1", "S2"]}}, r"where: no row has subject='S1', or subject='S2'; check"),
+    "a null": ({"where": {"subject": None}}, "where: no row has subject=None; check"),
+    "again": ({"recompute": {"rates": {"subject": "s9"}}}, r"recompute of 'rates': no row has subject='s9'; check"),
+}
+
+
+@pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
+@pytest.mark.parametrize("case", UNMET)
+def test_what_meets_no_row_is_warned_of_once(case: str, orchestrator: Any) -> None:
+    arguments, text = UNMET[case]
+    with pytest.warns(UserWarning, match=text) as caught:
+        study().run(orchestrator, **arguments)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_values_that_no_row_has_together_are_warned_of() -> None:
+    rows = [{"subject": "s1", "site": "a", "x": 1}, {"subject": "s2", "site": "b", "x": 2}]
+    with op.Pipeline("p") as pipeline:
+        rates.pod(DictSource(rows, ["subject", "site"]), label="rates")
+    with pytest.warns(UserWarning, match="where: no row has all of subject='s1' and site='b'; check"):
+        assert pipeline.run(where={"subject": "s1", "site": "b"}).counts("rates")["skipped"] == 2
+
+
+class Place(NamedTuple):
+    north: int
+    east: float
+
+
+ALIKE: Mapping[str, tuple[Any, Any, Any]] = {
+    "numpy": (int, 2, np.int64(2)),
+    "an int for a float": (float, 2.0, 2),
+    "NaN": (float, float("nan"), float("nan")),
+    "null": (int | None, None, None),
+    "zeros": (float, 0.0, -0.0),
+    "an array": (np.ndarray, np.arange(3), np.arange(3)),
+    "a record": (Place, Place(1, 2.0), Place(1, 2.0)),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_values_are_compared_as_a_filter_does(case: str) -> None:
+    dtype, value, alike = ALIKE[case]
+    other = {int: 3, float: 3.0, np.ndarray: np.arange(4), Place: Place(2, 2.0)}.get(dtype, 3)
+    source = DictSource([{"t": value, "x": 2}, {"t": other, "x": 4}], ["t"], data_schema={"t": dtype})
+    assert source.filter(t=alike).as_table()["x"].to_pylist() == [2]
+    with op.Pipeline("p") as pipeline:
+        rates.pod(source, label="rates")
+    assert pipeline.run(where={"t": alike}).counts("rates") == {"computed": 1, "cached": 0, "failed": 0, "skipped": 1}
+    assert pipeline.rates.as_table()["rate"].to_pylist() == [2]
 
 
 # Properties

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.datagrams import Chunk, StreamSchema
-from orcapod.errors import IncompleteError, InputValidationError
+from orcapod.errors import IncompleteError, InputValidationError, OrcapodError
 from orcapod.executors import LocalExecutor
 from orcapod.observers import LoggingObserver
 from orcapod.operators import Operator, PushOperator, RowwiseOperator
@@ -524,3 +524,129 @@ def test_what_a_stranger_makes_is_as_complete_as_what_it_may_be_made_of() -> Non
     assert given_by(Difference()(numbers), [0, 2, 0]) == [(1, 3), (0, 3), (2, 3)]
     assert given_by(Odd()(numbers), [0, 0, 2]) == [(1, 0), (1, 0), (2, 3)]
     assert given_by(Odd()(numbers), [2, 1, 0]) == [(0, 3), (1, 1), (1, 1)]
+
+
+CHOOSING: dict[str, Any] = {
+    "sort": lambda rows, **way: rows.sort("y", descending=True, **way),
+    "sort by a tag": lambda rows, **way: rows.sort("i", descending=True, **way).drop_nulls(),
+    "the largest two": lambda rows, **way: rows.sort("y", descending=True).head(2, **way),
+    "the first two": lambda rows, **way: rows.head(2, **way),
+    "two at random": lambda rows, **way: rows.sample(n=2, **way),
+    "of groups": lambda rows, **way: rows.aggregate("g", y=("y", "sum"), n=("i", "count"), one=("y", "first"), **way),
+    "of all": lambda rows, **way: rows.aggregate([], y=("y", "max"), **way),
+}
+
+
+def is_partial(name: str, row: Any, values: Sequence[int], broken: set[int]) -> bool:
+    match name:
+        case "sort by a tag":
+            return False
+        case "of groups":
+            return any(x in broken for i, x in enumerate(values) if "abc"[i % 3] == row["g"])
+        case "the first two":
+            good = [i for i, x in enumerate(values) if x not in broken]
+            last = good[1] if len(good) > 1 else len(values)
+            return any(x in broken for x in values[:last])
+        case _:
+            return any(x in broken for x in values)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(0, 9), max_size=8, unique=True),
+    st.sets(st.integers(0, 9), max_size=4),
+    st.sampled_from(list(WAYS)),
+)
+def test_what_is_left_is_as_if_nothing_had_failed_and_is_marked(values: list[int], broken: set[int], way: str) -> None:
+    """By operators that sort, choose and count, too."""
+    BROKEN.clear()
+    BROKEN.update(broken)
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        loaded = pod(load, "y")(source(values), label="load")
+        for name, made in CHOOSING.items():
+            pod(shifted, "z")(made(loaded, incomplete="keep"), label=f"end: {name}")
+    result = pipeline.run(**WAYS[way])
+    BROKEN.clear()
+    rows = [{"i": i, "g": "abc"[i % 3], "y": x} for i, x in enumerate(values) if x not in broken]
+    good = DictSource(rows, ["i", "g"], source_id="s", data_schema={"i": int, "g": str, "y": int})
+    for name, made in CHOOSING.items():
+        expected = pod(shifted, "z")(made(good)).as_table().to_pylist()
+        found = pipeline[f"end: {name}"].as_table().to_pylist()
+        if name == "of groups":  # in the order of their first rows, be they there or not
+            found, expected = sorted(found, key=str), sorted(expected, key=str)
+        assert found == expected, name
+        if not rows and values and name != "sort by a tag":
+            assert result.counts(f"end: {name}")["incomplete"], f"{name} is gone"
+        records = pipeline.log_database.get_records(pipeline[f"end: {name}"].path) if expected else pa.table({})
+        for row in records.to_pylist():
+            assert bool(row.get("__incomplete")) == is_partial(name, row, values, broken), (name, row)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("name", [name for name in CHOOSING if name != "sort by a tag"])
+def test_a_run_ends_where_something_is_missing_if_that_is_wanted(name: str, way: str) -> None:
+    BROKEN.clear()
+    BROKEN.add(1)
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        pod(shifted, "z")(CHOOSING[name](pod(load, "y")(source(range(6))), incomplete="raise"), label="end")
+    words = '(Sort|Head|Sample|Aggregate): .* missing, since they.*incomplete="keep"'
+    with pytest.raises(IncompleteError, match=words) as caught:
+        pipeline.run(**WAYS[way])
+    assert caught.value.found == "i=1, g='b'"
+    BROKEN.clear()
+    assert pipeline.run(**WAYS[way]).ok
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_the_choice_tells_one_operator_from_another_and_the_usual_one_is_none(name: str) -> None:
+    loaded = pod(load, "y")(source(range(6)))
+    hashes = {CHOOSING[name](loaded, incomplete=way).content_hash() for way in ("skip", "keep", "raise")}
+    assert len(hashes) == 3
+    assert CHOOSING[name](loaded).content_hash() in hashes
+    with pytest.raises(OrcapodError, match="found incomplete 'drop', expected one of"):
+        CHOOSING[name](loaded, incomplete="drop")
+
+
+def test_a_share_has_no_such_choice() -> None:
+    """Each row is chosen by itself."""
+    with pytest.raises(OrcapodError, match=r"found incomplete='keep' with fraction.*n="):
+        source(range(6)).sample(fraction=0.5, incomplete="keep")
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_what_an_operator_leaves_out_is_counted_there(way: str) -> None:
+    """Also where no function is behind it, which would count it."""
+    BROKEN.clear()
+    BROKEN.update([1, 2])
+    pipeline = op.Pipeline("p")
+    with pipeline:
+        loaded = pod(load, "y")(source(range(9)), label="load")
+        loaded.group_by("g", label="groups")
+        loaded.group_by("g", incomplete="keep", label="kept")
+    result = pipeline.run(**WAYS[way])
+    assert (result.rows("groups"), result.incomplete) == (((7,), 1), {"groups": 2})
+    assert "groups: 7 rows in, 1 out, 2 incomplete" in repr(result)
+    assert ">2<" in result._repr_html_()
+    assert "kept: 7 rows in, 3 out" in repr(result)
+    BROKEN.clear()
+    assert pipeline.run(**WAYS[way]).incomplete == {}
+
+
+def test_a_group_that_another_pipeline_has_not_made_is_told_of_too() -> None:
+    """Nothing failed here, and yet something is missing."""
+    BROKEN.clear()
+    BROKEN.add(1)
+    first, second = op.Pipeline("first"), op.Pipeline("second")
+    with first:
+        pod(load, "y")(source(range(6)), label="load")
+    first.run()
+    with second:
+        first.load.as_source().group_by("g", label="groups")
+    result = second.run()
+    assert result.incomplete == {"groups": 1}
+    assert not result.ok
+    with pytest.raises(IncompleteError, match="1 rows were not computed"):
+        result.raise_for_errors()
+    BROKEN.clear()

@@ -301,7 +301,7 @@ def test_a_value_that_was_changed_fails_the_packets_that_would_be_given_it(tmp_p
 
 
 def test_what_could_not_be_written_is_named_and_written_later(tmp_path: Path) -> None:
-    """Whatever is in the way of the folder: a run tries again, and loses nothing."""
+    """Whatever is in the way of the folder: nothing is lost; a run does not try again what no time mends."""
     folder = tmp_path / "files"
     folder.write_text("in the way")
     values = LargeValues(Schema({"x": np.ndarray, "y": bytes}), folder)
@@ -310,7 +310,8 @@ def test_what_could_not_be_written_is_named_and_written_later(tmp_path: Path) ->
     for _ in range(2):
         with pytest.raises(DatabaseError, match="files: a large value cannot be written there") as caught:
             values.put([(x, data)])
-        assert caught.value.is_transient
+        assert not caught.value.is_transient
+        assert "files='/data/files'" in str(caught.value)
         assert x["data"] is not None
     later, last = (registry.resolve(np.ndarray).to_storage(noise(n)) for n in (3, 4))
     assert values.begin((later, b""), LARGE_BYTES) == 0  # so that it is stored soon, and not held beside others

@@ -134,3 +134,12 @@ def test_a_pattern_that_is_none_is_refused(study: Path, pattern: str, why: str) 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputValidationError, match="found nothing there, expected a folder"):
         FileSource(tmp_path / "data", "*.csv")
+
+
+@pytest.mark.parametrize("pattern", ["*.txt", "{name}.txt", "**/*", "*/"])
+def test_a_name_that_is_no_utf8_is_refused_by_name(tmp_path: Path, pattern: str) -> None:
+    """As old disks have it, in Latin-1."""
+    made = os.fsencode(tmp_path) + b"/caf\xe9" + (b"" if pattern == "*/" else b".txt")
+    os.mkdir(made) if pattern == "*/" else Path(os.fsdecode(made)).write_text("x")  # noqa: PTH102  # it takes bytes
+    with pytest.raises(InputValidationError, match=r"found the file 'caf\\udce9.*no UTF-8.*rename it"):
+        FileSource(tmp_path, pattern)

@@ -215,3 +215,10 @@ def test_what_is_no_sweep_is_refused(build: Callable[[], object], words: list[st
     with pytest.raises(InputValidationError) as caught:
         build()
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["label", "source_id"])
+def test_a_parameter_that_is_called_like_an_argument_is_told_its_way(name: str) -> None:
+    with pytest.raises(InputValidationError, match=rf"grid: found {name} \['a'\].*write cases\(\[{{'{name}': ..., "):
+        op.grid(threshold=[1], **{name: ["a"]})  # type: ignore[arg-type]
+    assert op.cases([{name: "a"}, {name: "b"}]).as_table()[name].to_pylist() == ["a", "b"]

@@ -60,7 +60,10 @@ def test_arrays_and_frames_are_written_for_others_to_read(tmp_path: Path) -> Non
 
 
 def test_a_row_without_a_value_has_no_file(tmp_path: Path) -> None:
-    stream(b"a", None).export(tmp_path / "{bin}")
+    words = r"1 of 2 rows have no value in column 'x', and so no file, .*1' the first"
+    with pytest.warns(UserWarning, match=words) as told:
+        stream(b"a", None).export(tmp_path / "{bin}")
+    assert told[0].filename == __file__
     assert files(tmp_path) == {"0": b"a"}
 
 

@@ -64,6 +64,8 @@ class TestPandasSeries(TypeSuite):
                 pd.Series([1, 2]),
                 pd.Series([1, 2], name="a"),
                 pd.Series([1, 2], name=0),
+                pd.Series([1, 2], name=("a", 1)),
+                pd.Series([1, 2], name=("a", ("b", None))),
                 pd.Series([1.0, np.nan], index=["x", "y"], name="a"),
                 pd.Series([], dtype="category"),
                 pd.Series([INSTANT, None]),
@@ -219,3 +221,46 @@ def test_a_function_may_change_the_frame_that_it_is_given(frame: Any) -> None:
     (given_frame,) = dtype.to_python(column)
     given_frame.iloc[0] = 9
     assert dtype.is_same(dtype.to_python(column)[0], frame)  # type: ignore[attr-defined]
+
+
+FREQUENCIES = [
+    pd.date_range("2024-01-01", periods=5, freq="D"),
+    pd.date_range("2024-01-01", periods=3, freq="2h", tz="Europe/Berlin"),
+    pd.date_range("2024-01-01", periods=3, freq="MS"),
+    pd.date_range("2024-01-01", periods=0, freq="D"),
+    pd.timedelta_range("1s", periods=3, freq="5s"),
+]
+
+
+@pytest.mark.parametrize("labels", FREQUENCIES, ids=[str(each.freq) for each in FREQUENCIES])
+def test_the_frequency_of_labels_is_part_of_a_frame(labels: pd.Index) -> None:
+    """What it says of ``shift`` and ``asfreq`` would be gone otherwise, without a word."""
+    values = range(len(labels))
+    frame, series = pd.DataFrame({"x": values}, index=labels), pd.Series(values, index=labels, name="x")
+    wide = [pd.DataFrame([values], columns=labels)] if isinstance(labels, pd.DatetimeIndex) else []
+    for value in (frame, series, *wide):
+        dtype = registry.resolve(type(value))
+        stored = dtype.to_storage(value)
+        back = dtype.from_storage(stored)
+        assert dtype.is_same(value, back)  # type: ignore[attr-defined]
+        for one, other in zip(value.axes, back.axes, strict=True):
+            assert getattr(one, "freq", None) == getattr(other, "freq", None)
+        plain = value.copy()
+        for at, labels_ in enumerate(value.axes):
+            plain = plain.set_axis(type(labels_)(labels_, freq=None) if hasattr(labels_, "freq") else labels_, axis=at)
+        assert not dtype.is_same(value, plain)  # type: ignore[attr-defined]
+        both = dtype.from_python([stored, dtype.to_storage(plain)])
+        one, other = dtype.identity(both).to_pylist()
+        assert one != other
+
+
+def test_a_frequency_that_no_name_tells_is_refused() -> None:
+    labels = pd.date_range("2024-01-01", periods=3, freq=pd.offsets.CustomBusinessDay(holidays=["2024-01-02"]))
+    with pytest.raises(ValueTypeError, match="would not come back from Arrow as it is|Arrow cannot hold it"):
+        registry.resolve(pd.DataFrame).to_storage(pd.DataFrame({"x": range(3)}, index=labels))
+
+
+def test_names_of_columns_that_arrow_does_not_bring_back_are_refused() -> None:
+    labels = pd.timedelta_range("1s", periods=2, freq="5s")
+    with pytest.raises(ValueTypeError, match="Arrow cannot hold it"):
+        registry.resolve(pd.DataFrame).to_storage(pd.DataFrame([[1, 2]], columns=labels))

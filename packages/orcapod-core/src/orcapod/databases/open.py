@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote
 
 from orcapod import databases  # SQLite by its door, when it is opened
 from orcapod.databases.location import is_path
@@ -13,7 +15,7 @@ from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
 from orcapod.protocols.database import Database
 
-__all__ = ["open_database"]
+__all__ = ["open_database", "open_existing"]
 
 _REGISTRY = Registry(
     "orcapod.databases",
@@ -26,6 +28,7 @@ _REGISTRY = Registry(
     },
 )
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+")
+_ON_DISK = re.compile(r"(sqlite|delta):///(.+)", re.IGNORECASE | re.DOTALL)
 
 
 def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
@@ -72,6 +75,21 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
             "file of such a name is opened by sqlite:///"
         )
     return databases.SQLiteDatabase(text)
+
+
+def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
+    """Return the store at a location, as ``open_database`` does, which has to be there if it is on a disk.
+
+    Raises:
+        DatabaseError: there is none, or it cannot be opened.
+    """
+    given = location.get("path") if isinstance(location, Mapping) else location
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
+    url = _ON_DISK.fullmatch(text)
+    path = url[2] if url else text if is_path(text) else ""
+    if path and not any(Path(each).expanduser().exists() for each in (path, unquote(path))):
+        raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there")
+    return open_database(location)
 
 
 def _class(name: str) -> type[Database]:

@@ -9,12 +9,13 @@ from orcapod.execution.inputs import Inputs, WholeInputs
 from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
 from orcapod.execution.packet_tally import FirstFailure, PacketTally
 from orcapod.execution.run_loop import RunLoop
-from orcapod.execution.selection import EVERYTHING, Recomputed, Selection, Where
+from orcapod.execution.selection import EVERYTHING, Recomputed, Selection
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Step
 from orcapod.execution.stored_rows import StoredRows, found_results
+from orcapod.execution.where import Where
 
 __all__ = [
     "EVERYTHING",

@@ -130,7 +130,7 @@ class ConcurrentDriver:
             case Completed(pending, result):
                 pending.adopt(result)
             case Promoted(pending, row):
-                self._enqueue(pending, [row])
+                self._take_up(pending, [row])
 
     def _keep_busy(self) -> bool:
         """Submit all calls for which there is room; say whether there is enough to do without more input."""
@@ -159,14 +159,17 @@ class ConcurrentDriver:
         pending.on_stored = self._in_flight.complete
         self._pending.append(pending)
         pending.look_up()
-        self._enqueue(pending, [row for row in claimed if not pending.has_result(row)])
+        self._take_up(pending, [row for row in claimed if not pending.has_result(row)])
 
-    def _enqueue(self, pending: PendingChunk, rows: Sequence[int]) -> None:
-        """Have rows computed, here or by another process."""
+    def _take_up(self, pending: PendingChunk, claimed: Sequence[int]) -> None:
+        """Have rows without a result computed, here or by another process, or let go of those that will get none."""
+        rows = [row for row in claimed if not pending.is_settled(row)]
         if self._shared is None:
             self._queue.add(pending, rows)
         else:
             self._shared.offer(pending, rows)
+        for row in set(claimed).difference(rows):
+            self._give_up(pending, row)
 
     def _is_laden(self) -> bool:
         """Say whether stored results wait to be given on that are more than a chunk."""
@@ -209,19 +212,19 @@ class ConcurrentDriver:
             try:
                 again = self._step.fail(attempt, error)
             except FirstFailure:
-                self._give_up(attempt)
+                self._give_up(attempt.pending, attempt.row)
                 raise
             if again:
                 due = time.monotonic() + backoff(attempt.number - 1)
                 heapq.heappush(self._delayed, (due, next(self._keys), attempt))
             else:
-                self._give_up(attempt)
+                self._give_up(attempt.pending, attempt.row)
         else:
             self._step.succeed(attempt, stored, outcome.seconds)
             self._unsettled += 1
 
-    def _give_up(self, attempt: Attempt) -> None:
-        self._in_flight.give_up(attempt.pending.record_ids[attempt.row], self._on_settled)
+    def _give_up(self, pending: PendingChunk, row: int) -> None:
+        self._in_flight.give_up(pending.record_ids[row], self._on_settled)
 
     def _timeout(self, timer: EmitTimer) -> float | None:
         """Return how long nothing may happen before something has to be done."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness
+from orcapod.errors import DamagedRecordError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.records import RECORD_ID, SECONDS, Result, record_ids, record_names, results_table
 
@@ -26,6 +27,9 @@ _MANY_BYTES = 1 << 20
 OnCached = Callable[[Chunk, Sequence[int], Chunk, Sequence[int]], None]
 """Called with rows of a chunk whose results were there, and with those results: rows of another chunk."""
 
+
+OnDamaged = Callable[[int, DamagedRecordError], None]
+"""Called with a row whose result is not as it was stored, and why."""
 
 OnRecomputed = Callable[[Sequence[int], Sequence[bool]], None]
 """Called with rows of a chunk that were computed again, and whether each gave what it had given before."""
@@ -69,6 +73,8 @@ class PendingChunk:
         has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
         on_found: called with the seconds that results took that were there.
+        on_damaged: called with rows whose results are damaged, which have failed by that; if it is None, looking them
+            up raises.
         on_recomputed: called with rows of the chunk that were computed again, and whether each gave what it had given
             before.
         result_rows: how many results it has had.
@@ -108,30 +114,62 @@ class PendingChunk:
         self._is_new = True
         self._lock = threading.Lock()
         self.on_stored: Callable[[pa.Table], object] | None = None
+        self.on_damaged: OnDamaged | None = None
         self.on_recomputed: OnRecomputed | None = None
         self.on_found: Callable[[float], object] | None = None
         self.result_rows = self.result_bytes = 0
 
     def look_up(self, ids: Sequence[bytes] | None = None) -> None:
         """Find the results that are there, of all rows or of some records, and tell ``on_stored`` of them."""
-        results = self._spec.cache.lookup(self._distinct_ids if ids is None else ids)
-        if not results.num_rows:
-            return
-        self._is_new = False
-        self.adopt(results)
-        if self.on_found is not None:
-            self.on_found(pc.sum(results.column(SECONDS)).as_py())
-        if self.on_stored is not None:
-            self.on_stored(results)
+        for results in self._found(self._distinct_ids if ids is None else ids):
+            if self.on_found is not None:
+                self.on_found(pc.sum(results.column(SECONDS)).as_py())
+            if self.on_stored is not None:
+                self.on_stored(results)
+
+    def _found(self, ids: Sequence[bytes]) -> list[pa.Table]:
+        """Adopt the results of records that are there, and return them; the rows of those that are damaged fail."""
+        found = [results for results in self._undamaged(ids, self._fail_damaged) if results.num_rows]
+        for results in found:
+            self._is_new = False
+            self.adopt(results)
+        return found
+
+    def _undamaged(
+        self, ids: Sequence[bytes], on_damaged: Callable[[bytes, DamagedRecordError], object]
+    ) -> Iterator[pa.Table]:
+        """Give the results of records that are there, and tell of each that is damaged, as far as that is known."""
+        parts = [ids]
+        while parts:
+            part = parts.pop()
+            try:
+                yield self._spec.cache.lookup(part)
+            except DamagedRecordError as error:
+                damaged = set(error.keys).intersection(part)
+                match list(damaged):
+                    case []:
+                        raise
+                    case [bytes(record_id)]:
+                        on_damaged(record_id, error)
+                    case several:
+                        parts += [[each] for each in several if isinstance(each, bytes)]
+                if others := [each for each in part if each not in damaged]:
+                    parts.append(others)
+
+    def _fail_damaged(self, record_id: bytes, error: DamagedRecordError) -> None:
+        if self.on_damaged is None:
+            raise error
+        for row, each in enumerate(self.record_ids):
+            if each == record_id and self._states[row] is not RowState.FAILED:
+                self.fail(row)
+                self.on_damaged(row, error)
 
     def skip(self, rows: Collection[int]) -> int:
         """Let those of these rows that have no result get none; return how many had a packet."""
         asked = [row for row in rows if self.record_ids[row]]
-        results = self._spec.cache.lookup(list(dict.fromkeys(self.record_ids[row] for row in asked))) if asked else None
-        if results is not None and results.num_rows:
-            self._is_new = False
-            self.adopt(results)
-        skipped = [row for row in asked if not self.has_result(row)]
+        if asked:
+            self._found(list(dict.fromkeys(self.record_ids[row] for row in asked)))
+        skipped = [row for row in asked if not self.is_settled(row)]
         for row in skipped:
             self.record_ids[row] = b""
             self.fail(row)
@@ -234,7 +272,8 @@ class PendingChunk:
         if not earlier:
             return
         found = _StoredResults()
-        found.append(self._spec.cache.lookup(list(dict.fromkeys(earlier.values()))))
+        for results_before in self._undamaged(list(dict.fromkeys(earlier.values())), lambda *_: None):
+            found.append(results_before)
         there = [at for at, record_id in earlier.items() if record_id in found]
         if there and self.on_recomputed is not None:
             ids = [earlier[at] for at in there]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from orcapod.datagrams import Chunk, Tag
+from orcapod.execution.where import Where
 
-__all__ = ["EVERYTHING", "Recomputed", "Selection", "Where"]
-
-Where = Mapping[str, Sequence[Any]]
-"""The values that tags of a row may have; a tag that a stream does not have may have any."""
+__all__ = ["EVERYTHING", "Recomputed", "Selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class Selection:
         again: those of them that are computed again where their results are there; None for none.
     """
 
-    where: Where | None = field(default_factory=dict)
+    where: Where | None = field(default_factory=Where)
     again: Where | None = None
 
     @property
@@ -35,13 +32,13 @@ class Selection:
         """Return the rows that are not computed."""
         if self.where is None:
             return range(chunk.num_rows)
-        return () if not self.where else set(range(chunk.num_rows)).difference(_matching(chunk, self.where))
+        return set(range(chunk.num_rows)).difference(self.where.rows(chunk)) if self.where.wanted else ()
 
     def computed_again(self, chunk: Chunk) -> Collection[int]:
         """Return the rows that are computed, though their results may be there."""
         if self.again is None:
             return ()
-        return set(_matching(chunk, self.again)).difference(self.skipped(chunk))
+        return set(self.again.rows(chunk)).difference(self.skipped(chunk))
 
 
 EVERYTHING = Selection()
@@ -62,18 +59,3 @@ class Recomputed:
     def __str__(self) -> str:
         differing = f"{len(self.different)} different" if self.different else "none different"
         return f"again: {self.equal} equal, {differing}"
-
-
-def _matching(chunk: Chunk, where: Where) -> Collection[int]:
-    """Return the rows whose tags have one of the values; of rows of a group, one member's tag is enough."""
-    rows: Collection[int] = range(chunk.num_rows)
-    for name, wanted in where.items():
-        if name in chunk.schema.tags:
-            values = chunk.schema.tags.types[name].to_python(chunk.column(name))
-            rows = [row for row in rows if _is_wanted(values[row], wanted)]
-    return rows
-
-
-def _is_wanted(value: Any, wanted: Sequence[Any]) -> bool:
-    members = [value, *value] if isinstance(value, list) else [value]
-    return any(member == each for member in members for each in wanted)

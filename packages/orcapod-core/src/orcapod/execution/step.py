@@ -19,7 +19,7 @@ from typing import Any
 
 from orcapod.datagrams import Chunk, Packet, Tag, regroup
 from orcapod.datagrams.datagram import LazyPacket
-from orcapod.errors import PacketAbandonedError, ValueTypeError
+from orcapod.errors import DamagedRecordError, PacketAbandonedError, ValueTypeError
 from orcapod.execution.function_spec import FunctionSpec
 from orcapod.execution.packet_error import PacketError
 from orcapod.execution.packet_tally import PacketTally, log_failure
@@ -163,6 +163,7 @@ class Step(PacketTally):
                 self.counts["incomplete"] += incomplete
             again = self.selection.computed_again(chunk)
             pending = PendingChunk(self.spec, chunk.failed(all_refused), self._cached, again, self.again_ids)
+            pending.on_damaged = partial(self._damaged, chunk)
             pending.on_recomputed = partial(self._recomputed, chunk)
             pending.on_found = self._found
             if skipped:
@@ -292,6 +293,9 @@ class Step(PacketTally):
 
     def _found(self, seconds: float) -> None:
         self.saved += seconds
+
+    def _damaged(self, chunk: Chunk, row: int, error: DamagedRecordError) -> None:
+        self.refuse(Tag(chunk, row), Packet(chunk, row), error)
 
     def _recomputed(self, chunk: Chunk, rows: Sequence[int], are_equal: Sequence[bool]) -> None:
         self.recomputed.equal += sum(are_equal)

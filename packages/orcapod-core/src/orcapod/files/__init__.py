@@ -1,17 +1,16 @@
 """Files: what identifies them, and where those that functions make are kept."""
 
+from orcapod.files.calls import Unreadable, WithPlaces, output_path, with_files
 from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
-    Unreadable,
+    folder_error,
     is_there,
     located,
-    output_path,
     read_bytes,
     remember_folder,
     take_in,
     temporary_folder,
-    with_files,
 )
 from orcapod.files.remote import files_folder, mirrored
 
@@ -19,8 +18,10 @@ __all__ = [
     "Content",
     "FileStore",
     "Unreadable",
+    "WithPlaces",
     "content_of",
     "files_folder",
+    "folder_error",
     "is_there",
     "located",
     "mirrored",

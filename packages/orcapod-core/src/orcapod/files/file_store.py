@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import atexit
-import inspect
+import errno
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from hashlib import sha256
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 
-from orcapod.checks import Checks
-from orcapod.errors import ConfigError
+from orcapod.errors import DatabaseError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
-from orcapod.files.remote import admit, delete, download, is_remote, mirrored, stored, upload
+from orcapod.files.remote import delete, download, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
-    "Unreadable",
+    "folder_error",
     "is_there",
     "located",
-    "output_path",
     "read_bytes",
     "remember_folder",
+    "remove",
     "take_in",
     "temporary_folder",
-    "with_files",
 ]
 
 _FRESH = ".orcapod-fresh"
@@ -45,6 +42,19 @@ _SAMPLES, _SAMPLE_BYTES = 4, 16_384
 _MOST_COMPRESSED = 0.6  # of its bytes: else a value is read in place, without a copy
 _MOST_TAKEN = 1_000
 _MOST_TIMES = 1 << 17  # as many bytes as the file has: more than zstd ever makes of them
+
+
+_FOR_GOOD = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
+"""What no time mends."""
+
+
+def folder_error(folder: Path, what: str, error: OSError) -> DatabaseError:
+    """Return the error of a folder for files with which something cannot be done, and what to do."""
+    why = f"{folder}: {what} there: {error}; make it a folder that you may read and write"
+    advice = "or give the pipeline another folder: Pipeline(..., files='/data/files')"
+    return DatabaseError(f"{why}, {advice}", is_transient=error.errno not in _FOR_GOOD)
 
 
 class FileStore:
@@ -89,14 +99,14 @@ class FileStore:
             if found != place:
                 raise OSError(f"it has changed: found {content.digest}")
         finally:
-            _remove(fresh)
+            remove(fresh)
 
     def _take(self, path: Path) -> tuple[Path, Content]:
         _settle(path)
         content = read_content(path)
         place = self._place(content, path.name)
         if _is_young_again(place, content):
-            _remove(path)
+            remove(path)
         else:
             self._move(path, place, content)
         return place, content
@@ -145,7 +155,7 @@ class FileStore:
         except OSError:
             if not _is_there(place, content):  # another process was first
                 raise
-            _remove(path)
+            remove(path)
         _protect(place)
 
     @staticmethod
@@ -178,7 +188,7 @@ class FileStore:
             delete(path)
         removed = [path for path in self.orphans(is_orphan) if _changed(path) < before]
         for path in removed:
-            _remove(path)
+            remove(path)
             for above in [] if path.parent.name == _FRESH else [path.parent, path.parent.parent]:
                 with suppress(OSError):  # there is more in it
                     above.rmdir()
@@ -190,54 +200,12 @@ def temporary_folder() -> Path:
     """Return the folder for files of what is kept in memory only; it goes when this process ends."""
     folder, process = Path(tempfile.gettempdir()) / f"orcapod-{uuid4().hex}", os.getpid()
 
-    def remove() -> None:
+    def leave() -> None:
         if os.getpid() == process:
-            _remove(folder)
+            remove(folder)
 
-    atexit.register(remove)
+    atexit.register(leave)
     return folder
-
-
-_current: ContextVar[_Call | None] = ContextVar("orcapod_files", default=None)
-
-
-class _Call:
-    """Call of a function that makes files."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.made: list[Path] = []
-
-
-def output_path(name: str | os.PathLike[str]) -> Path:
-    """Return a fresh place for a file or folder of this name, which the function makes and gives back.
-
-    Given back as ``File``, ``Directory`` or ``Path``, it is moved into the folder of files of the store, by its
-    content, and stays. Outside of a pipeline it is a place for temporary files, which go with the process.
-
-    Args:
-        name: the name that it keeps; ``plots/figure.png`` lies in a folder of its own.
-
-    Raises:
-        ConfigError: it is no such name, or the store has no folder for files.
-    """
-    relative = PurePath(Checks("output_path").file("name", name))
-    if not relative.name or relative.is_absolute() or ".." in relative.parts:
-        raise ConfigError(f"output_path: found {str(name)!r}, expected a name such as 'figure.png'")
-    call = _current.get()
-    if call is None:
-        fresh = FileStore(temporary_folder()).fresh()
-    elif call.folder is None:
-        raise ConfigError(
-            "output_path: found a store that has no folder for files; give the pipeline one that all workers see: "
-            "Pipeline(..., files='/data/files')"
-        )
-    else:
-        fresh = FileStore(call.folder).fresh()
-        call.made.append(fresh)
-    path = fresh / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 _folders: dict[Path, None] = {}
@@ -353,49 +321,6 @@ def _copy(path: Path, made: Path) -> None:
         shutil.copy2(path, made)
 
 
-class Unreadable:
-    """Argument that cannot be given, since its file is lost or has changed: the call fails with the reason."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
-def with_files(function: Callable[..., Any], folder: Path | None) -> Callable[..., Any]:
-    """Return the function, whose calls make files in a folder; None where there is none."""
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        return partial(_call_async, folder, function)
-    return partial(_call, folder, function)
-
-
-def _call(folder: Path | None, function: Callable[..., Any], /, **kwargs: Any) -> Any:
-    with _making_files(folder, kwargs):
-        return function(**kwargs)
-
-
-async def _call_async(folder: Path | None, function: Callable[..., Any], /, **kwargs: Any) -> Any:
-    with _making_files(folder, kwargs):
-        return await function(**kwargs)
-
-
-@contextmanager
-def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[None]:
-    for value in kwargs.values():
-        if isinstance(value, Unreadable):
-            raise value.error
-    if folder is not None:
-        admit(folder)  # this may be a worker's process
-    call = _Call(folder)
-    token = _current.set(call)
-    try:
-        yield
-    except BaseException:
-        for path in call.made:
-            _remove(path)
-        raise
-    finally:
-        _current.reset(token)
-
-
 def read_bytes(path: Path, digest: str, size: int) -> Any:
     """Return the bytes that were put into a store as a buffer, which is the file itself where it is not compressed.
 
@@ -459,7 +384,8 @@ def _protect(path: Path) -> None:
     path.chmod(path.stat().st_mode & ~_WRITABLE)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or folder, read-only ones too, if it is there."""
     if path.is_dir():
         for folder, _, _ in os.walk(path):
             Path(folder).chmod(0o700)

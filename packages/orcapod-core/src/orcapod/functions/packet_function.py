@@ -18,7 +18,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
-from orcapod.files import Unreadable, with_files
+from orcapod.files import Unreadable, WithPlaces, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature, null_hint
@@ -458,6 +458,9 @@ class PythonPacketFunction:
             ValueTypeError: one is not of its declared type, or there are too many or too few.
             RecordTooLargeError: together they have more bytes than that.
         """
+        if isinstance(returned, WithPlaces):
+            with returned as value:
+                return self.to_storage(value, size_limit=size_limit)
         if len(self._outputs) == 1:
             values: tuple[Any, ...] = (returned,)
         elif isinstance(returned, tuple | list) and len(returned) == len(self._outputs):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from orcapod.checks import Checks
-from orcapod.databases import open_database
+from orcapod.databases.open import open_existing
 from orcapod.errors import ConfigError
 from orcapod.files import FileStore, files_folder
 from orcapod.protocols import Database, checked_database, files_folder_of
@@ -36,7 +36,7 @@ def remove_orphans(
 
     Raises:
         ConfigError: an argument is not what it has to be, or the store has no folder for files.
-        DatabaseError: a store cannot be read; nothing was removed.
+        DatabaseError: there is no such store, or it cannot be read; nothing was removed.
     """
     check = Checks("remove_orphans")
     seconds = check.seconds("hours", hours) * _HOUR
@@ -44,7 +44,7 @@ def remove_orphans(
         raise ConfigError("remove_orphans: found no store, expected all whose files lie in the folder")
     with ExitStack() as opened:
         databases = [
-            opened.enter_context(open_database(store))
+            opened.enter_context(open_existing(store))
             if isinstance(store, str | os.PathLike | Mapping)
             else checked_database(store)
             for store in stores

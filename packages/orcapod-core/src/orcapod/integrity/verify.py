@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.databases import open_database
+from orcapod.databases.open import open_existing
 from orcapod.files import files_folder
 from orcapod.hashing import hash_structure
 from orcapod.integrity.files import StoredFiles
@@ -66,14 +66,14 @@ def verify_store(
 
     Raises:
         ConfigError: an argument is not what it has to be.
-        DatabaseError: the store cannot be opened, or, for ``repair``, not be written to.
+        DatabaseError: there is no such store, it cannot be opened, or, for ``repair``, not be written to.
     """
     check = Checks("verify_store")
     check.flag("repair", repair)
     results = None if result_database is None else checked_database(result_database)
     folder = files_folder(check, files)
     if isinstance(store, str | os.PathLike | Mapping):
-        with open_database(store) as opened:
+        with open_existing(store) as opened:
             return _Check(opened, results or opened, folder, repair=repair).report()
     database = checked_database(store)
     return _Check(database, results or database, folder, repair=repair).report()

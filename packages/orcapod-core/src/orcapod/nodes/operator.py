@@ -61,6 +61,7 @@ class OperatorNode(Node):
         is_empty = True
         for chunk in self.stream.run(_noting(events, firsts), is_part=not run.is_whole):
             is_empty = False
+            run.incomplete[self.label] += chunk.num_rows - chunk.num_packets
             yield chunk
         inputs.discard()
         if is_empty and len(firsts) == len(self.inputs) > 1:

@@ -56,6 +56,7 @@ class Run:
         steps: the tallies of the function nodes at work, and of sources of which rows may be bad, by label.
         executors: what kind of executor each of them runs on.
         rows: how many rows with a packet each node has given, by label.
+        incomplete: how many rows without one each operator has given, by label.
         inputs: of what each node is made, by label.
         selections: what is computed of function nodes, by label, where that is not all that is missing.
         is_whole: whether all that is missing is computed.
@@ -86,6 +87,7 @@ class Run:
     steps: dict[str, PacketTally] = field(default_factory=dict)
     executors: dict[str, str] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
+    incomplete: Counter[str] = field(default_factory=Counter)
     inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     selections: Mapping[str, Selection] = field(default_factory=dict)
     is_whole: bool = True
@@ -112,7 +114,8 @@ class Run:
     def tell_rows(self, label: str, observer: ExecutionObserver) -> None:
         """Tell the observer of a node of the rows that it has moved."""
         step = self.steps.get(label)
-        observer.on_node_rows(label, *self.moved(label), 0 if step is None else step.counts["incomplete"])
+        incomplete = self.incomplete[label] if step is None else step.counts["incomplete"]
+        observer.on_node_rows(label, *self.moved(label), incomplete)
 
     def totals(self, label: str, *, state: int | None) -> NodeTotals:
         """Return what a node did so far."""
@@ -129,12 +132,14 @@ class Run:
         functions = {label: step for label, step in steps.items() if isinstance(step, Step)}
         again = {label: step.recomputed for label, step in functions.items() if self.selection(label).again is not None}
         rows = {label: self.moved(label) for label in self.labels}
+        incomplete = {label: count for label, count in self.incomplete.items() if count}
         return RunResult(
             self.run_id,
             errors,
             counts,
             rows,
             again,
+            incomplete,
             is_whole=self.is_whole,
             seconds={label: step.seconds for label, step in functions.items()},
             saved={label: step.saved for label, step in functions.items()},
@@ -188,6 +193,8 @@ class RunResult:
         recomputed: of each function node that was to be computed again, by label, how many packets gave what they had
             given before, ``equal``, and the tags of those that did not, ``different``. Packets that had no result are
             in neither.
+        incomplete: of each operator that has left some out, by label, how many rows or groups it gave without a packet,
+            since rows that they are made of have failed or are not there.
         is_whole: whether all that was missing was to be computed.
         seconds: how long the function of each function node took in all, by label, for what was computed.
         saved: how long what was found instead had taken.
@@ -198,6 +205,7 @@ class RunResult:
     node_counts: Mapping[str, Mapping[str, int]]
     node_rows: Mapping[str, RowCounts] = field(default_factory=dict)
     recomputed: Mapping[str, Recomputed] = field(default_factory=dict)
+    incomplete: Mapping[str, int] = field(default_factory=dict)
     is_whole: bool = True
     seconds: Mapping[str, float] = field(default_factory=dict)
     saved: Mapping[str, float] = field(default_factory=dict)
@@ -257,14 +265,16 @@ class RunResult:
     def _incomplete(self) -> int:
         if not self.is_whole:  # what they are made of may have been left out on purpose
             return 0
-        return sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
+        counted = sum(counts.get("incomplete", 0) for counts in self.node_counts.values())
+        return counted or max(self.incomplete.values(), default=0)  # where no function is behind them
 
     def _repr_html_(self) -> str:
         headings = ["node", *_STATES, "rows in", "rows out", "time", "saved"]
         rows = []
         for label in {**self.node_rows, **self.node_counts}:
             counts, moved = self.node_counts.get(label), self.node_rows.get(label, RowCounts((), 0))
-            states = ["" if counts is None else str(counts.get(state, 0)) for state in _STATES]
+            shown_counts = {"incomplete": self.incomplete.get(label, "")} if counts is None else counts
+            states = [str(shown_counts.get(state, "" if counts is None else 0)) for state in _STATES]
             times = [duration(found[label]) if label in found else "" for found in (self.seconds, self.saved)]
             rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given), *times))
         shown = html_table(f"Run {self.run_id}", headings, rows)
@@ -283,7 +293,8 @@ class RunResult:
         lines = [f"<RunResult {self.run_id} {'ok' if self.ok else failed}"]
         for label in {**self.node_rows, **self.node_counts}:
             if (counts := self.node_counts.get(label)) is None:
-                lines.append(f"  {label}: {self.node_rows[label]}")
+                left_out = f", {self.incomplete[label]:,} incomplete" if label in self.incomplete else ""
+                lines.append(f"  {label}: {self.node_rows[label]}{left_out}")
             else:
                 again = f"; {self.recomputed[label]}" if label in self.recomputed else ""
                 shown = ", ".join(f"{count} {state}" for state, count in counts.items())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from orcapod.checks import Checks
 from orcapod.errors import LabelError
-from orcapod.execution import EVERYTHING, Selection, Where
+from orcapod.execution import Selection, Where
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.streams import inputs_first
@@ -48,17 +49,27 @@ class RunPart:
         computing = _known("only", check.names_or_none("only", only), functions, "function node of this run")
         tags = list(dict.fromkeys(name for node in functions.values() for name in node.inputs[0].schema.tags))
         rows = _where(check, "where", where, tags)
+        rows.check([node.inputs[0].schema.tags for node in functions.values()])
         again = dict.fromkeys(check.names("recompute", recompute)) if _is_names(recompute) else recompute
         wheres = check.mapping_or_empty("recompute", again, "{'rates': {'subject': 's1'}}")
         _known("recompute", wheres, functions, "function node of this run")
         selections = {}
         for label, node in functions.items():
             computed = rows if computing is None or label in computing else None
-            its_tags = list(node.inputs[0].schema.tags)
-            anew = _where(check, f"recompute of {label!r}", wheres[label], its_tags) if label in wheres else None
-            if computed != EVERYTHING.where or anew is not None:
+            its_tags = node.inputs[0].schema.tags
+            anew = _where(check, f"recompute of {label!r}", wheres[label], list(its_tags)) if label in wheres else None
+            if anew is not None:
+                anew.check([its_tags])
+            if computed is None or computed.wanted or anew is not None:
                 selections[label] = Selection(computed, anew)
-        return cls(through, selections, is_whole=ends is None and computing is None and not rows)
+        return cls(through, selections, is_whole=ends is None and computing is None and not rows.wanted)
+
+    def warn_of_unmet(self) -> None:
+        """Warn of rows that a run was to compute, and that it has not met."""
+        chosen = [each for selection in self.selections.values() for each in (selection.where, selection.again)]
+        for where in dict.fromkeys(each for each in chosen if each is not None):
+            if unmet := where.unmet():
+                warnings.warn(unmet, stacklevel=4)
 
 
 def _is_names(recompute: Any) -> bool:
@@ -91,6 +102,6 @@ def _where(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Whe
                 expected=f"one of {list(tags)}",
                 found=repr(name),
             )
-        several = isinstance(values, list | tuple | set | frozenset)
+        several = type(values) in (list, tuple, set, frozenset)  # a named tuple is one value
         wanted[name] = tuple(values) if several else (values,)
-    return wanted
+    return Where(wanted, argument)

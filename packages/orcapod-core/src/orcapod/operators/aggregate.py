@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.types as pat
@@ -16,10 +16,10 @@ from orcapod.display import shown
 from orcapod.errors import InputValidationError, SchemaError
 from orcapod.operators.columns import check_new_name, column_type
 from orcapod.operators.keys import comparable, group_numbers
-from orcapod.operators.nested import group_levels, nested_schema, uncertain
+from orcapod.operators.nested import going_on, group_levels, nested_schema, uncertain
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.operators.ordering import check_ordered, present
-from orcapod.streams import Stream
+from orcapod.streams import Incomplete, Stream
 from orcapod.types import INT, STR, ListType, LogicalType, OptionalType, Schema, registry
 
 __all__ = ["Aggregate"]
@@ -61,12 +61,16 @@ class Aggregate(Operator):
 
     Null is left out by all others; where no value is left, ``mean``, ``min`` and ``max`` are None. NaN is a value.
 
+    No rows make no group, by no tags either.
+
     The tags named stay; no others do. Ids are those of all members, as lists, and so is the provenance of a value: all
     values of its column, none for a number of rows or for what is made of a tag, and for ``first`` the value's own.
 
     Args:
         by: names of tag columns; none for one group of all rows.
         outputs: names of new columns, and what they are made of: ``{"rate": ("rate", "mean")}``, or "count".
+        incomplete: what becomes of a group with rows that have failed: ``skip`` gives nothing of it, the next run does;
+            ``keep`` goes on with the other rows, and marks what is made of them; ``raise`` ends the run.
         named: the same as keywords.
 
     Raises:
@@ -78,8 +82,17 @@ class Aggregate(Operator):
     order_matters = True
     sees_missing = True
 
-    def __init__(self, by: str | Sequence[str], outputs: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    def __init__(
+        self,
+        by: str | Sequence[str],
+        outputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        incomplete: Incomplete = "skip",
+        **named: Any,
+    ) -> None:
         check = Checks(self.name, SchemaError)
+        self.incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
         self.by = check.names("by", by)
         if len(set(self.by)) != len(self.by):
             raise SchemaError(f"Aggregate: a tag is named twice in {list(self.by)}; name it once")
@@ -91,7 +104,8 @@ class Aggregate(Operator):
             raise SchemaError(f"Aggregate: nothing to compute; write {_EXAMPLE}")
 
     def arguments(self) -> object:
-        return self.by, {name: (each.column, each.function, each.ddof) for name, each in self.outputs.items()}
+        outputs = {name: (each.column, each.function, each.ddof) for name, each in self.outputs.items()}
+        return self.by, outputs, *([] if self.incomplete == "skip" else [self.incomplete])
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
@@ -116,6 +130,7 @@ class Aggregate(Operator):
 
 class _PushAggregate(PushOperator):
     def __init__(self, operator: Aggregate, schema: StreamSchema) -> None:
+        self._operator = operator
         self._by = operator.by
         self._outputs = operator.outputs
         self._schema = schema
@@ -131,8 +146,13 @@ class _PushAggregate(PushOperator):
         rows = Chunk.concat(self._waiting)
         self._waiting.clear()
         if (unknown := rows.unknown(self._by)) is not None:
-            rows = uncertain(rows, unknown, keeps=False)
-        groups = _Groups(rows, self._by)
+            rows = uncertain(rows, unknown, keeps=self._operator.incomplete == "keep")
+        types = rows.schema.tags.types
+        keys = [comparable(rows.column(name), types[name]) for name in self._by]
+        numbers = group_numbers(keys) if keys else None
+        incomplete, named = self._operator.incomplete, self._operator.name
+        rows, numbers = going_on(rows, numbers, incomplete=incomplete, single=self._by, named=named)
+        groups = _Groups(numbers)
         columns: dict[str, Any] = {name: rows.column(name).take(groups.firsts) for name in self._by}
         columns |= {name: groups.listed(rows.column(name)) for name in self._schema.system_tags}
         columns |= self._values(rows, groups, columns)
@@ -170,16 +190,17 @@ class _PushAggregate(PushOperator):
 
 
 class _Groups:
-    """The groups of some rows, in the order in which they first appear.
+    """The groups of some rows, in the order of their numbers.
+
+    Args:
+        numbers: of each row's group.
 
     Attributes:
         firsts: the first row of each.
     """
 
-    def __init__(self, rows: Chunk, by: Sequence[str]) -> None:
-        types = rows.schema.tags.types
-        keys = [comparable(rows.column(name), types[name]) for name in by]
-        self._numbers = group_numbers(keys) if by else pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows)
+    def __init__(self, numbers: pa.Array[Any]) -> None:
+        self._numbers = numbers
         self._order = pc.array_sort_indices(self._numbers)  # stable: rows of a group stay in order
         ends = pc.run_end_encode(self._numbers.take(self._order), run_end_type=pa.int64()).run_ends
         self._ends = pa.concat_arrays([pa.array([0], pa.int64()), ends])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from typing import get_args
 
 import pyarrow as pa
@@ -11,9 +10,9 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema
-from orcapod.operators.nested import Incomplete, nest, nested_schema
+from orcapod.operators.nested import nest, nested_schema
 from orcapod.operators.operator import Operator, PushOperator
-from orcapod.streams import Stream
+from orcapod.streams import Incomplete, Stream
 
 __all__ = ["Batch"]
 
@@ -49,11 +48,6 @@ class Batch(Operator):
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (stream,) = inputs
         return nested_schema(stream.schema, stream.pipeline_hash().short)
-
-    def lenient(self) -> Operator:
-        operator = copy(self)
-        operator.incomplete = "skip" if self.incomplete == "raise" else self.incomplete
-        return operator
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         return _PushBatch(self, self.output_schema(inputs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -12,9 +11,9 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.keys import comparable, group_numbers
-from orcapod.operators.nested import Incomplete, group_starts, nest, nested_schema, uncertain
+from orcapod.operators.nested import group_starts, nest, nested_schema, uncertain
 from orcapod.operators.operator import Operator, PushOperator
-from orcapod.streams import Stream
+from orcapod.streams import Incomplete, Stream
 
 __all__ = ["GroupBy"]
 
@@ -76,11 +75,6 @@ class GroupBy(Operator):
                     found=str(list(stream.schema.tags)),
                 )
         return nested_schema(self._taken(stream.schema), stream.pipeline_hash().short, single=self.tags)
-
-    def lenient(self) -> Operator:
-        operator = copy(self)
-        operator.incomplete = "skip" if self.incomplete == "raise" else self.incomplete
-        return operator
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
         (stream,) = inputs

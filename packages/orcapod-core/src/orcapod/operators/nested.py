@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, assert_never
+from typing import Any
 
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import COMPLETENESS, SEPARATOR, Chunk, Completeness, StreamSchema, Tag
 from orcapod.errors import IncompleteError
+from orcapod.streams import Incomplete
 from orcapod.types import ListType, LogicalType, OptionalType, Schema
 
 __all__ = [
-    "Incomplete",
     "NestedType",
+    "going_on",
     "group_levels",
     "group_starts",
     "item_of",
@@ -30,9 +31,6 @@ __all__ = [
     "uncertain",
     "with_position",
 ]
-
-Incomplete = Literal["skip", "keep", "raise"]
-"""What becomes of a group in which rows are missing: it is not computed, or the rest of it is, or the run ends."""
 
 
 class NestedType(ListType):
@@ -102,17 +100,9 @@ def nest(
     if chunk.completeness is None:
         return _nested(chunk, starts, schema, single)
     groups = pc.list_parent_indices(pa.LargeListArray.from_arrays(starts, counted(0, chunk.num_rows)))
-    if (missing := chunk.missing) is not None:
-        match incomplete:
-            case "skip":
-                pass
-            case "raise":
-                raise _incomplete(chunk, missing, groups, single, named)
-            case "keep":
-                return _nest_present(chunk, missing, groups, schema, single)
-            case _:
-                assert_never(incomplete)
-    return _nested(chunk, starts, schema, single).completed(group_levels(chunk.completeness, groups))
+    chunk, groups = going_on(chunk, groups, incomplete=incomplete, single=single, named=named)
+    levels: Any = chunk.completeness
+    return _nested(chunk, group_starts(groups), schema, single).completed(group_levels(levels, groups))
 
 
 def group_starts(groups: pa.Array[Any]) -> pa.Array[Any]:
@@ -149,19 +139,34 @@ def uncertain(rows: Chunk, unknown: pa.Array[Any], *, keeps: bool) -> Chunk:
     return rows.completed(pc.max_element_wise(levels, rows.completeness))
 
 
-def _nest_present(
-    chunk: Chunk, missing: pa.Array[Any], groups: pa.Array[Any], schema: StreamSchema, single: Sequence[str]
-) -> Chunk:
-    """Return groups of the rows that have a packet, marked where others are missing."""
+def going_on(
+    rows: Chunk, groups: pa.Array[Any] | None = None, *, incomplete: Incomplete, single: Sequence[str] = (), named: str
+) -> tuple[Chunk, pa.Array[Any]]:
+    """Return the rows to go on with, where some are missing, and their groups.
+
+    Args:
+        rows: the rows.
+        groups: the number of each row's group, as they first appear; one group if None.
+        incomplete: what becomes of a group in which rows are missing: ``keep`` leaves these out, unless there are no
+            others, and marks the others.
+        single: the tags that have one value in a group.
+        named: what the operator is called.
+
+    Raises:
+        IncompleteError: rows are missing, and that is not wanted.
+    """
+    if groups is None:
+        groups = pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows)
+    if incomplete == "skip" or (missing := rows.missing) is None:
+        return rows, groups
+    if incomplete == "raise":
+        raise _incomplete(rows, missing, groups, single, named)
     counts = _aggregated(groups, missing.cast(pa.int64()), ["sum", "count"])
     is_empty = pc.equal(counts.column("sum"), counts.column("count")).combine_chunks()
-    of_empty = is_empty.take(groups)
-    kept = pc.or_(pc.invert(missing), of_empty)
+    kept = pc.or_(pc.invert(missing), is_empty.take(groups))
     level = pc.if_else(pc.greater(counts.column("sum"), 0), Completeness.PARTIAL, Completeness.WHOLE).combine_chunks()
-    levels = pc.max_element_wise(chunk.completeness, level.take(groups).cast(pa.int8()))
-    rows = chunk.completed(levels)
-    starts = group_starts(groups.filter(kept))
-    return nest(rows.with_batch(rows.batch.filter(kept)), starts, schema, single=single, named="")
+    rows = rows.completed(pc.max_element_wise(rows.completeness, level.take(groups).cast(pa.int8())))
+    return rows.with_batch(rows.batch.filter(kept)), groups.filter(kept)
 
 
 def _incomplete(

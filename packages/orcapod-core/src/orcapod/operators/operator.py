@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema, regroup
 from orcapod.errors import SchemaError
 from orcapod.hashing import ContentHash, recipes
-from orcapod.streams import DerivedStream, Producer, Stream, checked_streams
+from orcapod.streams import DerivedStream, Incomplete, Producer, Stream, checked_streams
 
 __all__ = ["InputEvent", "Operator", "OperatorStream", "RowwiseOperator", "in_turn", "ordered", "run_operator"]
 
@@ -62,6 +63,9 @@ class Operator(Producer):
     """Whether it is given rows that have no packet, too, and says what becomes of them. Otherwise they pass it by, and
     if there were any, all that it makes is missing like them, unless it answers row by row."""
 
+    incomplete: Incomplete = "skip"
+    """What becomes of what it makes of several rows of which some are missing, where it has the choice."""
+
     def __call__(self, *streams: Stream, label: str | None = None) -> OperatorStream:
         """Return the stream that this operator makes of ``streams``.
 
@@ -95,7 +99,11 @@ class Operator(Producer):
 
     def lenient(self) -> Operator:
         """Return the operator for rows of which some were not wanted: it does not raise for what is missing."""
-        return self
+        if self.incomplete != "raise":
+            return self
+        operator = copy(self)
+        operator.incomplete = "skip"
+        return operator
 
     @abstractmethod
     def arguments(self) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from operator import or_
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
@@ -13,8 +13,9 @@ from orcapod.datagrams import Chunk, Completeness, StreamSchema
 from orcapod.display import shown
 from orcapod.errors import SchemaError
 from orcapod.hashing import recipes
+from orcapod.operators.nested import going_on
 from orcapod.operators.operator import Operator, PushOperator
-from orcapod.streams import Stream
+from orcapod.streams import Incomplete, Stream
 from orcapod.types import Schema
 
 __all__ = ["Sample"]
@@ -33,6 +34,8 @@ class Sample(Operator):
         fraction: the share of rows, from 0 to 1; how many there are is random, too.
         n: how many rows, or all if there are fewer; known when all have come.
         seed: another one chooses other rows.
+        incomplete: what becomes of ``n`` rows where some have failed, which might have been among them: ``skip`` gives
+            none; ``keep`` chooses of the others, and marks what it chose; ``raise`` ends the run.
 
     Raises:
         SchemaError: neither fraction nor ``n`` is given, or both, or one that has no meaning.
@@ -40,7 +43,14 @@ class Sample(Operator):
 
     name = "Sample"
 
-    def __init__(self, *, fraction: float | None = None, n: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        fraction: float | None = None,
+        n: int | None = None,
+        seed: int = 0,
+        incomplete: Incomplete = "skip",
+    ) -> None:
         check = Checks(self.name, SchemaError)
         if (fraction is None) is (n is None):
             raise SchemaError(
@@ -50,10 +60,16 @@ class Sample(Operator):
         self.fraction = None if fraction is None else _share(check, fraction)
         self.n = None if n is None else check.count("n", n, least=0)
         self.seed = check.instance("seed", seed, int, "an int", "give any")
-        self.sees_missing = self.fraction is not None  # for a number, each row counts for all
+        self.incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
+        if self.fraction is not None and self.incomplete != "skip":
+            raise SchemaError(
+                f"Sample: found incomplete={incomplete!r} with fraction, expected it with n=, since rows are chosen "
+                "one by one here; leave it out"
+            )
+        self.sees_missing = self.fraction is not None or self.incomplete != "skip"  # of n, each row counts for all
 
     def arguments(self) -> object:
-        return self.fraction, self.n, self.seed
+        return self.fraction, self.n, self.seed, *([] if self.incomplete == "skip" else [self.incomplete])
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -63,7 +79,7 @@ class Sample(Operator):
         schema = self.output_schema(inputs)
         if self.fraction is not None:
             return _PushFraction(self.fraction, self.seed, schema)
-        return _PushNumber(self.n or 0, self.seed, schema)
+        return _PushNumber(self, schema)
 
 
 class _PushFraction(PushOperator):
@@ -96,15 +112,20 @@ class _Candidate(NamedTuple):
 class _PushNumber(PushOperator):
     """Selection of the rows of the smallest hashes, of which it holds no more than it may need."""
 
-    def __init__(self, n: int, seed: int, schema: StreamSchema) -> None:
-        self._n = n
-        self._seed = seed
+    def __init__(self, operator: Sample, schema: StreamSchema) -> None:
+        self._operator = operator
+        self._n = operator.n or 0
+        self._seed = operator.seed
         self._columns = schema.tags | schema.packets
         self._ids: Schema = schema.system_tags
         self._rows: list[Chunk] = []
         self._candidates: list[_Candidate] = []
+        self._missing: list[Chunk] = []
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
+        if (missing := chunk.missing) is not None:
+            self._missing.append(chunk.with_batch(chunk.batch.filter(missing)))
+            chunk = chunk.with_packets()
         keys = recipes.sample_keys(self._seed, chunk.batch, self._columns)
         ids = recipes.sample_keys(self._seed, chunk.batch, self._ids)
         start = len(self._candidates)
@@ -116,6 +137,9 @@ class _PushNumber(PushOperator):
 
     def close(self, index: int) -> Iterable[Chunk]:
         self._drop_others()
+        if self._missing and self._n:
+            rows = Chunk.concat([*self._rows, *self._missing])
+            self._rows = [going_on(rows, incomplete=self._operator.incomplete, named=self._operator.name)[0]]
         return [rows for rows in self._rows if rows.num_rows]
 
     def _drop_others(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import pyarrow as pa
 
@@ -11,9 +12,10 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.columns import column_type
+from orcapod.operators.nested import going_on
 from orcapod.operators.operator import Operator, PushOperator
 from orcapod.operators.ordering import check_ordered
-from orcapod.streams import Stream
+from orcapod.streams import Incomplete, Stream
 
 __all__ = ["Sort"]
 
@@ -26,6 +28,8 @@ class Sort(Operator):
     Args:
         by: tag or packet columns, the first one first: names, or one list of them.
         descending: whether the largest come first; for all of the columns, or for each.
+        incomplete: what becomes of the order where rows have failed whose place is not known: ``skip`` has no row whose
+            place is certain; ``keep`` goes on with the other rows, and marks them; ``raise`` ends the run.
 
     Raises:
         SchemaError: no column is named, one is named twice, or ``descending`` is of another length.
@@ -34,7 +38,12 @@ class Sort(Operator):
     name = "Sort"
     sees_missing = True
 
-    def __init__(self, *by: str | Sequence[str], descending: bool | Sequence[bool] = False) -> None:
+    def __init__(
+        self,
+        *by: str | Sequence[str],
+        descending: bool | Sequence[bool] = False,
+        incomplete: Incomplete = "skip",
+    ) -> None:
         check = Checks(self.name, SchemaError)
         self.by = tuple(name for each in by for name in check.names("by", each))
         if not self.by:
@@ -45,9 +54,10 @@ class Sort(Operator):
         self.descending = tuple(check.flag("descending", flag) for flag in each)
         if len(self.descending) != len(self.by):
             raise check.wrong("descending", descending, f"True or False, or one of them for each of {list(self.by)}")
+        self.incomplete = check.choice("incomplete", incomplete, get_args(Incomplete))
 
     def arguments(self) -> object:
-        return self.by, self.descending
+        return self.by, self.descending, *([] if self.incomplete == "skip" else [self.incomplete])
 
     def output_schema(self, inputs: Sequence[Stream]) -> StreamSchema:
         (schema,) = (stream.schema for stream in inputs)
@@ -56,13 +66,14 @@ class Sort(Operator):
         return schema
 
     def push_operator(self, inputs: Sequence[Stream]) -> PushOperator:
-        return _PushSort(self.by, self.descending)
+        return _PushSort(self)
 
 
 class _PushSort(PushOperator):
-    def __init__(self, by: Sequence[str], descending: Sequence[bool]) -> None:
-        self._by = by
-        self._orders = ["descending" if flag else "ascending" for flag in descending]
+    def __init__(self, operator: Sort) -> None:
+        self._operator = operator
+        self._by = operator.by
+        self._orders = ["descending" if flag else "ascending" for flag in operator.descending]
         self._waiting: list[Chunk] = []
 
     def push(self, index: int, chunk: Chunk) -> Iterable[Chunk]:
@@ -77,6 +88,9 @@ class _PushSort(PushOperator):
         if (missing := rows.missing) is None:
             return [self._sorted(rows)]
         if all(name in rows.schema.tags for name in self._by) and rows.unknown(self._by) is None:
+            return [self._sorted(rows)]
+        rows, _ = going_on(rows, incomplete=self._operator.incomplete, named=self._operator.name)
+        if (missing := rows.missing) is None:
             return [self._sorted(rows)]
         # Where they belong, nobody knows: so no row has a place that is certain.
         nowhere = rows.with_batch(rows.batch.filter(missing)).without_packets()

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import DamagedRecordError, DatabaseError, ValueTypeError
-from orcapod.files import Content, FileStore, temporary_folder
+from orcapod.errors import DamagedRecordError, ValueTypeError
+from orcapod.files import Content, FileStore, folder_error, temporary_folder
 from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, identified, is_large, large_parts
 
 __all__ = ["LARGE", "LargeValues"]
@@ -111,8 +111,7 @@ class LargeValues:
                 else:
                     large.part["file"], large.part["data"] = _named(each), None
         except OSError as error:
-            why = f"{self._files.folder}: a large value cannot be written there: {error}"
-            raise DatabaseError(why, is_transient=True) from error
+            raise folder_error(self._files.folder, "a large value cannot be written", error) from error
         finally:
             for _, large in found:
                 self._begun.pop(id(large.data), None)  # what failed is written anew
@@ -142,9 +141,17 @@ class LargeValues:
         if kept.null_count == len(kept):
             return results
         found: defaultdict[str, dict[int, Any]] = defaultdict(dict)
+        damages: dict[Any, ValueTypeError] = {}
         for row, files in enumerate(kept.to_pylist()):
             for file in files or []:
-                found[file["column"]][row] = _bytes_of(file, results.column(0)[row].as_py())
+                try:
+                    found[file["column"]][row] = content(file, "bytes")
+                except ValueTypeError as error:
+                    damages[results.column(0)[row].as_py()] = error
+        if damages:
+            first, *more = damages.values()
+            why = f"{first}{f' ({len(more)} more are damaged)' if more else ''}"
+            raise DamagedRecordError(why, keys=list(damages), found=first.found)
         for name, rows in found.items():
             at = results.schema.get_field_index(name)
             results = results.set_column(at, name, _replaced(results.column(name).combine_chunks(), rows))
@@ -209,13 +216,6 @@ def _named(writing: Writing) -> dict[str, Any]:
     """Return the reference to a file, once it is written."""
     path, content = writing.result()
     return {"path": str(path), "digest": content.digest, "size": content.size}
-
-
-def _bytes_of(file: dict[str, Any], record_id: Any) -> Any:
-    try:
-        return content(file, "bytes")
-    except ValueTypeError as error:
-        raise DamagedRecordError(str(error), keys=[record_id], found=error.found) from None
 
 
 def _replaced(column: Any, rows: dict[int, Any]) -> pa.ChunkedArray[Any]:

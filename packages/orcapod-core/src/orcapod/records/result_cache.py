@@ -13,12 +13,12 @@ from orcapod.arrow import array_of, empty_table, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.errors import DamagedRecordError
-from orcapod.files import is_there
+from orcapod.files import FileStore, folder_error, is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues
-from orcapod.types import Schema, holds_files, paths_in
+from orcapod.types import Schema, holds_files, paths_in, relocated
 
 __all__ = [
     "CHECKSUM",
@@ -101,6 +101,7 @@ class ResultCache:
         self._run_id = check.text("run_id", run_id)
         self._attempts = attempts
         self._files = [name for name, dtype in self._outputs.types.items() if holds_files(dtype.arrow)]
+        self._folder = None if files is None else FileStore(files).folder
         self._large = LargeValues(self._outputs, files)
         self._files += self._large.columns
         self._lost: set[bytes] = set()
@@ -129,6 +130,7 @@ class ResultCache:
 
         Raises:
             DamagedRecordError: one of them is not as it was stored.
+            DatabaseError: its files may not be read.
         """
         columns = [*self._outputs, *self._large.columns]
         results = self._database.get_records_by_ids(self._path, ids, [RECORD_ID, *columns, SECONDS, CHECKSUM])
@@ -143,11 +145,26 @@ class ResultCache:
                 keys=damaged,
                 found=damaged[0].hex(),
             )
-        return self._large.loaded(self._with_files(results.select([RECORD_ID, *columns, SECONDS])))
+        try:
+            results = self._with_files(self._relocated(results.select([RECORD_ID, *columns, SECONDS])))
+        except PermissionError as error:
+            folder = self._folder or Path(error.filename)
+            raise folder_error(folder, "the files of results cannot be looked for", error) from error
+        return self._large.loaded(results)
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
         return self._database.get_records_by_ids(self._path, ids, [RECORD_ID]).num_rows == len(set(ids))
+
+    def _relocated(self, results: pa.Table) -> pa.Table:
+        """Return results whose files are those of this store: it may be the copy of another one."""
+        if self._folder is None:
+            return results
+        for name in self._files:
+            parts = [relocated(part, self._folder) for part in results.column(name).chunks]
+            at = results.schema.get_field_index(name)
+            results = results.set_column(at, name, pa.chunked_array(parts, results.column(name).type))
+        return results
 
     def _with_files(self, results: pa.Table) -> pa.Table:
         """Return the results whose files are there; note which others there are."""

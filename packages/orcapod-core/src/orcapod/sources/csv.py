@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -46,7 +46,7 @@ class CSVSource(ArrowTableSource):
         source_id: what the source is called in provenance; the file's absolute path if None.
         record_id_column: see ``TableSource``, and so are the others.
         data_schema: see ``TableSource``.
-        bad_rows: see ``TableSource``; a line with too few or too many fields is an error all the same.
+        bad_rows: see ``TableSource``; so fails a line with too few or too many fields.
         label: see ``TableSource``.
 
     Raises:
@@ -93,6 +93,8 @@ class _File:
         self._delimiter = delimiter
         self._encoding = encoding
         self._named = named
+        self._fails = False
+        self._broken: RowFaults = {}
 
     def table(self, data_schema: Mapping[str, Any], *, fails: bool) -> tuple[pa.Table, dict[str, RowFaults]]:
         """Read all rows, columns in the types declared, or else those that follow from the values.
@@ -102,6 +104,7 @@ class _File:
             fails: whether a field that is no value of its type is null, and among the faults.
         """
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
+        self._fails = fails
         types: dict[str, pa.DataType] = {name: _written_as(dtype) for name, dtype in declared.items()}
         texts: list[str] = []
         try:
@@ -118,9 +121,10 @@ class _File:
             why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
             raise self._invalid(why, column=absent[0], found=str(read.column_names))
         read = _with_nulls(read, declared)
-        faults: dict[str, RowFaults] = {}
+        faults = dict.fromkeys(read.column_names, self._broken) if self._broken else {}
         for name in texts:
-            column, faults[name] = _fields(read.column(name), declared[name])
+            column, found = _fields(read.column(name), declared[name])
+            faults[name] = {**found, **self._broken}
             read = read.set_column(read.column_names.index(name), name, column)
         for at, field in enumerate(read.schema):
             if pa.types.is_binary(field.type) and field.name not in declared:
@@ -136,18 +140,32 @@ class _File:
         if not self._path.is_file():
             found = "a folder" if self._path.is_dir() else "nothing"
             raise self._invalid(f"found {found} there, expected a CSV file; check the path")
+        broken: dict[int, ValueTypeError] = {}
+
+        def skip(line: Any) -> Literal["skip"]:
+            expected, found = f"{line.expected_columns} fields", f"{line.actual_columns}: {shown(line.text)}"
+            why = f"expected {expected}, found {found} in line {line.number}, not counting empty ones"
+            broken[line.number - 2] = ValueTypeError(why, expected=expected, found=found)
+            return "skip"
+
         try:
-            return csv.read_csv(
+            read = csv.read_csv(
                 str(self._path),
                 read_options=csv.ReadOptions(encoding=self._encoding, use_threads=False),  # so that errors name lines
-                parse_options=csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+                parse_options=csv.ParseOptions(
+                    delimiter=self._delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=skip if self._fails else None,
+                ),
                 convert_options=csv.ConvertOptions(column_types=dict(types)),
             )
         except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
             raise self._invalid(
                 f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema"
-                f"{BAD_ROWS_HINT if types else ''}"
+                f"{'' if self._fails else BAD_ROWS_HINT}"
             ) from None
+        self._broken = broken
+        return _with_gaps(read, broken)
 
     def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
         """Return the columns of whole numbers that are codes: they begin with zeros, which a number would lose."""
@@ -223,6 +241,15 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
         found = shown(texts[0].as_py())
         raise ValueTypeError(f"expected {dtype.name}, found {found}", expected=dtype.name, found=found) from None
     return read.column(0)
+
+
+def _with_gaps(table: pa.Table, rows: Collection[int]) -> pa.Table:
+    """Return a table with rows of nulls more, which are these then."""
+    if not rows:
+        return table
+    others = iter(range(table.num_rows))
+    taken = [None if row in rows else next(others) for row in range(table.num_rows + len(rows))]
+    return table.take(pa.array(taken, pa.int64()))
 
 
 def _with_nulls(table: pa.Table, declared: Mapping[str, LogicalType]) -> pa.Table:

@@ -45,7 +45,8 @@ class DatasetSource(ArrowTableSource):
         source_id: what the source is called in provenance; the absolute path if None.
         record_id_column: the column whose values name the records, or several; ``row_{i}`` counts all rows if None.
         data_schema: declared types of columns; the others follow from the files.
-        bad_rows: see ``TableSource``; what no file of its format may hold is an error all the same.
+        bad_rows: see ``TableSource``; so fails a line that is no JSON, or not of the types of the lines before it.
+            A file of another format that is damaged is an error all the same.
         label: what the source is called in a pipeline; ``source_id``, or the file's name, if None.
 
     Raises:
@@ -78,7 +79,7 @@ class DatasetSource(ArrowTableSource):
         types = declared_types(self._called, dict.fromkeys(declared), declared)
         files = DatasetFiles.of(self.path, check.text_or_none("format", format), self._wrong)
         try:
-            dataset = DatasetRows(files, types)
+            dataset = DatasetRows(files, types, fails=self._fails)
             names = list(dict.fromkeys(wanted if wanted is not None else dataset.schema.names))
             for name in (*names, *types):
                 if dataset.schema.names.count(name) != 1:
@@ -100,7 +101,7 @@ class DatasetSource(ArrowTableSource):
 
     def _spooled(
         self,
-        batches: Iterable[pa.RecordBatch],
+        batches: Iterable[tuple[pa.RecordBatch, Mapping[str, RowFaults]]],
         schema: pa.Schema,
         names: Sequence[str],
         types: Mapping[str, LogicalType],
@@ -119,12 +120,12 @@ class DatasetSource(ArrowTableSource):
 
         def converted() -> Iterator[pa.RecordBatch]:
             start = 0
-            for batch in batches:
+            for batch, broken in batches:
                 columns = []
                 for name in names:
                     column, faults = self._conformed_part(batch.column(name), name, types.get(name), start)
                     columns.append(column)
-                    if faults:
+                    if faults := {**faults, **broken.get(name, {})}:
                         found.setdefault(name, {}).update({start + row: error for row, error in faults.items()})
                 yield pa.RecordBatch.from_arrays(columns, schema=pa.schema(arrow))
                 start += batch.num_rows

@@ -14,8 +14,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.types as pat
 
-from orcapod.compute import Expression
-from orcapod.types import LogicalType
+from orcapod.compute import Expression, counted
+from orcapod.sources.json_lines import JSONLines, json_lines
+from orcapod.types import LogicalType, RowFaults
 
 __all__ = ["DatasetFiles", "DatasetRows"]
 
@@ -104,20 +105,25 @@ class DatasetRows:
     Args:
         files: the files.
         types: of columns, where they are declared.
+        fails: whether a line of JSON that is not of the columns is a row of nulls.
 
     Attributes:
         schema: the columns, in the types of the files where none is declared.
     """
 
-    def __init__(self, files: DatasetFiles, types: Mapping[str, LogicalType]) -> None:
+    def __init__(self, files: DatasetFiles, types: Mapping[str, LogicalType], *, fails: bool = False) -> None:
         self._files = files
+        self._fails = fails
         self._partitions = files.partitions(types)
         self._texts: dict[str, pa.DataType] = {}  # what is read as text, and is more
         if files.format == "jsonl":
             declared = {name: dtype.arrow for name, dtype in types.items() if name not in self._partitions}
             self._texts = {name: type_ for name, type_ in declared.items() if _parsed(type_) == pa.string()}
             parsed = pa.schema({name: _parsed(type_) for name, type_ in declared.items()})
-            schemas = [_json_lines(path, parsed, "infer").schema for path in files.paths]
+            schemas = [
+                JSONLines(path).schema(parsed) if fails else json_lines(path, parsed, "infer").schema
+                for path in files.paths
+            ]
         elif files.format == "parquet":
             schemas = [_parquet(path).schema_arrow for path in files.paths]
         else:
@@ -127,14 +133,22 @@ class DatasetRows:
         twice = [name for name in self._stored.names if self._stored.names.count(name) > 1]
         self.schema = pa.schema([*fields.items(), *((name, fields[name]) for name in twice[1:])])
 
-    def batches(self, names: Sequence[str], where: Expression | None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows that meet a condition, in these columns, some megabytes at a time."""
+    def batches(
+        self, names: Sequence[str], where: Expression | None
+    ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, RowFaults]]]:
+        """Yield the rows that meet a condition, in these columns, some megabytes at a time.
+
+        With them comes why values are null that are not, by column and row; of such rows nobody knows whether they
+        meet the condition, so that they are there.
+        """
         needed = [*names, *(name for name in self._used_by(where) if name not in names)]
         for path in self._files.paths:
             partition = self._files.partition_of(path)
-            for batch in self._stored_batches(path, [name for name in needed if name in self._stored.names]):
+            for batch, faults in self._stored_batches(path, [name for name in needed if name in self._stored.names]):
                 table = pa.table({name: self._column(name, batch, partition) for name in needed})
-                yield from (table if where is None else table.filter(where)).select(names).to_batches()
+                if where is not None:
+                    table, faults = _meeting(table, where, faults)
+                yield from ((each, faults) for each in table.select(names).to_batches())
 
     def _column(self, name: str, batch: pa.RecordBatch, partition: Mapping[str, str | None]) -> pa.Array[Any]:
         type_: Any = self.schema.field(name).type
@@ -148,7 +162,15 @@ class DatasetRows:
         column: pa.Array[Any] = batch.column(name)
         return column if column.type == type_ else column.cast(type_)
 
-    def _stored_batches(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def _stored_batches(
+        self, path: Path, names: Sequence[str]
+    ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, RowFaults]]]:
+        if self._files.format == "jsonl" and self._fails:
+            yield from JSONLines(path).batches(self._stored)
+        else:
+            yield from ((batch, {}) for batch in self._whole_batches(path, names))
+
+    def _whole_batches(self, path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         match self._files.format:
             case "parquet":
                 file = _parquet(path)
@@ -159,7 +181,7 @@ class DatasetRows:
                 for at in range(reader.num_record_batches):
                     yield reader.get_batch(at)
             case _:
-                yield from _json_lines(path, self._stored, "error")
+                yield from json_lines(path, self._stored, "error")
 
     def _used_by(self, where: Expression | None) -> list[str]:
         """Return the columns that a condition names: those without which it cannot be asked."""
@@ -202,22 +224,24 @@ def _feather(path: Path) -> Any:
     return pa.ipc.open_file(pa.memory_map(str(path)))
 
 
-def _json_lines(path: Path, schema: pa.Schema, unexpected: str) -> Any:
-    module: Any = import_module("pyarrow.json")  # only those who read such files should wait for it
-    with path.open("rb") as lines:
-        longest = max(map(len, lines), default=0)
-    return module.open_json(
-        str(path),
-        read_options=module.ReadOptions(block_size=max(_BLOCK_BYTES, 2 * longest), use_threads=False),
-        parse_options=module.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
-    )
-
-
 def _rows_at_once(metadata: Any) -> int:
     """Return how many rows of a file of Parquet are some megabytes."""
     groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
     size = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, size)))
+
+
+def _meeting(
+    table: pa.Table, where: Expression, faults: Mapping[str, RowFaults]
+) -> tuple[pa.Table, Mapping[str, RowFaults]]:
+    """Return the rows that meet a condition, and those of which that is not known."""
+    if not faults:
+        return table.filter(where), faults
+    met: list[Any] = table.append_column("", counted(0, table.num_rows)).filter(where).column("").to_pylist()
+    rows = sorted({*met, *(row for found in faults.values() for row in found)})
+    at = {row: number for number, row in enumerate(rows)}
+    moved = {name: {at[row]: error for row, error in found.items()} for name, found in faults.items()}
+    return table.take(pa.array(rows, pa.int64())).combine_chunks(), moved
 
 
 def _can_ask(table: pa.Table, where: Expression) -> bool:

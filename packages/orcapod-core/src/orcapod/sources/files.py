@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.checks import Checks
+from orcapod.display import shown
 from orcapod.errors import InputValidationError, ValueTypeError
 from orcapod.sources.record_names import RecordNames
 from orcapod.sources.table import TableSource
@@ -92,6 +93,15 @@ class FileSource(TableSource):
             if (match := meaning.fullmatch(path.as_posix())) and is_wanted(self.folder / path)
         ]
         paths = [match[0] for match in matches]
+        for path in paths:
+            try:
+                path.encode()
+            except UnicodeEncodeError:
+                raise self._wrong(
+                    f"found the file {shown(path)}, whose name is no UTF-8, which no record can hold; rename it",
+                    column=_COLUMN,
+                    found=shown(path),
+                ) from None
         if not fields:
             return {_PATH: paths}, paths
         return {name: [match[name] for match in matches] for name in fields}, paths

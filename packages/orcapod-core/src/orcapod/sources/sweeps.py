@@ -28,6 +28,10 @@ def grid(*, source_id: str | None = None, label: str | None = None, **parameters
         InputValidationError: there is no parameter, or a value is there twice, or there are none of one.
     """
     check = Checks("grid", InputValidationError)
+    for name, text in (("source_id", source_id), ("label", label)):
+        if not isinstance(text, str | None):
+            advice = f"for a parameter called {name!r}, write cases([{{{name!r}: ..., ...}}, ...])"
+            raise check.wrong_type(name, text, "a text, which says what the source is called", advice)
     values: dict[str, list[Any]] = {}
     for name, given in parameters.items():
         expected, advice = "a list of values", f"give one, as in {name}=[1, 2]"

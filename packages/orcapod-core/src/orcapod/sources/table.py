@@ -242,8 +242,10 @@ class TableSource(Source):
 
     def _why_bad(self, row: int) -> InputValidationError:
         errors = self._bad[row]
-        why = "; ".join(f"column {name!r}: {error}" for name, error in errors.items())
         column, first = next(iter(errors.items()))
+        if len(errors) > 1 and all(error is first for error in errors.values()):
+            return self._invalid(f"row {row}: {first}", **first.about(row=row))
+        why = "; ".join(f"column {name!r}: {error}" for name, error in errors.items())
         return self._invalid(f"row {row}: {why}", **first.about(column=column, row=row))
 
     def _typed(
@@ -253,12 +255,15 @@ class TableSource(Source):
         nullable: Container[str],
     ) -> Schema:
         types: dict[str, LogicalType] = {}
+        bad = pa.array(sorted({row for found in self._faults.values() for row in found}), pa.int64())
         for name, column in columns.items():
             if name in declared:
                 types[name] = declared[name]
                 continue
             try:
                 found = type_of_column(column)
+                if isinstance(found, OptionalType) and column.take(bad).null_count == column.null_count:
+                    found = found.inner
                 is_widened = name in nullable and not isinstance(found, OptionalType)
                 types[name] = OptionalType(found) if is_widened else found
             except SchemaError as error:

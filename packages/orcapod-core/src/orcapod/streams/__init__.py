@@ -4,10 +4,11 @@ from orcapod.streams.checked import checked_streams
 from orcapod.streams.derived import DerivedStream, Producer, inputs_of, recording
 from orcapod.streams.evaluation import evaluated, inputs_first
 from orcapod.streams.stream import Stream
-from orcapod.streams.verbs import Missing
+from orcapod.streams.verbs import Incomplete, Missing
 
 __all__ = [
     "DerivedStream",
+    "Incomplete",
     "Missing",
     "Producer",
     "Stream",

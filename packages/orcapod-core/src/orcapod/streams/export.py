@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from glob import escape, glob
 from pathlib import Path
@@ -43,13 +44,21 @@ def export_rows(
     wanted = _paths(chunks(), path)
     dtype = schema.packets.types[column]
     at = iter(wanted)
-    written = []
+    written, without = [], []
     for chunk in chunks():
         for value in (dtype.to_python(chunk.column(column).slice(row, 1))[0] for row in range(chunk.num_rows)):
             file = next(at)
             if value is not None:
                 _write(lambda part, value=value: dtype.export(value, part), file)  # type: ignore[misc]  # bound at once
                 written.append(file)
+            else:
+                without.append(file)
+    if without:
+        warnings.warn(
+            f"export: {len(without)} of {len(wanted)} rows have no value in column {column!r}, and so no file, "
+            f"{str(without[0])!r} the first; drop_nulls([{column!r}]) leaves them out",
+            stacklevel=3,
+        )
     if prune:
         kept = {os.path.realpath(file) for file in written}
         for file in _matching(path):

@@ -153,7 +153,7 @@ class Stream(Verbs, NoOperand):
         """Write one file per row, named after its tags; return where.
 
         Text and bytes are written as they are, arrays to ``.npy``, frames to ``.parquet``, ``.arrow`` or ``.csv``. A
-        row without a value has no file. Every file is there whole or not at all.
+        row without a value has no file, and is warned of. Every file is there whole or not at all.
 
         Args:
             pattern: such as ``"figs/{subject}_{bin:03}.png"``. A slash in a tag becomes ``%2F``.

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:  # the upward look: see above
     from orcapod.streams.stream import Stream
 
-__all__ = ["Missing", "Verbs"]
+__all__ = ["Incomplete", "Missing", "Verbs"]
+
+Incomplete = Literal["skip", "keep", "raise"]
+"""What becomes of what is made of several rows, where some of them have failed."""
 
 Missing = Literal["error", "null"]
 """What becomes of a column that not all of several streams have."""
@@ -48,28 +51,38 @@ class Verbs:
         """Return the rows of all streams, which have the same columns, or null. See ``operators.Concat``."""
         return self._apply(label, others, "Concat", missing=missing)
 
-    def head(self, n: int = 5, *, label: str | None = None) -> Stream:
+    def head(self, n: int = 5, *, incomplete: Incomplete = "skip", label: str | None = None) -> Stream:
         """Return the first rows. See ``operators.Head``."""
-        return self._apply(label, (), "Head", n)
+        return self._apply(label, (), "Head", n, incomplete=incomplete)
 
     def sort(
-        self, *by: str | Sequence[str], descending: bool | Sequence[bool] = False, label: str | None = None
+        self,
+        *by: str | Sequence[str],
+        descending: bool | Sequence[bool] = False,
+        incomplete: Incomplete = "skip",
+        label: str | None = None,
     ) -> Stream:
         """Return the rows in the order of these columns. See ``operators.Sort``."""
-        return self._apply(label, (), "Sort", *by, descending=descending)
+        return self._apply(label, (), "Sort", *by, descending=descending, incomplete=incomplete)
 
     def sample(
-        self, *, fraction: float | None = None, n: int | None = None, seed: int = 0, label: str | None = None
+        self,
+        *,
+        fraction: float | None = None,
+        n: int | None = None,
+        seed: int = 0,
+        incomplete: Incomplete = "skip",
+        label: str | None = None,
     ) -> Stream:
         """Return some of the rows, the same ones every time. See ``operators.Sample``."""
-        return self._apply(label, (), "Sample", fraction=fraction, n=n, seed=seed)
+        return self._apply(label, (), "Sample", fraction=fraction, n=n, seed=seed, incomplete=incomplete)
 
     def batch(
         self,
         size: int = 0,
         *,
         drop_partial: bool = False,
-        incomplete: Literal["skip", "keep", "raise"] = "skip",
+        incomplete: Incomplete = "skip",
         label: str | None = None,
     ) -> Stream:
         """Return one row of lists for every ``size`` rows, or for all if 0. See ``operators.Batch``."""
@@ -79,19 +92,27 @@ class Verbs:
         self,
         *names: str | Sequence[str],
         tags: Literal["list", "drop"] = "list",
-        incomplete: Literal["skip", "keep", "raise"] = "skip",
+        incomplete: Incomplete = "skip",
         label: str | None = None,
     ) -> Stream:
         """Return one row of lists for all rows that agree in these tags. See ``operators.GroupBy``."""
         return self._apply(label, (), "GroupBy", *names, tags=tags, incomplete=incomplete)
 
-    def aggregate(self, by: str | Sequence[str], outputs: Mapping[str, Any] | None = None, /, **named: Any) -> Stream:
+    def aggregate(
+        self,
+        by: str | Sequence[str],
+        outputs: Mapping[str, Any] | None = None,
+        /,
+        *,
+        incomplete: Incomplete = "skip",
+        **named: Any,
+    ) -> Stream:
         """Return one row for all rows that agree in these tags: ``aggregate("subject", rate=("rate", "mean"))``.
 
-        Every keyword is a new column. To give the node a label, apply the operator:
+        Every other keyword is a new column. To give the node a label, apply the operator:
         ``Aggregate("subject", n="count")(stream, label="sizes")``. See ``operators.Aggregate``.
         """
-        return self._apply(None, (), "Aggregate", by, outputs, **named)
+        return self._apply(None, (), "Aggregate", by, outputs, incomplete=incomplete, **named)
 
     def index(self, column: str, position: int = 0, *, into: str | None = None, label: str | None = None) -> Stream:
         """Return the rows with one element of the lists in a column. See ``operators.Index``."""

@@ -112,7 +112,7 @@ def _check(database: Database, truth: Rows) -> None:
         assert all(row in truth[label] for row in rows)
         assert len(rows) == len(truth[label]) or not is_whole
     try:
-        assert pipeline.run().ok
+        assert pipeline.run(error_policy="fail_fast").ok
     except OrcapodError:
         assert not is_whole
         damages = verify_store(database, repair=True).damages

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from orcapod.databases import MemoryDatabase
 from orcapod.functions import PythonPacketFunction
-from orcapod.operators import Filter
+from orcapod.operators import Aggregate, Filter
 from orcapod.pipeline import Pipeline
 from orcapod.pods import FunctionPod
 from orcapod.protocols import Database
@@ -160,6 +160,10 @@ def _derived(sources: Mapping[str, Stream]) -> dict[str, Stream]:
         "aggregate of all": people.aggregate(
             [], heavy=("weight", "mean"), std=("weight", "std", 0), a=("sex", "first")
         ),
+        "sort, what is left": people.sort("weight", incomplete="keep", label="what is left in order"),
+        "head, what is left": people.head(2, incomplete="keep", label="what is left of two"),
+        "sample, what is left": people.sample(n=2, incomplete="keep", label="what is left by chance"),
+        "aggregate, what is left": Aggregate("id", n="count", incomplete="keep")(visits, label="what is left to count"),
     }
 
 

@@ -5,7 +5,7 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import DictType, ListType, RecordType, TupleType, VariadicTupleType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in
+from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in, relocated
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.large import (
     LARGE_BYTES,
@@ -73,6 +73,7 @@ __all__ = [
     "misfit",
     "paths_in",
     "registry",
+    "relocated",
     "type_of_column",
     "type_of_values",
     "value_size",

@@ -20,10 +20,20 @@ from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.display import shown
 from orcapod.errors import ValueTypeError
-from orcapod.files import Content, content_of, located, take_in
+from orcapod.files import Content, FileStore, content_of, located, take_in
 from orcapod.types.logical import LogicalType, mismatch, registry
 
-__all__ = ["FILE_ARROW", "Directory", "File", "FileType", "files_in", "holds_files", "members_of", "paths_in"]
+__all__ = [
+    "FILE_ARROW",
+    "Directory",
+    "File",
+    "FileType",
+    "files_in",
+    "holds_files",
+    "members_of",
+    "paths_in",
+    "relocated",
+]
 
 FILE_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
 
@@ -182,6 +192,40 @@ def files_in(column: Any) -> Iterator[tuple[Path, str]]:
         return
     for member in members_of(column):
         yield from files_in(member)
+
+
+def relocated(column: Any, folder: Path) -> Any:
+    """Return a column in which files that are in a store's folder, too, are there: it may be the copy of another store.
+
+    Args:
+        column: of values as they are stored.
+        folder: that of the store that they were read from.
+    """
+    if not holds_files(column.type):
+        return column
+    if column.type == FILE_ARROW:
+        paths, *others = column.flatten()
+        if pc.all(pc.starts_with(paths, f"{folder}{os.sep}")).as_py() is not False:
+            return column
+        moved = [None if path is None else _in_folder(path, folder) for path in paths.to_pylist()]
+        return pa.StructArray.from_arrays(
+            [pa.array(moved, paths.type), *others], fields=list(FILE_ARROW), mask=column.is_null()
+        )
+    whole = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
+    absent = whole.is_null()
+    if pat.is_struct(whole.type):
+        fields = [relocated(member, folder) for member in whole.flatten()]
+        return pa.StructArray.from_arrays(fields, fields=list(whole.type), mask=absent)
+    if pat.is_map(whole.type):
+        parts = (relocated(part, folder) for part in (whole.keys, whole.items))
+        return pa.MapArray.from_arrays(whole.offsets, *parts, type=whole.type, mask=absent)
+    cls = type(whole)
+    return cls.from_arrays(whole.offsets, relocated(whole.values, folder), type=whole.type, mask=absent)
+
+
+def _in_folder(path: str, folder: Path) -> str:
+    here = folder.joinpath(*FileStore.place(Path(path)))
+    return str(here) if here.exists() else path
 
 
 def members_of(column: Any) -> list[Any]:

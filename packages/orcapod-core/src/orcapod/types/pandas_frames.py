@@ -1,7 +1,7 @@
 """Frames and series of pandas as values; loaded when pandas is met in an annotation or a value.
 
-Columns, index, the names of both, dtypes and ``attrs`` are part of a value. A missing value is null at rest, as pandas
-itself says.
+Columns, index, the names and frequencies of both, dtypes and ``attrs`` are part of a value. A missing value is null at
+rest, as pandas itself says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from orcapod.types.tables import FrameType, register_frame, written
 __all__ = ["DataFrameType", "SeriesType"]
 
 _NAME = b"orcapod.series"
+_FREQUENCIES = b"orcapod.frequencies"
 _PARTS = ("index_columns", "columns", "attributes")
 """What of pandas' own metadata is part of a value: all but the versions of who wrote it."""
 
@@ -31,7 +32,7 @@ class DataFrameType(FrameType):
     def write(self, value: Any) -> memoryview:
         if len(set(map(type, value.columns))) > 1:
             raise ValueError("its column names are of several types")
-        batch = pa.RecordBatch.from_pandas(value)
+        batch = _batch(value)
         return written(batch.schema, [batch])
 
     def read(self, data: Any) -> Any:
@@ -48,6 +49,7 @@ class DataFrameType(FrameType):
             _same_labels(one.columns, other.columns)
             and type(one.index) is type(other.index)
             and _same_labels(one.index, other.index)
+            and _frequencies(one) == _frequencies(other)
             and list(one.dtypes) == list(other.dtypes)
             and repr(one.attrs) == repr(other.attrs)
             and all(_same_values(one.iloc[:, at], other.iloc[:, at]) for at in range(one.shape[1]))
@@ -69,17 +71,36 @@ class SeriesType(DataFrameType):
     """``pandas.Series``: a frame of one column, whose name may be anything that JSON knows."""
 
     def write(self, value: Any) -> memoryview:
-        batch = pa.RecordBatch.from_pandas(value.to_frame("value"))
+        batch = _batch(value.to_frame("value"))
         schema = batch.schema.with_metadata({**batch.schema.metadata, _NAME: json.dumps(value.name).encode()})
         return written(schema, [batch.replace_schema_metadata(schema.metadata)])
 
     def read(self, data: Any) -> Any:
         table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
-        return _frame(table)["value"].rename(json.loads((table.schema.metadata or {})[_NAME]))
+        return _frame(table)["value"].rename(_hashable(json.loads((table.schema.metadata or {})[_NAME])))
 
     def is_same(self, one: Any, other: Any) -> bool:
         same_name = type(one.name) is type(other.name) and one.name == other.name
         return same_name and super().is_same(one.to_frame("value"), other.to_frame("value"))
+
+
+def _batch(frame: Any) -> pa.RecordBatch:
+    """Return a frame as a batch, with the frequencies of its labels, which pandas forgets."""
+    batch = pa.RecordBatch.from_pandas(frame)
+    if any(frequencies := [each and each.freqstr for each in _frequencies(frame)]):
+        batch = batch.replace_schema_metadata({**batch.schema.metadata, _FREQUENCIES: json.dumps(frequencies).encode()})
+    return batch
+
+
+def _frequencies(frame: Any) -> list[Any]:
+    """Return the frequency of the rows' labels, and of the columns'; None for labels that have none."""
+    times = (pd.DatetimeIndex, pd.TimedeltaIndex)
+    return [labels.freq if isinstance(labels, times) else None for labels in (frame.index, frame.columns)]
+
+
+def _hashable(name: Any) -> Any:
+    """Return a name that JSON has kept: what is a list there was a tuple."""
+    return tuple(map(_hashable, name)) if isinstance(name, list) else name
 
 
 def _frame(table: pa.Table) -> Any:
@@ -88,6 +109,10 @@ def _frame(table: pa.Table) -> Any:
     for at, described in zip(range(frame.shape[1]), table.schema.pandas_metadata["columns"], strict=False):
         if described["numpy_type"] == "object" and str(frame.dtypes.iloc[at]) != "object":
             frame.isetitem(at, frame.iloc[:, at].astype(object))
+    frequencies = json.loads((table.schema.metadata or {}).get(_FREQUENCIES, b"[null, null]"))
+    for labels, frequency in zip((frame.index, frame.columns), frequencies, strict=True):
+        if frequency is not None:
+            labels.freq = frequency
     return frame
 
 

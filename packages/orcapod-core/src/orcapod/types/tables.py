@@ -77,9 +77,10 @@ class FrameType(LogicalType):
             data = self.write(value)
             for field in _table(data).schema:
                 encode(pa.nulls(0, field.type))
+            back = self.read(data)
         except (pa.ArrowException, SchemaError, ValueError, TypeError, OverflowError) as error:
             raise mismatch(self.name, value, f"Arrow cannot hold it: {error}; convert its columns") from None
-        if not self.is_same(value, self.read(data)):
+        if not self.is_same(value, back):
             raise mismatch(self.name, value, "it would not come back from Arrow as it is; convert columns of objects")
         return inline(data, identify=lambda data: (self._digest(_table(data)), None))
 
