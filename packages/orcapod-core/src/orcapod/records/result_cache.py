@@ -148,6 +148,13 @@ class ResultCache:
         """Say whether the results of all these records are there; none of them is read."""
         return self._database.get_records_by_ids(self._path, ids, [RECORD_ID]).num_rows == len(set(ids))
 
+    def present(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records whose results are there; they are only read where files belong to them."""
+        get = self._database.get_records_by_ids
+        found = self.lookup(ids) if self._files else get(self._path, ids, [RECORD_ID])
+        keys: list[Any] = found.column(RECORD_ID).to_pylist() if found.num_rows else []
+        return set(keys)
+
     def _with_files(self, results: pa.Table) -> pa.Table:
         """Return the results whose files are there; note which others there are."""
         if not self._files or _has_files(files := results.select(self._files)):
@@ -208,6 +215,9 @@ class NoOpCache:
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)
+
+    def present(self, ids: Sequence[bytes]) -> set[bytes]:
+        return set()
 
     def begin(self, stored: Sequence[Any]) -> None:
         pass

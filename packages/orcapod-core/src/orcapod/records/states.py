@@ -137,10 +137,18 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
-    def entries(self, number: int | None = None) -> pa.Table:
-        """Return the entries of a state, of the present one if None, as often as they are in it."""
+    def entries(self, number: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the entries of a state, of the present one if None, as often as they are in it.
+
+        Args:
+            number: of the state.
+            columns: those of the columns that are wanted, as far as they are there; all if None.
+        """
         states = [state for state in self._states() if number is None or state.number <= number]
-        table = self._database.get_records(self._path)
+        if columns is not None:
+            there = {*self._database.get_records_by_ids(self._path, []).column_names}
+            columns = [name for name in [*columns, RUN_ID] if name in there]
+        table = self._database.get_records(self._path, columns)
         if not table.num_rows:
             return table
         counts = self._counts(states, table)

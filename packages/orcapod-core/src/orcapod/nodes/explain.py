@@ -1,0 +1,235 @@
+"""``explain``: what a run would compute of each function node, and why. Nothing is computed, nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.checks import Checks
+from orcapod.compute import pc
+from orcapod.datagrams import Chunk, source_info_name
+from orcapod.errors import LabelError
+from orcapod.execution import Selection, Where
+from orcapod.nodes.causes import Causes, ExplainedRows, in_order, tags_in
+from orcapod.nodes.function import FunctionNode
+from orcapod.nodes.node import Node
+from orcapod.nodes.plan import NodePlan, Plan
+from orcapod.nodes.reasons import Failed, Reason, Reasons, Unknown
+from orcapod.nodes.run import Run
+from orcapod.nodes.run_part import tags_wanted
+from orcapod.protocols import Database
+from orcapod.records import PastRuns
+from orcapod.streams import evaluated, inputs_first
+
+__all__ = ["explain", "reasons_of"]
+
+_EXAMPLES = 3
+
+
+def explain(
+    nodes: Mapping[str, Node], records: Database, label: str | None, tag: Mapping[str, Any] | None
+) -> Plan | NodePlan:
+    """Return what a run would compute; see ``Pipeline.explain``.
+
+    Args:
+        nodes: of a pipeline, by label.
+        records: where it keeps its records.
+        label: the function node that is explained; all if None.
+        tag: which of its rows.
+    """
+    functions = {each.label: each for each in nodes.values() if isinstance(each, FunctionNode)}
+    check = Checks("explain")
+    if label is None:
+        if tag is not None:
+            raise check.wrong("node", label, "the label of the node whose rows have that tag", "give both")
+        return _plan(list(functions.values()), records, {})
+    if check.text("node", label) not in functions:
+        raise LabelError(
+            f"explain: found no function node {label!r}; there are {list(functions)}",
+            node=label,
+            expected=f"one of {list(functions)}",
+            found=repr(label),
+        )
+    where = tags_wanted(check, "tag", tag, list(functions[label].inputs[0].schema.tags))
+    return _plan([functions[label]], records, where)[label]
+
+
+def _plan(functions: Sequence[FunctionNode], records: Database, where: Where) -> Plan:
+    """Return what a run would compute of function nodes, of all their rows or of some."""
+    runs = PastRuns(records)
+    every: list[Node] = inputs_first(functions, _inputs)
+    read = {id(node) for each in every if isinstance(each, FunctionNode) for node in inputs_first(each.inputs, _inputs)}
+    explained = {
+        id(node): _ExplainedNode(node, runs, where if node in functions else {}, is_read=id(node) in read)
+        for node in every
+        if isinstance(node, FunctionNode)
+    }
+    last = [node for node in every if id(node) in explained and id(node) not in read]
+
+    def rows(node: Node | None, inputs: list[Iterable[Chunk]]) -> Iterable[Chunk]:
+        if node is None:
+            return (chunk for chunks in inputs for chunk in chunks)
+        return explained[id(node)].through(*inputs) if id(node) in explained else node.known(inputs)
+
+    for _ in evaluated(None, lambda node: last if node is None else node.inputs, rows):
+        pass
+    plans: dict[str, NodePlan] = {}
+    for each in explained.values():
+        above = inputs_first(each.node.inputs, _inputs)
+        plans[each.node.label] = each.plan([node.label for node in above if _computes(plans.get(node.label))])
+    return Plan({node.label: plans[node.label] for node in functions})
+
+
+def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Reasons:
+    """Return why a run, which has ended, computed what it did.
+
+    Args:
+        nodes: those that it went through.
+        records: where their pipeline keeps its records.
+        run: the run.
+    """
+    runs, found = PastRuns(records, run.run_id), Reasons()
+    for node in nodes:
+        if not isinstance(node, FunctionNode) or not run.totals(node.label, state=None).counts.get("computed"):
+            continue
+        history = node.history(runs)
+        rows = _ComputedRows(*history.computed(node.path, run.run_id))
+        is_requested = run.selection(node.label).again is not None
+        causes = Causes(node, run.code[node.label], history, is_requested=is_requested)
+        found[node.label] = tuple(causes.reasons(rows, {}))
+    return found
+
+
+def _inputs(node: Node) -> Sequence[Node]:
+    return node.inputs
+
+
+def _computes(plan: NodePlan | None) -> bool:
+    return plan is not None and bool(plan.reasons)
+
+
+class _ComputedRows(ExplainedRows):
+    """Rows whose results a run has computed, as they are recorded."""
+
+    def __init__(self, table: pa.Table, packet_hashes: pa.Array[Any]) -> None:
+        self.packet_hashes = packet_hashes
+        self._table = table
+
+    def entries(self, rows: pa.Array[Any]) -> pa.Table:
+        return self._table.filter(rows)
+
+
+class _MissingRows(ExplainedRows):
+    """Rows that have no result. Their values are not held.
+
+    Args:
+        columns: what the function takes of them.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._chunks: list[Chunk] = []
+        self._hashes: list[pa.Array[Any]] = [pa.array([], pa.large_binary())]
+
+    def add(self, chunk: Chunk, packet_hashes: Sequence[bytes]) -> None:
+        names = [*chunk.schema.tags, *{chunk.origins[name].provenance: None for name in self._columns}]
+        self._chunks.append(chunk.with_batch(chunk.batch.select(names)))
+        self._hashes.append(pa.array(packet_hashes, pa.large_binary()))
+
+    @property
+    def packet_hashes(self) -> pa.Array[Any]:  # type: ignore[override]  # they grow
+        if len(self._hashes) > 1:
+            self._hashes = [pa.concat_arrays(self._hashes)]
+        return self._hashes[0]
+
+    def entries(self, rows: pa.Array[Any]) -> pa.Table:
+        tables: list[pa.Table] = []
+        start = 0
+        for chunk in self._chunks:
+            wanted = rows.slice(start, chunk.num_rows)
+            start += chunk.num_rows
+            if not tables or pc.any(wanted).as_py():
+                tables.append(self._entries(chunk.with_batch(chunk.batch.filter(wanted))))
+        return pa.concat_tables(tables)
+
+    def _entries(self, chunk: Chunk) -> pa.Table:
+        columns: dict[str, Any] = {name: chunk.column(name) for name in chunk.schema.tags}
+        columns |= {source_info_name(name): chunk.source_info(name) for name in self._columns}
+        return pa.table(columns)
+
+
+class _ExplainedNode:
+    """Function node whose results are looked up, and all rows counted.
+
+    Args:
+        node: the node.
+        runs: the runs of its pipeline.
+        where: the rows that are explained.
+        is_read: whether others are made of its rows.
+    """
+
+    def __init__(self, node: FunctionNode, runs: PastRuns, where: Where, *, is_read: bool) -> None:
+        self.node = node
+        self._code = node.function.code("begins")
+        self._step = node.lookup(self._code)
+        self._history = node.history(runs)
+        self._selection = Selection(where)
+        self._is_read = is_read
+        self._cached = self._refused = 0
+        self._unknown: list[dict[str, Any]] = []
+        self._unknown_count = 0
+        self._missing = _MissingRows(node.function.packet_columns(node.inputs[0].schema))
+
+    def through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """Give the rows as far as they are known, and count them."""
+        for pending, refused in self._step.to_look_up(self._wanted(chunks)):
+            ids = pending.record_ids
+            if self._is_read:
+                pending.look_up()
+                missing = pending.missing()
+            else:
+                there = self._step.spec.cache.present([*{*ids} - {b""}])
+                missing = [row for row, each in enumerate(ids) if each and each not in there]
+            if missing:
+                self._missing.add(pending.chunk.take(missing), [pending.packet_hashes[row] for row in missing])
+            self._refused += refused
+            self._cached += pending.chunk.num_packets - len(missing)
+            self._count_unknown(pending.chunk, pending.chunk.num_rows - pending.chunk.num_packets - refused)
+            if self._is_read:
+                yield pending.stored_results()
+
+    def _wanted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        for chunk in chunks:
+            left_out = set(self._selection.skipped(chunk))
+            yield chunk.take([row for row in range(chunk.num_rows) if row not in left_out]) if left_out else chunk
+
+    def _count_unknown(self, chunk: Chunk, count: int) -> None:
+        if count and len(self._unknown) < _EXAMPLES:
+            gone = chunk.with_batch(chunk.batch.filter(chunk.missing)).slice(0, _EXAMPLES)
+            table = pa.Table.from_batches([gone.batch])
+            self._unknown += tags_in(table, chunk.schema.tags)[: _EXAMPLES - len(self._unknown)]
+        self._unknown_count += count
+
+    def plan(self, waits_for: Sequence[str]) -> NodePlan:
+        """Return what was found.
+
+        Args:
+            waits_for: the labels of nodes above that have something to compute.
+        """
+        causes = Causes(self.node, self._code, self._history)
+        reasons = causes.reasons(self._missing, causes.failed)
+        if self._refused:
+            reasons.append(Reason(Failed(), self._refused))
+        if self._unknown_count:
+            reasons.append(Reason(Unknown(tuple(waits_for)), self._unknown_count, self._unknown))
+        failed = self._history.runs[0].totals.counts.get("failed", 0) if self._history.runs else None
+        notes = []
+        if failed and not causes.failed:
+            notes.append(
+                f"{failed:,} packets failed in the last run, and it is not known which; run it with "
+                "observer=LoggingObserver(pipeline.log_database)"
+            )
+        calls = pc.count_distinct(self._missing.packet_hashes).as_py()
+        return NodePlan(self.node.label, self._cached, calls, in_order(reasons), failed, notes)
