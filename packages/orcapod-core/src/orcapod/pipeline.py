@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Token
-from functools import partial
 from typing import Any, Self, overload
 from weakref import WeakSet
 
@@ -376,7 +375,7 @@ class Pipeline(Mapping[str, Node]):
                 failure = first.error
             if failure is not None:
                 raise failure
-        return run.result(partial(reasons_of, part.nodes, self._records, run))
+        return run.result(reasons_of(part.nodes, self._records, run))
 
     @overload
     def explain(self) -> Plan: ...

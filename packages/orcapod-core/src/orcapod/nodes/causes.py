@@ -21,7 +21,7 @@ from orcapod.nodes.reasons import Cause, Changed, Failed, InputChange, Lost, New
 from orcapod.records import RECORD_ID, NodeHistory, ResultOrigin, is_computed, record_ids
 from orcapod.types import Schema, encode
 
-__all__ = ["Causes", "ExplainedRows"]
+__all__ = ["Causes", "ExplainedRows", "entry_columns", "in_order", "tags_in"]
 
 _EXAMPLES = 3
 _ORDER: tuple[type[Cause], ...] = (Changed, Lost, Requested, Failed, New, Unknown)
@@ -101,7 +101,7 @@ class Causes:
 
     def _of_tags(self, rows: ExplainedRows, numbers: Sequence[int]) -> list[_Row | None]:
         """Return how rows differ from those of the same tags; None for those of which there were none."""
-        last = self._history.last_rows([*self._tags, *map(source_info_name, self._columns)])
+        last = self._history.last_rows(entry_columns(self._node))
         if not last.num_rows or any(
             name not in last.column_names or last.schema.field(name).type != dtype.arrow
             for name, dtype in self._tags.types.items()
@@ -114,7 +114,8 @@ class Causes:
         before = last.take(at)
         origins = self._history.of_records(before.column(RECORD_ID).combine_chunks()).to_pylist()
         hashes: list[Any] = rows.packet_hashes.take(pa.array(numbers, pa.int64())).to_pylist()
-        ids = record_ids(self._node.uri, self._code.hash, hashes)
+        cache = self._node.lookup(self._code).spec.cache
+        ids = cache.newest(record_ids(self._node.uri, self._code.hash, hashes))
         same = [a == b for a, b in zip(before.column(RECORD_ID).to_pylist(), ids, strict=True)]
         others = [_differing(before, mine, source_info_name(name)) for name in self._columns]
         patterns = zip(*others, strict=True) if others else [()] * len(numbers)
@@ -182,7 +183,9 @@ class Causes:
         codes = [run.node.code for run in self._history.runs]
         if len(codes) < 2 or codes[0] != past.code:
             return ""
-        parts = [self._code.parts, *(self._parts(code) or () for code in codes)]
+        parts = [self._code.parts, *filter(None, map(self._parts, codes))]
+        if len(parts) <= len(codes):
+            return ""
         names = {change.part.name: None for change in changes if change.part.kind in _VALUES}
         for after, before in pairwise(parts):
             differing = {change.part.name for change in compare_parts(before, after)}
@@ -237,6 +240,12 @@ class Causes:
             return {}
         columns = [errors.column(name).to_pylist() for name in self._tags if name in errors.column_names]
         return dict.fromkeys(zip(*columns, strict=True), last.run_id) if len(columns) == len(self._tags) else {}
+
+
+def entry_columns(node: FunctionNode) -> list[str]:
+    """Return the columns of a node's records by which rows are compared: tags, and who made what it takes."""
+    schema = node.inputs[0].schema
+    return [*schema.tags, *map(source_info_name, node.function.packet_columns(schema))]
 
 
 def in_order(reasons: Sequence[Reason]) -> list[Reason]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, source_info_name
 from orcapod.errors import LabelError
 from orcapod.execution import Selection, Where
-from orcapod.nodes.causes import Causes, ExplainedRows, in_order, tags_in
+from orcapod.nodes.causes import Causes, ExplainedRows, entry_columns, in_order, tags_in
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.plan import NodePlan, Plan
@@ -82,24 +82,30 @@ def _plan(functions: Sequence[FunctionNode], records: Database, where: Where) ->
     return Plan({node.label: plans[node.label] for node in functions})
 
 
-def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Reasons:
-    """Return why a run, which has ended, computed what it did.
+def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Callable[[], Reasons]:
+    """Return what finds out why a run, which has ended, computed what it did.
 
     Args:
         nodes: those that it went through.
         records: where their pipeline keeps its records.
-        run: the run.
+        run: the run, of which nothing but that is held.
     """
-    runs, found = PastRuns(records, run.run_id), Reasons()
-    for node in nodes:
-        if not isinstance(node, FunctionNode) or not run.totals(node.label, state=None).counts.get("computed"):
-            continue
-        history = node.history(runs)
-        rows = _ComputedRows(*history.computed(node.path, run.run_id))
-        is_requested = run.selection(node.label).again is not None
-        causes = Causes(node, run.code[node.label], history, is_requested=is_requested)
-        found[node.label] = tuple(causes.reasons(rows, {}))
-    return found
+    run_id = run.run_id
+    computed = [
+        (node, run.code[node.label], run.selection(node.label).again is not None)
+        for node in nodes
+        if isinstance(node, FunctionNode) and run.totals(node.label, state=None).counts.get("computed")
+    ]
+
+    def find() -> Reasons:
+        runs, found = PastRuns(records, run_id), Reasons()
+        for node, code, is_requested in computed:
+            history = node.history(runs)
+            rows = _ComputedRows(*history.computed(node.path, run_id, entry_columns(node)))
+            found[node.label] = tuple(Causes(node, code, history, is_requested=is_requested).reasons(rows, {}))
+        return found
+
+    return find
 
 
 def _inputs(node: Node) -> Sequence[Node]:

@@ -219,6 +219,9 @@ class RunResult:
         """
         return self.explain()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "explain": Reasons}  # which goes nowhere without its store
+
     def rows(self, label: str) -> RowCounts:
         """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
 

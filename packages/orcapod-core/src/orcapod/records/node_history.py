@@ -143,20 +143,21 @@ class NodeHistory:
         Args:
             columns: those that are wanted beside the result, as far as they are there.
         """
-        if not self.runs:
+        last = next((run for run in self.runs if run.totals.state), None)
+        if last is None:
             return pa.table({})
-        last = self.runs[0]
         return NodeStates(self._records, last.node.path, self._label).entries(last.totals.state, [RECORD_ID, *columns])
 
-    def computed(self, path: RecordPath, run_id: str) -> tuple[pa.Table, Any]:
+    def computed(self, path: RecordPath, run_id: str, columns: Sequence[str]) -> tuple[pa.Table, Any]:
         """Return the entries of rows whose results a run computed, and the hashes of their packets.
 
         Args:
             path: of its rows.
             run_id: the run.
+            columns: those that are wanted beside the result.
         """
         results = self._results.get_records(result_path(self._uri), ["__packet_hash"], where=pc.field(RUN_ID) == run_id)
-        entries = self._records.get_records(path)
+        entries = self._records.get_records(path, [RECORD_ID, *columns])
         if not results.num_rows or not entries.num_rows:
             return pa.table({}), pa.array([], pa.large_binary())
         at = pc.index_in(entries.column(RECORD_ID), value_set=results.column(RECORD_ID).combine_chunks())
@@ -165,9 +166,14 @@ class NodeHistory:
 
     @cached_property
     def _by_preference(self) -> list[pa.Table]:
-        """Key, packet and origin of all results of functions of this name, in the order in which they are looked at."""
-        prefix = result_path(self._uri)[:2]
-        tables = [table for path in self._results.list_paths() if path[:2] == prefix if (table := self._read(path))]
+        """Key, packet and origin of all results of functions of this name, in the order in which they are looked at.
+
+        Those of the function that the node had in its last run are among them, if that bore another name.
+        """
+        names = {self._uri[0], *(run.node.path[0] for run in self.runs[:1])}
+        prefixes = {result_path((name,)) for name in names}
+        paths = [path for path in self._results.list_paths() if path[:2] in prefixes]
+        tables = [table for path in paths if (table := self._read(path))]
         tables.sort(key=lambda found: found[0], reverse=True)
         newest = [table for _, table in tables]
         if not self.runs:
