@@ -267,6 +267,15 @@ def test_the_column_is_named_that_an_edited_function_gives() -> None:
     assert str(only(result.reasons["times"])) == "1 (k=1): input y: from another record than before"
 
 
+def test_what_an_edited_function_gives_in_every_run_is_no_clock() -> None:
+    database = MemoryDatabase()
+    for factor in (2, 3, 4, 5):
+        edit(factor)
+        result = run(joined(database))
+    assert str(only(result.reasons["times"])) == "1 (k=1): input y: from another record than before"
+    assert "differs in each of the last 3 runs" in str(result.reasons["plus"][0])
+
+
 def test_what_failed_before_is_told_where_it_is_kept() -> None:
     database = MemoryDatabase()
     pipeline = study(database, [(1, 9), (2, 2)])
@@ -344,6 +353,60 @@ def test_other_outputs_another_version_and_another_name_are_told() -> None:
     assert "version: v0 -> v2" in str(of("f", float, version="v2.0").explain())
     assert counts(of("g", float).explain("f")) == {"stale": 1}
     assert "function: f -> g" in str(of("g", float).explain())
+
+
+def test_a_function_that_takes_other_columns_says_so_and_nothing_of_their_values() -> None:
+    def one(weight: float) -> float:
+        return weight
+
+    def two(weight: float, height: float) -> float:
+        return weight
+
+    def whole(weight: int) -> float:
+        return weight
+
+    def of(function: Any) -> op.Pipeline:
+        with op.Pipeline("p", database) as pipeline:
+            rows = [{"i": 1, "weight": 80, "height": 2}]
+            op.function_pod("y", name="f", identity="version")(function).pod(
+                DictSource(rows, ["i"], source_id="s"), label="f"
+            )
+        return pipeline
+
+    database = MemoryDatabase()
+    run(of(two))
+    assert str(only(of(one).explain("f").reasons)) == "1 (i=1): takes: weight, height -> weight"
+    run(of(one))
+    assert "input weight: another value in the same row of the source, or a value of another type" in str(
+        of(whole).explain("f")
+    )
+
+
+def test_a_row_whose_earlier_result_is_gone_is_no_changed_input() -> None:
+    database = MemoryDatabase()
+    pipeline = study(database, [(1, 1)])
+    run(pipeline)
+    results = ("_result", *pipeline.scale.uri)
+    keys: Any = database.get_records(results, [])[0].to_pylist()
+    database.delete_records(results, keys)
+    edit(3)
+    assert "no longer in the store" in str(only(study(database, [(1, 1)]).explain("scale").reasons))
+
+
+def test_rows_without_tags_and_functions_without_parameters_are_explained() -> None:
+    def answer() -> int:
+        return FACTOR
+
+    def of() -> op.Pipeline:
+        with op.Pipeline("p", database) as pipeline:
+            op.function_pod("y")(answer).pod(DictSource([{"x": 1}, {"x": 2}], [], source_id="s"), label="f")
+        return pipeline
+
+    database = MemoryDatabase()
+    assert counts(of().explain("f")) == {"new": 2}
+    assert only(run(of()).reasons["f"]).count == 2
+    edit(3)
+    assert str(only(of().explain("f").reasons)) == f"2: global {__name__}.FACTOR: 2 -> 3"
 
 
 STARTED: object = 0

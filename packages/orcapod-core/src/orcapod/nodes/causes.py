@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pat
 
-from orcapod.compute import counted, pc
+from orcapod.compute import pc
 from orcapod.datagrams import source_info_name
 from orcapod.errors import PipelineError, UnknownCodeError
-from orcapod.hashing import CodeChanges, Fingerprint, Part, compare_parts, hash_rows
+from orcapod.hashing import CodeChanges, Fingerprint, Part, compare_parts
+from orcapod.nodes.explained_rows import ExplainedRows, differing, tag_keys, tags_in, texts_of_tags
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.reasons import Cause, Changed, Failed, InputChange, Lost, New, Reason, Requested, Unknown
-from orcapod.records import RECORD_ID, NodeHistory, ResultOrigin, is_computed, record_ids
-from orcapod.types import Schema, encode
+from orcapod.records import RECORD_ID, NodeHistory, PastRuns, ResultOrigin, is_computed, record_ids
 
-__all__ = ["Causes", "ExplainedRows", "entry_columns", "in_order", "tags_in"]
+__all__ = ["Causes", "entry_columns", "in_order"]
 
 _EXAMPLES = 3
 _ORDER: tuple[type[Cause], ...] = (Changed, Lost, Requested, Failed, New, Unknown)
 _VALUES = ("global", "closure", "default", "attribute", "depends_on", "state")
 """Kinds of parts that are values, of which one may be new at every start."""
-
-
-class ExplainedRows(ABC):
-    """Rows whose results are missing, or were."""
-
-    packet_hashes: pa.Array[Any]
-    """The packet of each."""
-
-    @abstractmethod
-    def entries(self, rows: pa.Array[Any]) -> pa.Table:
-        """Return tags and source infos of the rows for which an array says so, as records have them."""
-
 
 _Row = tuple[int | None, bool, tuple[bool, ...]]
 """What a row differs in from that of the same tags that there was: what had made its result, as a position in the
@@ -87,7 +74,7 @@ class Causes:
             for row, differing in zip(unmet, self._of_tags(rows, unmet), strict=True):
                 keys[row] = differing
         if failed:
-            tags = _texts(rows.entries(pa.repeat(True, count)), self._tags)
+            tags = texts_of_tags(rows.entries(pa.repeat(True, count)), self._tags)
             keys = [failed.get(tag, key) for tag, key in zip(tags, keys, strict=True)]
         groups, found = Counter(keys), dict[_Key, list[int]]()
         for row, key in enumerate(keys):
@@ -107,8 +94,8 @@ class Causes:
             for name, dtype in self._tags.types.items()
         ):
             return [None] * len(numbers)
-        mine = rows.entries(_mask(numbers, len(rows.packet_hashes)))
-        at = pc.index_in(_tag_keys(mine, self._tags), value_set=_tag_keys(last, self._tags))
+        mine = rows.entries_at(numbers)
+        at = pc.index_in(tag_keys(mine, self._tags), value_set=tag_keys(last, self._tags))
         if at.null_count == len(at):
             return [None] * len(numbers)
         before = last.take(at)
@@ -117,7 +104,7 @@ class Causes:
         cache = self._node.lookup(self._code).spec.cache
         ids = cache.newest(record_ids(self._node.uri, self._code.hash, hashes))
         same = [a == b for a, b in zip(before.column(RECORD_ID).to_pylist(), ids, strict=True)]
-        others = [_differing(before, mine, source_info_name(name)) for name in self._columns]
+        others = [differing(before, mine, source_info_name(name)) for name in self._columns]
         patterns = zip(*others, strict=True) if others else [()] * len(numbers)
         found: list[_Row | None] = list(zip(origins, same, patterns, strict=True))
         if at.null_count:
@@ -135,13 +122,23 @@ class Causes:
                 return self._same if made_by == self._present else self._changed(made_by, None)
             case _, True, _:
                 return self._same
+            case None, _, others if not any(others):
+                return Lost()  # nothing tells any more what it was
             case origin, _, others:
-                inputs = self._input_change(others, rows, numbers)
-                is_all = count == len(rows.packet_hashes)
+                of_sources = self._of_sources(rows, numbers[0])
+                inputs = self._input_change(others, of_sources)
+                suspects = [name for name in inputs.columns if name in of_sources]
+                advice = self._always_new(suspects) if count == len(rows.packet_hashes) else ""
                 past = None if origin is None else self._history.origins[origin]
-                return self._changed(past, inputs, self._always_new(inputs) if is_all else "")
+                return self._changed(past, inputs, advice)
 
     def _changed(self, past: ResultOrigin | None, inputs: InputChange | None, advice: str = "") -> Changed:
+        taken = self._history.taken(self._node.path) if inputs is not None else None
+        if taken is not None and set(taken) != set(self._columns):
+            without = self._changed(past, None)
+            return replace(
+                without, function=(f"takes: {', '.join(taken)} -> {', '.join(self._columns)}", *without.function)
+            )
         if past is None or past == self._present:
             return Changed(inputs=inputs, advice=advice)
         changes = self._compared(past.code)
@@ -197,31 +194,36 @@ class Causes:
             f"ignores={list(names)} if it does not matter"
         )
 
-    def _always_new(self, inputs: InputChange) -> str:
-        """Return what is to be said of inputs that are new in each of the last runs."""
+    def _always_new(self, columns: Sequence[str]) -> str:
+        """Return what is to be said of columns of sources if the packets of each of the last runs were new."""
         runs = self._history.runs
-        if len(runs) < 2 or any(
-            run.totals.counts.get("cached", 0) or run.node.code != self._present.code for run in runs
-        ):
+        is_new = all(not run.totals.counts.get("cached") and run.node.code == self._present.code for run in runs)
+        if not columns or len(runs) < PastRuns.REMEMBERED or not is_new:
             return ""
         return (
-            f"{', '.join(inputs.columns)}: no packet of the last {len(runs)} runs was found again; is there a clock, a "
+            f"{', '.join(columns)}: no packet of the last {len(runs)} runs was found again; is there a clock, a "
             "random name or a temporary path in it?"
         )
 
-    def _input_change(self, others: Sequence[bool], rows: ExplainedRows, numbers: Sequence[int]) -> InputChange:
-        if names := tuple(name for name, is_other in zip(self._columns, others, strict=True) if is_other):
-            return InputChange(names, is_exact=len(names) == 1, other_records=True)
-        sources = rows.entries(_mask(numbers[:1], len(rows.packet_hashes)))
+    def _input_change(self, others: Sequence[bool], of_sources: Sequence[str]) -> InputChange:
+        names = tuple(name for name, is_other in zip(self._columns, others, strict=True) if is_other)
         # What a function has computed has a record for each value; a row of a source keeps its name.
-        of_sources = tuple(
-            name for name in self._columns if not is_computed(sources.column(source_info_name(name)).to_pylist()[0])
-        )
-        columns = of_sources or tuple(self._columns)
-        return InputChange(columns, is_exact=len(columns) == 1, other_records=False)
+        columns = names or tuple(of_sources or self._columns)
+        if names:
+            how = "from another record than before"
+        elif self._history.taken(self._node.path) is None:
+            how = "another value in the same row of the source"
+        else:
+            how = "another value in the same row of the source, or a value of another type"
+        return InputChange(columns, is_exact=len(columns) == 1, how=how)
+
+    def _of_sources(self, rows: ExplainedRows, number: int) -> list[str]:
+        """Return the columns whose values come from sources, by those of one row."""
+        entry = rows.entries_at([number]).to_pylist()[0]
+        return [name for name in self._columns if not is_computed(entry[source_info_name(name)])]
 
     def _examples(self, rows: ExplainedRows, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        return tags_in(rows.entries(_mask(numbers, len(rows.packet_hashes))), self._tags)
+        return tags_in(rows.entries_at(numbers), self._tags)
 
     @cached_property
     def failed(self) -> Mapping[tuple[str | None, ...], str]:
@@ -251,44 +253,6 @@ def entry_columns(node: FunctionNode) -> list[str]:
 def in_order(reasons: Sequence[Reason]) -> list[Reason]:
     """Return reasons, those of what is computed again first, and of these those of most packets."""
     return sorted(reasons, key=lambda reason: (_ORDER.index(type(reason.cause)), -reason.count))
-
-
-def tags_in(entries: pa.Table, tags: Schema) -> list[dict[str, Any]]:
-    """Return the tags of rows as Python values."""
-    columns = [dtype.to_python(entries.column(name).combine_chunks()) for name, dtype in tags.types.items()]
-    return [dict(zip(tags, values, strict=True)) for values in zip(*columns, strict=True)] if columns else []
-
-
-def _texts(entries: pa.Table, tags: Schema) -> list[tuple[str | None, ...]]:
-    """Return the tags of rows as logs have them."""
-    columns = [dtype.to_python(entries.column(name).combine_chunks()) for name, dtype in tags.types.items()]
-    texts = [[None if value is None else str(value) for value in values] for values in columns]
-    return list(zip(*texts, strict=True)) if texts else [()] * entries.num_rows
-
-
-def _mask(numbers: Sequence[int], length: int) -> Any:
-    return pc.is_in(counted(0, length), value_set=pa.array(numbers, pa.int64()))
-
-
-def _tag_keys(entries: pa.Table, tags: Schema) -> pa.Array[Any]:
-    """Return what tells rows apart by their tags."""
-    if not tags:
-        return pa.repeat(pa.scalar(b"", pa.large_binary()), entries.num_rows)
-    if len(tags) == 1 and not pat.is_nested(entries.schema.field(next(iter(tags))).type):
-        return entries.column(next(iter(tags))).combine_chunks()
-    batches = entries.select(list(tags)).combine_chunks().to_batches()
-    return pa.array([each for batch in batches for each in hash_rows(batch, tags)], pa.large_binary())
-
-
-def _differing(before: pa.Table, after: pa.Table, column: str) -> list[bool]:
-    """Say in which rows a column of text, or lists of text, is another one."""
-    if column not in before.column_names or before.schema.field(column).type != after.schema.field(column).type:
-        return [True] * after.num_rows
-    one, other = (table.column(column).combine_chunks() for table in (before, after))
-    if pat.is_nested(one.type):
-        one, other = encode(one), encode(other)
-    differs: list[bool] = pc.fill_null(pc.not_equal(one, other), False).to_pylist()
-    return differs
 
 
 def _shown(schema: pa.Schema) -> str:

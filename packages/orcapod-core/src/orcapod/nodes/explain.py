@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import Chunk, source_info_name
+from orcapod.datagrams import Chunk
 from orcapod.errors import LabelError
 from orcapod.execution import Selection, Where
-from orcapod.nodes.causes import Causes, ExplainedRows, entry_columns, in_order, tags_in
+from orcapod.nodes.causes import Causes, entry_columns, in_order
+from orcapod.nodes.explained_rows import ComputedRows, MissingRows, tags_in
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.plan import NodePlan, Plan
@@ -101,7 +102,7 @@ def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Callable[[
         runs, found = PastRuns(records, run_id), Reasons()
         for node, code, is_requested in computed:
             history = node.history(runs)
-            rows = _ComputedRows(*history.computed(node.path, run_id, entry_columns(node)))
+            rows = ComputedRows(*history.computed(node.path, run_id, entry_columns(node)))
             found[node.label] = tuple(Causes(node, code, history, is_requested=is_requested).reasons(rows, {}))
         return found
 
@@ -114,56 +115,6 @@ def _inputs(node: Node) -> Sequence[Node]:
 
 def _computes(plan: NodePlan | None) -> bool:
     return plan is not None and bool(plan.reasons)
-
-
-class _ComputedRows(ExplainedRows):
-    """Rows whose results a run has computed, as they are recorded."""
-
-    def __init__(self, table: pa.Table, packet_hashes: pa.Array[Any]) -> None:
-        self.packet_hashes = packet_hashes
-        self._table = table
-
-    def entries(self, rows: pa.Array[Any]) -> pa.Table:
-        return self._table.filter(rows)
-
-
-class _MissingRows(ExplainedRows):
-    """Rows that have no result. Their values are not held.
-
-    Args:
-        columns: what the function takes of them.
-    """
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self._columns = columns
-        self._chunks: list[Chunk] = []
-        self._hashes: list[pa.Array[Any]] = [pa.array([], pa.large_binary())]
-
-    def add(self, chunk: Chunk, packet_hashes: Sequence[bytes]) -> None:
-        names = [*chunk.schema.tags, *{chunk.origins[name].provenance: None for name in self._columns}]
-        self._chunks.append(chunk.with_batch(chunk.batch.select(names)))
-        self._hashes.append(pa.array(packet_hashes, pa.large_binary()))
-
-    @property
-    def packet_hashes(self) -> pa.Array[Any]:  # type: ignore[override]  # they grow
-        if len(self._hashes) > 1:
-            self._hashes = [pa.concat_arrays(self._hashes)]
-        return self._hashes[0]
-
-    def entries(self, rows: pa.Array[Any]) -> pa.Table:
-        tables: list[pa.Table] = []
-        start = 0
-        for chunk in self._chunks:
-            wanted = rows.slice(start, chunk.num_rows)
-            start += chunk.num_rows
-            if not tables or pc.any(wanted).as_py():
-                tables.append(self._entries(chunk.with_batch(chunk.batch.filter(wanted))))
-        return pa.concat_tables(tables)
-
-    def _entries(self, chunk: Chunk) -> pa.Table:
-        columns: dict[str, Any] = {name: chunk.column(name) for name in chunk.schema.tags}
-        columns |= {source_info_name(name): chunk.source_info(name) for name in self._columns}
-        return pa.table(columns)
 
 
 class _ExplainedNode:
@@ -186,7 +137,7 @@ class _ExplainedNode:
         self._cached = self._refused = 0
         self._unknown: list[dict[str, Any]] = []
         self._unknown_count = 0
-        self._missing = _MissingRows(node.function.packet_columns(node.inputs[0].schema))
+        self._missing = MissingRows(node.function.packet_columns(node.inputs[0].schema))
 
     def through(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """Give the rows as far as they are known, and count them."""

@@ -30,18 +30,17 @@ class InputChange:
     Attributes:
         columns: the columns, by their names.
         is_exact: whether each of them has changed; if not, at least one has, and the store does not tell which.
-        other_records: whether they come from other records than before; if not, a record says something else now.
+        how: how they have, as far as the store tells.
     """
 
     columns: tuple[str, ...]
     is_exact: bool
-    other_records: bool
+    how: str
 
     def __str__(self) -> str:
         names = ", ".join(self.columns)
         which = f"input {names}" if self.is_exact else f"one of the inputs {names}, or several"
-        how = "from another record than before" if self.other_records else "another value in the same row of the source"
-        return f"{which}: {how}"
+        return f"{which}: {self.how}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from orcapod.compute import counted, pc
+from orcapod.datagrams import SOURCE_INFO
 from orcapod.hashing import ContentHash, Part
 from orcapod.protocols import Database, RecordPath
 from orcapod.records.address import RUN_STARTS, RUNS, FunctionUri, result_path
@@ -21,8 +22,6 @@ from orcapod.records.run_record import NodeTotals
 from orcapod.records.states import RUN_ID, NodeStates
 
 __all__ = ["NodeHistory", "PastRun", "PastRuns", "ResultOrigin"]
-
-_REMEMBERED = 3  # runs, by which is told what changes by itself
 
 
 class PastRun(NamedTuple):
@@ -41,6 +40,9 @@ class PastRuns:
         before: only runs that began before this one; all if it is empty.
     """
 
+    REMEMBERED = 3
+    """How many runs of a node are looked at, by which is told what changes by itself."""
+
     def __init__(self, database: Database, before: str = "") -> None:
         self.before = before
         self._graphs = GraphRecords(database)
@@ -57,7 +59,7 @@ class PastRuns:
 
     def of(self, label: str) -> list[PastRun]:
         """Return the last runs that went through a function node, the newest first."""
-        return list(islice(self._through(label), _REMEMBERED))
+        return list(islice(self._through(label), self.REMEMBERED))
 
     def _through(self, label: str) -> Iterator[PastRun]:
         for end in self._ends:
@@ -143,10 +145,22 @@ class NodeHistory:
         Args:
             columns: those that are wanted beside the result, as far as they are there.
         """
-        last = next((run for run in self.runs if run.totals.state), None)
+        last = self._last_with_rows
         if last is None:
             return pa.table({})
         return NodeStates(self._records, last.node.path, self._label).entries(last.totals.state, [RECORD_ID, *columns])
+
+    def taken(self, path: RecordPath) -> list[str] | None:
+        """Return the columns that the function took of the rows that it gave last; None if they are those of a path."""
+        last = self._last_with_rows
+        if last is None or last.node.path == path:
+            return None
+        names = self._records.get_records_by_ids(last.node.path, []).column_names
+        return [name.removeprefix(SOURCE_INFO) for name in names if name.startswith(SOURCE_INFO)]
+
+    @cached_property
+    def _last_with_rows(self) -> PastRun | None:
+        return next((run for run in self.runs if run.totals.state), None)
 
     def computed(self, path: RecordPath, run_id: str, columns: Sequence[str]) -> tuple[pa.Table, Any]:
         """Return the entries of rows whose results a run computed, and the hashes of their packets.
