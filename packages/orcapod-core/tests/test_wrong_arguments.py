@@ -242,6 +242,9 @@ for name, right in {"workers": 2, "kind": "thread", "capture": "sys"}.items():
         execution_engine="local", execution_engine_opts={name: value}, progress=False), value=right)  # fmt: skip
 door("pipeline[]", lambda label: pipeline()[label], label="n")
 door("pipeline.get", lambda label: pipeline().get(label), label="n")
+door("pipeline.explain", lambda **given: pipeline().explain(**given), node="n", tag={"k": 1})
+door("pipeline.explain, one value of a tag", lambda k: pipeline().explain("n", {"k": k}), k=1)
+door("pipeline.explain()[]", lambda label: pipeline().explain()[label], label="n")
 door("node.as_source", lambda source_id: pipeline()["n"].as_source(source_id).as_table(), source_id="s")
 door("node.execute", lambda rows, **options: pipeline()["n"].execute(rows, **options),
     rows=source, observer=None, error_policy="continue")  # fmt: skip

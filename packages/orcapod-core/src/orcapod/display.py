@@ -12,7 +12,18 @@ from pathlib import Path
 from reprlib import Repr
 from unicodedata import combining, east_asian_width
 
-__all__ = ["discreet", "duration", "html_table", "one_line", "shortened", "shown", "sizes", "warn_user", "width_of"]
+__all__ = [
+    "discreet",
+    "duration",
+    "html_table",
+    "one_line",
+    "shortened",
+    "shown",
+    "sizes",
+    "text_table",
+    "warn_user",
+    "width_of",
+]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -118,6 +129,16 @@ def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[ob
     return (
         f'<table><caption style="text-align: left"><b>{escape(shortened(caption))}</b></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def text_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as text: names in the first column, numbers in the others."""
+    lines = [[*headings], *([str(cell) for cell in row] for row in rows)]
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    return "\n".join(
+        "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))])
+        for name, *cells in lines
     )
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Token
-from typing import Any, Self
+from typing import Any, Self, overload
 from weakref import WeakSet
 
 from orcapod import graph as plans
@@ -20,19 +20,31 @@ from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import FirstFailure, RunLoop
 from orcapod.executors import LocalExecutor, open_executor
 from orcapod.files import files_folder
-from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checked_flush_interval, checked_policy
+from orcapod.functions import (
+    ErrorPolicy,
+    PipelineConfig,
+    check_one_key,
+    checked_config,
+    checked_flush_interval,
+    checked_policy,
+)
 from orcapod.nodes import (
     Flusher,
     FunctionNode,
     Node,
+    NodePlan,
     OperatorNode,
+    Plan,
     RecordedRun,
     Run,
     RunPart,
     RunResult,
     SourceNode,
+    checked_tags,
     discarding,
+    explain,
     labels_in_order,
+    reasons_of,
 )
 from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
@@ -91,7 +103,7 @@ class Pipeline(Mapping[str, Node]):
         config: PipelineConfig | None = None,
         files: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.config = _checked_config(config)
+        self.config = checked_config(config)
         self._files = files_folder(Checks(), files)
         self.name: RecordPath = Checks("Pipeline", PipelineError).names("the name", name)
         if not self.name or not all(part and part[0] != "_" for part in self.name):
@@ -243,7 +255,7 @@ class Pipeline(Mapping[str, Node]):
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
         engine = execution_engine, execution_engine_opts
         run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
-        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
+        run.note, run.tags = Checks().text("note", note), checked_tags(tags)
         self._warn()
         return self._run(driver, part, run)
 
@@ -293,7 +305,7 @@ class Pipeline(Mapping[str, Node]):
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
         engine = execution_engine, execution_engine_opts
         run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
-        run.note, run.tags = Checks().text("note", note), _checked_tags(tags)
+        run.note, run.tags = Checks().text("note", note), checked_tags(tags)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
         ending = asyncio.ensure_future(asyncio.to_thread(self._run, driver, part, run))
@@ -382,7 +394,28 @@ class Pipeline(Mapping[str, Node]):
             if failure is not None:
                 raise failure
         part.warn_of_unmet()
-        return run.result()
+        return run.result(reasons_of(part.nodes, self._records, run))
+
+    @overload
+    def explain(self) -> Plan: ...
+
+    @overload
+    def explain(self, node: str, tag: Mapping[str, Any] | None = None) -> NodePlan: ...
+
+    def explain(self, node: str | None = None, tag: Mapping[str, Any] | None = None) -> Plan | NodePlan:
+        """Return what a run would find and compute, and why, by the label of each function node; nothing is written.
+
+        Args:
+            node: the label of the one function node that is wanted.
+            tag: which of its rows, by values of their tags; some of these are enough.
+
+        Raises:
+            LabelError: there is no such function node, or no such tag.
+            ConfigError: a tag is given and no node.
+        """
+        return explain(self.nodes, self._records, node, tag)
+
+    plan = explain
 
     def __getitem__(self, label: str) -> Node:
         """Return the node of a label.
@@ -476,20 +509,6 @@ def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
-
-
-def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    given = Checks().mapping_or_empty("tags", tags, "{'reason': 'nightly'}")
-    for name, value in given.items():
-        Checks().text("a tag", name)
-        Checks().text(f"tag {name!r}", value)
-    return dict(given)
-
-
-def _checked_config(config: PipelineConfig | None) -> PipelineConfig:
-    advice = "how packets are run goes into it: PipelineConfig(node=NodeConfig(...))"
-    given = PipelineConfig() if config is None else config
-    return Checks().instance("the config", given, PipelineConfig, "a PipelineConfig", advice)
 
 
 def _checked_orchestrator(orchestrator: Orchestrator) -> Orchestrator:

@@ -69,6 +69,7 @@ class PendingChunk:
 
     Attributes:
         chunk: the rows.
+        packet_hashes: of what the function takes of the rows; empty where a row is without a packet.
         record_ids: of the records that are computed from the rows.
         has_twins: whether some rows are equal, so that one result is that of several.
         on_stored: called with all results that are stored, once they are; by whatever thread stores them.
@@ -96,8 +97,8 @@ class PendingChunk:
         self._states = [RowState.OPEN] * chunk.num_rows
         self._has_failed = False
         rows = chunk.packet_rows()
-        self._hashes = spec.function.packet_hashes(chunk if rows is None else chunk.take(rows))
-        first_ids = record_ids(spec.function.uri, spec.fingerprint, self._hashes)
+        self.packet_hashes = spec.function.packet_hashes(chunk if rows is None else chunk.take(rows))
+        first_ids = record_ids(spec.function.uri, spec.fingerprint, self.packet_hashes)
         self.record_ids = spec.cache.newest(first_ids)
         self._earlier: dict[bytes, bytes] = {}
         for at, row in enumerate(range(chunk.num_rows) if rows is None else rows) if again or again_ids else ():
@@ -198,7 +199,7 @@ class PendingChunk:
 
     def succeed(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
         """Take the result of a row."""
-        result = Result(self.record_ids[row], self._hashes[row], stored, seconds)
+        result = Result(self.record_ids[row], self.packet_hashes[row], stored, seconds)
         self._states[row] = RowState.COMPUTED
         self._unsaved[result.record_id] = result
         return result
@@ -320,8 +321,8 @@ class PendingChunk:
         self._states = [RowState.FAILED] * self.chunk.num_rows
         self._has_failed = True
         for at, row in enumerate(rows):
-            hashes[row], ids[row], self._states[row] = self._hashes[at], self.record_ids[at], RowState.OPEN
-        self._hashes, self.record_ids = hashes, ids
+            hashes[row], ids[row], self._states[row] = self.packet_hashes[at], self.record_ids[at], RowState.OPEN
+        self.packet_hashes, self.record_ids = hashes, ids
 
     def _results_of(self, inputs: Chunk, ids: Sequence[bytes]) -> Chunk:
         with self._lock:

@@ -187,10 +187,8 @@ class Step(PacketTally):
         It warns of rows that are recorded, and of whose results the store has nothing.
         """
         lost = 0
-        for chunk in self._portions(chunks):
-            pending = PendingChunk(self.spec, chunk.failed(self._refused(chunk)), self._cached)
+        for pending, _ in self.to_look_up(chunks):
             pending.look_up()
-            self._adapt(pending)
             lost += pending.count_lost()
             yield pending.stored_results()
         if lost:
@@ -199,6 +197,14 @@ class Step(PacketTally):
                 "results; the next run computes them again; op.verify_store tells which",
                 stacklevel=2,
             )
+
+    def to_look_up(self, chunks: Iterable[Chunk]) -> Iterator[tuple[PendingChunk, int]]:
+        """Give the chunks in suitable portions, each with the number of rows that the function cannot be given."""
+        for chunk in self._portions(chunks):
+            refused = self._refused(chunk)
+            pending = PendingChunk(self.spec, chunk.failed(refused), self._cached)
+            yield pending, len(refused)
+            self._adapt(pending)
 
     def _refused(self, chunk: Chunk) -> dict[int, ValueTypeError]:
         """Return the rows that the function cannot be given, and why."""

@@ -13,6 +13,7 @@ __all__ = [
     "ErrorPolicy",
     "NodeConfig",
     "PipelineConfig",
+    "checked_config",
     "checked_flush_interval",
     "checked_node_config",
     "checked_policy",
@@ -120,3 +121,14 @@ class PipelineConfig:
     def memory_bytes(self) -> int:
         """The memory in bytes."""
         return Checks().size("memory", self.memory, least=_LEAST_MEMORY)
+
+
+def checked_config(config: PipelineConfig | None) -> PipelineConfig:
+    """Return the configuration of a pipeline; the usual one if None.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    advice = "how packets are run goes into it: PipelineConfig(node=NodeConfig(...))"
+    given = PipelineConfig() if config is None else config
+    return Checks().instance("the config", given, PipelineConfig, "a PipelineConfig", advice)

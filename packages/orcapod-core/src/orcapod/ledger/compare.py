@@ -13,7 +13,7 @@ import pyarrow.types as pat
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import SOURCE_INFO, free_name
+from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name
 from orcapod.errors import ConfigError, UnknownCodeError
 from orcapod.hashing import compare_parts, hash_rows
 from orcapod.ledger.run_summary import RunSummary
@@ -72,7 +72,7 @@ class _NodeComparison:
         self._rtol = rtol
         self._runs = before, after
         self._paths = [run.functions[label].record.path for run in self._runs]
-        self._before, self._after = store.entries_in(label, *self._runs, with_provenance=False)
+        self._before, self._after = store.entries_in(label, *self._runs, wanted=_is_no_provenance)
 
     def table(self) -> pa.Table:
         """Return the tags of all rows, what became of each, and why."""
@@ -152,6 +152,11 @@ class _NodeComparison:
             return f"{before} is {after} now"
         parts = [change.after or change.before for change in changes]
         return ", ".join(f"{part.kind} {part.name}" for part in parts if part is not None)
+
+
+def _is_no_provenance(column: str) -> bool:
+    """Say whether a column of entries is none that says what they are made of, which are most of the bytes."""
+    return not column.startswith((SOURCE_INFO, SOURCE_TAG, RECORD_TAG))
 
 
 def _visible(table: pa.Table) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import and_
 from typing import Any, Self
@@ -156,13 +156,13 @@ class Store:
         begun, _ = self.node(pipeline, node, run)
         return self.entries_in(node, begun)[0]
 
-    def entries_in(self, node: str, *runs: RunSummary, with_provenance: bool = True) -> list[pa.Table]:
+    def entries_in(self, node: str, *runs: RunSummary, wanted: Callable[[str], bool] | None = None) -> list[pa.Table]:
         """Return the records of the rows that a function node gave in each of some runs that have ended.
 
         Args:
             node: its label.
             runs: the runs.
-            with_provenance: whether with the columns that say what each row is made of.
+            wanted: says which columns are; all if None.
         """
         read: dict[RecordPath, pa.Table] = {}
         tables = []
@@ -171,7 +171,7 @@ class Store:
             path = summary.record.path
             states = NodeStates(self.database.at(*run.pipeline), path, node)
             if path not in read:
-                read[path] = states.read(with_provenance=with_provenance)
+                read[path] = states.read(wanted)
             tables.append(states.of(read[path], summary.totals.state))
         return tables
 

@@ -25,7 +25,7 @@ from orcapod.execution import (
 )
 from orcapod.files import remember_folder
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
-from orcapod.hashing import ContentHash
+from orcapod.hashing import ContentHash, Fingerprint
 from orcapod.nodes.failures import recorded_failures
 from orcapod.nodes.node import Node
 from orcapod.nodes.past import Past
@@ -48,8 +48,10 @@ from orcapod.records import (
     Claims,
     CodeRecords,
     FunctionUri,
+    NodeHistory,
     NodeRecord,
     NodeStates,
+    PastRuns,
     PipelineRecords,
     ResultCache,
     claims_in,
@@ -153,6 +155,14 @@ class FunctionNode(Node):
                 node=self.label,
                 found=str(sorted(options)),
             ) from error
+
+    def lookup(self, code: Fingerprint) -> Step:
+        """Return what looks up the results of code, and computes and stores nothing."""
+        return self._step(code.hash, "", None, NoOpObserver(), Attempts(self._results, self.uri))
+
+    def history_before(self, runs: PastRuns) -> NodeHistory:
+        """Return what the store holds of its past."""
+        return NodeHistory(self._results, self._records, self.uri, self.label, runs)
 
     def has_records(self) -> bool:
         return self.path in self._records.list_paths()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from traceback import format_exception_only
 from typing import Any, NamedTuple
 
@@ -16,10 +17,11 @@ from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
 from orcapod.nodes.flusher import Flusher
+from orcapod.nodes.reasons import Reasons
 from orcapod.protocols import ExecutionObserver, PythonFunctionExecutorProtocol, RecordPath
 from orcapod.records import Attempts, NodeTotals
 
-__all__ = ["Run", "RunResult"]
+__all__ = ["Run", "RunResult", "checked_tags"]
 
 _STATES = ("computed", "cached", "failed", "incomplete", "skipped")
 _ALWAYS = ("computed", "cached", "failed")
@@ -124,8 +126,12 @@ class Run:
         counts = {} if step is None else Counts.of(step.counts)
         return NodeTotals(*moved, counts, self.executors.get(label, ""), *spent, state)
 
-    def result(self) -> RunResult:
-        """Return what the run did so far."""
+    def result(self, explain: Callable[[], Reasons] = Reasons) -> RunResult:
+        """Return what the run did so far.
+
+        Args:
+            explain: gives why it computed what it did, when somebody asks.
+        """
         steps = {label: self.steps[label] for label in self.labels if label in self.steps}
         counts = {label: Counts.of(step.counts) for label, step in steps.items()}
         errors = PacketErrors(error for step in steps.values() for error in step.errors)
@@ -143,6 +149,7 @@ class Run:
             is_whole=self.is_whole,
             seconds={label: step.seconds for label, step in functions.items()},
             saved={label: step.saved for label, step in functions.items()},
+            explain=explain,
         )
 
 
@@ -198,6 +205,7 @@ class RunResult:
         is_whole: whether all that was missing was to be computed.
         seconds: how long the function of each function node took in all, by label, for what was computed.
         saved: how long what was found instead had taken.
+        explain: gives its ``reasons``.
     """
 
     run_id: str
@@ -209,6 +217,18 @@ class RunResult:
     is_whole: bool = True
     seconds: Mapping[str, float] = field(default_factory=dict)
     saved: Mapping[str, float] = field(default_factory=dict)
+    explain: Callable[[], Reasons] = field(default=Reasons, compare=False)
+
+    @cached_property
+    def reasons(self) -> Reasons:
+        """Why it computed what it did: the reasons of each function node by label; printed, a line for each.
+
+        They are found when they are first asked for, in the store, which has to be open then.
+        """
+        return self.explain()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "explain": Reasons}  # which goes nowhere without its store
 
     def rows(self, label: str) -> RowCounts:
         """Return how many rows a node, of whatever kind, has ``taken`` from each of its inputs, and ``given``.
@@ -302,3 +322,16 @@ class RunResult:
                 told = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
                 lines.append(f"  {label}: {shown}{again}{told}")
         return "\n".join(lines) + ">"
+
+
+def checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what is to be said of a run, by name.
+
+    Raises:
+        ConfigError: it is no mapping of texts to texts.
+    """
+    given = Checks().mapping_or_empty("tags", tags, "{'reason': 'nightly'}")
+    for name, value in given.items():
+        Checks().text("a tag", name)
+        Checks().text(f"tag {name!r}", value)
+    return dict(given)

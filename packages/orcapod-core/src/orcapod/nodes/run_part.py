@@ -14,7 +14,7 @@ from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.streams import inputs_first
 
-__all__ = ["RunPart"]
+__all__ = ["RunPart", "tags_wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RunPart:
         functions = {node.label: node for node in through if isinstance(node, FunctionNode)}
         computing = _known("only", check.names_or_none("only", only), functions, "function node of this run")
         tags = list(dict.fromkeys(name for node in functions.values() for name in node.inputs[0].schema.tags))
-        rows = _where(check, "where", where, tags)
+        rows = tags_wanted(check, "where", where, tags)
         rows.check([node.inputs[0].schema.tags for node in functions.values()])
         again = dict.fromkeys(check.names("recompute", recompute)) if _is_names(recompute) else recompute
         wheres = check.mapping_or_empty("recompute", again, "{'rates': {'subject': 's1'}}")
@@ -57,7 +57,11 @@ class RunPart:
         for label, node in functions.items():
             computed = rows if computing is None or label in computing else None
             its_tags = node.inputs[0].schema.tags
-            anew = _where(check, f"recompute of {label!r}", wheres[label], list(its_tags)) if label in wheres else None
+            anew = (
+                tags_wanted(check, f"recompute of {label!r}", wheres[label], list(its_tags))
+                if label in wheres
+                else None
+            )
             if anew is not None:
                 anew.check([its_tags])
             if computed is None or computed.wanted or anew is not None:
@@ -91,8 +95,12 @@ def _known(argument: str, labels: Iterable[str] | None, nodes: Mapping[str, Node
     return frozenset(labels)
 
 
-def _where(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
-    """Return the values wanted of tags, which have to be among these."""
+def tags_wanted(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
+    """Return the values wanted of tags, which have to be among these.
+
+    Raises:
+        LabelError: there is no such tag.
+    """
     wanted = {}
     for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
         if name not in tags:

@@ -5,6 +5,7 @@ from orcapod.records.address import (
     RUN_STARTS,
     RUNS,
     FunctionUri,
+    is_computed,
     node_path,
     record_ids,
     record_ids_in,
@@ -18,6 +19,7 @@ from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
+from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
@@ -53,18 +55,22 @@ __all__ = [
     "GraphRecords",
     "NoOpCache",
     "NoOpRecords",
+    "NodeHistory",
     "NodeRecord",
     "NodeStates",
     "NodeTotals",
+    "PastRuns",
     "PipelineRecords",
     "Result",
     "ResultCache",
+    "ResultOrigin",
     "RunLedger",
     "RunRecord",
     "RunStart",
     "SizeLimit",
     "claims_in",
     "damaged_results",
+    "is_computed",
     "new_run_id",
     "node_path",
     "record_ids",

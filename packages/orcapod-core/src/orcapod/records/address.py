@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from orcapod.datagrams import SEPARATOR
 from orcapod.hashing import ContentHash
@@ -18,6 +20,7 @@ __all__ = [
     "FunctionUri",
     "attempt_path",
     "changes_path",
+    "is_computed",
     "node_path",
     "record_ids",
     "record_ids_in",
@@ -27,6 +30,8 @@ __all__ = [
 
 FunctionUri = tuple[str, ...]
 """``(name, output schema hash, v{major}, type id)``: the name of a packet function."""
+
+_COMPUTED = re.compile(rf"[^:]+:[^:]+:v\d+:[^:]+{SEPARATOR}[0-9a-f]{{64}}{SEPARATOR}.*", re.DOTALL)
 
 CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
@@ -64,3 +69,14 @@ def record_names(uri: FunctionUri, record_ids: Iterable[bytes]) -> list[str]:
 def record_ids_in(names: Iterable[str | None]) -> list[bytes | None]:
     """Return the record ids of computed records, given their names in provenance; None where there is none."""
     return [None if name is None else bytes.fromhex(name.rpartition(SEPARATOR)[2]) for name in names]
+
+
+def is_computed(source_info: str | Sequence[Any] | None) -> bool:
+    """Say whether the source info of a value names a computed record, of which every value has its own.
+
+    Args:
+        source_info: of a value, or of the members of a group, at any depth.
+    """
+    if source_info is None or isinstance(source_info, str):
+        return source_info is not None and _COMPUTED.fullmatch(source_info) is not None
+    return all(map(is_computed, source_info))

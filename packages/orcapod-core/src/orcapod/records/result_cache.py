@@ -166,6 +166,13 @@ class ResultCache:
             results = results.set_column(at, name, pa.chunked_array(parts, results.column(name).type))
         return results
 
+    def present(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records whose results are there; they are only read where files belong to them."""
+        get = self._database.get_records_by_ids
+        found = self.lookup(ids) if self._files else get(self._path, ids, [RECORD_ID])
+        keys: list[Any] = found.column(RECORD_ID).to_pylist() if found.num_rows else []
+        return set(keys)
+
     def _with_files(self, results: pa.Table) -> pa.Table:
         """Return the results whose files are there; note which others there are."""
         if not self._files or _has_files(files := results.select(self._files)):
@@ -226,6 +233,9 @@ class NoOpCache:
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)
+
+    def present(self, ids: Sequence[bytes]) -> set[bytes]:
+        return set()
 
     def begin(self, stored: Sequence[Any], most: int) -> int:
         return 0

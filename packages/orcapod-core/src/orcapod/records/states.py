@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Any
@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
-from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import changes_path
 
@@ -140,21 +139,20 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
-    def read(self, *, with_provenance: bool = True) -> pa.Table:
-        """Return all entries, of every state; none has no columns.
+    def read(self, wanted: Callable[[str], bool] | None = None) -> pa.Table:
+        """Return all entries, of every state; if there is none, without columns.
 
         Args:
-            with_provenance: whether with the columns that say what each is made of, which are most of the bytes.
+            wanted: says which columns are, beside the key and the run that wrote the entry; all if None.
         """
-        if with_provenance:
+        if wanted is None:
             return self._database.get_records(self._path)
-        columns = self._database.get_records_by_ids(self._path, []).column_names[1:]
-        made_of = (SOURCE_INFO, SOURCE_TAG, RECORD_TAG)
-        return self._database.get_records(self._path, [name for name in columns if not name.startswith(made_of)])
+        names = self._database.get_records_by_ids(self._path, []).column_names[1:]
+        return self._database.get_records(self._path, [name for name in names if name == RUN_ID or wanted(name)])
 
-    def entries(self, number: int | None = None) -> pa.Table:
-        """Return the entries of a state, of the present one if None, as often as they are in it."""
-        return self.of(self.read(), number)
+    def entries(self, number: int | None = None, wanted: Callable[[str], bool] | None = None) -> pa.Table:
+        """Return the entries of a state, of the present one if None, as often as they are in it; see ``read``."""
+        return self.of(self.read(wanted), number)
 
     def of(self, entries: pa.Table, number: int | None = None) -> pa.Table:
         """Return those of all entries that are in a state, as often as they are."""

@@ -1,11 +1,13 @@
 """Modules of the user's own, and edits of them, compared with what other processes find."""
 
+import ast
 import itertools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -91,8 +93,51 @@ def edits() -> Callable[[str], dict[str, Any]]:
     return read
 
 
+@pytest.fixture(scope="session")
+def edited_names() -> Callable[[Mapping[str, str], Mapping[str, str]], set[str]]:
+    """Finds the innermost functions, classes and names to which the edited lines of files belong."""
+
+    def find(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+        found = set()
+        for name, text in before.items():
+            lines = SequenceMatcher(None, text.splitlines(), after[name].splitlines(), autojunk=False)
+            for kind, start, end, *_ in lines.get_opcodes():
+                if kind != "equal":
+                    found.update(_owner(ast.parse(text), number) for number in range(start + 1, end + 1))
+        return found
+
+    return find
+
+
+def _owner(tree: ast.AST, line: int) -> str:
+    """Return what the innermost function or class, or else the statement, defines that is on a line."""
+    owner = ""
+    for node in ast.walk(tree):  # outer ones first
+        if isinstance(node, ast.stmt) and min([node.lineno, *_decorators(node)]) <= line <= (node.end_lineno or 0):
+            match node:
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                    owner = name
+                case ast.Assign(targets=[ast.Name(id=name), *_]) if not owner:
+                    owner = name
+                case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name)), *_]) if not owner:
+                    owner = name
+                case ast.Expr(value=ast.Call(args=[ast.Name(id=name), *_])) if not owner:
+                    owner = name
+    return owner
+
+
+def _decorators(node: ast.stmt) -> list[int]:
+    return [each.lineno for each in getattr(node, "decorator_list", [])]
+
+
 def _edited(old: str, arrow: str, new: str) -> str:
     return old[: len(old) - len(old.lstrip())] + new if arrow else old
+
+
+@pytest.fixture(scope="session")
+def write_files() -> Callable[[Path, Mapping[str, str]], None]:
+    """Writes files below a folder, and what an installer leaves beside those in ``site-packages``."""
+    return _write
 
 
 @pytest.fixture(scope="module")

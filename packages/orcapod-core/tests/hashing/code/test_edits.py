@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import orcapod.hashing.code
+from orcapod.hashing import Part, compare_parts
 
 LAB = '''
 import enum, functools, re
@@ -136,6 +138,14 @@ CHANGES = {
 }
 
 
+OTHERWISE = {
+    "a lambda": "lambda x: x * 3",
+    "a decorator taken away": "decorated",
+    "an import under the same name": "neighbour",
+}
+"""What is named where the edited line is no part by its name."""
+
+
 NO_CHANGES = {
     "nothing": ("lab", "", ""),
     "a comment": ("lab", "# a comment", "# another comment"),
@@ -159,6 +169,7 @@ NO_CHANGES = {
 RUN = """
 import importlib, json, sys
 from pathlib import Path
+from dataclasses import asdict
 from orcapod.hashing.code import fingerprint_function
 found = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
@@ -170,6 +181,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     print_ = fingerprint_function(importlib.import_module("lab").main)
     sys.path.pop(0)
     found[folder.name] = {"hash": str(print_.hash), "opaque": print_.opaque, "state": print_.state}
+    found[folder.name]["parts"] = [asdict(part) for part in print_.parts]
 print(json.dumps(found))
 """
 
@@ -201,6 +213,10 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any]
     return {edit: (before[edit], after[edit]) for edit in before}
 
 
+def parts(side: Any) -> list[Part]:
+    return [Part(**part | {"uses": tuple(part["uses"])}) for part in side["parts"]]
+
+
 @pytest.mark.parametrize("edit", CHANGES)
 def test_promise_4_an_edit_of_what_is_used_is_another_function(edit: str, sides: dict[str, tuple[Any, Any]]) -> None:
     before, after = sides[edit]
@@ -208,10 +224,27 @@ def test_promise_4_an_edit_of_what_is_used_is_another_function(edit: str, sides:
     assert before["opaque"] == after["opaque"] == []
 
 
+@pytest.mark.parametrize("edit", CHANGES)
+def test_promise_25_the_part_that_was_edited_is_named(
+    edit: str,
+    sides: dict[str, tuple[Any, Any]],
+    edited_names: Callable[[Mapping[str, str], Mapping[str, str]], set[str]],
+) -> None:
+    before, after = map(parts, sides[edit])
+    changes = [each for change in compare_parts(before, after) for each in (change.before, change.after) if each]
+    said = "\n".join(f"{part.name}\n{part.source}" for part in changes)
+    name, old, new = CHANGES[edit]
+    edited = edited_names({name: FILES[name]}, {name: FILES[name].replace(old, new, 1)})
+    assert changes
+    assert all(each in said for each in ({OTHERWISE[edit]} if edit in OTHERWISE else edited))
+
+
 @pytest.mark.parametrize("edit", NO_CHANGES)
 def test_promise_4_an_edit_without_meaning_is_the_same_function(edit: str, sides: dict[str, tuple[Any, Any]]) -> None:
     before, after = sides[edit]
-    assert before == after
+    assert before["hash"] == after["hash"]
+    assert before["opaque"] == after["opaque"] == []
+    assert compare_parts(parts(before), parts(after)) == []
 
 
 def test_promise_4_arguments_of_the_pod_do_not_count(tmp_path: Path) -> None:
@@ -220,6 +253,6 @@ def test_promise_4_arguments_of_the_pod_do_not_count(tmp_path: Path) -> None:
     for name, decorator in zip(("before", "after"), decorators, strict=True):
         write(tmp_path / "pods" / name, {"lab": text.format(decorator)})
     found = json.loads(python("-c", RUN, str(tmp_path / "pods"), seed="3"))
-    assert found["before"] == found["after"]
+    assert found["before"]["hash"] == found["after"]["hash"]
     write(tmp_path / "plain" / "plain", {"lab": text.format("")})
-    assert json.loads(python("-c", RUN, str(tmp_path / "plain"), seed="4"))["plain"] == found["before"]
+    assert json.loads(python("-c", RUN, str(tmp_path / "plain"), seed="4"))["plain"]["hash"] == found["before"]["hash"]

@@ -141,6 +141,13 @@ class CodeChange:
         assert found is not None
         return found
 
+    @property
+    def diff(self) -> str:
+        """The lines of its source that differ, with some around them, as ``diff -u`` writes them."""
+        before, after = ("" if part is None else part.source for part in (self.before, self.after))
+        lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="")
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         if self.before is None or self.after is None:
             return f"{self.part}: {'added' if self.before is None else 'no longer there'}"
@@ -164,10 +171,20 @@ class CodeChanges(list[CodeChange]):
 
 def compare_parts(before: Sequence[Part], after: Sequence[Part]) -> CodeChanges:
     """Return the parts that differ, in the order of the second list; what is gone comes last."""
-    old, new = ({(part.kind, part.name): part for part in parts} for parts in (before, after))
-    changes = [CodeChange(old.get(key), part) for key, part in new.items() if not _is_same(old.get(key), part)]
-    return CodeChanges([*changes, *(CodeChange(part, None) for key, part in old.items() if key not in new)])
+    then, now = set(map(_said, before)), set(map(_said, after))
+    gone: dict[tuple[str, str], list[Part]] = {}  # a function and what it wraps may bear one name
+    for part in before:
+        if _said(part) not in now:
+            gone.setdefault((part.kind, part.name), []).append(part)
+    changes = CodeChanges()
+    for part in after:
+        if _said(part) not in then:
+            others = gone.get((part.kind, part.name))
+            changes.append(CodeChange(others.pop(0) if others else None, part))
+    changes += [CodeChange(part, None) for parts in gone.values() for part in parts]
+    return changes
 
 
-def _is_same(before: Part | None, after: Part) -> bool:
-    return before is not None and (before.digest, before.uses) == (after.digest, after.uses)
+def _said(part: Part) -> tuple[object, ...]:
+    """Return what counts of a part."""
+    return part.kind, part.name, part.digest, part.uses
