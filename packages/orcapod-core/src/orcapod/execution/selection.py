@@ -26,7 +26,7 @@ class Selection:
     @property
     def leaves_out(self) -> bool:
         """Whether there may be rows that are not computed."""
-        return self.where is None or bool(self.where)
+        return self.where is None or bool(self.where.wanted)
 
     def skipped(self, chunk: Chunk) -> Collection[int]:
         """Return the rows that are not computed."""
