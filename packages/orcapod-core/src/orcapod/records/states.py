@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.protocols import Database, RecordPath, decoding
+from orcapod.protocols import Database, RecordPath, decoding, find_records
 from orcapod.records.address import changes_path
 
 __all__ = ["RUN_ID", "GivenEntries", "NodeStates", "State"]
@@ -29,6 +29,7 @@ RUN_ID = "__run_id"
 
 _KEY_BYTES = 16  # of an entry's key: enough to tell it from all others of a node
 _MODULUS = 1 << 256
+_MOST_LOOK_UPS = 10_000  # of changes, beyond which all are read
 _TYPES: dict[str, pa.DataType] = {
     "__state_id": pa.large_string(),
     "__node_label": pa.large_string(),
@@ -139,14 +140,17 @@ class NodeStates:
 
     def entries(self, number: int | None = None) -> pa.Table:
         """Return the entries of a state, of the present one if None, as often as they are in it."""
+        return self.given(self._database.get_records(self._path), number)
+
+    def given(self, entries: pa.Table, number: int | None = None) -> pa.Table:
+        """Return those of some entries that are in a state; their keys first, and the run that wrote them."""
+        if not entries.num_rows:
+            return entries
         states = [state for state in self._states() if number is None or state.number <= number]
-        table = self._database.get_records(self._path)
-        if not table.num_rows:
-            return table
-        counts = self._counts(states, table)
-        keys: list[Any] = table.column(0).to_pylist()
+        counts = self._counts(states, entries)
+        keys: list[Any] = entries.column(0).to_pylist()
         positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
-        return table.take(pa.array(positions, pa.int64()))
+        return entries.take(pa.array(positions, pa.int64()))
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
@@ -168,17 +172,26 @@ class NodeStates:
             writers = entries.column(RUN_ID).to_pylist()
             counts = Counter(key[:_KEY_BYTES] for key, run_id in zip(keys, writers, strict=True) if run_id in runs)
         path = changes_path(self._path)
-        changes: list[Any] = self._database.get_records(path, where=pc.field("__node_label") == self._label).to_pylist()
-        for change in changes:
+        for change in self._changes_of(states, keys):
             with decoding(path, change.get("__change_id"), "__entry_id"):
                 if numbers.get(change["__number"]) == change[RUN_ID]:
                     counts[change["__entry_id"][:_KEY_BYTES]] += change["__count"]
         return counts
 
+    def _changes_of(self, states: Sequence[State], keys: Sequence[bytes]) -> list[Any]:
+        """Return what is said of these entries in these states, and maybe of others."""
+        path = changes_path(self._path)
+        if len(states) * len(keys) > _MOST_LOOK_UPS:
+            return self._database.get_records(path, where=pc.field("__node_label") == self._label).to_pylist()
+        ids = [self._change_id(state.number, state.run_id, key) for state in states for key in keys]
+        return self._database.get_records_by_ids(path, ids).to_pylist()
+
+    def _change_id(self, number: int, run_id: str, key: bytes) -> str:
+        return f"{self._label}/{number:09}/{run_id}/{key.hex()}"
+
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
-        prefix = f"{self._label}/{number:09}/{run_id}"
         table = {
-            "__change_id": pa.array([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
+            "__change_id": pa.array([self._change_id(number, run_id, key) for key in changes], pa.large_string()),
             "__node_label": pa.repeat(pa.scalar(self._label, pa.large_string()), len(changes)),
             "__entry_id": pa.array(list(changes), pa.large_binary()),
             "__count": pa.array(list(changes.values()), pa.int64()),
@@ -190,8 +203,9 @@ class NodeStates:
 
     def _states(self) -> list[State]:
         """Return all states in their order."""
-        is_mine = (pc.field("__node_label") == self._label) & (pc.field("__path") == "/".join(self._path))
-        found: list[Any] = self._database.get_records(STATES, where=is_mine).to_pylist()
+        mine = {"__node_label": self._label, "__path": "/".join(self._path)}
+        values: dict[str, Any] = {name: pa.array([value], pa.large_string()) for name, value in mine.items()}
+        found: list[Any] = find_records(self._database, STATES, values).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
 
 

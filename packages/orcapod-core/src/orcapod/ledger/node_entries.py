@@ -1,0 +1,229 @@
+"""``NodeEntries``: rows that a node gave in a run, of which few are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pat
+
+from orcapod.compute import counted, pc
+from orcapod.datagrams import RECORD_TAG, SOURCE_TAG
+from orcapod.display import shown
+from orcapod.errors import SchemaError, UnknownRowError, ValueTypeError
+from orcapod.hashing import recipes
+from orcapod.ledger.run_summary import NodeSummary, RunSummary
+from orcapod.operators.keys import comparable
+from orcapod.protocols import Database, find_records
+from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, NodeStates
+from orcapod.types import LogicalType, Schema, type_of_column
+
+__all__ = ["NodeEntries", "flat", "is_list", "only_row", "source_rows"]
+
+_SHOWN = 3
+_NOTHING = pa.table({})
+
+
+@dataclass(frozen=True)
+class NodeEntries:
+    """Entries of a function node in a state, found by what is known of them: none of its tables is read as a whole.
+
+    Attributes:
+        database: where they are.
+        node: the node.
+    """
+
+    database: Database
+    node: NodeSummary
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns of an entry; none where there never was one."""
+        return self.database.get_records_by_ids(self.node.record.path, []).schema
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of its rows."""
+        return [name for name in self.schema.names if not name.startswith("_")]
+
+    @property
+    def system_tags(self) -> list[str]:
+        """The columns that name the source rows of its rows."""
+        return [name for name in self.schema.names if name.startswith((SOURCE_TAG, RECORD_TAG))]
+
+    def with_keys(self, keys: Iterable[bytes], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the entries of these keys, with these columns; all if None."""
+        wanted = None if columns is None else [*columns, RUN_ID]
+        return self._given(self.database.get_records_by_ids(self.node.record.path, list(keys), wanted))
+
+    def with_records(self, record_ids: Sequence[bytes]) -> pa.Table:
+        """Return the entries that have one of these results."""
+        return self._given(self._found({RECORD_ID: pa.array(record_ids, pa.large_binary())}))
+
+    def with_tags(self, tags: Mapping[str, Any]) -> tuple[pa.Table, pa.Table]:
+        """Return the entries with these tags, those of the state and those of any; their keys and tags alone.
+
+        Raises:
+            SchemaError: there is no such tag, or it is of another type.
+        """
+        types = {name: self._type_of(name) for name in tags}
+        wanted = {name: _as_column(name, value, types[name]) for name, value in tags.items() if value is not None}
+        plain = {name: values for name, values in wanted.items() if _is_findable(values.type)}
+        entries = self._found(plain, [*self.tags, RUN_ID])
+        for name, dtype in types.items():
+            if entries.num_rows:
+                column = entries.column(name).combine_chunks()
+                holds = (
+                    pc.equal(comparable(column, dtype), comparable(wanted[name], dtype)[0])
+                    if name in wanted
+                    else (column.is_null())
+                )
+                entries = entries.filter(holds)
+        return self._given(entries), entries
+
+    def made_of(self, source_id: str, record_id: str) -> set[bytes]:
+        """Return the keys of entries that a source row is among the sources of, also of those that are not given."""
+        row = {SOURCE_TAG: source_id, RECORD_TAG: record_id}
+        keys: set[bytes] = set()
+        for name in self.system_tags:
+            if not name.startswith(SOURCE_TAG):
+                continue
+            names = {kind: kind + name.removeprefix(SOURCE_TAG) for kind in row}
+            if is_list(type_ := self.schema.field(name).type):
+                table = self._found({}, list(names.values()))
+                rows = source_rows(table)
+                is_it = pc.and_(pc.equal(rows["source_id"], source_id), pc.equal(rows["record_id"], record_id))
+                found = table.column(0).take(rows["row"].filter(is_it))
+            else:
+                found = self._found({names[kind]: pa.array([row[kind]], type_) for kind in row}, []).column(0)
+            keys.update(found.to_pylist())
+        return keys
+
+    def tags_of(self, entries: pa.Table) -> pa.Table:
+        """Return the tags of some entries, given with their keys."""
+        return self.with_keys(entries.column(0).to_pylist(), self.tags).select(self.tags)
+
+    def all(self) -> pa.Table:
+        """Return all entries."""
+        return self._given(self.database.get_records(self.node.record.path))
+
+    def keys_of(self, columns: Mapping[str, Any], record_ids: Sequence[bytes]) -> list[list[bytes]]:
+        """Return the keys that rows with these tags and source rows have, if they are whole, and if they are not."""
+        batch = pa.RecordBatch.from_pydict({**columns, RECORD_ID: pa.array(record_ids, pa.large_binary())})
+        batches = [batch]
+        if INCOMPLETE in self.schema.names:
+            batches.append(batch.append_column(INCOMPLETE, pa.repeat(True, batch.num_rows)))
+        return [recipes.entry_ids(each, _types_of(each)) for each in batches]
+
+    def _type_of(self, tag: str) -> LogicalType:
+        label = self.node.record.label
+        if tag not in self.tags:
+            raise SchemaError(
+                f"node {label!r} has no tag {tag!r}; found {self.tags}, name some of these",
+                column=tag,
+                found=str(self.tags),
+                node=label,
+            )
+        return type_of_column(pa.array([], self.schema.field(tag).type))
+
+    def _found(self, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None) -> pa.Table:
+        if not self.schema.names:
+            return _NOTHING
+        return find_records(self.database, self.node.record.path, values, columns)
+
+    def _given(self, entries: pa.Table) -> pa.Table:
+        """Return those that are in the state, as often as they are."""
+        record = self.node.record
+        return NodeStates(self.database, record.path, record.label).given(entries, self.node.totals.state)
+
+
+def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> pa.Table:
+    """Return the entry of the one row of a run that has these tags.
+
+    Raises:
+        SchemaError: there is no such tag, or it is of another type.
+        UnknownRowError: there is no such row, or more than one.
+    """
+    given, ever = entries.with_tags(tags)
+    keys = [*dict.fromkeys(given.column(0).to_pylist())] if given.num_rows else []
+    if len(keys) == 1:
+        return entries.with_keys(keys).slice(0, 1)
+    label, asked = entries.node.record.label, ", ".join(f"{name}={shown(value)}" for name, value in tags.items())
+    found = [", ".join(f"{name}={shown(value)}" for name, value in row.items()) for row in _some_tags(given)]
+    message = (
+        f"node {label!r}, run {run.run_id}: found {len(keys)} rows{f' with {asked}' if asked else ''}, expected one"
+    )
+    if found:
+        message += (
+            f": {'; '.join(found)}{', ...' if len(keys) > len(found) else ''}; give the tags that tell them apart"
+        )
+    elif ever.num_rows:
+        writers: list[Any] = ever.column(RUN_ID).to_pylist()
+        message += f", which other runs gave, such as {next(filter(None, writers), 'one before')}; give that as run="
+    else:
+        message += f", of the {entries.node.totals.given:,} that it gave"
+    raise UnknownRowError(message, node=label, expected="one row", found=f"{len(keys)} rows")
+
+
+def _some_tags(entries: pa.Table) -> list[dict[str, Any]]:
+    return (
+        entries.select([name for name in entries.column_names if not name.startswith("_")]).slice(0, _SHOWN).to_pylist()
+    )
+
+
+def is_list(type_: Any) -> bool:
+    """Say whether values of a type are lists, as those of rows that are made of several are."""
+    return pat.is_large_list(type_) or pat.is_list(type_)
+
+
+def source_rows(entries: pa.Table, like: Iterable[str] | None = None) -> pa.Table:
+    """Return the source rows of entries: the number of the entry's ``row``, ``source_id`` and ``record_id``.
+
+    Args:
+        entries: tables with columns of system tags.
+        like: of these system tags alone, whatever joins have appended to their names; of all, if None.
+    """
+    tables = []
+    for name in entries.column_names:
+        if name.startswith(SOURCE_TAG) and (like is None or any(_is_like(name, each) for each in like)):
+            rows, sources = flat(entries.column(name))
+            _, records = flat(entries.column(RECORD_TAG + name.removeprefix(SOURCE_TAG)))
+            tables.append(pa.table({"row": rows, "source_id": sources, "record_id": records}))
+    if not tables:
+        text = pa.array([], pa.large_string())
+        return pa.table({"row": pa.array([], pa.int64()), "source_id": text, "record_id": text})
+    found = reduce(lambda one, other: pa.concat_tables([one, other]), tables)
+    return found.filter(found["source_id"].is_valid())
+
+
+def _is_like(name: str, system_tag: str) -> bool:
+    return name == system_tag or name.startswith(f"{system_tag}::")
+
+
+def flat(column: Any) -> tuple[Any, Any]:
+    """Return what is in lists of any depth, and the number of the row of each."""
+    column = column.combine_chunks()
+    rows = counted(0, len(column))
+    while is_list(column.type):
+        rows, column = rows.take(pc.list_parent_indices(column)), column.flatten()
+    return rows, column.cast(pa.large_string())
+
+
+def _as_column(name: str, value: Any, dtype: LogicalType) -> Any:
+    try:
+        return dtype.from_python([dtype.to_storage(value)])
+    except ValueTypeError as error:
+        why = f"{name}={shown(value)}: {error}; give the tag as it is in the rows"
+        raise SchemaError(why, **error.about(column=name)) from error
+
+
+def _is_findable(type_: Any) -> bool:
+    """Say whether a store finds values of a type by what they are: -0.0 and 0.0 are one, and lists are bytes."""
+    return not (pat.is_nested(type_) or pat.is_floating(type_) or isinstance(type_, pa.BaseExtensionType))
+
+
+def _types_of(batch: pa.RecordBatch) -> Schema:
+    return Schema({name: type_of_column(batch.column(name)) for name in batch.schema.names})
