@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import orcapod as op
@@ -130,7 +130,12 @@ PLANS = st.builds(Plan, st.lists(ROWS, min_size=1, max_size=2), st.lists(STEP, m
 PROPERTY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+JOINED_WITH_MEMBERS = Plan([[("a", 0, "p"), ("a", 0, "p"), ("a", 0, "q")]], [("rotated", 0, 0), ("both", 0, 1)])
+"""A row and one that was exploded, whose source rows are those of no one row above."""
+
+
 @given(plan=PLANS)
+@example(plan=JOINED_WITH_MEMBERS)
 @settings(PROPERTY, max_examples=30)
 @pytest.mark.filterwarnings("ignore:.* none agree", "ignore:.*share no tag")
 def test_every_value_leads_to_the_rows_that_it_says_it_is_made_of(plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import UnknownRowError
 from orcapod.ledger.links import Links, links_of, matching
-from orcapod.ledger.node_entries import source_rows
+from orcapod.ledger.node_entries import keys_of, source_rows
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.trace import NodeInRun, Tracer
 from orcapod.records import RECORD_ID
@@ -23,7 +23,7 @@ __all__ = ["Impact", "check_source", "impacts", "lineage"]
 _SOURCE_ROW = ["source_id", "record_id"]
 _VALUE = [*_SOURCE_ROW, "column"]
 _TEXT = pa.large_string()
-_NO_VALUES = pa.schema([("row", pa.int64()), *((name, _TEXT) for name in _VALUE)]).empty_table()
+_NO_VALUES = pa.schema({"row": pa.int64()} | dict.fromkeys(_VALUE, _TEXT)).empty_table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _made_of(tracer: Tracer, node: NodeInRun, above: NodeInRun, touched: set[byt
     entries = tracer.entries(node).all()
     ids: list[Any] = tracer.entries(above).with_keys(touched).column(RECORD_ID).to_pylist()
     records = pa.array([record_id.hex() for record_id in ids], _TEXT)
-    keys: list[Any] = entries.column(0).to_pylist() if entries.num_rows else []
+    keys = keys_of(entries)
     found: set[bytes] = set()
     for links in links_of(entries):
         some = links.of(above.producer)
@@ -153,5 +153,5 @@ def check_source(runs: Iterable[RunSummary], source_id: str) -> None:
         )
 
 
-def _distinct(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+def _distinct(table: pa.Table, columns: list[str]) -> pa.Table:
     return table.select(columns).group_by(columns, use_threads=False).aggregate([])

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SEPARATOR, SOURCE_INFO
-from orcapod.ledger.node_entries import NodeEntries, is_list, source_rows
-from orcapod.records import RECORD_ID, RUN_ID
+from orcapod.ledger.node_entries import NodeEntries, is_list, keys_of, source_rows
+from orcapod.records import RECORD_ID
 
 __all__ = ["Links", "known_of", "links_of", "matching", "unnested"]
 
@@ -40,7 +40,9 @@ class Links(NamedTuple):
 
     def take(self, some: pa.Array[Any]) -> Links:
         """Return those at some positions."""
-        return Links(*(each.take(some) for each in self))
+        taken = [array.take(some) for array in (self.rows, self.producers, self.records, self.columns)]
+        rows, producers, records, columns = taken
+        return Links(rows, producers, records, columns, self.known.take(some))
 
 
 def links_of(entries: pa.Table) -> Iterator[Links]:
@@ -48,14 +50,14 @@ def links_of(entries: pa.Table) -> Iterator[Links]:
     for name in entries.column_names:
         if not name.startswith(SOURCE_INFO):
             continue
-        infos, known = entries.column(name).combine_chunks(), known_of(entries)
-        rows = counted(0, len(infos))
+        infos: Any = entries.column(name).combine_chunks()
+        known, rows = known_of(entries), counted(0, len(infos))
         while is_list(infos.type):
             parents, known = unnested(infos, known)
             rows, infos = rows.take(parents), infos.flatten()
         parted = pc.extract_regex(infos.cast(pa.large_string()), _INFO)
-        texts = [pc.struct_field(parted, part) for part in ("producer", "record", "column")]
-        yield Links(rows, *texts, known).take(pc.indices_nonzero(parted.is_valid()))
+        producers, records, columns = (pc.struct_field(parted, part) for part in ("producer", "record", "column"))
+        yield Links(rows, producers, records, columns, known).take(pc.indices_nonzero(parted.is_valid()))
 
 
 def known_of(entries: pa.Table) -> pa.Table:
@@ -72,7 +74,7 @@ def unnested(lists: pa.Array[Any], known: pa.Table) -> tuple[pa.Array[Any], pa.T
     parents, lengths = pc.list_parent_indices(lists), pc.fill_null(pc.list_value_length(lists), 0)
     columns: dict[str, Any] = {}
     for name in known.column_names:
-        column = known.column(name).combine_chunks()
+        column: Any = known.column(name).combine_chunks()
         is_of_members = is_list(column.type) and lengths.equals(pc.fill_null(pc.list_value_length(column), 0))
         columns[name] = column.flatten() if is_of_members else column.take(parents)
     return parents, pa.table(columns)
@@ -95,8 +97,7 @@ def matching(entries: NodeEntries, known: pa.Table, wanted: Mapping[int, bytes])
         rows, record_ids = list(left), list(left.values())
         some = {name: column.take(pa.array(rows, pa.int64())) for name, column in columns.items()}
         for keys in entries.keys_of(some, record_ids) if rows else ():
-            there = entries.with_keys(dict.fromkeys(keys), [RUN_ID])
-            existing = {*there.column(0).to_pylist()} if there.num_rows else set()
+            existing = {*keys_of(entries.with_keys(dict.fromkeys(keys), []))}
             found |= {row: key for row, key in zip(rows, keys, strict=True) if key in existing}
         left = {row: record_id for row, record_id in left.items() if row not in found}
     if left:
@@ -104,17 +105,22 @@ def matching(entries: NodeEntries, known: pa.Table, wanted: Mapping[int, bytes])
     return found
 
 
-def _guesses(entries: NodeEntries, known: pa.Table) -> Iterator[Mapping[str, Any]]:
-    """Give what the tags and system tags of the rows above may be, by what is known of those below.
+def _endings(entries: NodeEntries, known: pa.Table) -> list[str]:
+    """Return what may have been appended to the names of the system tags of rows, by what is known of those below.
 
-    Joins append the same to the names of all system tags of an input: the hash of what it is, first of all.
+    A join appends the same to all system tags of an input: first of all the hash of what that is.
     """
-    first = next(iter(entries.system_tags), None)
-    if first is None:
-        return
     own = SEPARATOR + entries.node.record.path[-1].rpartition(":")[2]
-    endings = [name.removeprefix(first) for name in known.column_names if name.startswith(first)]
-    for ending in sorted(endings, key=lambda ending: not ending.startswith(own)):
+    firsts = entries.system_tags[:1]
+    endings = [name.removeprefix(first) for first in firsts for name in known.column_names if name.startswith(first)]
+    there = {*known.column_names}
+    fitting = [ending for ending in endings if {each + ending for each in entries.system_tags} <= there]
+    return sorted(fitting, key=lambda ending: not ending.startswith(own))
+
+
+def _guesses(entries: NodeEntries, known: pa.Table) -> Iterator[Mapping[str, Any]]:
+    """Give what the tags and system tags of the rows above may be, by what is known of those below."""
+    for ending in _endings(entries, known):
         names = {each: each for each in entries.tags} | {each: each + ending for each in entries.system_tags}
         if all(_type(known, below) == entries.schema.field(above).type for above, below in names.items()):
             yield {above: known.column(below).combine_chunks() for above, below in names.items()}
@@ -123,23 +129,21 @@ def _guesses(entries: NodeEntries, known: pa.Table) -> Iterator[Mapping[str, Any
 def _by_source_rows(entries: NodeEntries, known: pa.Table, wanted: Mapping[int, bytes]) -> Mapping[int, bytes]:
     """Return the same, where all source rows of the one are among those of the other."""
     table = entries.with_records([*dict.fromkeys(wanted.values())])
-    if not table.num_rows:
-        return {}
-    keys: list[Any] = table.column(0).to_pylist()
+    keys, record_ids = keys_of(table), list[Any](table.column(RECORD_ID).to_pylist() if table.num_rows else [])
     by_record: dict[bytes, list[int]] = {}
-    for at, record_id in enumerate(table.column(RECORD_ID).to_pylist()):
+    for at, record_id in enumerate(record_ids):
         by_record.setdefault(record_id, []).append(at)
     rows = [*wanted]
-    below = _pairs(source_rows(known.take(pa.array(rows, pa.int64())), entries.system_tags))
-    above = _pairs(source_rows(table))
+    above, some = _pairs(source_rows(table)), known.take(pa.array(rows, pa.int64()))
     found: dict[int, bytes] = {}
-    for number, (row, record_id) in enumerate(wanted.items()):
-        mine = below.get(number, set())
-        for at in by_record.get(record_id, ()):
-            theirs = above.get(at, set())
-            if theirs <= mine or (mine and mine <= theirs):
-                found[row] = keys[at]
-                break
+    for ending in _endings(entries, known) if by_record else ():
+        below = _pairs(source_rows(some.select([name + ending for name in entries.system_tags])))
+        for number, row in enumerate(rows):
+            mine = below.get(number, set())
+            for at in by_record.get(wanted[row], ()) if row not in found else ():
+                if above[at] <= mine or (mine and mine <= above[at]):
+                    found[row] = keys[at]
+                    break
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from orcapod.protocols import Database, find_records
 from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, NodeStates
 from orcapod.types import LogicalType, Schema, type_of_column
 
-__all__ = ["NodeEntries", "flat", "is_list", "only_row", "source_rows"]
+__all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "source_rows"]
 
 _SHOWN = 3
 _NOTHING = pa.table({})
@@ -99,12 +99,13 @@ class NodeEntries:
                 found = table.column(0).take(rows["row"].filter(is_it))
             else:
                 found = self._found({names[kind]: pa.array([row[kind]], type_) for kind in row}, []).column(0)
-            keys.update(found.to_pylist())
+            listed: list[Any] = found.to_pylist()
+            keys.update(listed)
         return keys
 
     def tags_of(self, entries: pa.Table) -> pa.Table:
         """Return the tags of some entries, given with their keys."""
-        return self.with_keys(entries.column(0).to_pylist(), self.tags).select(self.tags)
+        return self.with_keys(keys_of(entries), self.tags).select(self.tags)
 
     def all(self) -> pa.Table:
         """Return all entries."""
@@ -148,7 +149,7 @@ def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> 
         UnknownRowError: there is no such row, or more than one.
     """
     given, ever = entries.with_tags(tags)
-    keys = [*dict.fromkeys(given.column(0).to_pylist())] if given.num_rows else []
+    keys = [*dict.fromkeys(keys_of(given))]
     if len(keys) == 1:
         return entries.with_keys(keys).slice(0, 1)
     label, asked = entries.node.record.label, ", ".join(f"{name}={shown(value)}" for name, value in tags.items())
@@ -168,6 +169,12 @@ def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> 
     raise UnknownRowError(message, node=label, expected="one row", found=f"{len(keys)} rows")
 
 
+def keys_of(entries: pa.Table) -> list[bytes]:
+    """Return the keys of entries."""
+    keys: list[Any] = entries.column(0).to_pylist() if entries.num_rows else []
+    return keys
+
+
 def _some_tags(entries: pa.Table) -> list[dict[str, Any]]:
     return (
         entries.select([name for name in entries.column_names if not name.startswith("_")]).slice(0, _SHOWN).to_pylist()
@@ -179,28 +186,17 @@ def is_list(type_: Any) -> bool:
     return pat.is_large_list(type_) or pat.is_list(type_)
 
 
-def source_rows(entries: pa.Table, like: Iterable[str] | None = None) -> pa.Table:
-    """Return the source rows of entries: the number of the entry's ``row``, ``source_id`` and ``record_id``.
-
-    Args:
-        entries: tables with columns of system tags.
-        like: of these system tags alone, whatever joins have appended to their names; of all, if None.
-    """
-    tables = []
+def source_rows(entries: pa.Table) -> pa.Table:
+    """Return the source rows of entries: the number of the entry's ``row``, ``source_id`` and ``record_id``."""
+    text = pa.array([], pa.large_string())
+    tables = [pa.table({"row": pa.array([], pa.int64()), "source_id": text, "record_id": text})]
     for name in entries.column_names:
-        if name.startswith(SOURCE_TAG) and (like is None or any(_is_like(name, each) for each in like)):
+        if name.startswith(SOURCE_TAG):
             rows, sources = flat(entries.column(name))
             _, records = flat(entries.column(RECORD_TAG + name.removeprefix(SOURCE_TAG)))
             tables.append(pa.table({"row": rows, "source_id": sources, "record_id": records}))
-    if not tables:
-        text = pa.array([], pa.large_string())
-        return pa.table({"row": pa.array([], pa.int64()), "source_id": text, "record_id": text})
-    found = reduce(lambda one, other: pa.concat_tables([one, other]), tables)
+    found = pa.concat_tables(tables)
     return found.filter(found["source_id"].is_valid())
-
-
-def _is_like(name: str, system_tag: str) -> bool:
-    return name == system_tag or name.startswith(f"{system_tag}::")
 
 
 def flat(column: Any) -> tuple[Any, Any]:

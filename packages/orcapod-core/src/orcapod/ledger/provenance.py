@@ -189,7 +189,7 @@ class ComputedRow(Origin):
         return self.records.log(self.run_id)
 
     @cached_property
-    def inputs(self) -> Sequence[Origin]:  # type: ignore[override]  # read once
+    def inputs(self) -> Sequence[Origin]:
         """What it was made of: computed rows, rows of sources, and groups of such."""
         return self.records.inputs()
 

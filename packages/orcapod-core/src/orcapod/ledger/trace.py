@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ import pyarrow as pa
 from orcapod.datagrams import SEPARATOR, SOURCE_INFO
 from orcapod.errors import SchemaError
 from orcapod.ledger.links import known_of, matching, unnested
-from orcapod.ledger.node_entries import NodeEntries, is_list, source_rows
+from orcapod.ledger.node_entries import NodeEntries, is_list, keys_of, source_rows
 from orcapod.ledger.provenance import ComputedRow, Origin, ResultRecord, RowGroup, RowRecords, SourceRow
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.protocols import Database, RecordPath, find_records
@@ -22,6 +23,7 @@ from orcapod.streams import inputs_first
 __all__ = ["NodeInRun", "Tracer"]
 
 _FEW = 16  # source rows that are told one by one
+_URI_PARTS, _RECORD = 4, re.compile("[0-9a-f]{64}")  # of a function, and what it calls its records
 _RESULT = ["__code", "__run_id", "__timestamp", "__seconds"]
 
 _Names = str | tuple[Any, ...] | None
@@ -90,12 +92,15 @@ class Tracer:
         self._database = database
         self._runs = runs
         self._nodes_above: dict[tuple[str, str], list[NodeInRun]] = {}
+        self._entries: dict[tuple[str, str], NodeEntries] = {}
         self._spread: dict[tuple[str, str], bool] = {}
         self._sources: dict[tuple[str, str, bytes], list[SourceRow]] = {}
 
     def entries(self, node: NodeInRun) -> NodeEntries:
         """Return the rows that a node gave in a run."""
-        return NodeEntries(self._database.at(*node.run.pipeline), node.summary)
+        if node.key not in self._entries:
+            self._entries[node.key] = NodeEntries(self._database.at(*node.run.pipeline), node.summary)
+        return self._entries[node.key]
 
     def outputs(self, node: NodeInRun, column: str | None) -> tuple[str, ...]:
         """Return the outputs of a function, or the one that is meant.
@@ -122,7 +127,7 @@ class Tracer:
 
     def is_spread(self, node: NodeInRun) -> bool:
         """Say whether values of a row may be made of source rows of which the row itself does not have the ids."""
-        for each in inputs_first([node], self.functions_above):
+        for each in inputs_first([node], self.functions_above) if node.key not in self._spread else ():
             self._spread[each.key] = any(
                 self._spread.get(above.key, False) or any(operator.name == "Explode" for operator in above.operators)
                 for above in self._above(each.run, each.record.label)
@@ -164,7 +169,7 @@ class Tracer:
     def _unplaced(self, producer: str, record: str, columns: tuple[str, ...]) -> Origin:
         """Return a row that is among those of no node above: of a result of another place, or of a source."""
         uri = tuple(producer.split(":"))
-        if len(uri) != 4:  # the parts of a function's uri
+        if len(uri) != _URI_PARTS or not _RECORD.fullmatch(record):
             return SourceRow(producer, record, columns=columns)
         records = self._records(uri, bytes.fromhex(record), {}, tuple, list)
         return ComputedRow("", "", uri[0], record, {}, records, columns=columns)
@@ -182,8 +187,7 @@ class Tracer:
         return ResultRecord(*(found[0][name] for name in _RESULT)) if found else ResultRecord()
 
     def _environment(self, run_id: str) -> Mapping[str, Any]:
-        run = self._run(run_id)
-        if run is None:
+        if (run := self._run(run_id)) is None:
             return {}
         view = self._database.at(*run.pipeline)
         found: list[Any] = view.get_records_by_ids(ENVIRONMENTS, [run.environment_id]).to_pylist()
@@ -191,8 +195,7 @@ class Tracer:
 
     def _log(self, uri: RecordPath, tags: Mapping[str, Any], run_id: str) -> pa.Table:
         """Return what a function wrote in a run, for rows of these tags."""
-        run = self._run(run_id)
-        if run is None:
+        if (run := self._run(run_id)) is None:
             return pa.table({})
         view = self._database.at(*run.pipeline)
         wanted = {"__run_id": run_id, **{name: str(value) for name, value in tags.items() if value is not None}}
@@ -273,7 +276,7 @@ class Tracer:
             entries = self.entries(node)
             keys = matching(entries, rows.known, left)
             table = entries.with_keys(dict.fromkeys(keys.values()))
-            at = {key: number for number, key in enumerate(table.column(0).to_pylist())} if keys else {}
+            at = {key: number for number, key in enumerate(keys_of(table))}
             found |= {row: self.row(node, table.slice(at[key], 1), rows.columns) for row, key in keys.items()}
         return {row: found.get(row) or self._unplaced(producer, records[row], rows.columns) for row in some}
 
