@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import UnknownRowError
 from orcapod.ledger.links import Links, links_of, matching
-from orcapod.ledger.node_entries import keys_of, source_rows
+from orcapod.ledger.node_entries import is_list, keys_of, record_column, rows_with, source_rows
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.trace import NodeInRun, Tracer
 from orcapod.records import RECORD_ID
@@ -20,6 +20,7 @@ from orcapod.streams import inputs_first
 
 __all__ = ["Impact", "check_source", "impacts", "lineage"]
 
+_MOST_LISTS = 16  # that rows are looked for by
 _SOURCE_ROW = ["source_id", "record_id"]
 _VALUE = [*_SOURCE_ROW, "column"]
 _TEXT = pa.large_string()
@@ -52,22 +53,67 @@ def impacts(tracer: Tracer, run: RunSummary, source_id: str, record_id: str) -> 
     The ids of its source rows say so of a row, whatever it went through. Only behind an ``Explode`` a row has those of
     one member, and may have values that were made of others: there it counts what the row above was made of.
     """
-    found = []
+    found, lists = list[Impact](), _Lists(tracer, (source_id, record_id))
     touched: dict[tuple[str, str], set[bytes]] = {}
     for node in inputs_first([NodeInRun(run, each) for each in run.functions.values()], tracer.functions_above):
         if node.key in touched:
             continue
         entries = tracer.entries(node)
-        keys = entries.made_of(source_id, record_id)
+        inherited = lists.inherited(node)
+        keys = entries.made_of(source_id, record_id, inherited)
         if tracer.is_spread(node):
             for above in tracer.functions_above(node):
                 keys |= _made_of(tracer, node, above, touched[above.key])
         touched[node.key] = keys
+        lists.note(node, keys, inherited)
         rows = entries.with_keys(keys, []) if keys and node.run is run else _NO_VALUES
         if rows.num_rows:
             pipeline = "/".join(run.pipeline)
             found.append(Impact(pipeline, node.record.label, rows.num_rows, partial(entries.tags_of, rows)))
     return found
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Lists of source rows that have a certain one among them, each once, though a million rows may have it.
+
+    Attributes:
+        tracer: the reader of the store.
+        source_row: the source and the record.
+        known: of the nodes so far, by column of sources: a table of lists of sources, and of records.
+    """
+
+    tracer: Tracer
+    source_row: tuple[str, str]
+    known: dict[tuple[str, str], dict[str, pa.Table]] = field(default_factory=dict)
+
+    def inherited(self, node: NodeInRun) -> Mapping[str, pa.Table]:
+        """Return the lists that rows can have, of columns that have all of theirs from the nodes above."""
+        entries, lists = self.tracer.entries(node), dict[str, pa.Table]()
+        if not self.tracer.is_passed_on(node) or not entries.finds_lists:
+            return lists
+        for name in entries.source_columns:
+            type_ = entries.schema.field(name).type
+            parts = [
+                table
+                for above in (self.tracer.functions_above(node) if is_list(type_) else ())
+                for column, table in self.known[above.key].items()
+                if name.startswith(column) and table.schema.field(0).type == type_
+            ]
+            if parts and sum(part.num_rows for part in parts) <= _MOST_LISTS:
+                lists[name] = pa.concat_tables(parts)
+        return lists
+
+    def note(self, node: NodeInRun, touched: set[bytes], inherited: Mapping[str, pa.Table]) -> None:
+        """Note the lists of rows that were made of the source row."""
+        entries, lists = self.tracer.entries(node), dict(inherited)
+        for name in entries.source_columns:
+            if name not in lists and is_list(entries.schema.field(name).type):
+                columns = [name, record_column(name)]
+                rows = entries.with_keys(touched, columns) if touched else entries.schema.empty_table()
+                rows = rows.take(rows_with(rows, *self.source_row).unique())
+                lists[name] = rows.select(columns).rename_columns(["sources", "records"])
+        self.known[node.key] = lists
 
 
 def _made_of(tracer: Tracer, node: NodeInRun, above: NodeInRun, touched: set[bytes]) -> set[bytes]:

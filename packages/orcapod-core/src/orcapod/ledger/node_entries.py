@@ -17,13 +17,14 @@ from orcapod.errors import SchemaError, UnknownRowError, ValueTypeError
 from orcapod.hashing import recipes
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.operators.keys import comparable
-from orcapod.protocols import Database, find_records
+from orcapod.protocols import Database, FindingDatabaseProtocol, find_records
 from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, NodeStates
 from orcapod.types import LogicalType, Schema, type_of_column
 
-__all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "source_rows"]
+__all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "record_column", "rows_with", "source_rows"]
 
 _SHOWN = 3
+_CUT = "__members"
 _NOTHING = pa.table({})
 
 
@@ -84,23 +85,41 @@ class NodeEntries:
                 entries = entries.filter(holds)
         return self._given(entries), entries
 
-    def made_of(self, source_id: str, record_id: str) -> set[bytes]:
-        """Return the keys of entries that a source row is among the sources of, also of those that are not given."""
-        row = {SOURCE_TAG: source_id, RECORD_TAG: record_id}
+    @property
+    def finds_lists(self) -> bool:
+        """Whether rows are found by lists that they have: those that are cut, at rest, are read."""
+        return isinstance(self.database, FindingDatabaseProtocol) and _CUT not in self.schema.names
+
+    @property
+    def source_columns(self) -> list[str]:
+        """The columns that name the sources of its rows."""
+        return [name for name in self.system_tags if name.startswith(SOURCE_TAG)]
+
+    def made_of(self, source_id: str, record_id: str, inherited: Mapping[str, pa.Table] | None = None) -> set[bytes]:
+        """Return the keys of entries that a source row is among the sources of, also of those that are not given.
+
+        Args:
+            source_id: what the source is called.
+            record_id: what the row is called.
+            inherited: for columns of lists, by the name of that of sources, all lists with the row that there can be,
+                of sources and of records. The lists of other columns are read.
+        """
         keys: set[bytes] = set()
-        for name in self.system_tags:
-            if not name.startswith(SOURCE_TAG):
-                continue
-            names = {kind: kind + name.removeprefix(SOURCE_TAG) for kind in row}
-            if is_list(type_ := self.schema.field(name).type):
-                table = self._found({}, list(names.values()))
-                rows = source_rows(table)
-                is_it = pc.and_(pc.equal(rows["source_id"], source_id), pc.equal(rows["record_id"], record_id))
-                found = table.column(0).take(rows["row"].filter(is_it))
+        for name in self.source_columns:
+            names, type_ = [name, record_column(name)], self.schema.field(name).type
+            if not is_list(type_):
+                found = [[pa.array([each], type_) for each in (source_id, record_id)]]
+            elif inherited is not None and name in inherited:
+                lists = inherited[name]
+                found = [
+                    [column.slice(row, 1).combine_chunks() for column in lists.columns] for row in range(lists.num_rows)
+                ]
             else:
-                found = self._found({names[kind]: pa.array([row[kind]], type_) for kind in row}, []).column(0)
-            listed: list[Any] = found.to_pylist()
-            keys.update(listed)
+                table = self._found({}, names)
+                keys.update(keys_of(table.take(rows_with(table, source_id, record_id))))
+                continue
+            for values in found:
+                keys.update(keys_of(self._found(dict(zip(names, values, strict=True)), [])))
         return keys
 
     def tags_of(self, entries: pa.Table) -> pa.Table:
@@ -193,10 +212,22 @@ def source_rows(entries: pa.Table) -> pa.Table:
     for name in entries.column_names:
         if name.startswith(SOURCE_TAG):
             rows, sources = flat(entries.column(name))
-            _, records = flat(entries.column(RECORD_TAG + name.removeprefix(SOURCE_TAG)))
+            _, records = flat(entries.column(record_column(name)))
             tables.append(pa.table({"row": rows, "source_id": sources, "record_id": records}))
     found = pa.concat_tables(tables)
     return found.filter(found["source_id"].is_valid())
+
+
+def rows_with(entries: pa.Table, source_id: str, record_id: str) -> Any:
+    """Return the numbers of the entries that a source row is among the sources of."""
+    rows = source_rows(entries)
+    is_it = pc.and_(pc.equal(rows["source_id"], source_id), pc.equal(rows["record_id"], record_id))
+    return rows["row"].filter(is_it)
+
+
+def record_column(name: str) -> str:
+    """Return the column that names the records of the sources that a column names."""
+    return RECORD_TAG + name.removeprefix(SOURCE_TAG)
 
 
 def flat(column: Any) -> tuple[Any, Any]:

@@ -22,6 +22,15 @@ from orcapod.streams import inputs_first
 
 __all__ = ["NodeInRun", "Tracer"]
 
+_PASSING_ON = frozenset(
+    [
+        *("Concat", "Cross", "DropNulls", "DropPacketColumns", "DropTagColumns", "Filter", "Head", "Index", "Join"),
+        *("MapPackets", "MapTags", "MergeJoin", "Pick", "Sample", "SelectPacketColumns", "SelectTagColumns"),
+        *("SemiJoin", "Sort"),
+    ]
+)
+"""The operators that neither nest source rows nor unnest them."""
+
 _FEW = 16  # source rows that are told one by one
 _URI_PARTS, _RECORD = 4, re.compile("[0-9a-f]{64}")  # of a function, and what it calls its records
 _RESULT = ["__code", "__run_id", "__timestamp", "__seconds"]
@@ -94,6 +103,7 @@ class Tracer:
         self._nodes_above: dict[tuple[str, str], list[NodeInRun]] = {}
         self._entries: dict[tuple[str, str], NodeEntries] = {}
         self._spread: dict[tuple[str, str], bool] = {}
+        self._passing_on: dict[tuple[str, str], bool] = {}
         self._sources: dict[tuple[str, str, bytes], list[SourceRow]] = {}
 
     def entries(self, node: NodeInRun) -> NodeEntries:
@@ -133,6 +143,11 @@ class Tracer:
                 for above in self._above(each.run, each.record.label)
             )
         return self._spread[node.key]
+
+    def is_passed_on(self, node: NodeInRun) -> bool:
+        """Say whether rows have the lists of source rows that the rows of functions above have, and no others."""
+        self._above(node.run, node.record.label)
+        return self._passing_on[node.key]
 
     def sources(self, node: NodeInRun, entry: pa.Table) -> list[SourceRow]:
         """Return the rows of sources that a row was made of."""
@@ -287,7 +302,7 @@ class Tracer:
         """
         if (above := self._nodes_above.get((run.run_id, label))) is not None:
             return above
-        found: list[NodeInRun] = []
+        passes_on, found = True, list[NodeInRun]()
         seen: set[tuple[str, str]] = set()
         waiting: list[tuple[RunSummary, str, tuple[NodeRecord, ...]]]
         waiting = [(run, each, ()) for each in run.nodes[label].record.inputs]
@@ -298,12 +313,13 @@ class Tracer:
             seen.add((within.run_id, name))
             record = summary.record
             if record.kind == "operator":
+                passes_on &= record.name in _PASSING_ON
                 waiting += [(within, each, (record, *operators)) for each in record.inputs]
                 continue
             found.append(NodeInRun(within, summary, operators))
             if record.kind == "source" and (there := self._node_called(record.name, within)) is not None:
                 waiting.append((*there, operators))
-        self._nodes_above[run.run_id, label] = found
+        self._nodes_above[run.run_id, label], self._passing_on[run.run_id, label] = found, passes_on
         return found
 
     def _node_called(self, name: str, before: RunSummary) -> tuple[RunSummary, str] | None:

@@ -28,8 +28,8 @@ class FindingDatabaseProtocol(Protocol):
 
         Args:
             path: where to look; an unknown one gives no columns.
-            values: for each column some values of its type, at most a thousand: texts, bytes, integers, booleans, dates
-                or times, no nulls.
+            values: for each column some values of its type, at most a thousand: texts, bytes, integers, booleans,
+                dates, times, or lists of such; no nulls.
             columns: the columns wanted, all if None; the key comes first in any case.
 
         Raises:
@@ -41,7 +41,7 @@ class FindingDatabaseProtocol(Protocol):
 def find_records(
     database: Database, path: RecordPath, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return the same of any store, and of any number of values."""
+    """Return the same of any store, and of any number of values that are no lists."""
     if isinstance(database, FindingDatabaseProtocol) and all(len(some) <= _MOST_VALUES for some in values.values()):
         return database.find_records(path, values, columns)
     conditions = [pc.field(name).isin(some) for name, some in values.items()]

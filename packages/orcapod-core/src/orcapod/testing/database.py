@@ -21,7 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Database, RecordPath
-from orcapod.protocols.finding import find_records
+from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
 from orcapod.testing.arrow import tables
 from orcapod.testing.database_lifetime import DatabaseLifetimeSuite, blobs, canonical, keyed, same
@@ -373,6 +373,10 @@ class DatabaseSuite(DatabaseLifetimeSuite):
             assert found.column_names == ["key", "n"]
             assert _values(found, "key") == [*keys], values
             same(find_records(database, ("p",), values).select(["key", "n"]), found)
+        if isinstance(database, FindingDatabaseProtocol):
+            ids = pa.array([["x", "y"], ["x"], None], pa.large_list(pa.large_string()))
+            database.add_records(("q",), keyed(["a", "b", "c"], ids=ids))
+            assert _values(database.find_records(("q",), {"ids": ids.slice(1, 1)}), "key") == ["b"]
         with pytest.raises(RecordSchemaError):
             find_records(database, ("p",), {"no": pa.array([1])})
 
