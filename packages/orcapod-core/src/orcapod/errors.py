@@ -16,6 +16,7 @@
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   ├── StoreVersionError (OSError)      a store of another version of orcapod
     │   ├── UnknownCodeError (LookupError)   a fingerprint of which a store holds no code
+    │   ├── UnknownRowError (LookupError)    no row, or no single row, of these tags or of that source
     │   └── UnknownRunError (LookupError)    a run of which a store knows nothing
     ├── ConfigError (ValueError)             an option that has no meaning
     │   ├── PluginError (LookupError)        a name that no installed package provides
@@ -61,6 +62,7 @@ __all__ = [
     "StoreVersionError",
     "UnknownCodeError",
     "UnknownOptionError",
+    "UnknownRowError",
     "UnknownRunError",
     "ValueTypeError",
     "WorkerDiedError",
@@ -236,6 +238,10 @@ class ExecutionError(OrcapodError, RuntimeError):
 
 class UnknownCodeError(DatabaseError, LookupError):
     """A fingerprint of which a store holds no code."""
+
+
+class UnknownRowError(DatabaseError, LookupError):
+    """There is no row, or no single row, of these tags or of that source."""
 
 
 class UnknownRunError(DatabaseError, LookupError):

@@ -38,14 +38,13 @@ from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
 from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.retrying_pool import RetryingPool, transaction
-from orcapod_postgres.statements import Packed, quoted, statement
+from orcapod_postgres.statements import Packed, all_among, among, quoted, statement
 
 __all__ = ["PostgresDatabase"]
 
 _ROWS_AT_ONCE = 65_536
 _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
 _MANY_BYTES = 16 << 20
-_IDS_AT_ONCE = 1_000_000
 _SCANNED_ROWS, _SCANNED_BYTES = 2_000, 4 << 20
 _TABLES_AT_ONCE = 200
 _NUMBER_BYTES = 8
@@ -202,7 +201,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             if layout is None:
                 return pa.table({})
             names = chosen_columns(path, layout.schema, columns)
-            condition, packed = _among(layout, wanted)
+            condition, packed = among(layout, wanted)
             select = self._select(layout, names, condition)
             with connection.cursor(binary=True) as cursor:
                 answers = (cursor.execute(select, [some]).fetchall() for some in packed)
@@ -229,6 +228,25 @@ class PostgresDatabase(DatabaseView[_Server]):
                 batches = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
                 table = _table(layout, wanted, batches, self._named(path))
             return table if where is None else filtered(table, where).select(names)
+
+        return self._pool.read(read, table="/".join(path))
+
+    def find_records(
+        self, path: RecordPath, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return the records in which these columns have one of these values, in the order added."""
+        path = self._absolute(path)
+
+        def read(connection: Connection[Any]) -> pa.Table:
+            layout = self._catalog.layout(connection, path)
+            if layout is None:
+                return pa.table({})
+            names, _ = (chosen_columns(path, layout.schema, some) for some in (columns, list(values)))
+            condition, packed = all_among(dict(zip(layout.named(values), values.values(), strict=True)))
+            select = self._select(layout, names, statement("{} ORDER BY {}", condition, quoted(ORDER)))
+            with connection.cursor(binary=True) as cursor:
+                rows = filter(None, [cursor.execute(select, packed).fetchall()])
+                return _table(layout, names, rows, self._named(path))
 
         return self._pool.read(read, table="/".join(path))
 
@@ -283,7 +301,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             layout = self._catalog.layout(connection, path)
             if layout is None:
                 return 0
-            condition, packed = _among(layout, unwanted)
+            condition, packed = among(layout, unwanted)
             text = statement("DELETE FROM {}{}", self._catalog.name(layout.table), condition)
             return max(before or 0, sum(connection.execute(text, [some]).rowcount for some in packed))
 
@@ -466,19 +484,6 @@ def _fitting(
             first, held = row, 0
         held += size
     yield first, length - first
-
-
-def _among(layout: Layout, ids: Sequence[Key]) -> tuple[Composed, list[Packed]]:
-    """Return the condition that the key is one of these, and its parameters: one after the other, if any."""
-    texts = pg_column(layout.schema.field(0).type).declared == "text"
-    fitting = [key for key in ids if isinstance(key, str) is texts]
-    type_ = pa.large_string() if texts else pa.large_binary()
-    pg_type = pg_column(type_)
-    condition = statement(" WHERE {} = ANY(%b::" + pg_type.declared + "[])", quoted(layout.columns[0]))
-    some = [fitting[start : start + _IDS_AT_ONCE] for start in range(0, len(fitting), _IDS_AT_ONCE)]
-    return condition, [
-        Packed(pg_array(pg_type, pg_payloads(pg_type, pa.chunked_array([keys], type_)))) for keys in some
-    ]
 
 
 def _table(layout: Layout, names: Sequence[str], batches: Any, where: str) -> pa.Table:

@@ -170,6 +170,32 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             )
         return table if where is None else filtered(table, where).select(names)
 
+    def find_records(
+        self, path: RecordPath, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Return the records in which these columns have one of these values, in the order added."""
+        path = self._absolute(path)
+        with self._shared.transaction(write=False) as connection:
+            found = self._table(connection, path)
+            if found is None:
+                return pa.table({})
+            schema = found.layout.schema
+            chosen_columns(path, schema, list(values))
+            names = chosen_columns(path, schema, columns)
+            parameters = [value for some in values.values() for value in sql_column(some.type).to_sql(some)]
+            conditions = [
+                f"{quoted(name)} IN ({', '.join('?' * len(some))})"
+                for name, some in zip(found.layout.named(values), values.values(), strict=True)
+            ]
+            condition = " AND ".join(conditions) or "TRUE"
+            select = f"{found.select(found.layout.named(names))} WHERE {condition} ORDER BY {ORDER}"
+            cursor = connection.execute(select, parameters)
+            return table_of(
+                pa.schema([schema.field(name) for name in names]),
+                iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), []),
+                where=self._named(path),
+            )
+
     def scan_records(self, path: RecordPath) -> Iterator[pa.Table]:
         """Give all records of a path in the order added, a few megabytes in each transaction.
 

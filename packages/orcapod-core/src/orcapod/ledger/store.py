@@ -16,7 +16,11 @@ from orcapod.databases import open_database
 from orcapod.datagrams import SOURCE_INFO, free_name
 from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
+from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
+from orcapod.ledger.node_entries import only_row
+from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
+from orcapod.ledger.trace import NodeInRun, Tracer
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, RUNS, CodeRecords, NodeStates, result_path
 
@@ -198,6 +202,12 @@ class Store:
         """Return a run and one of its function nodes; see ``rows``."""
         if run is not None:
             begun = self.run(run)
+            if "/".join(begun.pipeline) != pipeline:
+                raise UnknownRunError(
+                    f"run {begun.run_id} is one of pipeline {'/'.join(begun.pipeline)!r}, expected one of {pipeline!r}",
+                    expected=pipeline,
+                    found="/".join(begun.pipeline),
+                )
         else:
             named = [name for name in self._pipelines() if "/".join(name) == pipeline]
             ended = [(run, name) for name in named for run in run_ids(self.database, name, RUNS)]
@@ -256,6 +266,77 @@ class Store:
         found: list[Any] = view.get_records_by_ids(ENVIRONMENTS, [begun.environment_id]).to_pylist()
         return {name.removeprefix("__"): value for name, value in found[0].items()} if found else {}
 
+    def trace(
+        self, pipeline: str, node: str, tag: Mapping[str, Any], column: str | None = None, run: str | None = None
+    ) -> ComputedRow:
+        """Return what a row of a function node was made of, to the rows of sources: a tree, read as it is asked for.
+
+        Args:
+            pipeline: the name of the pipeline.
+            node: the label of the node.
+            tag: tags of the row, as many as tell it from all others.
+            column: the output that is meant; all of them if None.
+            run: the run that gave the row; the last one that has ended if None.
+
+        Returns:
+            a tree. Printed, it is a text with the first members of each group; ``sources()`` gives the rows of sources,
+            ``inputs`` what is right below, and ``to_dict()`` all as JSON values.
+
+        Raises:
+            UnknownRunError: there is no such run of the pipeline, or none at all.
+            LabelError: it had no such node.
+            SchemaError: there is no such tag or column, or it is of another type.
+            UnknownRowError: there is no such row, or more than one.
+        """
+        tags = Checks("trace").mapping("tag", tag, "{'patient': 1}")
+        tracer, traced = self._tracer(pipeline, node, run)
+        entry = only_row(tracer.entries(traced), tags, traced.run)
+        return tracer.row(traced, entry, tracer.outputs(traced, column))
+
+    def impact(self, source_id: str, record_id: str, run: str | None = None) -> list[Impact]:
+        """Return what a row of a source has touched: every node with rows that it is among the sources of.
+
+        Args:
+            source_id: what the source is called.
+            record_id: what provenance calls the row: ``row_3``, or ``patient=1`` after a column that names records.
+            run: in which run; in the last one of each pipeline that has ended, if None.
+
+        Returns:
+            for each such node, behind those that it is made of, how many ``rows``, and their ``tags()``.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            UnknownRowError: no run of the store had such a source.
+        """
+        check = Checks("impact")
+        source, record = check.text("source_id", source_id), check.text("record_id", record_id)
+        runs = self._runs()
+        last = {each.pipeline: each for each in runs if each.ended is not None}
+        tracer = Tracer(self.database, runs)
+        chosen = last.values() if run is None else [self.run(run)]
+        found = [impact for each in chosen for impact in impacts(tracer, each, source, record)]
+        if not found:
+            check_source(runs, source)
+        return found
+
+    def lineage(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
+        """Return which values of sources the rows of a node were made of.
+
+        Args:
+            pipeline: the name of the pipeline.
+            node: the label of the node.
+            run: the run that gave them; the last one that has ended if None.
+
+        Returns:
+            for each row of the node the tags, and for each value that it was made of ``source_id``, ``record_id`` and
+            ``column``. Of a source row that it was only joined with, none of whose values it has, ``column`` is null.
+
+        Raises:
+            UnknownRunError: there is no such run of the pipeline, or none at all.
+            LabelError: it had no such node.
+        """
+        return lineage(*self._tracer(pipeline, node, run))
+
     def close(self) -> None:
         """Let go of the store; a database that was given stays open."""
         if self._is_owned:
@@ -276,6 +357,9 @@ class Store:
     def _runs(self, pipeline: str | None = None) -> list[RunSummary]:
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
         return sorted((run for name in names for run in runs_of(self.database, name)), key=lambda run: run.run_id)
+
+    def _tracer(self, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+        return Tracer(self.database, self._runs()), NodeInRun(*self.node(pipeline, node, run))
 
     def _told(
         self,

@@ -54,6 +54,7 @@ from orcapod.records import (
     PastRuns,
     PipelineRecords,
     ResultCache,
+    States,
     claims_in,
     node_path,
     record_ids_in,
@@ -198,9 +199,9 @@ class FunctionNode(Node):
         code = run.code.get(self.label)
         return replace(super().record(run), code="" if code is None else str(code.hash))
 
-    def state(self, run: Run, *, is_complete: bool) -> int:
+    def state(self, run: Run, known: States, *, is_complete: bool) -> int:
         """Return the number of its state after a run; a complete one makes it what it gave."""
-        states, step = NodeStates(self._records, self.path, self.label), run.steps.get(self.label)
+        states, step = NodeStates(self._records, self.path, self.label, known), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
             return states.close(run.run_id, step.spec.records.given)
         return states.last().number

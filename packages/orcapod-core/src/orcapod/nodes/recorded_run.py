@@ -11,7 +11,7 @@ from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
 from orcapod.protocols import Database, RecordPath, flush_all
-from orcapod.records import Environment, GraphRecords, NodeTotals, RunLedger, RunRecord, RunStart
+from orcapod.records import Environment, GraphRecords, NodeTotals, RunLedger, RunRecord, RunStart, States, states_in
 
 __all__ = ["RecordedRun"]
 
@@ -32,6 +32,7 @@ class RecordedRun:
     ) -> None:
         self._run = run
         self._nodes = list(nodes)
+        self._database = database
         self._ledger = RunLedger(database)
         self._looking = ThreadPoolExecutor(1)
         self._environment = self._looking.submit(Environment.here)
@@ -63,12 +64,12 @@ class RecordedRun:
             outcome = "FAILED" if issubclass(kind, Exception | SystemExit) else "INTERRUPTED"
 
         def store() -> None:
-            is_complete = kind is None and run.is_complete
+            is_complete, known = kind is None and run.is_complete, states_in(self._database)
             record = RunRecord(
                 start=self._start,
                 ended=datetime.now(UTC),
                 outcome=outcome,
-                nodes={node.label: self._totals(node, is_complete=is_complete) for node in self._nodes},
+                nodes={node.label: self._totals(node, known, is_complete=is_complete) for node in self._nodes},
             )
             self._ledger.add(record, self._environment.result())
 
@@ -79,6 +80,6 @@ class RecordedRun:
             run.observer.on_run_end(run.run_id)
             run.observer.flush()
 
-    def _totals(self, node: Node, *, is_complete: bool) -> NodeTotals:
-        state = node.state(self._run, is_complete=is_complete) if isinstance(node, FunctionNode) else None
+    def _totals(self, node: Node, known: States, *, is_complete: bool) -> NodeTotals:
+        state = node.state(self._run, known, is_complete=is_complete) if isinstance(node, FunctionNode) else None
         return self._run.totals(node.label, state=state)

@@ -16,6 +16,7 @@ from orcapod.protocols.executor import (
     PythonFunctionExecutorProtocol,
 )
 from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
+from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
@@ -30,6 +31,7 @@ __all__ = [
     "Database",
     "ExecutionObserver",
     "FilesDatabaseProtocol",
+    "FindingDatabaseProtocol",
     "Key",
     "NoOpObserver",
     "OnConflict",
@@ -46,6 +48,7 @@ __all__ = [
     "checked_observer",
     "decoding",
     "files_folder_of",
+    "find_records",
     "flush_all",
     "listens",
 ]

@@ -33,9 +33,21 @@ from orcapod.records.result_cache import (
     results_table,
 )
 from orcapod.records.run_record import NodeTotals, RunRecord, RunStart
-from orcapod.records.states import RUN_ID, SINCE, UNTIL, GivenEntries, NodeStates
+from orcapod.records.states import (
+    CHANGE_TYPES,
+    RUN_ID,
+    SINCE,
+    STATE_TYPES,
+    STATES,
+    UNTIL,
+    GivenEntries,
+    NodeStates,
+    States,
+    states_in,
+)
 
 __all__ = [
+    "CHANGE_TYPES",
     "CHECKSUM",
     "ENVIRONMENTS",
     "INCOMPLETE",
@@ -45,6 +57,8 @@ __all__ = [
     "RUN_STARTS",
     "SECONDS",
     "SINCE",
+    "STATES",
+    "STATE_TYPES",
     "UNTIL",
     "Attempts",
     "Claims",
@@ -68,6 +82,7 @@ __all__ = [
     "RunRecord",
     "RunStart",
     "SizeLimit",
+    "States",
     "claims_in",
     "damaged_results",
     "is_computed",
@@ -78,5 +93,6 @@ __all__ = [
     "record_names",
     "result_path",
     "results_table",
+    "states_in",
     "totals_in",
 ]

@@ -11,7 +11,7 @@ that is applied to two streams of one schema, what a run wrote is counted for th
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import index
@@ -19,19 +19,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of, scalar_of
+from orcapod.arrow import array_of
 from orcapod.compute import pc
-from orcapod.protocols import Database, RecordPath, decoding
+from orcapod.protocols import Database, RecordPath, decoding, find_records
 from orcapod.records.address import changes_path
 
-__all__ = ["RUN_ID", "SINCE", "UNTIL", "GivenEntries", "NodeStates", "State"]
+__all__ = [
+    "CHANGE_TYPES",
+    "RUN_ID",
+    "SINCE",
+    "STATES",
+    "STATE_TYPES",
+    "UNTIL",
+    "GivenEntries",
+    "NodeStates",
+    "State",
+    "States",
+    "states_in",
+]
 
 STATES: RecordPath = ("_states",)
 RUN_ID, SINCE, UNTIL = "__run_id", "__since", "__until"
 
-_KEY_BYTES = 16  # of an entry's key: enough to tell it from all others of a node
-_MODULUS = 1 << 256
-_TYPES: dict[str, pa.DataType] = {
+STATE_TYPES: dict[str, pa.DataType] = {
     "__state_id": pa.large_string(),
     "__node_label": pa.large_string(),
     "__path": pa.large_string(),
@@ -41,6 +51,18 @@ _TYPES: dict[str, pa.DataType] = {
     "__own": pa.int64(),
     "__digest": pa.large_binary(),
 }
+CHANGE_TYPES: dict[str, pa.DataType] = {
+    "__change_id": pa.large_binary(),
+    "__node_label": pa.large_string(),
+    "__entry_id": pa.large_binary(),
+    "__count": pa.int64(),
+    "__number": pa.int64(),
+    RUN_ID: pa.large_string(),
+}
+
+_KEY_BYTES = 16  # of an entry's key: enough to tell it from all others of a node
+_MODULUS = 1 << 256
+_MOST_LOOK_UPS = 10_000  # of changes, beyond which all are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +124,21 @@ class GivenEntries:
         return Counter(bytes(self._others[start : start + _KEY_BYTES]) for start in starts)
 
 
+States = Mapping[tuple[str, RecordPath], Sequence[State]]
+"""The states of nodes, by label and path."""
+
+
+def states_in(database: Database) -> States:
+    """Return the states of all nodes of a pipeline, in their order."""
+    found: defaultdict[tuple[str, RecordPath], list[State]] = defaultdict(list)
+    rows: list[Any] = database.get_records(STATES).to_pylist()
+    for row in rows:
+        with decoding(STATES, row.get("__state_id"), "__path"):
+            node = row["__node_label"], tuple(row["__path"].split("/"))
+        found[node].append(_state(row))
+    return {node: sorted(states, key=lambda state: state.number) for node, states in found.items()}
+
+
 class NodeStates:
     """The states of one node.
 
@@ -109,16 +146,18 @@ class NodeStates:
         database: where its entries are.
         path: under which path.
         label: what the node is called.
+        known: those of all nodes, where somebody has read them just now.
     """
 
-    def __init__(self, database: Database, path: RecordPath, label: str) -> None:
+    def __init__(self, database: Database, path: RecordPath, label: str, known: States | None = None) -> None:
         self._database = database
         self._path = path
         self._label = label
+        self._known = None if known is None else known.get((label, path), ())
 
     def last(self) -> State:
         """Return the present one."""
-        states = self._states()
+        states = self._states() if self._known is None else self._known
         return states[-1] if states else State(0, "", 0, 0, bytes(32))
 
     def close(self, run_id: str, given: GivenEntries) -> int:
@@ -133,11 +172,14 @@ class NodeStates:
             path = "/".join(self._path)
             key = f"{self._label}/{path}/{number:09}"
             row = (key, self._label, path, number, run_id, given.rows, given.own, given.digest)
-            columns = {name: array_of([value], _TYPES[name]) for name, value in zip(_TYPES, row, strict=True)}
-            self._database.add_records(STATES, pa.table(columns))
+            columns = zip(row, STATE_TYPES.items(), strict=True)
+            table = pa.table({name: array_of([value], type_) for value, (name, type_) in columns})
+            self._database.add_records(STATES, table)
             self._database.flush()
-            if not any(state.number == number and state.run_id != run_id for state in self._states()):
-                return number  # else another run was first, and this one comes after it
+            there: list[Any] = self._database.get_records_by_ids(STATES, [key], [RUN_ID]).to_pylist()
+            if all(state[RUN_ID] == run_id for state in there):
+                return number
+            self._known = None  # another run was first, and this one comes after it
 
     def read(self, wanted: Callable[[str], bool] | None = None) -> pa.Table:
         """Return all entries, of every state; if there is none, without columns.
@@ -169,9 +211,9 @@ class NodeStates:
         states = [state for state in self._states() if number is None or state.number <= number]
         wrote = array_of([state.run_id for state in states if state.own], pa.large_string())
         more: Counter[bytes] = Counter()
-        for _, key, count in self._changes_to(states):
-            more[key] += count
         with decoding(self._path, self._label, RUN_ID):
+            for _, key, count in self._changes_to(states, entries.column(0)):
+                more[key] += count
             own = pc.cast(pc.is_in(entries.column(RUN_ID), value_set=wrote), pa.int64())
             changed = pc.index_in(entries.column(0), value_set=array_of(list(more), pa.large_binary()))
         changes = array_of([*more.values(), 0], pa.int64()).take(pc.fill_null(changed, len(more)))
@@ -195,7 +237,7 @@ class NodeStates:
         for key, run_id in zip(keys, entries.column(RUN_ID).to_pylist(), strict=True):
             if run_id in wrote:
                 steps[key][wrote[run_id]] += 1
-        for number, key, count in self._changes_to(states):
+        for number, key, count in self._changes_to(states, entries.column(0)):
             if key in steps:
                 steps[key][number] += count
         spans = sorted((*span, row) for row, key in enumerate(keys) for span in _spans(steps[key]))
@@ -215,32 +257,44 @@ class NodeStates:
         changes = {key: now[key[:_KEY_BYTES]] - count for key, count in zip(keys, counts, strict=True)}
         return {key: change for key, change in changes.items() if change}
 
-    def _changes_to(self, states: Sequence[State]) -> Iterator[tuple[int, bytes, int]]:
-        """Give what has come to these states or went, apart from what is new: number, entry, how often."""
+    def _changes_to(self, states: Sequence[State], keys: pa.ChunkedArray[Any]) -> Iterator[tuple[int, bytes, int]]:
+        """Give what has come to these states or went, apart from what is new: number, entry, how often.
+
+        Args:
+            states: the states.
+            keys: of the entries of which is told; of others may be, too.
+        """
         path, runs = changes_path(self._path), _runs(states)
-        changes: list[Any] = self._database.get_records(path, where=pc.field("__node_label") == self._label).to_pylist()
+        if len(states) * len(keys) <= _MOST_LOOK_UPS:
+            some: list[Any] = keys.to_pylist()
+            ids = [self._change_id(state.number, state.run_id, key) for state in states for key in some]
+            found = self._database.get_records_by_ids(path, ids)
+        else:
+            found = self._database.get_records(path, where=pc.field("__node_label") == self._label)
+        changes: list[Any] = found.to_pylist()
         for change in changes:
             with decoding(path, change.get("__change_id"), "__entry_id"):
                 if runs.get(change["__number"]) == change[RUN_ID]:
                     yield change["__number"], bytes(memoryview(change["__entry_id"])), index(change["__count"])
 
-    def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
-        prefix = f"{self._label}/{number:09}/{run_id}"
-        table = {
-            "__change_id": array_of([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
-            "__node_label": pa.repeat(scalar_of(self._label, pa.large_string()), len(changes)),
-            "__entry_id": array_of(list(changes), pa.large_binary()),
-            "__count": array_of(list(changes.values()), pa.int64()),
-            "__number": pa.repeat(scalar_of(number, pa.int64()), len(changes)),
-            RUN_ID: pa.repeat(scalar_of(run_id, pa.large_string()), len(changes)),
-        }
-        if changes:
-            self._database.add_records(changes_path(self._path), pa.table(table))
+    def _change_id(self, number: int, run_id: str, key: bytes) -> bytes:
+        return f"{self._label}/{number}/{run_id}/".encode() + key[:_KEY_BYTES]
 
-    def _states(self) -> list[State]:
+    def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
+        rows = [
+            (self._change_id(number, run_id, key), self._label, key, count, number, run_id)
+            for key, count in changes.items()
+        ]
+        if rows:
+            columns = zip(CHANGE_TYPES.items(), zip(*rows, strict=True), strict=True)
+            table = pa.table({name: array_of(values, type_) for (name, type_), values in columns})
+            self._database.add_records(changes_path(self._path), table)
+
+    def _states(self) -> Sequence[State]:
         """Return all states in their order."""
-        is_mine = (pc.field("__node_label") == self._label) & (pc.field("__path") == "/".join(self._path))
-        found: list[Any] = self._database.get_records(STATES, where=is_mine).to_pylist()
+        mine = {"__node_label": self._label, "__path": "/".join(self._path)}
+        values = {name: array_of([value], STATE_TYPES[name]) for name, value in mine.items()}
+        found: list[Any] = find_records(self._database, STATES, values).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
 
 

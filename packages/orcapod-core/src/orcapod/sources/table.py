@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import scalar_of
+from orcapod.arrow import array_of, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, Packet, Tag, colliding, with_packets
@@ -255,7 +255,7 @@ class TableSource(Source):
         nullable: Container[str],
     ) -> Schema:
         types: dict[str, LogicalType] = {}
-        bad = pa.array(sorted({row for found in self._faults.values() for row in found}), pa.int64())
+        bad = array_of(sorted({row for found in self._faults.values() for row in found}), pa.int64())
         for name, column in columns.items():
             if name in declared:
                 types[name] = declared[name]

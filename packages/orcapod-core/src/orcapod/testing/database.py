@@ -21,6 +21,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from orcapod.errors import DatabaseError, DuplicateKeyError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols.database import Database, RecordPath
+from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
 from orcapod.testing.arrow import tables
 from orcapod.testing.database_lifetime import DatabaseLifetimeSuite, blobs, canonical, keyed, same
@@ -349,6 +350,35 @@ class DatabaseSuite(DatabaseLifetimeSuite):
             found += _values(table, "key")
             database.delete_records(("p",), _values(table, "key")[:1])
         assert sorted(found) == keys
+
+    def test_records_are_found_by_values_of_their_columns(self, database: Database) -> None:
+        """A store that finds gives what a condition would; one that does not is asked by one."""
+        at = pa.array([5, None, 7, 5, 9], pa.timestamp("us", "UTC"))
+        table = keyed(["a", "b", "c", "d", "e"], text=["x", "\0", "x", None, "x"], n=[1, 2, 1, 1, 3], at=at)
+        assert find_records(database, ("p",), {"n": pa.array([1])}).num_columns == 0
+        database.add_records(("p",), table)
+        database.add_records(("p",), keyed(["f"], text=["x"], raw=[b"\0r"], is_so=[True]))
+        cases: list[tuple[dict[str, pa.Array[Any]], str]] = [
+            ({"text": pa.array(["x"])}, "acef"),
+            ({"text": pa.array(["\0", "no"])}, "b"),
+            ({"text": pa.array(["x"]), "n": pa.array([1, 2])}, "ac"),
+            ({"at": at.slice(0, 1)}, "ad"),
+            ({"raw": pa.array([b"\0r"]), "is_so": pa.array([True])}, "f"),
+            ({"n": pa.array(range(-2000, 2))}, "acd"),
+            ({"n": pa.array([], pa.int64())}, ""),
+            ({}, "abcdef"),
+        ]
+        for values, keys in cases:
+            found = find_records(database, ("p",), values, ["n"])
+            assert found.column_names == ["key", "n"]
+            assert _values(found, "key") == [*keys], values
+            same(find_records(database, ("p",), values).select(["key", "n"]), found)
+        if isinstance(database, FindingDatabaseProtocol):
+            ids = pa.array([["x", "y"], ["x"], None], pa.large_list(pa.large_string()))
+            database.add_records(("q",), keyed(["a", "b", "c"], ids=ids))
+            assert _values(database.find_records(("q",), {"ids": ids.slice(1, 1)}), "key") == ["b"]
+        with pytest.raises(RecordSchemaError):
+            find_records(database, ("p",), {"no": pa.array([1])})
 
     def test_views_share_what_they_wrote(self, database: Database) -> None:
         """``at`` prefixes every path; what one view of a store wrote, every view reads."""
