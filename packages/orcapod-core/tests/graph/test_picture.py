@@ -195,8 +195,20 @@ def test_a_run_colours_every_node_by_its_worst_outcome() -> None:
     assert [box.counts for box in whole.graph(whole.run(progress=False)).boxes] == [
         ("3 rows",),
         ("0 rows",),
-        ("0 computed",),
+        ("0 rows",),
     ]
+
+
+def test_a_source_counts_its_bad_rows_beside_those_that_it_gave() -> None:
+    made = op.Pipeline("p", MemoryDatabase())
+    rows = [{"i": 0, "x": 1}, {"i": 1, "x": "no number"}]
+    with made:
+        for name, some in (("bad", rows), ("good", rows[:1])):
+            source = DictSource(some, ["i"], data_schema={"x": int}, source_id=name, bad_rows="fail", label=name)
+            invert.pod(source, label=f"of_{name}")
+    boxes = {box.label: box for box in made.graph(made.run(progress=False)).boxes}
+    assert (boxes["bad"].outcome, boxes["bad"].counts) == ("failed", ("1 row", "1 failed"))
+    assert (boxes["good"].outcome, boxes["good"].counts) == ("plain", ("1 row",))
 
 
 def test_kinds_are_told_apart_by_shape_and_outcomes_by_words_too() -> None:

@@ -88,12 +88,11 @@ class Box:
             counts: of its packets, by what became of them; None where none are counted.
             rows: how many it gave; None if it had no part in the run.
         """
-        outcome: Outcome
-        if counts is not None:
-            outcome = next((each for each in _WORST_FIRST if counts.get(each)), "plain")
-            shown = [f"{count:,} {state}" for state, count in counts.items() if count] or ["0 computed"]
-        elif rows is not None:
-            outcome, shown = "plain", [f"{rows:,} row{'' if rows == 1 else 's'}"]
-        else:
-            outcome, shown = "not run", ["not run"]
+        if counts is None and rows is None:
+            return replace(self, outcome="not run", counts=("not run",))
+        found = {state: count for state, count in (counts or {}).items() if count}
+        outcome: Outcome = next((state for state in _WORST_FIRST if state in found), "plain")
+        shown = [f"{count:,} {state}" for state, count in found.items()]
+        if rows is not None and (self.kind != "function" or not shown):
+            shown = [f"{rows:,} row{'' if rows == 1 else 's'}", *shown]
         return replace(self, outcome=outcome, counts=tuple(shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect, insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 __all__ = ["Layout", "Line", "Point", "Size", "layout_of"]
@@ -119,7 +119,6 @@ def _entries(origins: Sequence[float], centre: float, width: float) -> list[floa
     return entries
 
 
-@dataclass
 class _Layers:
     """Boxes and bends by layers. A bend is where a line passes a layer; lines of one box share theirs.
 
@@ -130,31 +129,26 @@ class _Layers:
         below: what is connected to each in the layer below it.
     """
 
-    widths: list[float]
-    inputs: Sequence[Sequence[int]]
-    ranks: Sequence[int]
-    members: list[list[int]] = field(default_factory=list)
-    above: list[list[int]] = field(default_factory=list)
-    below: list[list[int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._boxes = len(self.widths)
-        self.members = [[] for _ in range(max(self.ranks, default=-1) + 1)]
-        self.above = [[] for _ in self.widths]
-        self.below = [[] for _ in self.widths]
-        for box, rank in enumerate(self.ranks):
+    def __init__(self, widths: Sequence[float], inputs: Sequence[Sequence[int]], ranks: Sequence[int]) -> None:
+        self.widths = list(widths)
+        self._boxes = len(widths)
+        self._ranks = ranks
+        self.members: list[list[int]] = [[] for _ in range(max(ranks, default=-1) + 1)]
+        self.above: list[list[int]] = [[] for _ in widths]
+        self.below: list[list[int]] = [[] for _ in widths]
+        for box, rank in enumerate(ranks):
             self.members[rank].append(box)
         self._bends: list[list[int]] = [[box] for box in range(self._boxes)]
-        for box, parts in enumerate(self.inputs):
+        for box, parts in enumerate(inputs):
             for part in dict.fromkeys(parts):
                 bends = self._bends[part]
-                while self.ranks[part] + len(bends) < self.ranks[box]:
-                    bends.append(self._bend(bends[-1], self.ranks[part] + len(bends)))
-                self._connect(self.way(part, self.ranks[box])[-1], box)
+                while ranks[part] + len(bends) < ranks[box]:
+                    bends.append(self._bend(bends[-1], ranks[part] + len(bends)))
+                self._connect(self.way(part, ranks[box])[-1], box)
 
     def way(self, box: int, rank: int) -> list[int]:
         """Return a box and the bends of its lines, down to the layer above one."""
-        return self._bends[box][: rank - self.ranks[box]]
+        return self._bends[box][: rank - self._ranks[box]]
 
     def _bend(self, upper: int, rank: int) -> int:
         bend = len(self.widths)
