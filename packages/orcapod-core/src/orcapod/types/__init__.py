@@ -5,7 +5,17 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import DictType, ListType, RecordType, TupleType, VariadicTupleType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in, relocated
+from orcapod.types.files import (
+    FILE_ARROW,
+    Directory,
+    File,
+    FileType,
+    files_in,
+    holds_files,
+    paths_in,
+    relocated,
+    with_members,
+)
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.large import LARGE_BYTES, content, holds_kept, is_large, large_bytes, large_parts, loaded_bytes
 from orcapod.types.logical import LogicalType, OptionalType, TypeRegistry, registry
@@ -68,4 +78,5 @@ __all__ = [
     "type_of_values",
     "value_size",
     "widened",
+    "with_members",
 ]
