@@ -456,13 +456,15 @@ def test_the_place_of_what_is_made_is_no_folder_to_give_back(tmp_path: Path) -> 
 
 
 def test_a_store_that_knows_nothing_of_a_folder_removes_nothing_of_it(tmp_path: Path) -> None:
-    """A misspelt name is a new store, which needs none of the files of another."""
+    """Another store needs none of the files of this one."""
     pipeline = op.Pipeline("study", tmp_path / "lab.db")
     with pipeline:
         tangled.pod(DictSource([{"i": 1, "order": 1}], ["i"], source_id="s"), label="tangled")
     pipeline.run().raise_for_errors()
+    with op.databases.SQLiteDatabase(tmp_path / "other.db"):
+        pass
     with pytest.raises(ConfigError, match=r"none of which any record of these stores names; check which stores"):
-        op.remove_orphans(tmp_path / "labb.db", files=tmp_path / "lab.db.files", hours=1e-9)
+        op.remove_orphans(tmp_path / "other.db", files=tmp_path / "lab.db.files", hours=1e-9)
     assert op.verify_store(tmp_path / "lab.db").ok
 
 

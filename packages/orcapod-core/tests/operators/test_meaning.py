@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,3 +132,32 @@ def test_filter_and_drop_nulls_keep_rows_for_what_is_in_them(given: Rows) -> Non
     assert shown(made.filter(t="a", x=3)) == said([row for row in given if row["t"] == "a" and row["x"] == 3])
     assert shown(made.filter(t=None)) == said([row for row in given if row["t"] is None])
     assert shown(made.drop_nulls(["t", "x"])) == said([row for row in given if None not in (row["t"], row["x"])])
+
+
+DICTS: list[dict[str, int]] = [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"b": 3, "a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "dtype"),
+    [
+        (lambda each: each, dict[str, int]),
+        (lambda each: each, dict[str, int] | None),
+        (lambda each: {0: each}, dict[int, dict[str, int]]),
+        (lambda each: [each, None], list[dict[str, int] | None]),
+        (lambda each: (1, each), tuple[int, dict[str, int]]),
+        (lambda each: {name: float(value) for name, value in each.items()}, dict[str, float]),
+    ],
+)
+def test_dicts_are_one_key_in_whatever_order_they_were_put_together(wrapped: Any, dtype: Any) -> None:
+    """As they are equal in Python; what a function is given keeps its order."""
+    rows = [{"k": wrapped(each), "x": x} for x, each in enumerate(DICTS)]
+    source = DictSource(rows, ["k"], source_id="s", data_schema={"k": dtype, "x": int})
+    assert source.group_by("k").as_table()["x"].to_pylist() == [[0, 1], [2]]
+    assert source.aggregate("k", n="count").as_table()["n"].to_pylist() == [2, 1]
+    assert source.filter(k=wrapped(DICTS[1])).as_table()["x"].to_pylist() == [0, 1]
+    others = source.map_packets({"x": "y"})
+    pairs = source.join(others).as_table()
+    assert sorted(zip(pairs["x"].to_pylist(), pairs["y"].to_pylist(), strict=True)) == [
+        (0, 0), (0, 1), (1, 0), (1, 1), (2, 2),
+    ]  # fmt: skip
+    assert source.filter(k=wrapped(DICTS[0])).content_hash() != source.filter(k=wrapped(DICTS[1])).content_hash()

@@ -16,7 +16,7 @@ from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema, as_identifier, column_called
 from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
-from orcapod.operators.keys import comparable
+from orcapod.operators.keys import comparable, told_apart
 from orcapod.operators.operator import RowwiseOperator
 from orcapod.operators.polars_predicate import PolarsPredicate
 from orcapod.streams import Stream
@@ -225,7 +225,7 @@ def _structure(name: str, value: Any) -> object:
     if _is_plain(dtype):
         return as_standard(value)
     try:
-        return dtype.hash_name, _identified(value, dtype).as_py()
+        return dtype.hash_name, told_apart(column_of([value], dtype), dtype)[0].as_py()
     except ValueTypeError as error:
         raise _never_holds(name, value, error) from None
 

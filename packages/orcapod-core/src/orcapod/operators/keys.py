@@ -14,16 +14,21 @@ from orcapod.datagrams import StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.nested import NestedType
 from orcapod.streams import Stream
-from orcapod.types import ListType, LogicalType, OptionalType, Schema, encode
+from orcapod.types import ListType, LogicalType, OptionalType, Schema, encode, with_members
 
-__all__ = ["common_tags", "comparable", "group_numbers", "join_key_type", "joined_tags", "without_nulls"]
+__all__ = ["common_tags", "comparable", "group_numbers", "join_key_type", "joined_tags", "told_apart", "without_nulls"]
 
 
 def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
     """Return a column that Arrow can join and group by, equal where values are; null stays null.
 
-    One NaN equals another, and 0.0 equals -0.0.
+    One NaN equals another, 0.0 equals -0.0, and a dict another one whatever their order.
     """
+    return told_apart(_with_sorted_maps(column), dtype)
+
+
+def told_apart(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
+    """Return the same, but dicts in another order are others: what has entered hashes so stays so."""
     column = dtype.identity(column)
     if pat.is_floating(column.type):
         column = pc.add(column, 0.0)
@@ -33,6 +38,28 @@ def comparable(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
     if column.null_count:
         encoded = pc.if_else(column.is_valid(), encoded, pa.scalar(None, encoded.type))
     return encoded
+
+
+def _with_sorted_maps(column: Any) -> Any:
+    """Return a column in which the entries of each map are in the order of their keys."""
+    if not _holds_maps(column.type):
+        return column
+    column = with_members(column, _with_sorted_maps)
+    if not pat.is_map(column.type):
+        return column
+    rows = pc.list_parent_indices(pa.LargeListArray.from_arrays(column.offsets.cast(pa.int64()), column.keys))
+    order = pc.sort_indices(
+        pa.table([rows, encode(column.keys)], ["row", "key"]), sort_keys=[("row", "ascending"), ("key", "ascending")]
+    )
+    keys, items = column.keys.take(order), column.items.take(order)
+    cls: Any = pa.MapArray
+    return cls.from_arrays(column.offsets, keys, items, type=column.type, mask=column.is_null())
+
+
+def _holds_maps(type_: Any) -> bool:
+    if pat.is_fixed_size_list(type_):  # an array's, which holds numbers
+        return False
+    return pat.is_map(type_) or any(_holds_maps(type_.field(at).type) for at in range(type_.num_fields))
 
 
 def group_numbers(columns: Sequence[pa.Array[Any]]) -> pa.Array[Any]:

@@ -5,7 +5,17 @@ from orcapod.types.codec import decode, encode
 from orcapod.types.containers import DictType, ListType, RecordType, TupleType, VariadicTupleType
 from orcapod.types.convert import conform, type_of_column, widened
 from orcapod.types.custom import CodecType, logical_type
-from orcapod.types.files import FILE_ARROW, Directory, File, FileType, files_in, holds_files, paths_in, relocated
+from orcapod.types.files import (
+    FILE_ARROW,
+    Directory,
+    File,
+    FileType,
+    files_in,
+    holds_files,
+    paths_in,
+    relocated,
+    with_members,
+)
 from orcapod.types.infer import misfit, type_of_values
 from orcapod.types.large import (
     LARGE_BYTES,
@@ -78,4 +88,5 @@ __all__ = [
     "type_of_values",
     "value_size",
     "widened",
+    "with_members",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = [
     "members_of",
     "paths_in",
     "relocated",
+    "with_members",
 ]
 
 FILE_ARROW = pa.struct([("path", pa.large_string()), ("digest", pa.large_string()), ("size", pa.int64())])
@@ -211,16 +212,7 @@ def relocated(column: Any, folder: Path) -> Any:
         return pa.StructArray.from_arrays(
             [pa.array(moved, paths.type), *others], fields=list(FILE_ARROW), mask=column.is_null()
         )
-    whole = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
-    absent = whole.is_null()
-    if pat.is_struct(whole.type):
-        fields = [relocated(member, folder) for member in whole.flatten()]
-        return pa.StructArray.from_arrays(fields, fields=list(whole.type), mask=absent)
-    if pat.is_map(whole.type):
-        parts = (relocated(part, folder) for part in (whole.keys, whole.items))
-        return pa.MapArray.from_arrays(whole.offsets, *parts, type=whole.type, mask=absent)
-    cls = type(whole)
-    return cls.from_arrays(whole.offsets, relocated(whole.values, folder), type=whole.type, mask=absent)
+    return with_members(column, lambda member: relocated(member, folder))
 
 
 def _in_folder(path: str, folder: Path) -> str:
@@ -237,6 +229,20 @@ def members_of(column: Any) -> list[Any]:
         whole: Any = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
         return [whole.keys, whole.items]
     return [pc.list_flatten(column)]
+
+
+def with_members(column: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a nested column, of a struct, a map or lists, with the columns that it is made of changed."""
+    whole: Any = pa.concat_arrays([column, column[:0]])  # without what lies around a slice
+    absent = whole.is_null()
+    if pat.is_struct(whole.type):
+        fields = [change(member) for member in whole.flatten()]
+        return pa.StructArray.from_arrays(fields, fields=list(whole.type), mask=absent)
+    if pat.is_map(whole.type):
+        parts = (change(part) for part in (whole.keys, whole.items))
+        return pa.MapArray.from_arrays(whole.offsets, *parts, type=whole.type, mask=absent)
+    cls = type(whole)
+    return cls.from_arrays(whole.offsets, change(whole.values), type=whole.type, mask=absent)
 
 
 def _members(arrow: Any) -> Iterable[pa.DataType]:
