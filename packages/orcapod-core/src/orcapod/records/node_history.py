@@ -148,7 +148,10 @@ class NodeHistory:
         last = self._last_with_rows
         if last is None:
             return pa.table({})
-        return NodeStates(self._records, last.node.path, self._label).entries(last.totals.state, [RECORD_ID, *columns])
+        path = last.node.path
+        there = {*self._records.get_records_by_ids(path, []).column_names}
+        entries = self._records.get_records(path, [name for name in [RECORD_ID, RUN_ID, *columns] if name in there])
+        return NodeStates(self._records, path, self._label).given(entries, last.totals.state)
 
     def taken(self, path: RecordPath) -> list[str] | None:
         """Return the columns that the function took of the rows that it gave last; None if they are those of a path."""

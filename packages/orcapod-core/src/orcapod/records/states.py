@@ -137,24 +137,19 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
-    def entries(self, number: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the entries of a state, of the present one if None, as often as they are in it.
+    def entries(self, number: int | None = None) -> pa.Table:
+        """Return the entries of a state, of the present one if None, as often as they are in it."""
+        return self.given(self._database.get_records(self._path), number)
 
-        Args:
-            number: of the state.
-            columns: those of the columns that are wanted, as far as they are there; all if None.
-        """
+    def given(self, entries: pa.Table, number: int | None = None) -> pa.Table:
+        """Return those of some entries that are in a state; their keys first, and the run that wrote them."""
+        if not entries.num_rows:
+            return entries
         states = [state for state in self._states() if number is None or state.number <= number]
-        if columns is not None:
-            there = {*self._database.get_records_by_ids(self._path, []).column_names}
-            columns = [name for name in [*columns, RUN_ID] if name in there]
-        table = self._database.get_records(self._path, columns)
-        if not table.num_rows:
-            return table
-        counts = self._counts(states, table)
-        keys: list[Any] = table.column(0).to_pylist()
+        counts = self._counts(states, entries)
+        keys: list[Any] = entries.column(0).to_pylist()
         positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
-        return table.take(pa.array(positions, pa.int64()))
+        return entries.take(pa.array(positions, pa.int64()))
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
