@@ -15,7 +15,7 @@ from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
 from orcapod.execution.step import Step
 from orcapod.execution.stored_rows import StoredRows, found_results
-from orcapod.execution.where import Where
+from orcapod.execution.where import checked_where
 
 __all__ = [
     "EVERYTHING",
@@ -40,9 +40,9 @@ __all__ = [
     "Step",
     "StoredRows",
     "ThreadSession",
-    "Where",
     "WholeInputs",
     "checked_buffer_size",
+    "checked_where",
     "found_results",
     "local_session",
     "location_in",

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk
 from orcapod.display import shown
-from orcapod.errors import ConfigError, ValueTypeError
+from orcapod.errors import ConfigError, LabelError, ValueTypeError
 from orcapod.operators.keys import comparable
 from orcapod.operators.nested import item_of
 from orcapod.types import LogicalType, OptionalType, Schema, column_of
 
-__all__ = ["Where"]
+__all__ = ["Where", "checked_where"]
 
 
 class _Keys(NamedTuple):
@@ -128,3 +129,26 @@ def _levels(dtype: LogicalType) -> Sequence[LogicalType]:
     while (item := item_of(levels[-1])) is not None:
         levels.append(item)
     return levels
+
+
+def checked_where(check: Checks, argument: str, where: Any, schemas: Sequence[Schema]) -> Where:
+    """Return the values wanted of tags, which have to be among these schemas.
+
+    Raises:
+        LabelError: there is no such tag.
+        ConfigError: it never has such a value, or it is no mapping of tags to values.
+    """
+    wanted, tags = {}, list(dict.fromkeys(name for schema in schemas for name in schema))
+    for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
+        if name not in tags:
+            raise LabelError(
+                f"{argument} names the tag {name!r}, which no row here has; found {tags}",
+                column=name,
+                expected=f"one of {tags}",
+                found=repr(name),
+            )
+        several = type(values) in (list, tuple, set, frozenset)  # a named tuple is one value
+        wanted[name] = tuple(values) if several else (values,)
+    found = Where(wanted, argument)
+    found.check(schemas)
+    return found

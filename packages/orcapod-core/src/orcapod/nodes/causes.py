@@ -18,7 +18,7 @@ from orcapod.hashing import CodeChanges, Fingerprint, Part, compare_parts
 from orcapod.nodes.explained_rows import ExplainedRows, differing, tag_keys, tags_in, texts_of_tags
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.reasons import Cause, Changed, Failed, InputChange, Lost, New, Reason, Requested, Unknown
-from orcapod.records import RECORD_ID, NodeHistory, PastRuns, ResultOrigin, is_computed, record_ids
+from orcapod.records import RECORD_ID, NodeHistory, PastRuns, ResultOrigin, is_computed
 
 __all__ = ["Causes", "entry_columns", "in_order"]
 
@@ -27,9 +27,9 @@ _ORDER: tuple[type[Cause], ...] = (Changed, Lost, Requested, Failed, New, Unknow
 _VALUES = ("global", "closure", "default", "attribute", "depends_on", "state")
 """Kinds of parts that are values, of which one may be new at every start."""
 
-_Row = tuple[int | None, bool, tuple[bool, ...]]
+_Row = tuple[int | None, tuple[bool, ...]]
 """What a row differs in from that of the same tags that there was: what had made its result, as a position in the
-history, None if the store does not tell; whether it is the very same packet; which columns come from other records."""
+history, None if that is gone; and which of its columns come from other records."""
 
 _Key = int | str | _Row | None
 """What rows of one cause have in common: what made their last results, as a position; or the run in which they failed;
@@ -100,13 +100,9 @@ class Causes:
             return [None] * len(numbers)
         before = last.take(at)
         origins = self._history.of_records(before.column(RECORD_ID).combine_chunks()).to_pylist()
-        hashes: list[Any] = rows.packet_hashes.take(pa.array(numbers, pa.int64())).to_pylist()
-        cache = self._node.lookup(self._code).spec.cache
-        ids = cache.newest(record_ids(self._node.uri, self._code.hash, hashes))
-        same = [a == b for a, b in zip(before.column(RECORD_ID).to_pylist(), ids, strict=True)]
         others = [differing(before, mine, source_info_name(name)) for name in self._columns]
         patterns = zip(*others, strict=True) if others else [()] * len(numbers)
-        found: list[_Row | None] = list(zip(origins, same, patterns, strict=True))
+        found: list[_Row | None] = list(zip(origins, patterns, strict=True))
         if at.null_count:
             found = [row if is_there else None for row, is_there in zip(found, at.is_valid().to_pylist(), strict=True)]
         return found
@@ -120,11 +116,9 @@ class Causes:
             case int():
                 made_by = self._history.origins[key]
                 return self._same if made_by == self._present else self._changed(made_by, None)
-            case _, True, _:
-                return self._same
-            case None, _, others if not any(others):
-                return Lost()  # nothing tells any more what it was
-            case origin, _, others:
+            case None, others if not any(others):
+                return Lost()
+            case origin, others:
                 of_sources = self._of_sources(rows, numbers[0])
                 inputs = self._input_change(others, of_sources)
                 suspects = [name for name in inputs.columns if name in of_sources]

@@ -11,7 +11,7 @@ from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk
 from orcapod.errors import LabelError
-from orcapod.execution import Selection, Where
+from orcapod.execution import EVERYTHING, Selection, checked_where
 from orcapod.nodes.causes import Causes, entry_columns, in_order
 from orcapod.nodes.explained_rows import ComputedRows, MissingRows, tags_in
 from orcapod.nodes.function import FunctionNode
@@ -19,7 +19,6 @@ from orcapod.nodes.node import Node
 from orcapod.nodes.plan import NodePlan, Plan
 from orcapod.nodes.reasons import Failed, Reason, Reasons, Unknown
 from orcapod.nodes.run import Run
-from orcapod.nodes.run_part import tags_wanted
 from orcapod.protocols import Database
 from orcapod.records import PastRuns
 from orcapod.streams import evaluated, inputs_first
@@ -45,7 +44,7 @@ def explain(
     if label is None:
         if tag is not None:
             raise check.wrong("node", label, "the label of the node whose rows have that tag", "give both")
-        return _plan(list(functions.values()), records, Where())
+        return _plan(list(functions.values()), records, EVERYTHING)
     if check.text("node", label) not in functions:
         raise LabelError(
             f"explain: found no function node {label!r}; there are {list(functions)}",
@@ -53,17 +52,17 @@ def explain(
             expected=f"one of {list(functions)}",
             found=repr(label),
         )
-    where = tags_wanted(check, "tag", tag, list(functions[label].inputs[0].schema.tags))
-    return _plan([functions[label]], records, where)[label]
+    where = checked_where(check, "tag", tag, [functions[label].inputs[0].schema.tags])
+    return _plan([functions[label]], records, Selection(where))[label]
 
 
-def _plan(functions: Sequence[FunctionNode], records: Database, where: Where) -> Plan:
+def _plan(functions: Sequence[FunctionNode], records: Database, selection: Selection) -> Plan:
     """Return what a run would compute of function nodes, of all their rows or of some."""
     runs = PastRuns(records)
     every: list[Node] = inputs_first(functions, _inputs)
     read = {id(node) for each in every if isinstance(each, FunctionNode) for node in inputs_first(each.inputs, _inputs)}
     explained = {
-        id(node): _ExplainedNode(node, runs, where if node in functions else Where(), is_read=id(node) in read)
+        id(node): _ExplainedNode(node, runs, selection if node in functions else EVERYTHING, is_read=id(node) in read)
         for node in every
         if isinstance(node, FunctionNode)
     }
@@ -123,16 +122,16 @@ class _ExplainedNode:
     Args:
         node: the node.
         runs: the runs of its pipeline.
-        where: the rows that are explained.
+        selection: the rows that are explained.
         is_read: whether others are made of its rows.
     """
 
-    def __init__(self, node: FunctionNode, runs: PastRuns, where: Where, *, is_read: bool) -> None:
+    def __init__(self, node: FunctionNode, runs: PastRuns, selection: Selection, *, is_read: bool) -> None:
         self.node = node
         self._code = node.function.code("begins")
         self._step = node.lookup(self._code)
         self._history = node.history_before(runs)
-        self._selection = Selection(where)
+        self._selection = selection
         self._is_read = is_read
         self._cached = self._refused = 0
         self._unknown: list[dict[str, Any]] = []

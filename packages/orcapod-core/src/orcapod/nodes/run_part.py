@@ -9,12 +9,12 @@ from typing import Any
 
 from orcapod.checks import Checks
 from orcapod.errors import LabelError
-from orcapod.execution import Selection, Where
+from orcapod.execution import Selection, checked_where
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.streams import inputs_first
 
-__all__ = ["RunPart", "tags_wanted"]
+__all__ = ["RunPart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,15 @@ class RunPart:
             through = [node for node in through if node in wanted]
         functions = {node.label: node for node in through if isinstance(node, FunctionNode)}
         computing = _known("only", check.names_or_none("only", only), functions, "function node of this run")
-        tags = list(dict.fromkeys(name for node in functions.values() for name in node.inputs[0].schema.tags))
-        rows = tags_wanted(check, "where", where, tags)
-        rows.check([node.inputs[0].schema.tags for node in functions.values()])
+        rows = checked_where(check, "where", where, [node.inputs[0].schema.tags for node in functions.values()])
         again = dict.fromkeys(check.names("recompute", recompute)) if _is_names(recompute) else recompute
         wheres = check.mapping_or_empty("recompute", again, "{'rates': {'subject': 's1'}}")
         _known("recompute", wheres, functions, "function node of this run")
         selections = {}
         for label, node in functions.items():
             computed = rows if computing is None or label in computing else None
-            its_tags = node.inputs[0].schema.tags
-            anew = (
-                tags_wanted(check, f"recompute of {label!r}", wheres[label], list(its_tags))
-                if label in wheres
-                else None
-            )
-            if anew is not None:
-                anew.check([its_tags])
+            named, its_tags = f"recompute of {label!r}", node.inputs[0].schema.tags
+            anew = checked_where(check, named, wheres[label], [its_tags]) if label in wheres else None
             if computed is None or computed.wanted or anew is not None:
                 selections[label] = Selection(computed, anew)
         return cls(through, selections, is_whole=ends is None and computing is None and not rows.wanted)
@@ -93,23 +85,3 @@ def _known(argument: str, labels: Iterable[str] | None, nodes: Mapping[str, Node
                 found=repr(label),
             )
     return frozenset(labels)
-
-
-def tags_wanted(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
-    """Return the values wanted of tags, which have to be among these.
-
-    Raises:
-        LabelError: there is no such tag.
-    """
-    wanted = {}
-    for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
-        if name not in tags:
-            raise LabelError(
-                f"{argument} names the tag {name!r}, which no row here has; found {list(tags)}",
-                column=name,
-                expected=f"one of {list(tags)}",
-                found=repr(name),
-            )
-        several = type(values) in (list, tuple, set, frozenset)  # a named tuple is one value
-        wanted[name] = tuple(values) if several else (values,)
-    return Where(wanted, argument)
