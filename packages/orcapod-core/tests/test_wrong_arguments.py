@@ -278,7 +278,7 @@ door("ResultCache", lambda **given: op.ResultCache(**given).lookup([b"1"]),
     database=MemoryDatabase, path=("a",), outputs=op.Schema({"x": int}), code="m:00", run_id="")  # fmt: skip
 
 door("LoggingObserver", LoggingObserver, database=MemoryDatabase)
-door("StatusObserver", StatusObserver, database=MemoryDatabase)
+door("StatusObserver", StatusObserver, database=MemoryDatabase, cached=True)
 door("CompositeObserver", CompositeObserver, "observer", observer=NoOpObserver)
 door("get_logs", lambda **which: LoggingObserver(MemoryDatabase()).get_logs(**which), run_id=None, node_label=None)
 door("get_status", lambda **which: StatusObserver(MemoryDatabase()).get_status(**which), run_id=None, node_label=None)
