@@ -12,9 +12,18 @@ from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
 from orcapod.protocols import Key, RecordPath
-from orcapod.records import CHECKSUM, INCOMPLETE, RECORD_ID, RUN_ID, damaged_results
+from orcapod.records import CHECKSUM, INCOMPLETE, MEMBERS, PIECE_ID, RECORD_ID, RUN_ID, VALUES, damaged_results
 
-__all__ = ["changed_entries", "changed_kept_rows", "changed_results", "is_entries", "is_kept", "is_results"]
+__all__ = [
+    "changed_entries",
+    "changed_kept_rows",
+    "changed_pieces",
+    "changed_results",
+    "is_entries",
+    "is_kept",
+    "is_pieces",
+    "is_results",
+]
 
 _BESIDE = ("__code", "__packet_hash", "__run_id", "__seconds", "__timestamp", CHECKSUM, RECORD_ID)
 _MOST_ATTEMPTS = 1000
@@ -34,6 +43,11 @@ def is_entries(path: RecordPath, table: pa.Table) -> bool:
 def is_kept(path: RecordPath, table: pa.Table) -> bool:
     """Say whether rows that were kept of a source lie there."""
     return path[0] == "_source" and table.column_names[0] == _CONTENT
+
+
+def is_pieces(path: RecordPath, table: pa.Table) -> bool:
+    """Say whether pieces of long lists lie there."""
+    return path[-2:-1] == MEMBERS and table.column_names == [PIECE_ID, VALUES]
 
 
 def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | None, str]]:
@@ -78,6 +92,12 @@ def changed_entries(table: pa.Table) -> list[Key]:
     marked = pc.fill_null(table.column(INCOMPLETE), False)
     changed = _changed(table.filter(pc.invert(marked)), columns)
     return changed + _changed(table.filter(marked), [*columns, INCOMPLETE])
+
+
+def changed_pieces(table: pa.Table) -> list[Key]:
+    """Return the keys of pieces of long lists that are not those of their members."""
+    pieces: Any = table.column(VALUES).combine_chunks()
+    return _differing(table.column(0), recipes.piece_ids(pieces))
 
 
 def changed_kept_rows(table: pa.Table) -> list[Key]:

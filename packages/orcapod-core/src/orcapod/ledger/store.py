@@ -152,9 +152,10 @@ class Store:
 
     def given_rows(self, pipeline: str, node: str, run: str | None = None) -> GivenRows:
         """Return the same, and which columns are tags and which are outputs."""
-        _, summary = self.node(pipeline, node, run)
-        entries = self.entries(pipeline, node, run)
-        tags = [name for name in entries.column_names if not name.startswith("_")]
+        begun, summary = self.node(pipeline, node, run)
+        view = self.database.at(*begun.pipeline)
+        tags = [name for name in view.get_records_by_ids(summary.path, []).column_names if not name.startswith("_")]
+        entries = NodeStates(view, summary.path, node).entries(summary.state, tags)
         ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_columns else []
         results = self.database.get_records_by_ids(result_path(summary.path[:-1]), ids)
         if not results.num_rows:

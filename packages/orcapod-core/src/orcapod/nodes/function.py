@@ -212,7 +212,7 @@ class FunctionNode(Node):
                 f"below {'/'.join(path)}",
                 node=self.label,
             )
-        entries = NodeStates(self._records, self.path, self.label).entries(number)
+        entries = NodeStates(self._records, self.path, self.label).entries(number, self.schema.tags)
         schema = (self.schema.tags | self.schema.packets).arrow
         if not entries.num_rows:
             return schema.empty_table()

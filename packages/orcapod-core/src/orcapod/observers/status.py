@@ -27,9 +27,9 @@ class StatusObserver(NoOpObserver):
     """Keeps one row for every event of a packet, under ``_status/<node path>``.
 
     Its columns: ``__status_id``, ``__run_id``, ``__node_label``, ``__node_hash``, ``__timestamp`` (UTC),
-    ``__state`` (``RUNNING``, ``SUCCESS``, ``FAILED``, or ``CACHED`` where that is wanted), ``__error`` (the exception as
-    text, null unless it failed), and the tag columns as text. A ``RUNNING`` row, stamped with its start, is written
-    for packets that are still running when the buffer is flushed, so that fast ones cost one row.
+    ``__state`` (``RUNNING``, ``SUCCESS``, ``FAILED``, or ``CACHED`` where that is wanted), ``__error`` (the exception
+    as text, null unless it failed), and the tag columns as text. A ``RUNNING`` row, stamped with its start, is
+    written for packets that are still running when the buffer is flushed, so that fast ones cost one row.
 
     Args:
         database: where statuses are kept, and found again by other observers.

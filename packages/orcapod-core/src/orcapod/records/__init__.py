@@ -2,6 +2,7 @@
 
 from orcapod.records.address import (
     ENVIRONMENTS,
+    MEMBERS,
     RUN_STARTS,
     RUNS,
     FunctionUri,
@@ -17,6 +18,7 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
+from orcapod.records.members import PIECE_ID, TREES, VALUES, Members
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
     CHECKSUM,
@@ -34,16 +36,21 @@ __all__ = [
     "CHECKSUM",
     "ENVIRONMENTS",
     "INCOMPLETE",
+    "MEMBERS",
+    "PIECE_ID",
     "RECORD_ID",
     "RUNS",
     "RUN_ID",
     "RUN_STARTS",
+    "TREES",
+    "VALUES",
     "Attempts",
     "Claims",
     "CodeRecords",
     "Environment",
     "FunctionUri",
     "GivenEntries",
+    "Members",
     "NoOpCache",
     "NoOpRecords",
     "NodeStates",

@@ -12,6 +12,7 @@ from orcapod.protocols import RecordPath
 __all__ = [
     "CODE",
     "ENVIRONMENTS",
+    "MEMBERS",
     "RUNS",
     "RUN_STARTS",
     "FunctionUri",
@@ -31,6 +32,7 @@ CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
 RUN_STARTS: RecordPath = ("_run_starts",)
 ENVIRONMENTS: RecordPath = ("_environments",)
+MEMBERS: RecordPath = ("_members",)
 
 
 def result_path(uri: FunctionUri) -> RecordPath:

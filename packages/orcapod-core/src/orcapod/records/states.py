@@ -21,6 +21,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import changes_path
+from orcapod.records.members import Members
 
 __all__ = ["RUN_ID", "GivenEntries", "NodeStates", "State"]
 
@@ -137,8 +138,16 @@ class NodeStates:
             if not any(state.number == number and state.run_id != run_id for state in self._states()):
                 return number  # else another run was first, and this one comes after it
 
-    def entries(self, number: int | None = None) -> pa.Table:
-        """Return the entries of a state, of the present one if None, as often as they are in it."""
+    def entries(self, number: int | None = None, columns: Collection[str] | None = None) -> pa.Table:
+        """Return the entries of a state, as often as they are in it.
+
+        Args:
+            number: of the state; of the present one if None.
+            columns: those whose long lists are read; in others, they may be null. All, if None.
+
+        Raises:
+            DamagedRecordError: a piece of a long list is not there, or not as it was stored.
+        """
         states = [state for state in self._states() if number is None or state.number <= number]
         table = self._database.get_records(self._path)
         if not table.num_rows:
@@ -146,7 +155,7 @@ class NodeStates:
         counts = self._counts(states, table)
         keys: list[Any] = table.column(0).to_pylist()
         positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
-        return table.take(pa.array(positions, pa.int64()))
+        return Members(self._database).unpack(table.take(pa.array(positions, pa.int64())), columns)
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
