@@ -9,7 +9,7 @@ from orcapod.execution.inputs import Inputs, WholeInputs
 from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
 from orcapod.execution.packet_tally import FirstFailure, PacketTally
 from orcapod.execution.run_loop import RunLoop
-from orcapod.execution.selection import EVERYTHING, Recomputed, Selection, Where
+from orcapod.execution.selection import EVERYTHING, Recomputed, Selection, checked_where
 from orcapod.execution.sequential import SequentialDriver
 from orcapod.execution.sessions import ThreadSession, local_session
 from orcapod.execution.shared_work import SharedWork
@@ -39,9 +39,9 @@ __all__ = [
     "Step",
     "StoredRows",
     "ThreadSession",
-    "Where",
     "WholeInputs",
     "checked_buffer_size",
+    "checked_where",
     "found_results",
     "local_session",
     "location_in",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import eq
 from typing import Any
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, Tag
+from orcapod.errors import LabelError
 
-__all__ = ["EVERYTHING", "Recomputed", "Selection", "Where"]
+__all__ = ["EVERYTHING", "Recomputed", "Selection", "Where", "checked_where"]
 
 Where = Mapping[str, Sequence[Any]]
 """The values that tags of a row may have; a tag that a stream does not have may have any."""
@@ -62,6 +65,32 @@ class Recomputed:
     def __str__(self) -> str:
         differing = f"{len(self.different)} different" if self.different else "none different"
         return f"again: {self.equal} equal, {differing}"
+
+
+def checked_where(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
+    """Return the values wanted of tags, which have to be among these.
+
+    Raises:
+        LabelError: one is not.
+        ConfigError: it is no mapping of tags to values.
+    """
+    wanted = {}
+    for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
+        if name not in tags:
+            raise LabelError(
+                f"{argument} names the tag {name!r}, which no row here has; found {list(tags)}",
+                column=name,
+                expected=f"one of {list(tags)}",
+                found=repr(name),
+            )
+        several = isinstance(values, list | tuple | set | frozenset)
+        wanted[name] = tuple(values) if several else (values,)
+        for each in wanted[name]:
+            try:
+                bool(eq(each, each))
+            except Exception as error:  # whatever its class makes of it
+                raise check.wrong(f"{argument}, tag {name!r},", each, "a value that can be compared") from error
+    return wanted
 
 
 def _matching(chunk: Chunk, where: Where) -> Collection[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,10 +19,12 @@ __all__ = [
     "changed_kept_rows",
     "changed_pieces",
     "changed_results",
+    "changed_stubs",
     "is_entries",
     "is_kept",
     "is_pieces",
     "is_results",
+    "is_stubs",
 ]
 
 _BESIDE = ("__code", "__packet_hash", "__run_id", "__seconds", "__timestamp", CHECKSUM, RECORD_ID)
@@ -59,6 +61,15 @@ def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | N
     changed: set[Key] = set(damaged_results(table, outputs))
     for key in changed:
         yield key, f"its checksum is not that of {', '.join(outputs)}"
+    yield from _misnamed(path, table, changed)
+
+
+def changed_stubs(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | None, str]]:
+    """Give the stubs of pruned results whose keys are not those of their code and packet."""
+    yield from _misnamed(path, table, ())
+
+
+def _misnamed(path: RecordPath, table: pa.Table, changed: Collection[Key]) -> Iterator[tuple[Key | None, str]]:
     codes = pc.coalesce(table.column("__code"), "")
     packets = pc.coalesce(table.column("__packet_hash"), b"")
     for code in pc.unique(codes):
@@ -81,6 +92,11 @@ def _record_ids(uri: Sequence[str], code: str, packets: Sequence[bytes]) -> Sequ
         return recipes.record_ids(uri, ContentHash.parse(code), packets)
     except (OrcapodError, ValueError, TypeError):
         return [None] * len(packets)  # what it says is no code, or no packet, any more
+
+
+def is_stubs(path: RecordPath) -> bool:
+    """Say whether what is left of pruned results lies there."""
+    return path[0] == "_pruned" and len(path) == 5
 
 
 def changed_entries(table: pa.Table) -> list[Key]:

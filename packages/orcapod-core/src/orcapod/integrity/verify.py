@@ -26,13 +26,15 @@ from orcapod.integrity.tables import (
     changed_kept_rows,
     changed_pieces,
     changed_results,
+    changed_stubs,
     is_entries,
     is_kept,
     is_pieces,
     is_results,
+    is_stubs,
 )
 from orcapod.protocols import Database, Key, RecordPath, checked_database, files_folder_of
-from orcapod.records import RECORD_ID, Members, result_path
+from orcapod.records import RECORD_ID, FunctionUri, Members, result_path, stub_path
 
 __all__ = ["verify_store"]
 
@@ -181,6 +183,9 @@ class _Check:
             yield from self._files.changed(path, table)
         elif is_entries(path, table):
             yield from self._changed_entries(path, table)
+        elif is_stubs(path):
+            for key, why in changed_stubs(path, table):
+                yield Finding("changed", path, key, why=why)
         elif is_pieces(path, table):
             for key in changed_pieces(table):
                 yield Finding("changed", path, key, why="its key is not that of its members")
@@ -218,10 +223,17 @@ class _Check:
         if results in self._unused:
             self._unused[results] = self._unused[results].without(used)
         lost = rows.filter(pc.invert(used.are_among(there)))
+        if lost.num_rows:
+            lost = lost.filter(pc.invert(Keys([lost.column(1)]).are_among(self._stub_ids(results[1:]))))
         keys, ids = (list[Any](column.to_pylist()) for column in lost.columns)
         for key, result in zip(keys, ids, strict=True):
             named = result.hex() if isinstance(result, bytes) else result
             yield Finding("lost result", path, key, why=f"no result {named} in {'/'.join(results)}")
+
+    def _stub_ids(self, uri: FunctionUri) -> Keys:
+        """Return the ids of results of a function that were pruned, which are not lost."""
+        table = self._results.get_records(stub_path(uri), [])
+        return Keys([table.column(0)] if table.num_columns else [])
 
     def _result_ids(self, path: RecordPath) -> Keys:
         if self._results is not self._database or path not in self._ids:

@@ -17,7 +17,7 @@ from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
 from orcapod.protocols import Database, RecordPath, checked_database
-from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, result_path
+from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, lost_results, result_path
 
 __all__ = ["GivenRows", "Store", "open_store"]
 
@@ -147,6 +147,8 @@ class Store:
         Raises:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
+            PrunedResultError: values were pruned.
+            DamagedRecordError: a result is not there, for another reason.
         """
         return self.given_rows(pipeline, node, run).table
 
@@ -157,9 +159,13 @@ class Store:
         tags = [name for name in view.get_records_by_ids(summary.path, []).column_names if not name.startswith("_")]
         entries = NodeStates(view, summary.path, node).entries(summary.state, tags)
         ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_columns else []
-        results = self.database.get_records_by_ids(result_path(summary.path[:-1]), ids)
-        if not results.num_rows:
+        uri = summary.path[:-1]
+        results = self.database.get_records_by_ids(result_path(uri), ids)
+        if not ids or not results.num_columns:  # they may be in another store
             return GivenRows(tags, [], entries.select(tags))
+        there: set[Any] = set(results.column(RECORD_ID).to_pylist()) if results.num_rows else set()
+        if lost := [record_id for record_id in ids if record_id not in there]:
+            raise lost_results(self.database, uri, lost)
         outputs = [name for name in results.column_names if not name.startswith("__")]
         known = results.column(RECORD_ID).combine_chunks()
         given = results.take(pc.index_in(entries.column(RECORD_ID), value_set=known))

@@ -8,7 +8,7 @@ from typing import Any
 
 from orcapod.checks import Checks
 from orcapod.errors import LabelError
-from orcapod.execution import EVERYTHING, Selection, Where
+from orcapod.execution import EVERYTHING, Selection, checked_where
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.streams import inputs_first
@@ -47,7 +47,7 @@ class RunPart:
         functions = {node.label: node for node in through if isinstance(node, FunctionNode)}
         computing = _known("only", check.names_or_none("only", only), functions, "function node of this run")
         tags = list(dict.fromkeys(name for node in functions.values() for name in node.inputs[0].schema.tags))
-        rows = _where(check, "where", where, tags)
+        rows = checked_where(check, "where", where, tags)
         again = dict.fromkeys(check.names("recompute", recompute)) if _is_names(recompute) else recompute
         wheres = check.mapping_or_empty("recompute", again, "{'rates': {'subject': 's1'}}")
         _known("recompute", wheres, functions, "function node of this run")
@@ -55,7 +55,7 @@ class RunPart:
         for label, node in functions.items():
             computed = rows if computing is None or label in computing else None
             its_tags = list(node.inputs[0].schema.tags)
-            anew = _where(check, f"recompute of {label!r}", wheres[label], its_tags) if label in wheres else None
+            anew = checked_where(check, f"recompute of {label!r}", wheres[label], its_tags) if label in wheres else None
             if computed != EVERYTHING.where or anew is not None:
                 selections[label] = Selection(computed, anew)
         return cls(through, selections, is_whole=ends is None and computing is None and not rows)
@@ -78,19 +78,3 @@ def _known(argument: str, labels: Iterable[str] | None, nodes: Mapping[str, Node
                 found=repr(label),
             )
     return frozenset(labels)
-
-
-def _where(check: Checks, argument: str, where: Any, tags: Sequence[str]) -> Where:
-    """Return the values wanted of tags, which have to be among these."""
-    wanted = {}
-    for name, values in check.mapping_or_empty(argument, where, "{'subject': ['s1', 's2']}").items():
-        if name not in tags:
-            raise LabelError(
-                f"{argument} names the tag {name!r}, which no row here has; found {list(tags)}",
-                column=name,
-                expected=f"one of {list(tags)}",
-                found=repr(name),
-            )
-        several = isinstance(values, list | tuple | set | frozenset)
-        wanted[name] = tuple(values) if several else (values,)
-    return wanted

@@ -3,6 +3,7 @@
 from orcapod.records.address import (
     ENVIRONMENTS,
     MEMBERS,
+    RECORD_ID,
     RUN_STARTS,
     RUNS,
     FunctionUri,
@@ -11,6 +12,7 @@ from orcapod.records.address import (
     record_ids_in,
     record_names,
     result_path,
+    stub_path,
 )
 from orcapod.records.attempts import Attempts
 from orcapod.records.claims import Claims
@@ -20,9 +22,9 @@ from orcapod.records.folder_claims import claims_in
 from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
 from orcapod.records.members import PIECE_ID, TREES, VALUES, Members
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
+from orcapod.records.prune import Keep, PruneReport, prune
 from orcapod.records.result_cache import (
     CHECKSUM,
-    RECORD_ID,
     NoOpCache,
     Result,
     ResultCache,
@@ -31,6 +33,7 @@ from orcapod.records.result_cache import (
     results_table,
 )
 from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
+from orcapod.records.stubs import STUB_COLUMNS, Stubs, lost_results
 
 __all__ = [
     "CHECKSUM",
@@ -42,6 +45,7 @@ __all__ = [
     "RUNS",
     "RUN_ID",
     "RUN_STARTS",
+    "STUB_COLUMNS",
     "TREES",
     "VALUES",
     "Attempts",
@@ -50,24 +54,30 @@ __all__ = [
     "Environment",
     "FunctionUri",
     "GivenEntries",
+    "Keep",
     "Members",
     "NoOpCache",
     "NoOpRecords",
     "NodeStates",
     "PipelineRecords",
+    "PruneReport",
     "Result",
     "ResultCache",
     "RunLedger",
     "RunRecord",
     "RunStart",
     "SizeLimit",
+    "Stubs",
     "claims_in",
     "damaged_results",
+    "lost_results",
     "new_run_id",
     "node_path",
+    "prune",
     "record_ids",
     "record_ids_in",
     "record_names",
     "result_path",
     "results_table",
+    "stub_path",
 ]

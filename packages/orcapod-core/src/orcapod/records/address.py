@@ -13,6 +13,7 @@ __all__ = [
     "CODE",
     "ENVIRONMENTS",
     "MEMBERS",
+    "RECORD_ID",
     "RUNS",
     "RUN_STARTS",
     "FunctionUri",
@@ -23,10 +24,13 @@ __all__ = [
     "record_ids_in",
     "record_names",
     "result_path",
+    "stub_path",
 ]
 
 FunctionUri = tuple[str, ...]
 """``(name, output schema hash, v{major}, type id)``: the name of a packet function."""
+
+RECORD_ID = "__record_id"
 
 CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
@@ -43,6 +47,11 @@ def result_path(uri: FunctionUri) -> RecordPath:
 def attempt_path(uri: FunctionUri) -> RecordPath:
     """Return the path where it is written which results of a function were computed again."""
     return "_attempt", *uri
+
+
+def stub_path(uri: FunctionUri) -> RecordPath:
+    """Return the path of what is left of results of a function that were pruned."""
+    return "_pruned", *uri
 
 
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:

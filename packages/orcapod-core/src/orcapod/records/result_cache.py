@@ -11,12 +11,14 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.errors import DamagedRecordError
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod.files import is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.records.address import RECORD_ID
 from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues
+from orcapod.records.stubs import lost_results
 from orcapod.types import Schema, holds_files, paths_in
 
 __all__ = [
@@ -30,7 +32,6 @@ __all__ = [
     "results_table",
 ]
 
-RECORD_ID = "__record_id"
 CHECKSUM = "__checksum"
 
 _BESIDE_BYTES = 1024  # ids, the code's hash, the run's name and the time
@@ -144,7 +145,17 @@ class ResultCache:
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
-        return self._database.get_records_by_ids(self._path, ids, [RECORD_ID]).num_rows == len(set(ids))
+        return len(self.there(ids)) == len(set(ids))
+
+    def there(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records whose results are there; none of them is read."""
+        found = self._database.get_records_by_ids(self._path, ids, [RECORD_ID])
+        keys: list[Any] = found.column(0).to_pylist() if found.num_rows else []
+        return set(keys)
+
+    def lost(self, ids: Sequence[bytes]) -> DatabaseError:
+        """Return the error for records that somebody needs and whose results are not there."""
+        return lost_results(self._database, self._path[1:], ids)
 
     def _with_files(self, results: pa.Table) -> pa.Table:
         """Return the results whose files are there; note which others there are."""
@@ -206,6 +217,9 @@ class NoOpCache:
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table:
         return _empty(self._outputs)
+
+    def lost(self, ids: Sequence[bytes]) -> DatabaseError:
+        return DamagedRecordError(f"{len(ids)} results were used without a database, which has kept none", keys=ids)
 
     def begin(self, stored: Sequence[Any]) -> None:
         pass

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding
-from orcapod.records.address import changes_path
+from orcapod.records.address import RECORD_ID, changes_path
 from orcapod.records.members import Members
 
 __all__ = ["RUN_ID", "GivenEntries", "NodeStates", "State"]
@@ -156,6 +156,15 @@ class NodeStates:
         keys: list[Any] = table.column(0).to_pylist()
         positions = [row for row, key in enumerate(keys) for _ in range(counts[key[:_KEY_BYTES]])]
         return Members(self._database).unpack(table.take(pa.array(positions, pa.int64())), columns)
+
+    def record_ids(self) -> list[bytes]:
+        """Return the results of its present rows."""
+        table = self._database.get_records(self._path, [RECORD_ID, RUN_ID])
+        if not table.num_rows:
+            return []
+        counts = self._counts(self._states(), table)
+        keys, ids = (list[Any](table.column(at).to_pylist()) for at in (0, 1))
+        return [record_id for key, record_id in zip(keys, ids, strict=True) if counts[key[:_KEY_BYTES]] > 0]
 
     def _changes(self, given: GivenEntries, before: int) -> Mapping[bytes, int]:
         """Return by how much the entries' counts differ from those of a state, apart from what this run wrote."""
