@@ -213,3 +213,85 @@ def test_what_is_invalidated_has_to_be_a_tag() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert rows(pipeline) == []
+
+
+# Size and space
+
+
+def sizes(store: op.Store) -> dict[tuple[str | None, str | None, str], int]:
+    return {(row["pipeline"], row["node"], row["kind"]): row["rows"] for row in store.size().to_pylist()}
+
+
+def test_a_store_tells_how_large_it_is_by_pipeline_node_and_kind(database: Database) -> None:
+    runs = []
+    for weight in (80.0, 100.0):
+        pipeline = study(database, dict.fromkeys(range(99), 60.0) | {1: weight})
+        runs.append(run(pipeline, observer=LoggingObserver(pipeline.log_database)))
+    pipeline.bmi.invalidate(patient=1)
+    pipeline.prune(older_than=NOW, dry_run=False)
+    with op.open_store(database) as store:
+        found = sizes(store)
+        assert found == {
+            (None, "bmi", "results"): 2,
+            (None, "mean", "results"): 1,
+            (None, "bmi", "stubs"): 1,
+            (None, "mean", "stubs"): 1,
+            (None, "bmi", "attempts"): 1,
+            (None, None, "code"): found[None, None, "code"],
+            ("study", "bmi", "rows"): 100,
+            ("study", "mean", "rows"): 2,
+            ("study", None, "members"): found["study", None, "members"],
+            ("study", "bmi", "logs"): 3,
+            ("study", "mean", "logs"): 2,
+            ("study", None, "states"): 4,
+            ("study", "bmi", "states"): 1,
+            ("study", "mean", "states"): 1,
+            ("study", None, "runs"): 5,
+        }
+        assert all(row["bytes"] > 0 for row in store.size().to_pylist())
+    with op.open_store("memory://") as empty:
+        assert empty.size().column_names == ["pipeline", "node", "kind", "rows", "bytes"]
+
+
+def test_large_values_are_files_in_the_size_of_a_store(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="image", identity="version")
+    def image(weight: float) -> bytes:
+        return bytes([int(weight)]) * 2_000_000
+
+    with SQLiteDatabase(tmp_path / "lab.db") as database:
+        pipeline = op.Pipeline("study", database)
+        with pipeline:
+            image.pod(DictSource([{"i": 1, "weight": 1.0}], ["i"]), label="image")
+        run(pipeline)
+        store = op.open_store(database)
+        (files,) = [row for row in store.size().to_pylist() if row["kind"] == "files"]
+        assert files["rows"] == 1
+        report = study(database, {1: 1.0}).prune(older_than=NOW)
+        assert report.rows == 0, "another pipeline needs it"
+
+
+def test_what_was_pruned_is_given_back(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="text", identity="version")
+    def text(weight: float) -> str:
+        return str(weight) * 2_000
+
+    def texts(weight: float) -> op.Pipeline:
+        pipeline = op.Pipeline("study", tmp_path / "lab.db")
+        with pipeline:
+            rows = [{"i": i, "weight": weight + i} for i in range(200)]
+            text.pod(DictSource(rows, ["i"], source_id="s", record_id_column="i"), label="text")
+        run(pipeline)
+        return pipeline
+
+    for weight in (1.0, 1000.0):
+        pipeline = texts(weight)
+    with op.open_store(tmp_path / "lab.db") as store:
+        store.compact()
+        before = (tmp_path / "lab.db").stat().st_size
+        pipeline.prune(older_than=NOW, dry_run=False)
+        present = pipeline.text.as_table()
+        store.compact()
+        assert (tmp_path / "lab.db").stat().st_size < 0.7 * before
+        assert (tmp_path / "lab.db-wal").stat().st_size == 0
+        assert pipeline.text.as_table().equals(present)
+        assert op.verify_store(store.database).ok

@@ -16,7 +16,8 @@ from orcapod.databases import open_database
 from orcapod.errors import LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
-from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.ledger.size import store_sizes
+from orcapod.protocols import Database, MaintainedDatabaseProtocol, RecordPath, checked_database
 from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, lost_results, result_path
 
 __all__ = ["GivenRows", "Store", "open_store"]
@@ -26,7 +27,7 @@ _MADE = {"__run_id": "run_id", "__timestamp": "timestamp", "__seconds": "seconds
 
 
 def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) -> Store:
-    """Open a store to look at what is in it: runs, rows, logs, code. Nothing of it is ever written.
+    """Open a store to look at what is in it: runs, rows, logs, code. Nothing of it is written, but by ``compact``.
 
     Args:
         store: a URL (``sqlite:///lab.db``), the path of an SQLite file, what ``to_config`` of a store gave, or a
@@ -237,6 +238,36 @@ class Store:
         view = self.database.at(*begun.pipeline)
         found: list[Any] = view.get_records_by_ids(ENVIRONMENTS, [begun.environment_id]).to_pylist()
         return {name.removeprefix("__"): value for name, value in found[0].items()} if found else {}
+
+    def size(self) -> pa.Table:
+        """Return how many rows and bytes there are of each pipeline, node and kind of records.
+
+        Returns:
+            ``pipeline`` and ``node``, null for what belongs to the store as a whole (results have the name of their
+            function as ``node``); ``kind``: ``results``, ``rows``, ``logs``, ``statuses``, ``states``, ``members``,
+            ``runs``, ``code``, ``files``, ``stubs``, ``attempts``, ``sources`` or ``other``; ``rows`` and ``bytes``.
+            The bytes are those on the disk for PostgreSQL and Delta, and about those of the values for the others.
+        """
+        labels: dict[RecordPath, set[str]] = {}
+        for run in self._runs(None):
+            for label, node in run.nodes.items():
+                labels.setdefault((*run.pipeline, *node.path), set()).add(label)
+        return store_sizes(self.database, self._pipelines(), labels)
+
+    def compact(self) -> None:
+        """Give back the space of what was removed, by prune say: the one thing here that writes to the store.
+
+        Runs may go on meanwhile. SQLite: the file is written anew (``VACUUM``), and its log emptied, for which it takes
+        as much room again; PostgreSQL: ``VACUUM``, which makes room for new rows; Delta: small files are put together,
+        and those removed that nothing has needed for a day.
+
+        Raises:
+            ReadOnlyStoreError: it may only be read.
+            DatabaseError: it cannot be done now; nothing is lost.
+        """
+        self.database.check_writable()
+        if isinstance(self.database, MaintainedDatabaseProtocol):
+            self.database.reclaim()
 
     def close(self) -> None:
         """Let go of the store; a database that was given stays open."""

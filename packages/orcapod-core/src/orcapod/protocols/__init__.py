@@ -17,6 +17,7 @@ from orcapod.protocols.executor import (
 )
 from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
+from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
@@ -31,6 +32,7 @@ __all__ = [
     "ExecutionObserver",
     "FilesDatabaseProtocol",
     "Key",
+    "MaintainedDatabaseProtocol",
     "NoOpObserver",
     "OnConflict",
     "OnDone",
@@ -40,6 +42,7 @@ __all__ = [
     "PythonFunctionExecutorProtocol",
     "RecordPath",
     "ScanningDatabaseProtocol",
+    "TableSize",
     "adapted",
     "checked_database",
     "checked_executor",
