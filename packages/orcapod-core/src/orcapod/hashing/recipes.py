@@ -248,9 +248,9 @@ def entry_ids(batch: pa.RecordBatch, identifying: Schema) -> list[bytes]:
 
 
 def piece_ids(pieces: pa.LargeListArray[Any]) -> list[bytes]:
-    """Return the ids of pieces of long lists: of their very bytes, of one type."""
+    """Return the ids of pieces of long lists: 16 bytes of a hash of their very bytes; they are all of one type."""
     encoded: list[Any] = encode(pieces).to_pylist()
-    return [sha256(b"piece-v1" + each).digest() for each in encoded]
+    return [sha256(b"piece-v1" + each).digest()[:16] for each in encoded]
 
 
 def environment(facts: Sequence[object]) -> ContentHash:

@@ -12,7 +12,7 @@ from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
 from orcapod.protocols import Key, RecordPath
-from orcapod.records import CHECKSUM, INCOMPLETE, MEMBERS, PIECE_ID, RECORD_ID, RUN_ID, VALUES, damaged_results
+from orcapod.records import CHECKSUM, INCOMPLETE, MEMBERS, PIECE_ID, RECORD_ID, RUN_ID, damaged_results, whole_pieces
 
 __all__ = [
     "changed_entries",
@@ -49,7 +49,7 @@ def is_kept(path: RecordPath, table: pa.Table) -> bool:
 
 def is_pieces(path: RecordPath, table: pa.Table) -> bool:
     """Say whether pieces of long lists lie there."""
-    return path[-2:-1] == MEMBERS and table.column_names == [PIECE_ID, VALUES]
+    return path[-2:-1] == MEMBERS and table.column_names[0] == PIECE_ID
 
 
 def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | None, str]]:
@@ -112,8 +112,7 @@ def changed_entries(table: pa.Table) -> list[Key]:
 
 def changed_pieces(table: pa.Table) -> list[Key]:
     """Return the keys of pieces of long lists that are not those of their members."""
-    pieces: Any = table.column(VALUES).combine_chunks()
-    return _differing(table.column(0), recipes.piece_ids(pieces))
+    return _differing(table.column(0), recipes.piece_ids(whole_pieces(table)))
 
 
 def changed_kept_rows(table: pa.Table) -> list[Key]:

@@ -20,7 +20,7 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
-from orcapod.records.members import PIECE_ID, TREES, VALUES, Members
+from orcapod.records.members import PIECE_ID, TREES, Members, whole_pieces
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.prune import Keep, PruneReport, prune
 from orcapod.records.result_cache import (
@@ -47,7 +47,6 @@ __all__ = [
     "RUN_STARTS",
     "STUB_COLUMNS",
     "TREES",
-    "VALUES",
     "Attempts",
     "Claims",
     "CodeRecords",
@@ -80,4 +79,5 @@ __all__ = [
     "result_path",
     "results_table",
     "stub_path",
+    "whole_pieces",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from os.path import commonprefix
 from typing import Any
 from zlib import crc32
 
@@ -23,16 +24,17 @@ from orcapod.protocols import BufferingDatabaseProtocol, Database, RecordPath, d
 from orcapod.records.address import MEMBERS
 from orcapod.types import Schema, encode, type_of_column
 
-__all__ = ["PIECE_ID", "TREES", "VALUES", "Members"]
+__all__ = ["PIECE_ID", "TREES", "Members", "whole_pieces"]
 
 TREES = "__members"
 """The column of entries that says of which pieces their lists are made."""
 PIECE_ID = "__piece_id"
 VALUES = "__values"
+PREFIX, SUFFIX = "__prefix", "__suffix"
 
 _FEWEST = 64  # members of a list that is cut
-_LEAST, _MOST = 4, 64  # members of a piece but the last
-_MASK = 15  # one member in 16 ends a piece
+_LEAST, _MOST = 3, 12  # members of a piece but the last
+_MASK = 3  # one member in 4 ends a piece
 _INDEX = pa.large_binary()
 _ARROW = pa.large_list(
     pa.struct(
@@ -88,7 +90,7 @@ class Members:
         if not new:
             return entries
         for path, tables in new.items():
-            self._database.add_records(path, pa.concat_tables(tables))
+            self._store(path, pa.concat_tables(tables))
         if isinstance(self._database, BufferingDatabaseProtocol):
             self._database.flush()  # entries may be committed before them else
         return entries.append_column(TREES, pa.array(roots, _ARROW))
@@ -123,6 +125,15 @@ class Members:
             entries = entries.set_column(at, name, whole)
         return entries
 
+    def _store(self, path: RecordPath, pieces: pa.Table) -> None:
+        """Store the pieces that are not there: of a list that is like another, few."""
+        keys: list[Any] = pieces.column(0).to_pylist()
+        there = self._database.get_records_by_ids(path, keys, [])
+        if there.num_rows:
+            pieces = pieces.filter(pc.invert(pc.is_in(pieces.column(0), value_set=there.column(0))))
+        if pieces.num_rows:
+            self._database.add_records(path, _shortened(pieces))
+
     def _read(self, trees: Sequence[_Tree]) -> Iterator[pa.Array[Any]]:
         """Give the members of all leaves of each tree, with one look-up for each floor and type."""
         for height in range(max((tree.height for tree in trees), default=0), 0, -1):
@@ -142,9 +153,9 @@ class Members:
     def _members(self, type_: pa.DataType, trees: Sequence[_Tree]) -> Iterator[pa.Array[Any]]:
         """Give the members of the pieces of each tree, all of one type."""
         keys = list(dict.fromkeys(key for tree in trees for key in tree.keys))
-        table = self._database.get_records_by_ids(_path(type_), keys, [VALUES])
+        table = self._database.get_records_by_ids(_path(type_), keys)
         found: list[Any] = table.column(0).to_pylist() if table.num_columns else []
-        pieces: Any = table.column(VALUES).combine_chunks() if found else pa.array([], pa.large_list(type_))
+        pieces: Any = whole_pieces(table) if found else pa.array([], pa.large_list(type_))
         made = recipes.piece_ids(pieces)
         positions = {key: at for at, key in enumerate(found) if made[at] == key}
         if lost := [key for key in keys if key not in positions]:
@@ -157,6 +168,42 @@ class Members:
                 found=lost[0].hex(),
             )
         return (pieces.take(pa.array([positions[key] for key in tree.keys], pa.int64())).flatten() for tree in trees)
+
+
+def whole_pieces(table: pa.Table) -> Any:
+    """Return the members of pieces, given their rows."""
+    pieces: Any = table.column(VALUES).combine_chunks()
+    if PREFIX not in table.column_names:
+        return pieces
+    of_piece = pc.list_parent_indices(pieces)
+    ends = [table.column(name).combine_chunks().take(of_piece) for name in (PREFIX, SUFFIX)]
+    members = pc.binary_join_element_wise(ends[0], pieces.flatten(), ends[1], pa.scalar("", pa.large_string()))
+    lengths = pc.list_value_length(pieces).to_pylist()
+    return pa.LargeListArray.from_arrays(pa.array([0, *accumulate(lengths)], pa.int64()), members)
+
+
+def _shortened(table: pa.Table) -> pa.Table:
+    """Return pieces of texts without what all members of a piece begin and end with, as ids do: it stands beside."""
+    pieces: Any = table.column(VALUES).combine_chunks()
+    if not pa.types.is_large_string(pieces.type.value_type):
+        return table
+    shortened, prefixes, suffixes = [], [], []
+    listed: list[Any] = pieces.to_pylist()
+    for members in listed:
+        texts = [member for member in members if member is not None]
+        prefix = commonprefix(texts)  # noqa: RUF071 - character by character
+        suffix = commonprefix([text[len(prefix) :][::-1] for text in texts])[::-1]  # noqa: RUF071 - likewise
+        prefixes.append(prefix)
+        suffixes.append(suffix)
+        shortened.append([None if each is None else each[len(prefix) : len(each) - len(suffix)] for each in members])
+    columns = {PREFIX: prefixes, VALUES: shortened, SUFFIX: suffixes}
+    types = {VALUES: pieces.type}
+    return pa.table(
+        {
+            PIECE_ID: table.column(PIECE_ID),
+            **{name: pa.array(column, types.get(name, pa.large_string())) for name, column in columns.items()},
+        }
+    )
 
 
 def _planted(values: Any, bounds: Sequence[int], new: dict[RecordPath, list[pa.Table]]) -> list[_Tree]:

@@ -194,9 +194,9 @@ class NodeStates:
         return counts
 
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
-        prefix = f"{self._label}/{number:09}/{run_id}"
+        prefix = f"{self._label}/{number}/{run_id}/".encode()
         table = {
-            "__change_id": pa.array([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
+            "__change_id": pa.array([prefix + key[:_KEY_BYTES] for key in changes], pa.large_binary()),
             "__node_label": pa.repeat(pa.scalar(self._label, pa.large_string()), len(changes)),
             "__entry_id": pa.array(list(changes), pa.large_binary()),
             "__count": pa.array(list(changes.values()), pa.int64()),
