@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
@@ -182,6 +184,42 @@ def test_what_goes_is_said_as_a_text(database: Database) -> None:
         pipeline.prune(older_than="soon")
     for text in ("90d", "12 h", "2w"):
         assert pipeline.prune(older_than=text).rows == 0
+
+
+NIGHTS = st.lists(
+    st.tuples(
+        st.dictionaries(st.integers(0, 3), st.sampled_from([60.0, 80.0, 100.0])),
+        st.sets(st.sampled_from(["invalidate", "prune", "compact"])),
+    ),
+    max_size=4,
+)
+
+
+@given(nights=NIGHTS)
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_goes_the_present_is_right_and_the_past_is_as_it_was_or_says_that_it_is_pruned(
+    nights: list[tuple[dict[int, float], set[str]]],
+) -> None:
+    database = MemoryDatabase()
+    history: list[tuple[str, dict[int, float]]] = []
+    for weights, also in nights:
+        pipeline = study(database, weights)
+        history.append((run(pipeline), {who: weight / 4 for who, weight in weights.items()}))
+        assert {row["patient"]: row["bmi"] for row in rows(pipeline)} == history[-1][1]
+        if "invalidate" in also:
+            pipeline.bmi.invalidate(patient=[1, 2])
+        if "prune" in also:
+            pipeline.prune(older_than=NOW, dry_run=False)
+        if "compact" in also:
+            op.open_store(database).compact()
+        for name, given_then in history:
+            try:
+                found = pipeline.bmi.at(name).to_pylist()
+            except PrunedResultError:
+                assert name != history[-1][0], "the last one is present"
+            else:
+                assert {row["patient"]: row["bmi"] for row in found} == given_then
+    assert op.verify_store(database).ok
 
 
 # Invalidate

@@ -75,7 +75,7 @@ class Members:
         """
         new: dict[RecordPath, list[pa.Table]] = {}
         roots: list[list[dict[str, Any]] | None] = [None] * entries.num_rows
-        for name in entries.column_names:
+        for name in [field.name for field in entries.schema if pa.types.is_large_list(field.type)]:
             column = entries.column(name).combine_chunks()
             rows = [row for row, size in enumerate(_sizes(column)) if size >= _FEWEST]
             if not rows:
@@ -243,8 +243,7 @@ def _cuts(values: Any, start: int, stop: int) -> list[int]:
 
 def _sizes(column: Any) -> list[int]:
     """Return how many members each list of a column has on its longest floor; 0 where there is no list."""
-    floors = _levels(column) if pa.types.is_large_list(column.type) else ()
-    sizes = [[stop - start for start, stop in pairwise(bounds)] for _, bounds in floors]
+    sizes = [[stop - start for start, stop in pairwise(bounds)] for _, bounds in _levels(column)]
     return [max(floor) for floor in zip(*sizes, strict=True)]
 
 
