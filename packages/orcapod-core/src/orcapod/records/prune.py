@@ -29,7 +29,8 @@ __all__ = ["Keep", "PruneReport", "prune"]
 Keep = Literal["present"]
 """What stays, however old it is: what the present rows of all pipelines on a store need."""
 
-_AT_ONCE = 1000
+_AT_FIRST, _FASTER, _AT_ONCE = 16, 8, 5000  # records: values may be large, and nobody knows before they are read
+_BYTES_AT_ONCE = 32 << 20
 _GOING_ON = timedelta(days=1)  # a run that began before, and has not ended, is taken for killed
 _TYPES: dict[str, pa.DataType] = {
     "kind": pa.large_string(),
@@ -206,9 +207,11 @@ class _Pruning:
         stubs = Stubs(self._results, uri)
         rows = size = 0
         seconds, gone = 0.0, set[bytes]()
-        for start in range(0, len(doomed), _AT_ONCE):
-            keys = self._still_doomed(uri, doomed[start : start + _AT_ONCE])
+        start, count = 0, min(_AT_FIRST, _AT_ONCE)
+        while start < len(doomed):
+            keys = self._still_doomed(uri, doomed[start : start + count])
             records = self._results.get_records_by_ids(path, keys)
+            start += count
             if not records.num_rows:
                 continue
             rows += records.num_rows
@@ -218,7 +221,9 @@ class _Pruning:
             if not self._dry_run:
                 stubs.add(records)
                 self._results.flush()
-                self._results.delete_records(path, self._still_doomed(uri, keys))
+                self._results.delete_records(path, keys)
+            fitting = _BYTES_AT_ONCE * records.num_rows // max(1, records.nbytes)
+            count = max(1, min(fitting, _FASTER * count, _AT_ONCE))
         if rows:
             self._rows.append(("results", uri[0], sorted(self._needs.labels.get(uri, ())), rows, size, seconds))
         ids, runs = (list[Any](known.column(name).to_pylist()) for name in (RECORD_ID, RUN_ID))
@@ -226,7 +231,7 @@ class _Pruning:
 
     def _still_doomed(self, uri: FunctionUri, keys: list[bytes]) -> list[bytes]:
         """Return those of these results that no run needs that has begun meanwhile, or may need."""
-        if begun_runs(self._stores) == self._needs.runs:
+        if self._dry_run or begun_runs(self._stores) == self._needs.runs:
             return keys
         self._needs = _Needs.of(self._stores)
         needed = self._needs.of_function(uri)
