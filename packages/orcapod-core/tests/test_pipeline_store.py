@@ -94,7 +94,7 @@ def sql(file: Path) -> Iterator[sqlite3.Connection]:
     with SQLiteDatabase(file) as database:
         pipeline = built(database, ("lab", "grades"))
         records = pipeline.log_database
-        observer = CompositeObserver(LoggingObserver(records), StatusObserver(records))
+        observer = CompositeObserver(LoggingObserver(records), StatusObserver(records, cached=True))
         for _ in range(2):
             pipeline.run(observer=observer)
     with closing(sqlite3.connect(file)) as connection:

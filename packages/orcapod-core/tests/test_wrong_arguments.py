@@ -235,6 +235,8 @@ door("remove_orphans", op.remove_orphans, "store", store="memory://", files=None
 door("Pipeline", op.Pipeline, name="p", database=None, result_database=None, auto_compile=False, config=None,
      files=None)  # fmt: skip
 door("Pipeline, a part of its name", lambda part: op.Pipeline(("p", part)), part="q")
+door("pipeline.prune", method(pipeline, "prune"), keep="present", older_than="90d", dry_run=True, logs=False)
+door("node.invalidate", lambda tag: pipeline()["n"].invalidate(k=tag), tag=1)
 door("pipeline.run", lambda **options: pipeline().run(**options), **RUN)
 door("pipeline.run_async", lambda **options: asyncio.run(pipeline().run_async(**options)), **RUN)
 for name, right in {"workers": 2, "kind": "thread", "capture": "sys"}.items():
@@ -282,7 +284,7 @@ door("ResultCache", lambda **given: op.ResultCache(**given).lookup([b"1"]),
     database=MemoryDatabase, path=("a",), outputs=op.Schema({"x": int}), code="m:00", run_id="")  # fmt: skip
 
 door("LoggingObserver", LoggingObserver, database=MemoryDatabase)
-door("StatusObserver", StatusObserver, database=MemoryDatabase)
+door("StatusObserver", StatusObserver, database=MemoryDatabase, cached=True)
 door("CompositeObserver", CompositeObserver, "observer", observer=NoOpObserver)
 door("get_logs", lambda **which: LoggingObserver(MemoryDatabase()).get_logs(**which), run_id=None, node_label=None)
 door("get_status", lambda **which: StatusObserver(MemoryDatabase()).get_status(**which), run_id=None, node_label=None)

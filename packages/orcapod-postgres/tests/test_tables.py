@@ -127,6 +127,7 @@ def test_schemas_are_stores_of_their_own(postgres_conninfo: str) -> None:
     with open_database(url) as found:
         assert found.list_paths() == [("50%s",)]
         assert found.to_config()["schema"] == "50%s"
+        found.check_writable()
 
 
 def test_a_role_that_may_only_read_reads(postgres_conninfo: str) -> None:

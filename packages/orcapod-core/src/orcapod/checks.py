@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from threading import TIMEOUT_MAX
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS = ["", "k", "m", "g", "t"]
+_DURATION = re.compile(r"([0-9]{1,5}) ?([hdw])")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 class Checks:
@@ -148,6 +151,15 @@ class Checks:
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= TIMEOUT_MAX:
             raise self.wrong(name, found, f"seconds, more than 0{also}")
         return found
+
+    def duration(self, name: str, found: object) -> timedelta:
+        """Return an amount of time: a timedelta, or a text such as ``90d``, ``12h`` or ``2w``."""
+        if isinstance(found, str) and (match := _DURATION.fullmatch(found.strip())):
+            number, unit = match.groups()
+            return timedelta(**{_UNITS[unit]: int(number)})
+        if isinstance(found, timedelta) and found >= timedelta():
+            return found
+        raise self.wrong(name, found, "an amount of time", "write a text such as '90d', '12h' or '2w', or a timedelta")
 
     def size(self, name: str, found: object, *, least: int) -> int:
         """Return an amount of memory in bytes: an int, or a text such as ``2 GiB`` or ``500MB``.

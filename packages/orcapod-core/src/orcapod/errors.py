@@ -12,6 +12,7 @@
     │   ├── DuplicateKeyError (ValueError)   a key that is already there, with on_conflict="raise"
     │   ├── DamagedRecordError (ValueError)  a record that is not as it was stored
     │   ├── RecordTooLargeError (ValueError) a record of more bytes than its store takes
+    │   ├── PrunedResultError (LookupError)  a result whose values were pruned
     │   ├── ReadOnlyStoreError (PermissionError) a store that may only be read
     │   ├── StoreLockedError (TimeoutError)  a store that another program keeps locked
     │   ├── StoreVersionError (OSError)      a store of another version of orcapod
@@ -54,6 +55,7 @@ __all__ = [
     "PacketTimeoutError",
     "PipelineError",
     "PluginError",
+    "PrunedResultError",
     "ReadOnlyStoreError",
     "RecordSchemaError",
     "RecordTooLargeError",
@@ -246,6 +248,18 @@ class UnknownRowError(DatabaseError, LookupError):
 
 class UnknownRunError(DatabaseError, LookupError):
     """A run of which a store knows nothing."""
+
+
+class PrunedResultError(DatabaseError, LookupError):
+    """Results whose values were pruned: what is known of them is still there, and a run computes them again.
+
+    Attributes:
+        keys: their record ids.
+    """
+
+    def __init__(self, message: str = "", *, keys: Sequence[bytes] = (), **about: Any) -> None:
+        super().__init__(message, **about)
+        self.keys = tuple(keys)
 
 
 class ConfigError(OrcapodError, ValueError):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Token
+from datetime import timedelta
 from typing import Any, Self, overload
 from weakref import WeakSet
 
@@ -58,7 +59,7 @@ from orcapod.protocols import (
     adapted,
     checked_database,
 )
-from orcapod.records import new_run_id
+from orcapod.records import Keep, PruneReport, new_run_id, prune
 from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
@@ -416,6 +417,24 @@ class Pipeline(Mapping[str, Node]):
         return explain(self.nodes, self._records, node, tag)
 
     plan = explain
+
+    def prune(
+        self, keep: Keep = "present", older_than: str | timedelta = "90d", *, dry_run: bool = True, logs: bool = False
+    ) -> PruneReport:
+        """Remove the values of results that are old and not needed, or say what would go; see docs/growth.md.
+
+        Args:
+            keep: what stays, however old it is: ``present``, what the present rows of all pipelines on the store need.
+            older_than: how long ago a result was computed at least, ``90d``, ``12h``, ``2w`` or a ``timedelta``.
+            dry_run: whether to say what would go, and remove nothing.
+            logs: whether logs and statuses of this pipeline go, too, of runs of which no result is left.
+
+        Raises:
+            ConfigError: an argument is not what it has to be.
+            ReadOnlyStoreError: a store may only be read.
+        """
+        options: dict[str, Any] = {"keep": keep, "older_than": older_than, "dry_run": dry_run, "logs": logs}
+        return prune(self.database, self.result_database, self.name, **options)
 
     def __getitem__(self, label: str) -> Node:
         """Return the node of a label.

@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import orcapod as op
 from orcapod.databases import SQLiteDatabase
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
+from orcapod.sources import DictSource
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts and capabilities as Linux has them")
 
@@ -228,6 +230,23 @@ def test_every_write_is_refused_and_every_view_may_read(file: Path, unwritable: 
         database.close()
         with pytest.raises(DatabaseError, match="closed"):
             view.check_writable()
+
+
+def test_its_size_can_be_told_and_nothing_of_it_can_go(file: Path, unwritable: Callable[[], Any]) -> None:
+    @op.function_pod("y", identity="version")
+    def double(x: int) -> int:
+        return 2 * x
+
+    with unwritable(), SQLiteDatabase(file) as database:
+        pipeline = op.Pipeline("lab", database)
+        with pipeline:
+            double.pod(DictSource([{"i": 1, "x": 1}], ["i"]), label="double")
+        store = op.open_store(database)
+        assert store.size().column("rows").to_pylist() == [1]
+        assert pipeline.prune().rows == 0
+        for write in (store.compact, lambda: pipeline.prune(dry_run=False), pipeline.double.invalidate):
+            with pytest.raises(ReadOnlyStoreError, match=r"lab.db may only be read"):
+                write()
 
 
 def test_what_is_written_after_a_reader_came_is_read(file: Path, unwritable: Callable[[], Any]) -> None:

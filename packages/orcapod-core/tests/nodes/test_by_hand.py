@@ -62,7 +62,7 @@ def test_a_node_that_is_executed_gives_and_stores_what_a_run_does(tmp_path: Path
 
 def test_an_observer_is_told_of_the_packets_and_its_rows_are_kept() -> None:
     pipeline = built()
-    logs, statuses = LoggingObserver(pipeline.log_database), StatusObserver(pipeline.log_database)
+    logs, statuses = LoggingObserver(pipeline.log_database), StatusObserver(pipeline.log_database, cached=True)
     pipeline.inverse.execute(SOURCE, observer=logs)
     assert LoggingObserver(pipeline.log_database).get_logs()["__stdout"].to_pylist() == [
         f"inverting {x}\n" for x in (1, 0, 2)

@@ -8,7 +8,7 @@ from orcapod.protocols import ExecutionObserver
 
 @pytest.fixture
 def observer(database):
-    observer = StatusObserver(database)
+    observer = StatusObserver(database, cached=True)
     observer.on_run_start("run-1")
     return observer
 
@@ -50,6 +50,12 @@ def test_found_packets_are_cached(view, rows):
     for tag, packet in rows:
         view.on_packet_end("label", tag, packet, packet, cached=True)
     assert states(view) == [("0", "CACHED"), ("1", "CACHED"), ("2", "CACHED")]
+
+
+def test_found_packets_have_no_row_unless_that_is_wanted(rows, database):
+    """A night with nothing new costs nothing per packet."""
+    StatusObserver(database).contextualize("hash", "label").on_packet_end("label", *rows[0], rows[0][1], cached=True)
+    assert StatusObserver(database).get_status().num_rows == 0
 
 
 def test_failures_say_why(view, rows):

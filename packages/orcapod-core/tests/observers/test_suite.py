@@ -54,7 +54,7 @@ class TestStatus(KeepingSuite):
 
     @pytest.fixture
     def observer(self, database: MemoryDatabase) -> StatusObserver:
-        return StatusObserver(database)
+        return StatusObserver(database, cached=True)
 
     def kept(self) -> KeptEvents:
         return ended(StatusObserver(self.database).get_status())
@@ -65,7 +65,7 @@ class TestComposite(KeepingSuite):
 
     @pytest.fixture
     def observer(self, database: MemoryDatabase) -> CompositeObserver:
-        return CompositeObserver(LoggingObserver(database), ProgressObserver(), StatusObserver(database))
+        return CompositeObserver(LoggingObserver(database), ProgressObserver(), StatusObserver(database, cached=True))
 
     def kept(self) -> KeptEvents:
         logs, states = LoggingObserver(self.database).get_logs(), StatusObserver(self.database).get_status()

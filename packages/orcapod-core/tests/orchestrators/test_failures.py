@@ -117,7 +117,7 @@ def test_counts_errors_logs_statuses_and_runs_agree(kinds: list[str], before: li
     with early:
         pod()(source(before))
     early.run()
-    logs, statuses, spy = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase()), Spy()
+    logs, statuses, spy = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase(), cached=True), Spy()
     pipeline = op.Pipeline("p", store)
     with pipeline:
         pod(calls)(source(kinds))
@@ -187,7 +187,7 @@ def test_a_flaky_packet_is_counted_once_whatever_its_equal_does() -> None:
             raise ValueError
         return 1
 
-    logs, statuses = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase())
+    logs, statuses = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase(), cached=True)
     pipeline = op.Pipeline("p")
     with pipeline:
         f.pod(source(["a", "a", "a"]))
@@ -203,7 +203,7 @@ def test_an_int_that_no_float_is_fails_its_packet_alone_in_all_records() -> None
     def f(x: float) -> float:
         return x
 
-    logs, statuses = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase())
+    logs, statuses = LoggingObserver(MemoryDatabase()), StatusObserver(MemoryDatabase(), cached=True)
     pipeline = op.Pipeline("p")
     with pipeline:
         f.pod(DictSource([{"i": i, "x": x} for i, x in enumerate([1, 2**53 + 1, 3])], ["i"], source_id="s"))

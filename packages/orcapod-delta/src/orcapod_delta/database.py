@@ -15,7 +15,7 @@ from orcapod.checks import Checks
 from orcapod.compute import Expression
 from orcapod.databases import DatabaseView, checked_config, checked_ids, checked_table
 from orcapod.errors import DamagedRecordError, DatabaseError
-from orcapod.protocols import Key, OnConflict, RecordPath
+from orcapod.protocols import Key, OnConflict, RecordPath, TableSize
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.locations import Location, folder_of
@@ -166,6 +166,18 @@ class DeltaDatabase(DatabaseView[Store]):
             with suppress(DatabaseError):  # find_damage says so
                 for name in self._table(path).maintain(lambda maintenance: maintenance.orphans(RETENTION)) or []:
                     yield path, name
+
+    def table_sizes(self) -> list[TableSize]:
+        """Return the sizes of all tables of this view: of their files, by what was committed."""
+        sizes = {
+            path: self._table(path).maintain(Maintenance.size) for path in self._relative(self._shared.table_paths())
+        }
+        return [TableSize(path, *size) for path, size in sizes.items() if size is not None and size[0]]
+
+    def reclaim(self) -> None:
+        """Put small files together, and remove those that no table has needed for a day, which others may read."""
+        self.compact()
+        self.vacuum()
 
     def compact(self) -> int:
         """Put small files of all tables of this view together; return how many fewer there are.

@@ -33,6 +33,10 @@ class Maintenance:
         self._snapshot = snapshot
         self._swept = False
 
+    def size(self) -> tuple[int, int]:
+        """Return how many rows are committed, and the bytes of their files."""
+        return self._snapshot.num_rows, sum(each.file.size for each in self._snapshot.files)
+
     def after_commit(self) -> None:
         """Do what normal use does: compact many small files, and then, or at first, remove orphans."""
         small = sum(each.file.size < _SMALL for each in self._snapshot.files)

@@ -111,7 +111,7 @@ class Catalog:
         """
         query = statement(
             "SELECT current_setting('transaction_read_only') = 'on', has_table_privilege({}::text::regclass, 'INSERT')",
-            Literal(self.name("_orcapod_paths").as_string(None).replace("%", "%%")),
+            Literal(self.name("_orcapod_paths").as_string(None)),
         )
         ((refuses, may),) = connection.execute(query, ()).fetchall()
         if refuses or not may:

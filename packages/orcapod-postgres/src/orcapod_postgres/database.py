@@ -33,7 +33,7 @@ from orcapod.databases import (
     named_columns,
 )
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
-from orcapod.protocols import Key, OnConflict, RecordPath
+from orcapod.protocols import Key, OnConflict, RecordPath, TableSize
 from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
 from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
@@ -306,6 +306,38 @@ class PostgresDatabase(DatabaseView[_Server]):
             return max(before or 0, sum(connection.execute(text, [some]).rowcount for some in packed))
 
         return self._pool.write(delete)
+
+    def table_sizes(self) -> list[TableSize]:
+        """Return the sizes of all tables of this view: on the server's disk, indexes included."""
+
+        def read(connection: Connection[Any]) -> list[TableSize]:
+            sizes = []
+            for path, name in self._catalog.tables(connection, self._prefix):
+                table = self._catalog.name(name)
+                query = statement(
+                    "SELECT count(*), pg_total_relation_size({}::regclass) FROM {}",
+                    Literal(table.as_string(None)),
+                    table,
+                )
+                ((rows, size),) = connection.execute(query, ()).fetchall()
+                if rows and self._is_below(path):
+                    sizes.append(TableSize(path[len(self._prefix) :], rows, size))
+            return sizes
+
+        return self._pool.read(read)
+
+    def reclaim(self) -> None:
+        """Have the server take the room of deleted rows for new ones, while others read and write.
+
+        What is at the end of a table goes back to the disk; ``VACUUM FULL`` gives back all, and lets nobody in
+        meanwhile.
+        """
+
+        def vacuum(connection: Connection[Any]) -> None:
+            for _, name in self._catalog.tables(connection, self._prefix):
+                connection.execute(statement("VACUUM (ANALYZE) {}", self._catalog.name(name)), ())
+
+        self._pool.read(vacuum)
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the schema beside its records, with the path of the table where it is one's."""

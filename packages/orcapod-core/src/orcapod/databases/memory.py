@@ -29,6 +29,7 @@ from orcapod.databases.view import DatabaseView, checked_config, closed_store
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.files import temporary_folder
+from orcapod.protocols import TableSize
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["MemoryDatabase"]
@@ -122,6 +123,19 @@ class MemoryDatabase(DatabaseView["_Memory"]):
         """Do nothing but check: what is in memory survives nothing."""
         with self._shared.opened():
             pass
+
+    def table_sizes(self) -> list[TableSize]:
+        """Return the sizes of all tables of this view: of their values, in memory."""
+        depth = len(self._prefix)
+        with self._shared.opened() as stored:
+            return [
+                TableSize(path[depth:], len(records.rows), records.whole().nbytes)
+                for path, records in stored.items()
+                if records.rows and self._is_below(path)
+            ]
+
+    def reclaim(self) -> None:
+        """Do nothing: what is deleted takes no memory."""
 
     def close(self) -> None:
         """Forget everything, for all views; closing twice is fine."""

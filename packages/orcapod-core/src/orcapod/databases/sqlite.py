@@ -41,6 +41,7 @@ from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.display import discreet, shown
 from orcapod.errors import DamagedRecordError, DatabaseError, RecordTooLargeError
+from orcapod.protocols import TableSize
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
@@ -239,6 +240,27 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
             if found is None:
                 return 0
             return found.delete(connection, unwanted)
+
+    def table_sizes(self) -> list[TableSize]:
+        """Return the sizes of all tables of this view: about what their values take in the file, without indexes."""
+        with self._shared.transaction(write=False) as connection:
+            sizes = []
+            for (text,) in connection.execute("SELECT path FROM _orcapod_paths").fetchall():
+                path = self._path(text)
+                if self._is_below(path) and (found := self._table(connection, path)):
+                    query = f"SELECT count(*), CAST(total({_row_bytes(found.layout)}) AS INTEGER) FROM {found.name}"
+                    sizes.append(TableSize(path[len(self._prefix) :], *connection.execute(query).fetchone()))
+            return sizes
+
+    def reclaim(self) -> None:
+        """Write the file anew without what was deleted, and empty its log; who reads it meanwhile reads on.
+
+        It takes as much room beside the file for a while, and as long as nobody else may write.
+
+        Raises:
+            DatabaseError: there is no room, or somebody has been writing for half a minute.
+        """
+        self._shared.vacuum()
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""

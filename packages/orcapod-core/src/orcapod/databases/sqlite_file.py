@@ -102,17 +102,32 @@ class SQLiteFile(ABC):
             if write:
                 self._check_in_place()
             try:
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except _FAULTS as error:
-                raise self._translated(error) or DatabaseError(
-                    f"{self.path}: {error}; nothing of this call was written",
-                    is_transient=getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT,
-                ) from error
+                with self._translating():
+                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                    yield connection
+                    connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.rollback()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Raise what SQLite raises as an error of ours."""
+        try:
+            yield
+        except _FAULTS as error:
+            raise self._translated(error) or DatabaseError(
+                f"{self.path}: {error}; nothing of this call was written",
+                is_transient=getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT,
+            ) from error
+
+    def vacuum(self) -> None:
+        """Write the file anew, which no transaction can do."""
+        self.check_in_place()
+        with self._lock, self._translating():
+            connection = self._opened()
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # as far as nobody reads what is in it
 
     def note_absent(self, table: int, keys: Sequence[Key]) -> None:
         """Take it that a table has none of these keys, in the transaction that is open; a few tables' are kept."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk, StreamSchema
+from orcapod.errors import DatabaseError
 from orcapod.functions import PythonPacketFunction
 from orcapod.hashing import ContentHash
 from orcapod.records import GivenEntries, Result, SizeLimit
@@ -29,6 +30,8 @@ class Cache(Protocol):
     def next(self, first: bytes) -> bytes: ...
 
     def lookup(self, ids: Sequence[bytes]) -> pa.Table: ...
+
+    def lost(self, ids: Sequence[bytes]) -> DatabaseError: ...
 
     def present(self, ids: Sequence[bytes]) -> set[bytes]: ...
 

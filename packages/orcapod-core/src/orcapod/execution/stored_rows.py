@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.datagrams import Chunk
-from orcapod.errors import DamagedRecordError
 from orcapod.execution.function_spec import Cache
 from orcapod.records import RECORD_ID
 
@@ -35,7 +34,8 @@ class StoredRows:
         """Read the rows.
 
         Raises:
-            DamagedRecordError: the store no longer holds a value.
+            PrunedResultError: a value was pruned meanwhile.
+            DamagedRecordError: the store no longer holds a value, for another reason.
         """
         values = found_results(self._cache, self._ids)
         held = self._others.batch
@@ -53,16 +53,12 @@ def found_results(cache: Cache, ids: Sequence[bytes | None]) -> pa.Table:
     """Return the results of records, in their order; nulls where there is no record.
 
     Raises:
-        DamagedRecordError: the store no longer holds one.
+        PrunedResultError: the values of one were pruned.
+        DamagedRecordError: the store no longer holds one, for another reason.
     """
     results = cache.lookup(list(dict.fromkeys(record_id for record_id in ids if record_id is not None)))
     found: list[Any] = results.column(RECORD_ID).to_pylist()
     position: dict[bytes | None, int | None] = {record_id: row for row, record_id in enumerate(found)}
     if lost := [record_id for record_id in ids if record_id is not None and record_id not in position]:
-        raise DamagedRecordError(
-            f"the store no longer holds {len(lost)} results that are needed, {RECORD_ID} {lost[0].hex()} the first; "
-            "something has removed them meanwhile; the next run computes them again",
-            keys=lost,
-            found=lost[0].hex(),
-        )
+        raise cache.lost(lost)
     return results.take(pa.array([position.get(record_id) for record_id in ids], pa.int64()))

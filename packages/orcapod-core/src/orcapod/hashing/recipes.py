@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import pyarrow as pa
 
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.content_hash import ContentHash
 from orcapod.hashing.rows import checksum_rows, hash_rows
-from orcapod.types import Schema
+from orcapod.types import Schema, encode
 
 __all__ = [
     "attempt_id",
@@ -38,6 +39,7 @@ __all__ = [
     "kept_schema",
     "live_content",
     "operator",
+    "piece_ids",
     "record_ids",
     "result_checksums",
     "rows_digest",
@@ -243,6 +245,12 @@ def result_checksums(results: pa.Table, columns: Sequence[str]) -> list[int]:
 def entry_ids(batch: pa.RecordBatch, identifying: Schema) -> list[bytes]:
     """Return the ids of the rows of a node: the row hashes of tags, system tags and record id."""
     return hash_rows(batch, identifying)
+
+
+def piece_ids(pieces: pa.LargeListArray[Any]) -> list[bytes]:
+    """Return the ids of pieces of long lists: 16 bytes of a hash of their very bytes; they are all of one type."""
+    encoded: list[Any] = encode(pieces).to_pylist()
+    return [sha256(b"piece-v1" + each).digest()[:16] for each in encoded]
 
 
 def environment(facts: Sequence[object]) -> ContentHash:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +12,20 @@ from orcapod.datagrams import SOURCE_INFO
 from orcapod.errors import OrcapodError
 from orcapod.hashing import ContentHash, hash_rows, recipes
 from orcapod.protocols import Key, RecordPath
-from orcapod.records import CHECKSUM, INCOMPLETE, RECORD_ID, RUN_ID, damaged_results
+from orcapod.records import CHECKSUM, INCOMPLETE, MEMBERS, PIECE_ID, RECORD_ID, RUN_ID, damaged_results, whole_pieces
 
-__all__ = ["changed_entries", "changed_kept_rows", "changed_results", "is_entries", "is_kept", "is_results"]
+__all__ = [
+    "changed_entries",
+    "changed_kept_rows",
+    "changed_pieces",
+    "changed_results",
+    "changed_stubs",
+    "is_entries",
+    "is_kept",
+    "is_pieces",
+    "is_results",
+    "is_stubs",
+]
 
 _BESIDE = ("__code", "__packet_hash", "__run_id", "__seconds", "__timestamp", CHECKSUM, RECORD_ID)
 _MOST_ATTEMPTS = 1000
@@ -36,6 +47,11 @@ def is_kept(path: RecordPath, table: pa.Table) -> bool:
     return path[0] == "_source" and table.column_names[0] == _CONTENT
 
 
+def is_pieces(path: RecordPath, table: pa.Table) -> bool:
+    """Say whether pieces of long lists lie there."""
+    return path[-2:-1] == MEMBERS and table.column_names[0] == PIECE_ID
+
+
 def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | None, str]]:
     """Give the results that are not as they were stored, each with why."""
     if missing := [name for name in _BESIDE if name not in table.column_names]:
@@ -45,6 +61,15 @@ def changed_results(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | N
     changed: set[Key] = set(damaged_results(table, outputs))
     for key in changed:
         yield key, f"its checksum is not that of {', '.join(outputs)}"
+    yield from _misnamed(path, table, changed)
+
+
+def changed_stubs(path: RecordPath, table: pa.Table) -> Iterator[tuple[Key | None, str]]:
+    """Give the stubs of pruned results whose keys are not those of their code and packet."""
+    yield from _misnamed(path, table, ())
+
+
+def _misnamed(path: RecordPath, table: pa.Table, changed: Collection[Key]) -> Iterator[tuple[Key | None, str]]:
     codes = pc.coalesce(table.column("__code"), "")
     packets = pc.coalesce(table.column("__packet_hash"), b"")
     for code in pc.unique(codes):
@@ -69,6 +94,11 @@ def _record_ids(uri: Sequence[str], code: str, packets: Sequence[bytes]) -> Sequ
         return [None] * len(packets)  # what it says is no code, or no packet, any more
 
 
+def is_stubs(path: RecordPath) -> bool:
+    """Say whether what is left of pruned results lies there."""
+    return path[0] == "_pruned" and len(path) == 5
+
+
 def changed_entries(table: pa.Table) -> list[Key]:
     """Return the keys of the rows of a node that are not those of their tags, system tags, results and marks."""
     others = {INCOMPLETE, RUN_ID}
@@ -78,6 +108,11 @@ def changed_entries(table: pa.Table) -> list[Key]:
     marked = pc.fill_null(table.column(INCOMPLETE), False)
     changed = _changed(table.filter(pc.invert(marked)), columns)
     return changed + _changed(table.filter(marked), [*columns, INCOMPLETE])
+
+
+def changed_pieces(table: pa.Table) -> list[Key]:
+    """Return the keys of pieces of long lists that are not those of their members."""
+    return _differing(table.column(0), recipes.piece_ids(whole_pieces(table)))
 
 
 def changed_kept_rows(table: pa.Table) -> list[Key]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.databases.open import open_existing
+from orcapod.errors import DamagedRecordError
 from orcapod.files import files_folder
 from orcapod.hashing import hash_structure
 from orcapod.integrity.files import StoredFiles
@@ -23,13 +24,17 @@ from orcapod.integrity.report import Finding, StoreReport
 from orcapod.integrity.tables import (
     changed_entries,
     changed_kept_rows,
+    changed_pieces,
     changed_results,
+    changed_stubs,
     is_entries,
     is_kept,
+    is_pieces,
     is_results,
+    is_stubs,
 )
 from orcapod.protocols import Database, Key, RecordPath, checked_database, files_folder_of
-from orcapod.records import RECORD_ID, result_path
+from orcapod.records import RECORD_ID, FunctionUri, Members, result_path, stub_path
 
 __all__ = ["verify_store"]
 
@@ -54,7 +59,8 @@ def verify_store(
     """Read all that a store holds, and say what is not as it was when it was stored.
 
     Results are compared with their checksums and keys, and their files with their digests; rows of nodes and kept rows
-    of sources with their keys; each row of a node must have its result; no key is there twice. Stores that have
+    of sources with their keys, and so are the pieces of long lists; each row of a node must have its result and its
+    lists; no key is there twice. Stores that have
     something of their own to check (the pages of a file, files that no table knows) check that too.
 
     Args:
@@ -176,11 +182,30 @@ class _Check:
                 yield Finding("changed", path, key, why=why)
             yield from self._files.changed(path, table)
         elif is_entries(path, table):
-            for key in changed_entries(table):
-                yield Finding("changed", path, key, why="its key is not that of its tags and result")
+            yield from self._changed_entries(path, table)
+        elif is_stubs(path):
+            for key, why in changed_stubs(path, table):
+                yield Finding("changed", path, key, why=why)
+        elif is_pieces(path, table):
+            for key in changed_pieces(table):
+                yield Finding("changed", path, key, why="its key is not that of its members")
         elif is_kept(path, table):
             for key in changed_kept_rows(table):
                 yield Finding("changed", path, key, why="its key is not that of its values")
+
+    def _changed_entries(self, path: RecordPath, table: pa.Table) -> Iterator[Finding]:
+        """Give what is wrong with rows of a node, and with the lists that are kept apart from them."""
+        try:
+            whole = Members(self._database.at(*path[:-5])).unpack(table)
+        except DamagedRecordError as error:
+            if table.num_rows == 1:
+                yield Finding("changed", path, table.column(0)[0].as_py(), why=str(error))
+                return
+            for row in range(table.num_rows):
+                yield from self._changed_entries(path, table.slice(row, 1))
+            return
+        for key in changed_entries(whole):
+            yield Finding("changed", path, key, why="its key is not that of its tags and result")
 
     def _lost(self, path: RecordPath, rows: pa.Table) -> Iterator[Finding]:
         """Give the rows of a node whose result is not there, and remember which results are used.
@@ -198,10 +223,17 @@ class _Check:
         if results in self._unused:
             self._unused[results] = self._unused[results].without(used)
         lost = rows.filter(pc.invert(used.are_among(there)))
+        if lost.num_rows:
+            lost = lost.filter(pc.invert(Keys([lost.column(1)]).are_among(self._stub_ids(results[1:]))))
         keys, ids = (list[Any](column.to_pylist()) for column in lost.columns)
         for key, result in zip(keys, ids, strict=True):
             named = result.hex() if isinstance(result, bytes) else result
             yield Finding("lost result", path, key, why=f"no result {named} in {'/'.join(results)}")
+
+    def _stub_ids(self, uri: FunctionUri) -> Keys:
+        """Return the ids of results of a function that were pruned, which are not lost."""
+        table = self._results.get_records(stub_path(uri), [])
+        return Keys([table.column(0)] if table.num_columns else [])
 
     def _result_ids(self, path: RecordPath) -> Keys:
         if self._results is not self._database or path not in self._ids:

@@ -18,13 +18,12 @@ from orcapod.hashing import recipes
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.operators.keys import comparable
 from orcapod.protocols import Database, FindingDatabaseProtocol, find_records
-from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, NodeStates
+from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, TREES, Members, NodeStates
 from orcapod.types import LogicalType, Schema, type_of_column
 
 __all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "record_column", "rows_with", "source_rows"]
 
 _SHOWN = 3
-_CUT = "__members"
 _NOTHING = pa.table({})
 
 
@@ -57,8 +56,9 @@ class NodeEntries:
 
     def with_keys(self, keys: Iterable[bytes], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the entries of these keys, with these columns; all if None."""
-        wanted = None if columns is None else [*columns, RUN_ID]
-        return self._given(self.database.get_records_by_ids(self.node.record.path, list(keys), wanted))
+        wanted = None if columns is None else self._at_rest([*columns, RUN_ID])
+        found = self.database.get_records_by_ids(self.node.record.path, list(keys), wanted)
+        return self._given(Members(self.database).unpack(found))
 
     def with_records(self, record_ids: Sequence[bytes]) -> pa.Table:
         """Return the entries that have one of these results."""
@@ -88,7 +88,7 @@ class NodeEntries:
     @property
     def finds_lists(self) -> bool:
         """Whether rows are found by lists that they have: those that are cut, at rest, are read."""
-        return isinstance(self.database, FindingDatabaseProtocol) and _CUT not in self.schema.names
+        return isinstance(self.database, FindingDatabaseProtocol) and TREES not in self.schema.names
 
     @property
     def source_columns(self) -> list[str]:
@@ -152,7 +152,12 @@ class NodeEntries:
     def _found(self, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None) -> pa.Table:
         if not self.schema.names:
             return _NOTHING
-        return find_records(self.database, self.node.record.path, values, columns)
+        wanted = None if columns is None else self._at_rest(columns)
+        return Members(self.database).unpack(find_records(self.database, self.node.record.path, values, wanted))
+
+    def _at_rest(self, columns: Sequence[str]) -> list[str]:
+        """Return the columns to read, so that long lists can be put together."""
+        return [*columns, *(name for name in self.schema.names if name == TREES and columns)]
 
     def _given(self, entries: pa.Table) -> pa.Table:
         """Return those that are in the state, as often as they are."""

@@ -20,9 +20,19 @@ from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
 from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
+from orcapod.ledger.size import store_sizes
 from orcapod.ledger.trace import NodeInRun, Tracer
-from orcapod.protocols import Database, RecordPath, checked_database
-from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, RUNS, CodeRecords, NodeStates, result_path
+from orcapod.protocols import Database, MaintainedDatabaseProtocol, RecordPath, checked_database
+from orcapod.records import (
+    ENVIRONMENTS,
+    RECORD_ID,
+    RUN_STARTS,
+    RUNS,
+    CodeRecords,
+    NodeStates,
+    lost_results,
+    result_path,
+)
 
 __all__ = ["Store", "open_store"]
 
@@ -32,7 +42,7 @@ _MADE = {"__run_id": "run_id", "__timestamp": "timestamp", "__seconds": "seconds
 
 
 def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) -> Store:
-    """Open a store to look at what is in it: runs, rows, logs, code. Nothing of it is ever written.
+    """Open a store to look at what is in it: runs, rows, logs, code. Nothing of it is written, but by ``compact``.
 
     Args:
         store: a URL (``sqlite:///lab.db``), the path of an SQLite file, what ``to_config`` of a store gave, or a
@@ -138,12 +148,17 @@ class Store:
         Raises:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
+            PrunedResultError: values were pruned.
+            DamagedRecordError: a result is not there, for another reason.
         """
         _, summary = self.node(pipeline, node, run)
         entries = self.entries(pipeline, node, run)
         if not entries.num_columns:
             return entries
         results = self.results_at(summary.record.path, entries.column(RECORD_ID))
+        lost: list[Any] = entries.column(RECORD_ID).filter(results.column(RECORD_ID).is_null()).to_pylist()
+        if lost and results.num_columns > 1:  # or they are in another store
+            raise lost_results(self.database, summary.record.path[:-1], lost)
         columns: dict[str, Any] = {
             name: table.column(name)
             for table in (entries, results)
@@ -336,6 +351,36 @@ class Store:
             LabelError: it had no such node.
         """
         return lineage(*self._tracer(pipeline, node, run))
+
+    def size(self) -> pa.Table:
+        """Return how many rows and bytes there are of each pipeline, node and kind of records.
+
+        Returns:
+            ``pipeline`` and ``node``, null for what belongs to the store as a whole (results have the name of their
+            function as ``node``); ``kind``: ``results``, ``rows``, ``logs``, ``statuses``, ``states``, ``members``,
+            ``runs``, ``code``, ``files``, ``stubs``, ``attempts``, ``sources`` or ``other``; ``rows`` and ``bytes``.
+            The bytes are those on the disk for PostgreSQL and Delta, and about those of the values for the others.
+        """
+        labels: dict[RecordPath, set[str]] = {}
+        for run in self._runs(None):
+            for label, node in run.nodes.items():
+                labels.setdefault((*run.pipeline, *node.record.path), set()).add(label)
+        return store_sizes(self.database, self._pipelines(), labels)
+
+    def compact(self) -> None:
+        """Give back the space of what was removed, by prune say: the one thing here that writes to the store.
+
+        Runs may go on meanwhile. SQLite: the file is written anew (``VACUUM``), and its log emptied, for which it takes
+        as much room again; PostgreSQL: ``VACUUM``, which makes room for new rows; Delta: small files are put together,
+        and those removed that nothing has needed for a day.
+
+        Raises:
+            ReadOnlyStoreError: it may only be read.
+            DatabaseError: it cannot be done now; nothing is lost.
+        """
+        self.database.check_writable()
+        if isinstance(self.database, MaintainedDatabaseProtocol):
+            self.database.reclaim()
 
     def close(self) -> None:
         """Let go of the store; a database that was given stays open."""

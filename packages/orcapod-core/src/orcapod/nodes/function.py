@@ -10,16 +10,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Chunk
 from orcapod.errors import ExecutionError, UnknownOptionError
 from orcapod.execution import (
     ConcurrentDriver,
     FunctionSpec,
     Inputs,
+    Selection,
     SequentialDriver,
     SharedWork,
     Step,
     StoredRows,
+    checked_where,
     local_session,
     receiver,
 )
@@ -217,7 +220,8 @@ class FunctionNode(Node):
         Raises:
             UnknownRunError: there is no such run.
             LabelError: the run had no function node of this label.
-            DamagedRecordError: a result is no longer there.
+            PrunedResultError: values were pruned.
+            DamagedRecordError: a result is no longer there, for another reason.
         """
         return self._past.at(run_id)
 
@@ -234,13 +238,41 @@ class FunctionNode(Node):
 
         Raises:
             SchemaError: it has no such tag, or the tag never has such a value.
-            DamagedRecordError: a result is no longer there.
+            PrunedResultError: values were pruned.
+            DamagedRecordError: a result is no longer there, for another reason.
         """
         return self._past.history(tags)
 
     @property
     def _past(self) -> Past:
         return Past(self, self._records, self._cache("", "", None))
+
+    def invalidate(self, /, **tags: Any) -> int:
+        """Have results computed again by the next run; return how many.
+
+        Nothing is removed: ``at`` reads what runs gave before. Until that run, the node gives no such rows. Results
+        belong to the store, so the same packets of other pipelines on it are computed again as well.
+
+        Args:
+            tags: the rows whose results these are, ``subject="3"`` or ``subject=["3", "4"]``; all rows if there are
+                none.
+
+        Raises:
+            LabelError: no row has such a tag.
+            ReadOnlyStoreError: the store may only be read.
+        """
+        again = checked_where(Checks(f"node {self.label!r}"), "invalidate", tags, [self.inputs[0].schema.tags])
+        self._results.check_writable()
+        attempts = Attempts(self._results, self.uri)
+        step = self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts)
+        step.selection = Selection(again=again)
+        firsts = list(step.ids_again(self.inputs[0].all_chunks()))
+        newest = attempts.newest(firsts)
+        there = self._cache("", "", None).there(newest)
+        valid = [first for first, record_id in zip(firsts, newest, strict=True) if record_id in there]
+        attempts.invalidate(valid)
+        self._results.flush()
+        return len(valid)
 
     def stores(self) -> Sequence[Database]:
         return self._results, self._records

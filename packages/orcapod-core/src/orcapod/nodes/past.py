@@ -49,7 +49,7 @@ class Past:
                 f"below {'/'.join(path)}",
                 node=label,
             )
-        return self._rows(self._states.entries(number))
+        return self._rows(self._states.entries(number, self._needed))
 
     def history(self, tags: Mapping[str, Any]) -> pa.Table:
         """Return the rows that it ever gave, and in which runs; see ``FunctionNode.history``."""
@@ -64,7 +64,7 @@ class Past:
         filtered = Filter(tags) if tags else None
         if filtered is not None:
             filtered.output_schema([self._node])
-        entries = self._states.read()
+        entries = self._states.unpacked(self._states.read(self._needed))
         if filtered is not None and entries.num_rows:
             schema = StreamSchema(known, _NOTHING, _NOTHING, _NOTHING)
             chunks = [filtered.apply(Chunk(batch, schema, {}), schema) for batch in entries.to_batches()]
@@ -74,6 +74,9 @@ class Past:
         for name in (SINCE, UNTIL):
             rows = rows.append_column(name, past.column(name))
         return rows
+
+    def _needed(self, column: str) -> bool:
+        return column == RECORD_ID or column in self._node.schema.tags
 
     def _rows(self, entries: pa.Table) -> pa.Table:
         """Return the tags and outputs of entries."""

@@ -10,6 +10,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from orcapod.checks import Checks
 from orcapod.datagrams import Packet, Tag
 from orcapod.observers.buffered_table_writer import BufferedTableWriter, RowContext
 from orcapod.protocols import Database, NoOpObserver, RecordPath
@@ -26,15 +27,17 @@ class StatusObserver(NoOpObserver):
     """Keeps one row for every event of a packet, under ``_status/<node path>``.
 
     Its columns: ``__status_id``, ``__run_id``, ``__node_label``, ``__node_hash``, ``__timestamp`` (UTC),
-    ``__state`` (``RUNNING``, ``SUCCESS``, ``CACHED`` or ``FAILED``), ``__error`` (the exception as text, null
-    unless it failed), and the tag columns as text. A ``RUNNING`` row, stamped with its start, is written
-    for packets that are still running when the buffer is flushed, so that fast ones cost one row.
+    ``__state`` (``RUNNING``, ``SUCCESS``, ``FAILED``, or ``CACHED`` where that is wanted), ``__error`` (the exception
+    as text, null unless it failed), and the tag columns as text. A ``RUNNING`` row, stamped with its start, is
+    written for packets that are still running when the buffer is flushed, so that fast ones cost one row.
 
     Args:
         database: where statuses are kept, and found again by other observers.
+        cached: whether packets have a row too whose results were there: one for each of them and run.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, cached: bool = False) -> None:
+        self._tells_cached = Checks("StatusObserver").flag("cached", cached)
         self._writer = BufferedTableWriter(database, room="_status", key="__status_id", fields=_FIELDS)
         self._started: dict[tuple[RowContext | str, int, int], tuple[RowContext, Tag, int]] = {}
         self._context: RowContext | None = None
@@ -56,10 +59,10 @@ class StatusObserver(NoOpObserver):
         self._started[self._context or node_label, id(tag.chunk), tag.row] = (context, tag, time.time_ns())
 
     def on_packet_end(self, node_label: str, tag: Tag, packet: Packet, result: Packet | None, *, cached: bool) -> None:
-        if cached:
-            self._writer.write(self._context or self._bare(node_label), tag, time.time_ns(), _CACHED)
-        else:
+        if not cached:
             self._ended(node_label, tag, _SUCCESS)
+        elif self._tells_cached:
+            self._writer.write(self._context or self._bare(node_label), tag, time.time_ns(), _CACHED)
 
     def on_packet_crash(self, node_label: str, tag: Tag, packet: Packet, error: BaseException) -> None:
         text = "".join(traceback.format_exception_only(error)).rstrip("\n")

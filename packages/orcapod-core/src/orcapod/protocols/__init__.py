@@ -18,6 +18,7 @@ from orcapod.protocols.executor import (
 from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
 from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
+from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
@@ -33,6 +34,7 @@ __all__ = [
     "FilesDatabaseProtocol",
     "FindingDatabaseProtocol",
     "Key",
+    "MaintainedDatabaseProtocol",
     "NoOpObserver",
     "OnConflict",
     "OnDone",
@@ -42,6 +44,7 @@ __all__ = [
     "PythonFunctionExecutorProtocol",
     "RecordPath",
     "ScanningDatabaseProtocol",
+    "TableSize",
     "adapted",
     "checked_database",
     "checked_executor",

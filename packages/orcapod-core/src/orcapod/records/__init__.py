@@ -2,6 +2,8 @@
 
 from orcapod.records.address import (
     ENVIRONMENTS,
+    MEMBERS,
+    RECORD_ID,
     RUN_STARTS,
     RUNS,
     FunctionUri,
@@ -11,6 +13,7 @@ from orcapod.records.address import (
     record_ids_in,
     record_names,
     result_path,
+    stub_path,
 )
 from orcapod.records.attempts import Attempts
 from orcapod.records.claims import Claims
@@ -19,11 +22,12 @@ from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
+from orcapod.records.members import PIECE_ID, TREES, Members, whole_pieces
 from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
+from orcapod.records.prune import Keep, PruneReport, prune
 from orcapod.records.result_cache import (
     CHECKSUM,
-    RECORD_ID,
     SECONDS,
     NoOpCache,
     Result,
@@ -45,12 +49,15 @@ from orcapod.records.states import (
     States,
     states_in,
 )
+from orcapod.records.stubs import STUB_COLUMNS, Stubs, lost_results
 
 __all__ = [
     "CHANGE_TYPES",
     "CHECKSUM",
     "ENVIRONMENTS",
     "INCOMPLETE",
+    "MEMBERS",
+    "PIECE_ID",
     "RECORD_ID",
     "RUNS",
     "RUN_ID",
@@ -59,6 +66,8 @@ __all__ = [
     "SINCE",
     "STATES",
     "STATE_TYPES",
+    "STUB_COLUMNS",
+    "TREES",
     "UNTIL",
     "Attempts",
     "Claims",
@@ -67,6 +76,8 @@ __all__ = [
     "FunctionUri",
     "GivenEntries",
     "GraphRecords",
+    "Keep",
+    "Members",
     "NoOpCache",
     "NoOpRecords",
     "NodeHistory",
@@ -75,6 +86,7 @@ __all__ = [
     "NodeTotals",
     "PastRuns",
     "PipelineRecords",
+    "PruneReport",
     "Result",
     "ResultCache",
     "ResultOrigin",
@@ -83,16 +95,21 @@ __all__ = [
     "RunStart",
     "SizeLimit",
     "States",
+    "Stubs",
     "claims_in",
     "damaged_results",
     "is_computed",
+    "lost_results",
     "new_run_id",
     "node_path",
+    "prune",
     "record_ids",
     "record_ids_in",
     "record_names",
     "result_path",
     "results_table",
     "states_in",
+    "stub_path",
     "totals_in",
+    "whole_pieces",
 ]

@@ -15,6 +15,8 @@ __all__ = [
     "CODE",
     "ENVIRONMENTS",
     "GRAPHS",
+    "MEMBERS",
+    "RECORD_ID",
     "RUNS",
     "RUN_STARTS",
     "FunctionUri",
@@ -26,18 +28,21 @@ __all__ = [
     "record_ids_in",
     "record_names",
     "result_path",
+    "stub_path",
 ]
 
 FunctionUri = tuple[str, ...]
 """``(name, output schema hash, v{major}, type id)``: the name of a packet function."""
 
 _COMPUTED = re.compile(rf"[^:]+:[^:]+:v\d+:[^:]+{SEPARATOR}[0-9a-f]{{64}}{SEPARATOR}.*", re.DOTALL)
+RECORD_ID = "__record_id"
 
 CODE: RecordPath = ("_code",)
 RUNS: RecordPath = ("_runs",)
 RUN_STARTS: RecordPath = ("_run_starts",)
 GRAPHS: RecordPath = ("_graphs",)
 ENVIRONMENTS: RecordPath = ("_environments",)
+MEMBERS: RecordPath = ("_members",)
 
 
 def result_path(uri: FunctionUri) -> RecordPath:
@@ -48,6 +53,11 @@ def result_path(uri: FunctionUri) -> RecordPath:
 def attempt_path(uri: FunctionUri) -> RecordPath:
     """Return the path where it is written which results of a function were computed again."""
     return "_attempt", *uri
+
+
+def stub_path(uri: FunctionUri) -> RecordPath:
+    """Return the path of what is left of results of a function that were pruned."""
+    return "_pruned", *uri
 
 
 def node_path(uri: FunctionUri, pipeline_hash: ContentHash) -> RecordPath:

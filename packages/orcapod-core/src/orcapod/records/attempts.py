@@ -42,7 +42,7 @@ class Attempts:
     Args:
         database: the store of the results.
         uri: of the function.
-        run_id: the run that makes new ones.
+        run_id: the run that makes new ones; empty outside of a run, where results are only invalidated.
         sharing: the runs with which that run shares its work: what they have computed again is not computed again.
     """
 
@@ -72,7 +72,15 @@ class Attempts:
 
     def add(self, ids: Sequence[bytes]) -> None:
         """Write down which of these records, that are stored, are further ones."""
-        attempts = {record_id: self._new[record_id] for record_id in ids if record_id in self._new}
+        self._store({record_id: self._new[record_id] for record_id in ids if record_id in self._new})
+
+    def invalidate(self, ids: Sequence[bytes]) -> None:
+        """Write down that the newest results of packets, given their first ones, are computed again by the next run."""
+        newest = (self._newest.get(first, (_Attempt(first, 0), ""))[0] for first in ids)
+        further = [_Attempt(attempt.first, attempt.number + 1) for attempt in newest]
+        self._store({attempt.record_id: attempt for attempt in further})
+
+    def _store(self, attempts: Mapping[bytes, _Attempt]) -> None:
         if not attempts:
             return
         columns: dict[str, pa.Array[Any]] = {

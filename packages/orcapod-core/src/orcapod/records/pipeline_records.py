@@ -12,6 +12,7 @@ from orcapod.compute import pc
 from orcapod.datagrams import Chunk, source_info_name
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath
+from orcapod.records.members import Members
 from orcapod.records.result_cache import RECORD_ID
 from orcapod.records.states import RUN_ID, GivenEntries
 from orcapod.types import Schema
@@ -42,6 +43,7 @@ class PipelineRecords:
     def __init__(self, database: Database, path: RecordPath, columns: Collection[str], *, run_id: str = "") -> None:
         self.given = GivenEntries()
         self._database = database
+        self._members = Members(database)
         self._path = path
         self._columns = tuple(columns)
         self._run_id = run_id
@@ -68,7 +70,9 @@ class PipelineRecords:
             if len(new) < len(keys):
                 records = records.take(array_of(rows_left, pa.int64()))
         own = set(new)
-        if own and self._database.add_records(self._path, records) < len(own):  # another run was first with some
+        if own and self._database.add_records(self._path, self._members.pack(records)) < len(
+            own
+        ):  # another run was first with some
             own &= self._existing(new, self._run_id)
         self.given.add(keys, own=own if self._run_id else ())
 

@@ -12,12 +12,14 @@ import pyarrow as pa
 from orcapod.arrow import array_of, empty_table, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.errors import DamagedRecordError
+from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod.files import FileStore, folder_error, is_there
 from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.records.address import RECORD_ID
 from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues
+from orcapod.records.stubs import lost_results
 from orcapod.types import Schema, holds_files, paths_in, relocated
 
 __all__ = [
@@ -32,7 +34,6 @@ __all__ = [
     "results_table",
 ]
 
-RECORD_ID = "__record_id"
 CHECKSUM = "__checksum"
 SECONDS = "__seconds"
 
@@ -154,7 +155,17 @@ class ResultCache:
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""
-        return self._database.get_records_by_ids(self._path, ids, [RECORD_ID]).num_rows == len(set(ids))
+        return len(self.there(ids)) == len(set(ids))
+
+    def there(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records whose results are there; none of them is read."""
+        found = self._database.get_records_by_ids(self._path, ids, [RECORD_ID])
+        keys: list[Any] = found.column(0).to_pylist() if found.num_rows else []
+        return set(keys)
+
+    def lost(self, ids: Sequence[bytes]) -> DatabaseError:
+        """Return the error for records that somebody needs and whose results are not there."""
+        return lost_results(self._database, self._path[1:], ids)
 
     def _relocated(self, results: pa.Table) -> pa.Table:
         """Return results whose files are those of this store: it may be the copy of another one."""
@@ -168,9 +179,9 @@ class ResultCache:
 
     def present(self, ids: Sequence[bytes]) -> set[bytes]:
         """Return those of these records whose results are there; they are only read where files belong to them."""
-        get = self._database.get_records_by_ids
-        found = self.lookup(ids) if self._files else get(self._path, ids, [RECORD_ID])
-        keys: list[Any] = found.column(RECORD_ID).to_pylist() if found.num_rows else []
+        if not self._files:
+            return self.there(ids)
+        keys: list[Any] = self.lookup(ids).column(RECORD_ID).to_pylist()
         return set(keys)
 
     def _with_files(self, results: pa.Table) -> pa.Table:
@@ -239,6 +250,9 @@ class NoOpCache:
 
     def begin(self, stored: Sequence[Any], most: int) -> int:
         return 0
+
+    def lost(self, ids: Sequence[bytes]) -> DatabaseError:
+        return DamagedRecordError(f"{len(ids)} results were used without a database, which has kept none", keys=ids)
 
     def store(self, results: Sequence[Result]) -> pa.Table:
         return results_table(results, self._outputs)

@@ -22,7 +22,8 @@ import pyarrow as pa
 from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding, find_records
-from orcapod.records.address import changes_path
+from orcapod.records.address import RECORD_ID, changes_path
+from orcapod.records.members import TREES, Members
 
 __all__ = [
     "CHANGE_TYPES",
@@ -190,21 +191,37 @@ class NodeStates:
         if wanted is None:
             return self._database.get_records(self._path)
         names = self._database.get_records_by_ids(self._path, []).column_names[1:]
-        return self._database.get_records(self._path, [name for name in names if name == RUN_ID or wanted(name)])
+        needed = [name for name in names if name in (RUN_ID, TREES) or wanted(name)]
+        return self._database.get_records(self._path, needed)
 
     def entries(self, number: int | None = None, wanted: Callable[[str], bool] | None = None) -> pa.Table:
         """Return the entries of a state, of the present one if None, as often as they are in it; see ``read``."""
         return self.of(self.read(wanted), number)
 
     def of(self, entries: pa.Table, number: int | None = None) -> pa.Table:
-        """Return those of all entries that are in a state, as often as they are."""
+        """Return those of all entries that are in a state, as often as they are, with their long lists.
+
+        Raises:
+            DamagedRecordError: a piece of a long list is not there, or not as it was stored.
+        """
         if not entries.num_rows:
             return entries
         counts = self.counts(entries, number)
         often: list[Any] = counts.to_pylist()
         if max(often) <= 1:
-            return entries.filter(pc.equal(counts, 1))
-        return entries.take(array_of([row for row, count in enumerate(often) for _ in range(count)], pa.int64()))
+            return self.unpacked(entries.filter(pc.equal(counts, 1)))
+        rows = [row for row, count in enumerate(often) for _ in range(count)]
+        return self.unpacked(entries.take(array_of(rows, pa.int64())))
+
+    def unpacked(self, entries: pa.Table) -> pa.Table:
+        """Return entries with their long lists, which lie in pieces elsewhere."""
+        return Members(self._database).unpack(entries)
+
+    def record_ids(self) -> list[bytes]:
+        """Return the results of its present rows."""
+        present = self.entries(wanted={RECORD_ID}.__contains__)
+        ids: list[Any] = present.column(RECORD_ID).to_pylist() if present.num_rows else []
+        return ids
 
     def counts(self, entries: pa.Table, number: int | None = None) -> pa.Array[Any]:
         """Return how often each of these entries is in a state, in the present one if None."""

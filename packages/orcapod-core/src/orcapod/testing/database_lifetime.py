@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from orcapod.errors import DatabaseError
+from orcapod.protocols import MaintainedDatabaseProtocol
 from orcapod.protocols.database import Database, Key
 from orcapod.types.codec import encode
 
@@ -100,6 +101,25 @@ class DatabaseLifetimeSuite:
     def _another(self, database: Database) -> Database:
         """Return an empty view, for every example of a property."""
         return database.at(f"example {next(self._fresh)}")
+
+    # Its size
+
+    def test_tables_have_sizes_and_give_back_what_was_deleted(self, database: Database) -> None:
+        """In each view its own; no record is touched. A store need not know how, but what it says is right."""
+        view = database.at("t%", "'quoted\"")
+        if not isinstance(database, MaintainedDatabaseProtocol) or not isinstance(view, MaintainedDatabaseProtocol):
+            return
+        view.add_records(("p",), keyed([f"k{row}" for row in range(300)], value=["text" * 10] * 300))
+        database.add_records(("q",), keyed([b"k"], value=[1]))
+        database.flush()
+        sizes = {size.path: size for size in view.table_sizes()}
+        assert set(sizes) == {("p",)}
+        assert sizes["p",].rows == 300
+        assert sizes["p",].bytes > 1000
+        view.delete_records(("p",), [f"k{row}" for row in range(299)])
+        database.reclaim()
+        assert {(*size.path, size.rows) for size in database.table_sizes()} == {("t%", "'quoted\"", "p", 1), ("q", 1)}
+        assert view.get_records(("p",)).column(0).to_pylist() == ["k299"]
 
     # Several at once
 
