@@ -123,7 +123,7 @@ STEPS: dict[str, Any] = {
         one.map_tags({"i": "n"}).map_packets({"y": "z"}).map_packets({"z": "y"}).map_tags({"n": "i"})
     ),
     "select": lambda one, _: one.select_packet_columns(["y"]).select_tag_columns(["g", "i"]),
-    "concat": lambda one, other: one.concat(other),
+    "concat": lambda one, other: one.concat(other if one.schema.sources == other.schema.sources else one.head(2)),
     "join": lambda one, other: one.join(other.map_packets({"y": "w"})).drop_packet_columns(["w"]),
     "join by group": lambda one, other: one.join(
         other.select_tag_columns(["g"]).map_packets({"y": "w"})

@@ -7,8 +7,7 @@ already is left alone: the results of the functions of its pipeline.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -17,9 +16,11 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.protocols import Database, RecordPath, decoding
+from orcapod.protocols import Database, RecordPath
 from orcapod.records.address import RECORD_ID, RUN_STARTS, RUNS, FunctionUri, result_path
+from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.large_values import LARGE
+from orcapod.records.ledger import totals_in
 from orcapod.records.states import RUN_ID, NodeStates
 from orcapod.records.stubs import STUB_COLUMNS, Stubs
 from orcapod.types import loaded_bytes
@@ -159,23 +160,27 @@ class _Needs:
         return needs
 
     def _look_at(self, view: Database, name: RecordPath) -> None:
-        ended: list[Any] = view.get_records(RUNS, ["__states"]).to_pylist()
+        ended: list[Any] = view.get_records(RUNS, ["__nodes"]).to_pylist()
+        starts: list[Any] = view.get_records(RUN_STARTS, ["__started", "__graph_id"]).to_pylist()
         known = {run["__run_id"] for run in ended}
         since = datetime.now(UTC) - _GOING_ON
-        starts: list[Any] = view.get_records(RUN_STARTS, ["__started"]).to_pylist()
         going_on = [run["__run_id"] for run in starts if run["__run_id"] not in known and run["__started"] > since]
         self.going_on += going_on
         if going_on:
             self.in_use.update(path[-5:-1] for path in view.list_paths() if is_entries_path(path))
-        states: Mapping[str, tuple[list[str], int]] = {}
+        graphs = GraphRecords(view)
+        plans = {graph_id: graphs.nodes(graph_id) for graph_id in {run["__graph_id"] for run in starts}}
+        plan_of = {run["__run_id"]: plans[run["__graph_id"]] for run in starts}
+        functions: list[NodeRecord] = []
         for run in sorted(ended, key=lambda run: run["__run_id"]):
-            with decoding(RUNS, run["__run_id"], "__states"):
-                states = json.loads(run["__states"])
-                for label, (path, _) in states.items():
-                    self.labels.setdefault(tuple(path[:-1]), set()).add(".".join(["/".join(name), label]))
+            totals = totals_in(run)
+            nodes = plan_of.get(run["__run_id"], ())
+            functions = [node for node in nodes if node.label in totals and totals[node.label].state is not None]
+            for node in functions:
+                self.labels.setdefault(node.path[:-1], set()).add(".".join(["/".join(name), node.label]))
             last = run["__run_id"]
-        for label, (path, _) in states.items():
-            self.states.setdefault(tuple(path[:-1]), []).append(NodeStates(view, tuple(path), label))
+        for node in functions:
+            self.states.setdefault(node.path[:-1], []).append(NodeStates(view, node.path, node.label))
         if ended:
             self.last.add(last)
 
