@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import UnknownRowError
-from orcapod.ledger.links import Links, links_of, matching
+from orcapod.ledger.links import Links, links_of
 from orcapod.ledger.node_entries import is_list, keys_of, record_column, rows_with, source_rows
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.trace import NodeInRun, Tracer
@@ -110,7 +110,7 @@ class _Lists:
         for name in entries.source_columns:
             if name not in lists and is_list(entries.schema.field(name).type):
                 columns = [name, record_column(name)]
-                rows = entries.with_keys(touched, columns) if touched else entries.schema.empty_table()
+                rows = entries.ever.with_keys(touched, columns) if touched else entries.schema.empty_table()
                 rows = rows.take(rows_with(rows, *self.source_row).unique())
                 lists[name] = rows.select(columns).rename_columns(["sources", "records"])
         self.known[node.key] = lists
@@ -120,8 +120,8 @@ def _made_of(tracer: Tracer, node: NodeInRun, above: NodeInRun, touched: set[byt
     """Return the keys of the rows that were made of some of those above."""
     if not touched:
         return set()
-    entries = tracer.entries(node).all()
-    ids: list[Any] = tracer.entries(above).with_keys(touched).column(RECORD_ID).to_pylist()
+    entries = tracer.entries(node).ever.all()
+    ids: list[Any] = tracer.entries(above).ever.with_keys(touched).column(RECORD_ID).to_pylist()
     records = pa.array([record_id.hex() for record_id in ids], _TEXT)
     keys = keys_of(entries)
     found: set[bytes] = set()
@@ -142,7 +142,7 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     for each in inputs_first([node], tracer.functions_above):
         if each.key in values:
             continue
-        entries = tracer.entries(each).all()
+        entries = (tracer.entries(each) if each is node else tracer.entries(each).ever).all()
         parts = [_NO_VALUES]
         for links in links_of(entries):
             above = tracer.functions_above(each)
@@ -180,7 +180,7 @@ def _matched(tracer: Tracer, above: NodeInRun, links: Links) -> Any:
     """Return the keys of the entries above that links lead to, by their positions."""
     records: list[Any] = links.records.to_pylist()
     wanted = {at: bytes.fromhex(record) for at, record in enumerate(records)}
-    return matching(tracer.entries(above), links.known, wanted)
+    return tracer.matched(above, links.known, wanted)
 
 
 def check_source(runs: Iterable[RunSummary], source_id: str) -> None:

@@ -149,6 +149,16 @@ class Tracer:
         self._above(node.run, node.record.label)
         return self._passing_on[node.key]
 
+    def matched(self, above: NodeInRun, known: pa.Table, wanted: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        """Return the keys of the rows above that rows were made of, as ``matching`` does.
+
+        What is found, not computed, was made of what was there when it was computed, which may have gone by now.
+        """
+        entries = self.entries(above)
+        found = matching(entries, known, wanted)
+        left = {row: record_id for row, record_id in wanted.items() if row not in found}
+        return {**found, **matching(entries.ever, known, left)} if left else found
+
     def sources(self, node: NodeInRun, entry: pa.Table) -> list[SourceRow]:
         """Return the rows of sources that a row was made of."""
         key = *node.key, entry.column(0)[0].as_py()
@@ -288,9 +298,8 @@ class Tracer:
         found: dict[int, Origin] = {}
         for node in functions:
             left = {row: bytes.fromhex(record) for row, record in records.items() if row not in found}
-            entries = self.entries(node)
-            keys = matching(entries, rows.known, left)
-            table = entries.with_keys(dict.fromkeys(keys.values()))
+            keys = self.matched(node, rows.known, left)
+            table = self.entries(node).ever.with_keys(dict.fromkeys(keys.values()))
             at = {key: number for number, key in enumerate(keys_of(table))}
             found |= {row: self.row(node, table.slice(at[key], 1), rows.columns) for row, key in keys.items()}
         return {row: found.get(row) or self._unplaced(producer, records[row], rows.columns) for row in some}
