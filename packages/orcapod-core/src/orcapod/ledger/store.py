@@ -261,10 +261,11 @@ class Store:
             SchemaError: there is no such tag or column, or it is of another type.
             UnknownRowError: there is no such row, or more than one.
         """
-        tags = Checks("trace").mapping("tag", tag, "{'patient': 1}")
-        tracer, traced = self._tracer(pipeline, node, run)
+        check = Checks("trace")
+        tags, output = check.mapping("tag", tag, "{'patient': 1}"), check.text_or_none("column", column)
+        tracer, traced = self._tracer("trace", pipeline, node, run)
         entry = only_row(tracer.entries(traced), tags, traced.run)
-        return tracer.row(traced, entry, tracer.outputs(traced, column))
+        return tracer.row(traced, entry, tracer.outputs(traced, output))
 
     def impact(self, source_id: str, record_id: str, run: str | None = None) -> list[Impact]:
         """Return what a row of a source has touched: every node with rows that it is among the sources of.
@@ -308,7 +309,7 @@ class Store:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
         """
-        return lineage(*self._tracer(pipeline, node, run))
+        return lineage(*self._tracer("lineage", pipeline, node, run))
 
     def close(self) -> None:
         """Let go of the store; a database that was given stays open."""
@@ -331,7 +332,9 @@ class Store:
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
         return sorted((run for name in names for run in runs_of(self.database, name)), key=lambda run: run.run_id)
 
-    def _tracer(self, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+    def _tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+        check = Checks(asker)
+        pipeline, node = check.text("pipeline", pipeline), check.text("node", node)
         return Tracer(self.database, self._runs()), NodeInRun(*self.node(pipeline, node, run))
 
     def _told(
