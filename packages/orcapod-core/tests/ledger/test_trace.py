@@ -17,7 +17,8 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.errors import LabelError, SchemaError, UnknownRowError, UnknownRunError
 from orcapod.ledger import ComputedRow, Origin, RowGroup, SourceRow
-from orcapod.ledger.trace import NodeInRun, Tracer
+from orcapod.ledger.routes import NodeInRun
+from orcapod.ledger.trace import Tracer
 from orcapod.observers import LoggingObserver
 from orcapod.protocols import Database
 from orcapod.sources import DictSource
@@ -136,8 +137,12 @@ JOINED_WITH_MEMBERS = Plan([[("a", 0, "p"), ("a", 0, "p"), ("a", 0, "q")]], [("r
 """A row and one that was exploded, whose source rows are those of no one row above."""
 
 
+WITHOUT_TAGS = Plan([[("a", 0, "p")]], [("group of groups", 0, 0), ("drop", 1, 0)])
+
+
 @given(plan=PLANS)
 @example(plan=JOINED_WITH_MEMBERS)
+@example(plan=WITHOUT_TAGS)
 @settings(PROPERTY, max_examples=16)
 @pytest.mark.filterwarnings("ignore:.* none agree", "ignore:.*share no tag")
 def test_every_value_leads_to_the_rows_that_it_says_it_is_made_of(plan: Plan) -> None:

@@ -13,8 +13,9 @@ from orcapod.compute import pc
 from orcapod.errors import UnknownRowError
 from orcapod.ledger.links import Links, links_of
 from orcapod.ledger.node_entries import is_list, keys_of, record_column, rows_with, source_rows
+from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import RunSummary
-from orcapod.ledger.trace import NodeInRun, Tracer
+from orcapod.ledger.trace import Tracer
 from orcapod.records import RECORD_ID
 from orcapod.streams import inputs_first
 
@@ -55,14 +56,14 @@ def impacts(tracer: Tracer, run: RunSummary, source_id: str, record_id: str) -> 
     """
     found, lists = list[Impact](), _Lists(tracer, (source_id, record_id))
     touched: dict[tuple[str, str], set[bytes]] = {}
-    for node in inputs_first([NodeInRun(run, each) for each in run.functions.values()], tracer.functions_above):
+    for node in inputs_first([NodeInRun(run, each) for each in run.functions.values()], tracer.routes.functions_above):
         if node.key in touched:
             continue
         entries = tracer.entries(node)
         inherited = lists.inherited(node)
         keys = entries.made_of(source_id, record_id, inherited)
-        if tracer.is_spread(node):
-            for above in tracer.functions_above(node):
+        if tracer.routes.is_spread(node):
+            for above in tracer.routes.functions_above(node):
                 keys |= _made_of(tracer, node, above, touched[above.key])
         touched[node.key] = keys
         lists.note(node, keys, inherited)
@@ -90,13 +91,13 @@ class _Lists:
     def inherited(self, node: NodeInRun) -> Mapping[str, pa.Table]:
         """Return the lists that rows can have, of columns that have all of theirs from the nodes above."""
         entries, lists = self.tracer.entries(node), dict[str, pa.Table]()
-        if not self.tracer.is_passed_on(node) or not entries.finds_lists:
+        if not self.tracer.routes.is_passed_on(node) or not entries.finds_lists:
             return lists
         for name in entries.source_columns:
             type_ = entries.schema.field(name).type
             parts = [
                 table
-                for above in (self.tracer.functions_above(node) if is_list(type_) else ())
+                for above in (self.tracer.routes.functions_above(node) if is_list(type_) else ())
                 for column, table in self.known[above.key].items()
                 if name.startswith(column) and table.schema.field(0).type == type_
             ]
@@ -139,13 +140,13 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     Like the tree of every row, without the trees.
     """
     values: dict[tuple[str, str], tuple[pa.Table, pa.Table]] = {}
-    for each in inputs_first([node], tracer.functions_above):
+    for each in inputs_first([node], tracer.routes.functions_above):
         if each.key in values:
             continue
         entries = (tracer.entries(each) if each is node else tracer.entries(each).ever).all()
         parts = [_NO_VALUES]
         for links in links_of(entries):
-            above = tracer.functions_above(each)
+            above = tracer.routes.functions_above(each)
             uris = pa.array([function.producer for function in above], _TEXT)
             direct = links.take(pc.indices_nonzero(pc.invert(pc.is_in(links.producers, value_set=uris))))
             columns = [direct.rows, direct.producers, direct.records, direct.columns]
@@ -157,10 +158,8 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     others = sources.join(found, ["row", *_SOURCE_ROW], join_type="left anti")
     others = others.append_column("column", pa.nulls(others.num_rows, _TEXT)).select(found.column_names)
     rows = pa.concat_tables([found, others]).sort_by([(name, "ascending") for name in ["row", *_VALUE]])
-    told = entries.select(tracer.entries(node).tags).take(rows["row"])
-    for name in _VALUE:
-        told = told.append_column(name, rows[name])
-    return told
+    tags = {name: entries.column(name).take(rows["row"]) for name in tracer.entries(node).tags}
+    return pa.table(tags | {name: rows[name] for name in _VALUE})
 
 
 def _from_above(tracer: Tracer, above: NodeInRun, links: Links, entries: pa.Table, values: pa.Table) -> pa.Table:

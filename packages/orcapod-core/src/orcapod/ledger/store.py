@@ -18,8 +18,9 @@ from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
 from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.provenance import ComputedRow
+from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
-from orcapod.ledger.trace import NodeInRun, Tracer
+from orcapod.ledger.trace import Tracer
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, result_path
 
