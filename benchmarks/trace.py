@@ -2,9 +2,9 @@
 
 Usage: trace.py [--rows 50000] [--repeat 5] [--folder DISK]
 
-A pipeline of 20 function nodes, of so many rows each; behind the tenth, groups of the rows of a site are joined to each
-row. A trace is held against one of the same pipeline of a hundredth of the rows, and an impact against what SQLite
-itself takes to look through the same tables. Times are those of the processor.
+A pipeline of 20 function nodes: 18 of so many rows each, one of a group for each of 20 sites, and one of all sites. A
+trace is held against one of the same pipeline of a hundredth of the rows, and an impact against what SQLite takes to
+look through the same tables. Times are those of the processor.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from time import process_time
 import pyarrow as pa
 
 import orcapod as op
-from orcapod.ledger import Store
+from orcapod.ledger import Origin, RowGroup, SourceRow, Store
 from orcapod.sources import ArrowTableSource
 
-NODES, SITES = 20, 20
+STEPS, SITES = 18, 20
 
 
 @op.function_pod(output_keys="x", identity="version")
@@ -34,11 +34,6 @@ def mean(x: list[float]) -> float:
     return sum(x) / len(x)
 
 
-@op.function_pod(output_keys="x", identity="version")
-def centred(x: float, mean: float) -> float:
-    return x - mean
-
-
 def fill(path: Path, rows: int) -> None:
     """Run the pipeline once."""
     numbers = range(rows)
@@ -46,21 +41,24 @@ def fill(path: Path, rows: int) -> None:
     pipeline = op.Pipeline("bench", path)
     with pipeline:
         stream = ArrowTableSource(pa.table(columns), ["i", "site"], source_id="numbers")
-        for at in range(NODES - 1):
-            if at == NODES // 2:
-                groups = mean.pod(stream.group_by("site", tags="drop"), label="mean")
-                stream = centred.pod(stream.join(groups), label="centred")
-            else:
-                stream = step.pod(stream, label=f"step {at}")
+        for at in range(STEPS):
+            stream = step.pod(stream, label=f"step {at}")
+        sites = mean.pod(stream.group_by("site", tags="drop"), label="mean")
+        mean.pod(sites.batch().map_packets({"mean": "x"}), label="all")
     pipeline.run(progress=False).raise_for_errors()
 
 
-def walked(store: Store, row: int) -> int:
-    """Follow the last value of a row to its source rows, through all nodes and into the groups."""
-    origin, nodes = store.trace("bench", f"step {NODES - 2}", {"i": row}, "x"), 1
-    while origin.inputs:
-        origin, nodes = origin.inputs[0], nodes + 1
-    return nodes
+def walked(store: Store, member: int) -> None:
+    """Follow the one value of all to a source row: by a member of each group, through all nodes."""
+    origin: Origin = store.trace("bench", "all", {}, "mean")
+    nodes = 0
+    while not isinstance(origin, SourceRow):
+        if isinstance(origin, RowGroup):
+            (origin,) = origin.members(member % len(origin), member % len(origin) + 1)
+        else:
+            nodes, origin = nodes + bool(origin.seconds), origin.inputs[0]  # type: ignore[attr-defined]
+    if nodes != STEPS + 2:
+        raise AssertionError(f"found {nodes} nodes, expected {STEPS + 2}")
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -102,14 +100,14 @@ def main() -> None:
                 measured: dict[str, Callable[[], object]] = {
                     "trace": lambda row=row: walked(store, row),
                     "trace of a hundredth": lambda row=row: walked(other, row // 100),
-                    "trace, all of a group": lambda: store.trace("bench", "mean", {"site": 3}).inputs[0].members(),
-                    "source rows": lambda row=row: store.trace("bench", f"step {NODES - 2}", {"i": row}).sources(),
+                    "all members of a group": lambda: store.trace("bench", "mean", {"site": 3}).inputs[0].members(),
+                    "source rows": lambda row=row: store.trace("bench", "all", {}).sources(),
                     "impact": lambda row=row: store.impact("numbers", f"row_{row}"),
                     "scan by SQLite": lambda row=row: scan(large, row),
                 }
                 for name, call in measured.items():
                     times.setdefault(name, []).append(seconds(call))
-    print(f"{NODES} nodes of {options.rows:,} rows each")
+    print(f"{STEPS} nodes of {options.rows:,} rows each, and groups of them")
     for name, taken in times.items():
         print(f"{name:24}{median(taken):10.3f} s")
     for one, beside in (("trace", "trace of a hundredth"), ("impact", "scan by SQLite")):

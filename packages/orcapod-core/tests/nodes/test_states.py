@@ -148,6 +148,16 @@ def test_nodes_that_share_a_table_have_a_present_each() -> None:
             assert sorted(found) == sorted((who, 2 * x) for who, x in rows), label
 
 
+def test_many_rows_that_come_and_go_are_told_as_few_are() -> None:
+    """What changed is looked up row by row of a few rows, and read as a whole of many."""
+    database = MemoryDatabase()
+    nights = [[(who, 1) for who in range(first, first + 3500)] for first in (0, 7, 0)]
+    runs = [study(database, rows).run(progress=False).run_id for rows in nights]
+    pipeline = study(database, [])
+    for run_id, rows in zip(runs, nights, strict=True):
+        assert sorted(pipeline.doubled.at(run_id)["who"].to_pylist()) == [who for who, _ in rows]
+
+
 def test_two_runs_at_a_time_each_have_their_place(tmp_path: Path) -> None:
     """Each can be read again, and the present is what one of them gave, whole."""
     nights: list[Rows] = [[(who, (who + night) % 3) for who in range(8)] for night in range(4)]

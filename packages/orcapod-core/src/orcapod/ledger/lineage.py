@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import UnknownRowError
-from orcapod.ledger.links import Links, links_of, matching
+from orcapod.ledger.links import Links, links_of
 from orcapod.ledger.node_entries import is_list, keys_of, record_column, rows_with, source_rows
+from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import RunSummary
-from orcapod.ledger.trace import NodeInRun, Tracer
+from orcapod.ledger.trace import Tracer
 from orcapod.records import RECORD_ID
 from orcapod.streams import inputs_first
 
@@ -55,14 +56,14 @@ def impacts(tracer: Tracer, run: RunSummary, source_id: str, record_id: str) -> 
     """
     found, lists = list[Impact](), _Lists(tracer, (source_id, record_id))
     touched: dict[tuple[str, str], set[bytes]] = {}
-    for node in inputs_first([NodeInRun(run, each) for each in run.functions.values()], tracer.functions_above):
+    for node in inputs_first([NodeInRun(run, each) for each in run.functions.values()], tracer.routes.functions_above):
         if node.key in touched:
             continue
         entries = tracer.entries(node)
         inherited = lists.inherited(node)
         keys = entries.made_of(source_id, record_id, inherited)
-        if tracer.is_spread(node):
-            for above in tracer.functions_above(node):
+        if tracer.routes.is_spread(node):
+            for above in tracer.routes.functions_above(node):
                 keys |= _made_of(tracer, node, above, touched[above.key])
         touched[node.key] = keys
         lists.note(node, keys, inherited)
@@ -90,13 +91,13 @@ class _Lists:
     def inherited(self, node: NodeInRun) -> Mapping[str, pa.Table]:
         """Return the lists that rows can have, of columns that have all of theirs from the nodes above."""
         entries, lists = self.tracer.entries(node), dict[str, pa.Table]()
-        if not self.tracer.is_passed_on(node) or not entries.finds_lists:
+        if not self.tracer.routes.is_passed_on(node) or not entries.finds_lists:
             return lists
         for name in entries.source_columns:
             type_ = entries.schema.field(name).type
             parts = [
                 table
-                for above in (self.tracer.functions_above(node) if is_list(type_) else ())
+                for above in (self.tracer.routes.functions_above(node) if is_list(type_) else ())
                 for column, table in self.known[above.key].items()
                 if name.startswith(column) and table.schema.field(0).type == type_
             ]
@@ -110,7 +111,7 @@ class _Lists:
         for name in entries.source_columns:
             if name not in lists and is_list(entries.schema.field(name).type):
                 columns = [name, record_column(name)]
-                rows = entries.with_keys(touched, columns) if touched else entries.schema.empty_table()
+                rows = entries.ever.with_keys(touched, columns) if touched else entries.schema.empty_table()
                 rows = rows.take(rows_with(rows, *self.source_row).unique())
                 lists[name] = rows.select(columns).rename_columns(["sources", "records"])
         self.known[node.key] = lists
@@ -120,8 +121,8 @@ def _made_of(tracer: Tracer, node: NodeInRun, above: NodeInRun, touched: set[byt
     """Return the keys of the rows that were made of some of those above."""
     if not touched:
         return set()
-    entries = tracer.entries(node).all()
-    ids: list[Any] = tracer.entries(above).with_keys(touched).column(RECORD_ID).to_pylist()
+    entries = tracer.entries(node).ever.all()
+    ids: list[Any] = tracer.entries(above).ever.with_keys(touched).column(RECORD_ID).to_pylist()
     records = pa.array([record_id.hex() for record_id in ids], _TEXT)
     keys = keys_of(entries)
     found: set[bytes] = set()
@@ -139,13 +140,13 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     Like the tree of every row, without the trees.
     """
     values: dict[tuple[str, str], tuple[pa.Table, pa.Table]] = {}
-    for each in inputs_first([node], tracer.functions_above):
+    for each in inputs_first([node], tracer.routes.functions_above):
         if each.key in values:
             continue
-        entries = tracer.entries(each).all()
+        entries = (tracer.entries(each) if each is node else tracer.entries(each).ever).all()
         parts = [_NO_VALUES]
         for links in links_of(entries):
-            above = tracer.functions_above(each)
+            above = tracer.routes.functions_above(each)
             uris = pa.array([function.producer for function in above], _TEXT)
             direct = links.take(pc.indices_nonzero(pc.invert(pc.is_in(links.producers, value_set=uris))))
             columns = [direct.rows, direct.producers, direct.records, direct.columns]
@@ -157,10 +158,8 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     others = sources.join(found, ["row", *_SOURCE_ROW], join_type="left anti")
     others = others.append_column("column", pa.nulls(others.num_rows, _TEXT)).select(found.column_names)
     rows = pa.concat_tables([found, others]).sort_by([(name, "ascending") for name in ["row", *_VALUE]])
-    told = entries.select(tracer.entries(node).tags).take(rows["row"])
-    for name in _VALUE:
-        told = told.append_column(name, rows[name])
-    return told
+    tags = {name: entries.column(name).take(rows["row"]) for name in tracer.entries(node).tags}
+    return pa.table(tags | {name: rows[name] for name in _VALUE})
 
 
 def _from_above(tracer: Tracer, above: NodeInRun, links: Links, entries: pa.Table, values: pa.Table) -> pa.Table:
@@ -180,7 +179,7 @@ def _matched(tracer: Tracer, above: NodeInRun, links: Links) -> Any:
     """Return the keys of the entries above that links lead to, by their positions."""
     records: list[Any] = links.records.to_pylist()
     wanted = {at: bytes.fromhex(record) for at, record in enumerate(records)}
-    return matching(tracer.entries(above), links.known, wanted)
+    return tracer.matched(above, links.known, wanted)
 
 
 def check_source(runs: Iterable[RunSummary], source_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,10 +34,17 @@ class NodeEntries:
     Attributes:
         database: where they are.
         node: the node.
+        is_past: whether those of other states are among them.
     """
 
     database: Database
     node: NodeSummary
+    is_past: bool = False
+
+    @cached_property
+    def ever(self) -> NodeEntries:
+        """All that there ever were."""
+        return replace(self, is_past=True)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -162,6 +169,8 @@ class NodeEntries:
     def _given(self, entries: pa.Table) -> pa.Table:
         """Return those that are in the state, as often as they are."""
         record = self.node.record
+        if self.is_past:
+            return entries
         return NodeStates(self.database, record.path, record.label).of(entries, self.node.totals.state)
 
 

@@ -19,9 +19,10 @@ from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
 from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.provenance import ComputedRow
+from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
-from orcapod.ledger.trace import NodeInRun, Tracer
+from orcapod.ledger.trace import Tracer
 from orcapod.protocols import Database, MaintainedDatabaseProtocol, RecordPath, checked_database
 from orcapod.records import (
     ENVIRONMENTS,
@@ -303,10 +304,11 @@ class Store:
             SchemaError: there is no such tag or column, or it is of another type.
             UnknownRowError: there is no such row, or more than one.
         """
-        tags = Checks("trace").mapping("tag", tag, "{'patient': 1}")
-        tracer, traced = self._tracer(pipeline, node, run)
+        check = Checks("trace")
+        tags, output = check.mapping("tag", tag, "{'patient': 1}"), check.text_or_none("column", column)
+        tracer, traced = self._tracer("trace", pipeline, node, run)
         entry = only_row(tracer.entries(traced), tags, traced.run)
-        return tracer.row(traced, entry, tracer.outputs(traced, column))
+        return tracer.row(traced, entry, tracer.outputs(traced, output))
 
     def impact(self, source_id: str, record_id: str, run: str | None = None) -> list[Impact]:
         """Return what a row of a source has touched: every node with rows that it is among the sources of.
@@ -350,7 +352,7 @@ class Store:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
         """
-        return lineage(*self._tracer(pipeline, node, run))
+        return lineage(*self._tracer("lineage", pipeline, node, run))
 
     def size(self) -> pa.Table:
         """Return how many rows and bytes there are of each pipeline, node and kind of records.
@@ -403,7 +405,9 @@ class Store:
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
         return sorted((run for name in names for run in runs_of(self.database, name)), key=lambda run: run.run_id)
 
-    def _tracer(self, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+    def _tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+        check = Checks(asker)
+        pipeline, node = check.text("pipeline", pipeline), check.text("node", node)
         return Tracer(self.database, self._runs()), NodeInRun(*self.node(pipeline, node, run))
 
     def _told(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,21 +15,12 @@ from orcapod.errors import SchemaError
 from orcapod.ledger.links import known_of, matching, unnested
 from orcapod.ledger.node_entries import NodeEntries, is_list, keys_of, source_rows
 from orcapod.ledger.provenance import ComputedRow, Origin, ResultRecord, RowGroup, RowRecords, SourceRow
-from orcapod.ledger.run_summary import NodeSummary, RunSummary
+from orcapod.ledger.routes import NodeInRun, Routes
+from orcapod.ledger.run_summary import RunSummary
 from orcapod.protocols import Database, RecordPath, find_records
 from orcapod.records import ENVIRONMENTS, RECORD_ID, NodeRecord, result_path
-from orcapod.streams import inputs_first
 
-__all__ = ["NodeInRun", "Tracer"]
-
-_PASSING_ON = frozenset(
-    [
-        *("Concat", "Cross", "DropNulls", "DropPacketColumns", "DropTagColumns", "Filter", "Head", "Index", "Join"),
-        *("MapPackets", "MapTags", "MergeJoin", "Pick", "Sample", "SelectPacketColumns", "SelectTagColumns"),
-        *("SemiJoin", "Sort"),
-    ]
-)
-"""The operators that neither nest source rows nor unnest them."""
+__all__ = ["Tracer"]
 
 _FEW = 16  # source rows that are told one by one
 _URI_PARTS, _RECORD = 4, re.compile("[0-9a-f]{64}")  # of a function, and what it calls its records
@@ -37,34 +28,6 @@ _RESULT = ["__code", "__run_id", "__timestamp", "__seconds"]
 
 _Names = str | tuple[Any, ...] | None
 """Record of a value, ``{producer}::{record}``; or those of the members of a list; None where there is no value."""
-
-
-class NodeInRun(NamedTuple):
-    """Function or source of a run.
-
-    Attributes:
-        run: the run.
-        summary: the node.
-        operators: those between it and what is made of its rows, nearest to it first.
-    """
-
-    run: RunSummary
-    summary: NodeSummary
-    operators: tuple[NodeRecord, ...] = ()
-
-    @property
-    def record(self) -> NodeRecord:
-        return self.summary.record
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What it is known by, whatever is made of it."""
-        return self.run.run_id, self.record.label
-
-    @property
-    def producer(self) -> str:
-        """What provenance calls its records by: the uri of a function, the id of a source."""
-        return ":".join(self.record.path[:-1]) if self.record.kind == "function" else self.record.name
 
 
 @dataclass(frozen=True)
@@ -95,15 +58,16 @@ class Tracer:
     Args:
         database: the store.
         runs: its runs, in the order in which they began.
+
+    Attributes:
+        routes: the ways between nodes.
     """
 
     def __init__(self, database: Database, runs: Sequence[RunSummary]) -> None:
         self._database = database
         self._runs = runs
-        self._nodes_above: dict[tuple[str, str], list[NodeInRun]] = {}
+        self.routes = Routes(runs)
         self._entries: dict[tuple[str, str], NodeEntries] = {}
-        self._spread: dict[tuple[str, str], bool] = {}
-        self._passing_on: dict[tuple[str, str], bool] = {}
         self._sources: dict[tuple[str, str, bytes], list[SourceRow]] = {}
 
     def entries(self, node: NodeInRun) -> NodeEntries:
@@ -131,30 +95,22 @@ class Tracer:
             )
         return (column,)
 
-    def functions_above(self, node: NodeInRun) -> list[NodeInRun]:
-        """Return the functions whose rows a node is made of."""
-        return [each for each in self._above(node.run, node.record.label) if each.record.kind == "function"]
+    def matched(self, above: NodeInRun, known: pa.Table, wanted: Mapping[int, bytes]) -> Mapping[int, bytes]:
+        """Return the keys of the rows above that rows were made of, as ``matching`` does.
 
-    def is_spread(self, node: NodeInRun) -> bool:
-        """Say whether values of a row may be made of source rows of which the row itself does not have the ids."""
-        for each in inputs_first([node], self.functions_above) if node.key not in self._spread else ():
-            self._spread[each.key] = any(
-                self._spread.get(above.key, False) or any(operator.name == "Explode" for operator in above.operators)
-                for above in self._above(each.run, each.record.label)
-            )
-        return self._spread[node.key]
-
-    def is_passed_on(self, node: NodeInRun) -> bool:
-        """Say whether rows have the lists of source rows that the rows of functions above have, and no others."""
-        self._above(node.run, node.record.label)
-        return self._passing_on[node.key]
+        What is found, not computed, was made of what was there when it was computed, which may have gone by now.
+        """
+        entries = self.entries(above)
+        found = matching(entries, known, wanted)
+        left = {row: record_id for row, record_id in wanted.items() if row not in found}
+        return {**found, **matching(entries.ever, known, left)} if left else found
 
     def sources(self, node: NodeInRun, entry: pa.Table) -> list[SourceRow]:
         """Return the rows of sources that a row was made of."""
         key = *node.key, entry.column(0)[0].as_py()
         if key not in self._sources:
             found = dict.fromkeys(_sources(entry))
-            if self.is_spread(node):
+            if self.routes.is_spread(node):
                 found |= dict.fromkeys(row for origin in self._inputs(node, entry) for row in origin.sources())
             self._sources[key] = list(found)
         return self._sources[key]
@@ -225,7 +181,7 @@ class Tracer:
 
     def _inputs(self, node: NodeInRun, entry: pa.Table) -> Sequence[Origin]:
         """Return what a row was made of: what gave the values that its function takes, and what has only its tags."""
-        nodes = self._above(node.run, node.record.label)
+        nodes = self.routes.above(node)
         by_record: dict[tuple[Any, ...], list[str]] = {}
         for name in entry.column_names:
             if name.startswith(SOURCE_INFO):
@@ -288,47 +244,11 @@ class Tracer:
         found: dict[int, Origin] = {}
         for node in functions:
             left = {row: bytes.fromhex(record) for row, record in records.items() if row not in found}
-            entries = self.entries(node)
-            keys = matching(entries, rows.known, left)
-            table = entries.with_keys(dict.fromkeys(keys.values()))
+            keys = self.matched(node, rows.known, left)
+            table = self.entries(node).ever.with_keys(dict.fromkeys(keys.values()))
             at = {key: number for number, key in enumerate(keys_of(table))}
             found |= {row: self.row(node, table.slice(at[key], 1), rows.columns) for row, key in keys.items()}
         return {row: found.get(row) or self._unplaced(producer, records[row], rows.columns) for row in some}
-
-    def _above(self, run: RunSummary, label: str) -> list[NodeInRun]:
-        """Return the functions and sources whose rows a node is made of, with the operators on the way.
-
-        A source that gives the rows of a node of a pipeline in this store is followed by what is above it there.
-        """
-        if (above := self._nodes_above.get((run.run_id, label))) is not None:
-            return above
-        passes_on, found = True, list[NodeInRun]()
-        seen: set[tuple[str, str]] = set()
-        waiting: list[tuple[RunSummary, str, tuple[NodeRecord, ...]]]
-        waiting = [(run, each, ()) for each in run.nodes[label].record.inputs]
-        for within, name, operators in waiting:  # which grows
-            summary = within.nodes.get(name)
-            if summary is None or (within.run_id, name) in seen:
-                continue
-            seen.add((within.run_id, name))
-            record = summary.record
-            if record.kind == "operator":
-                passes_on &= record.name in _PASSING_ON
-                waiting += [(within, each, (record, *operators)) for each in record.inputs]
-                continue
-            found.append(NodeInRun(within, summary, operators))
-            if record.kind == "source" and (there := self._node_called(record.name, within)) is not None:
-                waiting.append((*there, operators))
-        self._nodes_above[run.run_id, label], self._passing_on[run.run_id, label] = found, passes_on
-        return found
-
-    def _node_called(self, name: str, before: RunSummary) -> tuple[RunSummary, str] | None:
-        """Return the node of a pipeline whose rows a source of this name gave, in the pipeline's last run before."""
-        for run in reversed(self._runs):
-            pipeline, _, label = name.rpartition("/")
-            if run.run_id < before.run_id and run.ended and "/".join(run.pipeline) == pipeline and label in run.nodes:
-                return run, label
-        return None
 
 
 def _sources(entry: pa.Table) -> list[SourceRow]:
