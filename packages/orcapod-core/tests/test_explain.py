@@ -288,6 +288,8 @@ def test_what_failed_before_is_told_where_it_is_kept() -> None:
     assert (counts(plan), plan.failed_before) == ({"cached": 1, "new": 1}, 1)
     assert "1 packets failed in the last run, and it is not known which; run it with observer=" in str(plan)
     assert study(MemoryDatabase(), []).explain("scale").failed_before is None
+    edit(3)  # what failed did not fail by this code
+    assert "failed in the last run" not in str(study(database, [(1, 9), (2, 2)]).explain("scale"))
 
 
 def test_what_cannot_be_given_to_the_function_is_told_before() -> None:
