@@ -62,9 +62,7 @@ def main() -> None:
             (plan,) = plans
             assert (plan.cached, plan.new, plan.stale) == expected, plan
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(
-                f"{what:28}{took:8.1f} s {took / beside:6.2f} x floor {memory:8,} MB  {plan.reasons}"[:160], flush=True
-            )
+            print(f"{what:28}{took:8.1f} s {took / beside:6.2f} x floor {memory:8,} MB", flush=True)
 
         line("all new", pipeline(database, rows), (0, rows, 0))
         ran = []

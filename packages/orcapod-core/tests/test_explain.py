@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 import uuid
 from collections import Counter
@@ -288,6 +289,8 @@ def test_what_failed_before_is_told_where_it_is_kept() -> None:
     assert (counts(plan), plan.failed_before) == ({"cached": 1, "new": 1}, 1)
     assert "1 packets failed in the last run, and it is not known which; run it with observer=" in str(plan)
     assert study(MemoryDatabase(), []).explain("scale").failed_before is None
+    edit(3)  # what failed did not fail by this code
+    assert "failed in the last run" not in str(study(database, [(1, 9), (2, 2)]).explain("scale"))
 
 
 def test_what_cannot_be_given_to_the_function_is_told_before() -> None:
@@ -444,21 +447,62 @@ def test_a_constant_that_was_edited_once_is_no_clock() -> None:
     assert "differs in each" not in str(study(database, [(1, 1)]).explain())
 
 
-def test_what_no_process_sees_into_is_named_with_the_way_out() -> None:
-    def over(numbers: Iterator[int]) -> op.Pipeline:
-        def f(x: int) -> int:
-            return x + next(numbers)
+class Settings:
+    started: int
 
+
+SETTINGS = Settings()
+
+
+def in_closure() -> Any:
+    started = time.time_ns()
+
+    def f(x: int) -> str:
+        return f"{x} {started}"
+
+    return f
+
+
+def in_default() -> Any:
+    def f(x: int, started: int = time.time_ns()) -> str:
+        return f"{x} {started}"
+
+    return f
+
+
+def in_attribute() -> Any:
+    SETTINGS.started = time.time_ns()
+
+    def f(x: int) -> str:
+        return f"{x} {SETTINGS.started}"
+
+    return f
+
+
+def in_what_nobody_sees() -> Any:
+    numbers = iter([1])
+
+    def f(x: int) -> str:
+        return f"{x} {next(numbers, 0)}"
+
+    return f
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot see into")
+@pytest.mark.parametrize("make", [in_closure, in_default, in_attribute, in_what_nobody_sees])
+def test_the_way_out_that_is_told_leads_out(make: Any) -> None:
+    def of(**options: Any) -> op.Pipeline:
         with op.Pipeline("p", database) as pipeline:
-            op.function_pod("y")(f).pod(DictSource([{"i": 1, "x": 1}], ["i"], source_id="s"), label="f")
+            op.function_pod("y", **options)(make()).pod(DictSource([{"i": 1, "x": 1}], ["i"], source_id="s"), label="f")
         return pipeline
 
     database = MemoryDatabase()
-    with pytest.warns(UserWarning, match="cannot see into"):
-        run(over(iter([1, 2])))
-    with pytest.warns(UserWarning, match="cannot see into"):
-        plan = str(over(iter([1, 2])).explain())
-    assert "another one in every process; say ignores=[" in plan
+    for _ in range(2):
+        run(of())
+    cause: Any = only(of().explain("f").reasons).cause
+    (told,) = re.findall(r"ignores=\['(.*)'\] if (?:it|that) does not matter", cause.advice)
+    run(of(ignores=[told]))
+    assert counts(of(ignores=[told]).explain("f")) == {"cached": 1}
 
 
 def test_a_column_that_is_another_in_every_run_is_named() -> None:

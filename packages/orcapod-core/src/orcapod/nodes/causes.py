@@ -185,7 +185,7 @@ class Causes:
             return ""
         return (
             f"{', '.join(names)}: differs in each of the last {len(codes)} runs, as a clock or a random name does; "
-            f"ignores={list(names)} if it does not matter"
+            f"ignores={[name.rpartition(': ')[2] for name in names]} if it does not matter"
         )
 
     def _always_new(self, columns: Sequence[str]) -> str:

@@ -180,9 +180,10 @@ class _ExplainedNode:
             reasons.append(Reason(Failed(), self._refused))
         if self._unknown_count:
             reasons.append(Reason(Unknown(tuple(waits_for)), self._unknown_count, self._unknown))
-        failed = self._history.runs[0].totals.counts.get("failed", 0) if self._history.runs else None
+        last = self._history.runs[0] if self._history.runs else None
+        failed = None if last is None else last.totals.counts.get("failed", 0)
         notes = []
-        if failed and not causes.failed:
+        if last is not None and failed and not causes.failed and last.node.code == str(self._code.hash):
             notes.append(
                 f"{failed:,} packets failed in the last run, and it is not known which; run it with "
                 "observer=LoggingObserver(pipeline.log_database)"

@@ -189,7 +189,8 @@ class NodeHistory:
         names = {self._uri[0], *(run.node.path[0] for run in self.runs[:1])}
         prefixes = {result_path((name,)) for name in names}
         paths = [path for path in self._results.list_paths() if path[:2] in prefixes]
-        tables = [table for path in paths if (table := self._read(path))]
+        ordering = [RUN_ID] if self._before or len(paths) > 1 else []
+        tables = [table for path in paths if (table := self._read(path, ["__packet_hash", "__code", *ordering]))]
         tables.sort(key=lambda found: found[0], reverse=True)
         newest = [table for _, table in tables]
         if not self.runs:
@@ -200,9 +201,9 @@ class NodeHistory:
         position = self.origins.index(last)
         return [*(table.filter(pc.field("origin") == position) for table in newest), *newest]
 
-    def _read(self, path: RecordPath) -> tuple[str, pa.Table] | None:
-        """Return the results of a path, the newest first, and the run that made the newest."""
-        table = self._results.get_records(path, ["__packet_hash", "__code", RUN_ID])
+    def _read(self, path: RecordPath, columns: Sequence[str]) -> tuple[str, pa.Table] | None:
+        """Return the results of a path, the newest first, and the run that made the newest, if it is read."""
+        table = self._results.get_records(path, columns)
         if self._before and table.num_rows:
             table = table.filter(pc.less(table.column(RUN_ID), self._before))
         if not table.num_rows:
@@ -214,7 +215,8 @@ class NodeHistory:
         origin = pc.add(codes.indices, pa.scalar(first, pa.int32()))
         kept = table.select([RECORD_ID, "__packet_hash"]).append_column("origin", origin)
         newest_first = pc.subtract(table.num_rows - 1, counted(0, table.num_rows))
-        return table.column(RUN_ID)[-1].as_py(), kept.take(newest_first).combine_chunks()
+        made_by = table.column(RUN_ID)[-1].as_py() if RUN_ID in columns else ""
+        return made_by, kept.take(newest_first).combine_chunks()
 
 
 def _looked_up(wanted: pa.Array[Any], table: pa.Table, column: str) -> Any:

@@ -190,6 +190,22 @@ class PipelineSuite:
         plan = RowPlan([numbers], [("plus", 0, 0), ("picky", 0, 0), ("join", 1, 2)], NodeConfig())
         self._run_twice(executor, tmp_path, orchestrator, plan)
 
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=5)
+    @given(plan=_PLANS)
+    def test_what_is_explained_is_what_a_run_does(self, tmp_path: Path, plan: _Plan) -> None:
+        """As far as anything is known before; and then all is there but what has failed and what is made of it."""
+        with self.make_database(self._folder(tmp_path)) as database:
+            with Pipeline("p", database) as pipeline:
+                plan.build()
+            before, result = pipeline.explain(), pipeline.run()
+            for label, told in before.items():
+                assert told.unknown or told.rows == sum(result.counts(label).values()), label
+            for label, told in pipeline.explain().items():
+                counts = result.counts(label)
+                assert told.cached == counts["computed"] + counts["cached"], label
+                assert told.new + told.stale + told.failed == counts["failed"], label
+                assert told.unknown == counts["incomplete"], label
+
     def _run_twice(
         self, executor: PythonFunctionExecutorProtocol, tmp_path: Path, orchestrator: str, plan: RowPlan
     ) -> None:
