@@ -105,7 +105,7 @@ def opened(store: str, folder: Path) -> Database:
         case "sqlite":
             return SQLiteDatabase(folder / "lab.db")
         case "delta":
-            return open_database(f"delta://{folder}/lab")
+            return open_database(f"delta:///{folder}/lab")
         case url:
             return open_database(url)
 

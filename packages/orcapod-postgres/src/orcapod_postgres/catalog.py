@@ -21,17 +21,18 @@ from orcapod.databases import (
     path_text,
 )
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, RecordSchemaError
-from orcapod.protocols import RecordPath
+from orcapod.protocols import RecordPath, TableSize
 from orcapod_postgres.comments import described
 from orcapod_postgres.pg_columns import pg_column
 from orcapod_postgres.retrying_pool import WHO_MAY_WRITE
 from orcapod_postgres.statements import quoted, statement
 
-__all__ = ["NUMBERS", "ORDER", "Catalog"]
+__all__ = ["NUMBERS", "ORDER", "Catalog", "row_bytes"]
 
 ORDER = "_row"
 NUMBERS = "_orcapod_rows"
 _LONGEST_NAME = 63
+_NUMBER_BYTES = 8
 _MOST_COLUMNS = 1600
 _OURS = {"_orcapod_format": ["version"], "_orcapod_paths": ["path", "table_name", "arrow_schema", "columns"]}
 
@@ -136,6 +137,24 @@ class Catalog:
         except ValueError as error:
             raise damaged_catalog(f"{self.location}: one of {len(rows)} paths", "_orcapod_paths", error) from error
 
+    def sizes(self, connection: Connection[Any], prefix: RecordPath) -> list[TableSize]:
+        """Return the sizes of all tables below a prefix that have rows: on the disk, indexes included."""
+        sizes = []
+        for path, name in self.tables(connection, prefix):
+            table = self.name(name)
+            query = statement(
+                "SELECT count(*), pg_total_relation_size({}::regclass) FROM {}", Literal(table.as_string(None)), table
+            )
+            ((rows, size),) = connection.execute(query, ()).fetchall()
+            if rows:
+                sizes.append(TableSize(path, rows, size))
+        return sizes
+
+    def vacuum(self, connection: Connection[Any], prefix: RecordPath) -> None:
+        """Make room of the deleted rows of all tables below a prefix; in no transaction."""
+        for _, name in self.tables(connection, prefix):
+            connection.execute(statement("VACUUM (ANALYZE) {}", self.name(name)), ())
+
     def faults(self, connection: Connection[Any]) -> list[tuple[RecordPath, str]]:
         """Return what of the catalog is not as the tables of the schema are, with the path where it is one's."""
         query = (
@@ -216,3 +235,12 @@ def _definitions(layout: Layout, start: int) -> list[Composed]:
         collation = ' COLLATE "C"' if declared == "text" else ""
         definitions.append(statement("{} " + declared + collation, quoted(name)))
     return definitions
+
+
+def row_bytes(layout: Layout) -> Composed:
+    """Return the bytes of a row, about, as SQL: a large value need not be read for that."""
+    sizes = [statement("{}", Literal(_NUMBER_BYTES * len(layout.columns)))]
+    for name, field in zip(layout.columns, layout.schema, strict=True):
+        if pg_column(field.type).declared in ("text", "bytea"):
+            sizes.append(statement("coalesce(octet_length({}), 0)", quoted(name)))
+    return SQL(" + ").join(sizes)

@@ -34,7 +34,7 @@ from orcapod.databases import (
 )
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Key, OnConflict, RecordPath, TableSize
-from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog
+from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog, row_bytes
 from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.retrying_pool import RetryingPool, transaction
@@ -47,7 +47,6 @@ _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is 
 _MANY_BYTES = 16 << 20
 _SCANNED_ROWS, _SCANNED_BYTES = 2_000, 4 << 20
 _TABLES_AT_ONCE = 200
-_NUMBER_BYTES = 8
 
 # Rows are read by their place in the table, of which there is no index to be damaged. Without these settings they come
 # from the middle of it on, if somebody else reads them just now, or from several places at once.
@@ -261,7 +260,7 @@ class PostgresDatabase(DatabaseView[_Server]):
             table, names = self._catalog.name(layout.table), layout.schema.names
             with transaction(connection), connection.cursor(binary=True) as cursor:
                 cursor.execute(_AS_THEY_LIE)
-                found = cursor.execute(statement(_END_OF_PORTION, _row_bytes(layout), table), [last]).fetchone()
+                found = cursor.execute(statement(_END_OF_PORTION, row_bytes(layout), table), [last]).fetchone()
                 if found is None:
                     return None, pa.table({})
                 among = statement(" WHERE ctid > %s::tid AND ctid <= %s::tid")
@@ -309,22 +308,8 @@ class PostgresDatabase(DatabaseView[_Server]):
 
     def table_sizes(self) -> list[TableSize]:
         """Return the sizes of all tables of this view: on the server's disk, indexes included."""
-
-        def read(connection: Connection[Any]) -> list[TableSize]:
-            sizes = []
-            for path, name in self._catalog.tables(connection, self._prefix):
-                table = self._catalog.name(name)
-                query = statement(
-                    "SELECT count(*), pg_total_relation_size({}::regclass) FROM {}",
-                    Literal(table.as_string(None)),
-                    table,
-                )
-                ((rows, size),) = connection.execute(query, ()).fetchall()
-                if rows and self._is_below(path):
-                    sizes.append(TableSize(path[len(self._prefix) :], rows, size))
-            return sizes
-
-        return self._pool.read(read)
+        sizes = self._pool.read(lambda connection: self._catalog.sizes(connection, self._prefix))
+        return [TableSize(path[len(self._prefix) :], *size) for path, *size in sizes if self._is_below(path)]
 
     def reclaim(self) -> None:
         """Have the server take the room of deleted rows for new ones, while others read and write.
@@ -332,12 +317,7 @@ class PostgresDatabase(DatabaseView[_Server]):
         What is at the end of a table goes back to the disk; ``VACUUM FULL`` gives back all, and lets nobody in
         meanwhile.
         """
-
-        def vacuum(connection: Connection[Any]) -> None:
-            for _, name in self._catalog.tables(connection, self._prefix):
-                connection.execute(statement("VACUUM (ANALYZE) {}", self._catalog.name(name)), ())
-
-        self._pool.read(vacuum)
+        self._pool.read(lambda connection: self._catalog.vacuum(connection, self._prefix))
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the schema beside its records, with the path of the table where it is one's."""
@@ -403,15 +383,6 @@ class PostgresDatabase(DatabaseView[_Server]):
                 return key  # type: ignore[no-any-return]
             seen.add(key)
         return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
-
-
-def _row_bytes(layout: Layout) -> Composed:
-    """Return the bytes of a row, about, as SQL: a large value need not be read for that."""
-    sizes = [statement("{}", Literal(_NUMBER_BYTES * len(layout.columns)))]
-    for name, field in zip(layout.columns, layout.schema, strict=True):
-        if pg_column(field.type).declared in ("text", "bytea"):
-            sizes.append(statement("coalesce(octet_length({}), 0)", quoted(name)))
-    return SQL(" + ").join(sizes)
 
 
 @lru_cache(maxsize=256)
