@@ -170,7 +170,7 @@ class NodeEntries:
         """Return those that are in the state, as often as they are."""
         record = self.node.record
         if self.is_past:
-            return entries
+            return Members(self.database).unpack(entries)
         return NodeStates(self.database, record.path, record.label).of(entries, self.node.totals.state)
 
 
