@@ -24,6 +24,7 @@ _DECLARED: dict[SQLType, str] = {
     "integer": "INTEGER",
     "real": "",  # declared REAL, SQLite would keep -0.0 as the integer 0
     "text": "TEXT",
+    "json": "TEXT",
     "bytes": "BLOB",
 }
 
