@@ -16,6 +16,7 @@ from orcapod.databases.contract import (
 )
 from orcapod.databases.location import is_path
 from orcapod.databases.memory import MemoryDatabase
+from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, SQLTable, tables_of, view_names, view_selects
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import (
@@ -35,12 +36,16 @@ from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
 
 __all__ = [
+    "HISTORY",
     "STORE_FORMAT",
     "DatabaseView",
+    "Dialect",
     "Layout",
     "MemoryDatabase",
     "NoOpDatabase",
+    "NodeTables",
     "SQLColumn",
+    "SQLTable",
     "SQLiteDatabase",
     "check_format",
     "check_process",
@@ -65,4 +70,7 @@ __all__ = [
     "rows_of",
     "sql_column",
     "table_of",
+    "tables_of",
+    "view_names",
+    "view_selects",
 ]

@@ -13,10 +13,12 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases import open_database
-from orcapod.errors import LabelError, UnknownRunError
+from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
+from orcapod.ledger.duckdb_engine import answer
+from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, runs_of
-from orcapod.protocols import Database, RecordPath, checked_database
+from orcapod.protocols import Database, RecordPath, ViewingDatabaseProtocol, checked_database
 from orcapod.records import ENVIRONMENTS, RECORD_ID, RUN_STARTS, CodeRecords, NodeStates, result_path
 
 __all__ = ["GivenRows", "Store", "open_store"]
@@ -185,6 +187,48 @@ class Store:
         if node not in begun.nodes:
             raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(begun.nodes)}", node=node)
         return begun, begun.nodes[node]
+
+    def results(self, node: str, pipeline: str | None = None) -> pa.Table:
+        """Return the rows that a node gave in its last whole run; see ``rows``.
+
+        Args:
+            node: its label.
+            pipeline: the name of its pipeline; may be left out where one alone has such a node.
+
+        Raises:
+            LabelError: no pipeline has such a node, or several have.
+        """
+        Checks("results", LabelError).text("the label", node)
+        names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
+        having = ["/".join(name) for name in names if node in node_paths(self.database, name)]
+        if len(having) != 1:
+            raise LabelError(
+                f"found {len(having)} pipelines with a function node {node!r}, expected one; "
+                f"{'say which' if having else 'there are'}: {having or self.pipelines()}",
+                node=node,
+                found=str(having),
+            )
+        return self.rows(having[0], node)
+
+    def sql(self, statement: str) -> pa.Table:
+        """Return the answer to an SQL statement that reads: tables of the store, and views of its nodes.
+
+        A node has two, by the name of its pipeline and its label: ``"study.bmi"`` has its present rows and
+        ``"study.bmi_history"`` all that it ever gave; both names are quoted. See docs/records.md.
+
+        Args:
+            statement: one SELECT, in the words of the store's own engine, SQLite or PostgreSQL; in those of DuckDB
+                for every other store.
+
+        Raises:
+            DatabaseError: it is no such statement.
+            PluginError: DuckDB is needed, and not installed.
+        """
+        text = Checks("sql", DatabaseError).text("the statement", statement)
+        views = named_views(self.database, self._pipelines(), text)
+        if isinstance(self.database, ViewingDatabaseProtocol):
+            return self.database.query(text, views)
+        return answer(self.database, text, views)
 
     def logs(
         self,

@@ -20,6 +20,7 @@ from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
+from orcapod.protocols.views import NodeView, ViewingDatabaseProtocol
 
 __all__ = [
     "BufferingDatabaseProtocol",
@@ -32,6 +33,7 @@ __all__ = [
     "FilesDatabaseProtocol",
     "Key",
     "NoOpObserver",
+    "NodeView",
     "OnConflict",
     "OnDone",
     "Outcome",
@@ -40,6 +42,7 @@ __all__ = [
     "PythonFunctionExecutorProtocol",
     "RecordPath",
     "ScanningDatabaseProtocol",
+    "ViewingDatabaseProtocol",
     "adapted",
     "checked_database",
     "checked_executor",

@@ -5,6 +5,7 @@ from orcapod.records.address import (
     RUN_STARTS,
     RUNS,
     FunctionUri,
+    changes_path,
     node_path,
     record_ids,
     record_ids_in,
@@ -16,6 +17,7 @@ from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
+from orcapod.records.large_values import LARGE
 from orcapod.records.ledger import RunLedger, RunRecord, RunStart, new_run_id
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.result_cache import (
@@ -28,16 +30,19 @@ from orcapod.records.result_cache import (
     damaged_results,
     results_table,
 )
-from orcapod.records.states import RUN_ID, GivenEntries, NodeStates
+from orcapod.records.states import CHANGE_TYPES, RUN_ID, STATES, GivenEntries, NodeStates
 
 __all__ = [
+    "CHANGE_TYPES",
     "CHECKSUM",
     "ENVIRONMENTS",
     "INCOMPLETE",
+    "LARGE",
     "RECORD_ID",
     "RUNS",
     "RUN_ID",
     "RUN_STARTS",
+    "STATES",
     "Attempts",
     "Claims",
     "CodeRecords",
@@ -54,6 +59,7 @@ __all__ = [
     "RunRecord",
     "RunStart",
     "SizeLimit",
+    "changes_path",
     "claims_in",
     "damaged_results",
     "new_run_id",

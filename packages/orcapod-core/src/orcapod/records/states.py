@@ -22,7 +22,7 @@ from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records.address import changes_path
 
-__all__ = ["RUN_ID", "GivenEntries", "NodeStates", "State"]
+__all__ = ["CHANGE_TYPES", "RUN_ID", "STATES", "GivenEntries", "NodeStates", "State"]
 
 STATES: RecordPath = ("_states",)
 RUN_ID = "__run_id"
@@ -38,6 +38,14 @@ _TYPES: dict[str, pa.DataType] = {
     "__rows": pa.int64(),
     "__own": pa.int64(),
     "__digest": pa.large_binary(),
+}
+CHANGE_TYPES: dict[str, pa.DataType] = {
+    "__change_id": pa.large_string(),
+    "__node_label": pa.large_string(),
+    "__entry_id": pa.large_binary(),
+    "__count": pa.int64(),
+    "__number": pa.int64(),
+    RUN_ID: pa.large_string(),
 }
 
 
@@ -176,17 +184,18 @@ class NodeStates:
         return counts
 
     def _store_changes(self, run_id: str, number: int, changes: Mapping[bytes, int]) -> None:
-        prefix = f"{self._label}/{number:09}/{run_id}"
-        table = {
-            "__change_id": pa.array([f"{prefix}/{key.hex()}" for key in changes], pa.large_string()),
-            "__node_label": pa.repeat(pa.scalar(self._label, pa.large_string()), len(changes)),
-            "__entry_id": pa.array(list(changes), pa.large_binary()),
-            "__count": pa.array(list(changes.values()), pa.int64()),
-            "__number": pa.repeat(pa.scalar(number, pa.int64()), len(changes)),
-            RUN_ID: pa.repeat(pa.scalar(run_id, pa.large_string()), len(changes)),
-        }
+        prefix, length = f"{self._label}/{number:09}/{run_id}", len(changes)
+        columns: tuple[list[Any], ...] = (
+            [f"{prefix}/{key.hex()}" for key in changes],
+            [self._label] * length,
+            list(changes),
+            list(changes.values()),
+            [number] * length,
+            [run_id] * length,
+        )
         if changes:
-            self._database.add_records(changes_path(self._path), pa.table(table))
+            arrays = [pa.array(values, type_) for values, type_ in zip(columns, CHANGE_TYPES.values(), strict=True)]
+            self._database.add_records(changes_path(self._path), pa.table(arrays, names=list(CHANGE_TYPES)))
 
     def _states(self) -> list[State]:
         """Return all states in their order."""
