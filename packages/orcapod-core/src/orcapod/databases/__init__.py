@@ -14,6 +14,7 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
+from orcapod.databases.json_columns import to_json
 from orcapod.databases.location import is_path
 from orcapod.databases.memory import MemoryDatabase
 from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, SQLTable, tables_of, view_names, view_selects
@@ -71,6 +72,7 @@ __all__ = [
     "sql_column",
     "table_of",
     "tables_of",
+    "to_json",
     "view_names",
     "view_selects",
 ]
