@@ -149,13 +149,17 @@ def _place(connection: Connection[Any], catalog: Catalog, schema: str, name: str
 def _array(values: Sequence[Any], oid: int) -> pa.Array[Any]:
     if oid in _JSON:
         values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
-    if any(isinstance(value, str) for value in values):
-        values = unescaped([None if value is None else str(value) for value in values])
     try:
-        array: pa.Array[Any] = pa.array(values)
+        array: pa.Array[Any] = pa.array([_unescaped(value) for value in values])
     except (pa.ArrowException, TypeError):
         array = pa.array([None if value is None else str(value) for value in values])
     return array
+
+
+def _unescaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return unescaped([value])[0]
+    return list(map(_unescaped, value)) if isinstance(value, list) else value
 
 
 def _joined(results: SQLTable, entries: SQLTable) -> str:

@@ -97,9 +97,12 @@ def answer(
                 ours[name] = f"CREATE VIEW {quoted(name)} AS {select}"
         stored = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'view'")
         _check_names(statement, ours, stored)
+        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # to be made, they would have to write
         connection.set_authorizer(_only_reading)
         cursor = connection.execute(statement)
-        names = [name for name, *_ in cursor.description or ()]
+        if cursor.description is None:
+            raise sqlite3.ProgrammingError("there is no statement")
+        names = [name for name, *_ in cursor.description]
         rows = cursor.fetchall()
     columns: list[Any] = [_array(values) for values in zip(*rows, strict=True)] or [pa.nulls(0)] * len(names)
     return pa.Table.from_arrays(columns, names=names)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.databases import Dialect, SQLTable, tables_of, view_names, view_selects
+from orcapod.databases import Dialect, SQLTable, free_identifier, tables_of, view_names, view_selects
 from orcapod.display import shown
 from orcapod.errors import DatabaseError, PluginError
 from orcapod.protocols import Database, NodeView, RecordPath
@@ -29,6 +29,7 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config=_CLOSED) as connection:
         there: dict[RecordPath, SQLTable] = {}
+        taken: list[str] = []
 
         def find(path: RecordPath) -> SQLTable | None:
             if path not in there:
@@ -44,8 +45,9 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
             for view in views:
                 tables = tables_of(view, view.pipeline, (), find, _joined)
                 names = view_names(view.pipeline, view.label)
-                for name, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
-                    connection.execute(f"CREATE VIEW {_quoted(name)} AS {select}")
+                for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
+                    taken.append(free_identifier(wanted, taken))
+                    connection.execute(f"CREATE VIEW {_quoted(taken[-1])} AS {select}")
             for path in database.list_paths():
                 if "/".join(path).replace('"', '""').casefold() in statement.casefold():
                     find(path)
