@@ -121,7 +121,7 @@ NIGHTS = st.lists(
 
 
 @given(nights=NIGHTS)
-@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
 def test_views_show_what_each_run_gave(database: Any, nights: list[tuple[Rows, str]]) -> None:
     """Over any history: rows come, go, come back and are there twice; packets fail; runs are cut short."""
     name = f"study{next(NAMES)}"
@@ -205,31 +205,34 @@ def odd(
 HOSTILE = ['quo"te', "it's", "a.b", "semi;colon --", "naïve ☃", "x" * 200, "%s {}", "select", "sqlite_x", "back\\slash"]
 
 
-@pytest.mark.parametrize("label", HOSTILE)
-def test_any_names_are_names_of_views(database: Any, label: str) -> None:
+def test_any_names_are_names_of_views(database: Any) -> None:
     """Of pipelines, labels and columns; where a user's column is called as ours would be, ours gets underscores."""
-    name, tag = f"p {label}"[:200], f"tag {label}"
+    name = "p " + "".join(HOSTILE)
     pipeline = op.Pipeline(name, database)
     with pipeline:
-        odd.pod(DictSource([{tag: 1, "x": 1}], [tag], source_id="s"), label=label)
-        odd.pod(DictSource([{tag: 2, "x": 2}], [tag], source_id="t"), label=label + "!")
+        for label in HOSTILE:
+            tag = f"tag {label}"
+            odd.pod(DictSource([{tag: 1, "x": 1}], [tag], source_id=label), label=label)
     pipeline.run(progress=False).raise_for_errors()
-    view = _called(database, f"{name}.{label}")
-    (row,) = asked(database, f"SELECT * FROM {view}")
+    for label in HOSTILE:
+        _check_odd(*asked(database, f"SELECT * FROM {_called(database, name, label)}"))
+
+
+def _check_odd(row: dict[str, Any]) -> None:
     assert (row["record_id"], row["Seconds"], row["it's"]) == ("mine", 0.5, 1)
     assert len(row["__record_id"]) == 64
     assert row["__seconds"] > 0
-    assert 1 in row.values()
+    assert next(iter(row.values())) == 1
     assert str(row["day"]) == "1969-05-06"
     assert str(row["when"]) == "2026-01-02 03:04:05.000006"
     assert [str(each).lower() for each in listed(row["floats"])] == ["nan", "-0.0", "1e+300"]
     assert listed(row["texts"]) == ['"', "\\", "\0\ufdd0", None, ""]
 
 
-def _called(database: Any, name: str) -> str:
-    """The name of a view, as SQL writes it; what a store cannot call so is in its catalog."""
-    if isinstance(database, PostgresDatabase) and len(name.encode()) > 63:
-        pipeline, _, label = name.rpartition(".")
+def _called(database: Any, pipeline: str, label: str) -> str:
+    """The name of a view, as SQL writes it; what PostgreSQL has no room for is in its catalog."""
+    name = f"{pipeline}.{label}"
+    if isinstance(database, PostgresDatabase):
         rows = op.open_store(database).sql("SELECT node, view_name FROM _orcapod_views").to_pylist()
         (name,) = (row["view_name"] for row in rows if row["node"] == json.dumps([pipeline, label, 0]))
     return '"' + name.replace('"', '""') + '"'
@@ -241,31 +244,30 @@ def test_labels_that_differ_by_case_have_a_view_each(database: Any) -> None:
         double.pod(DictSource([{"who": 1, "x": 1}], ["who"], source_id="a"), label="bmi")
         double.pod(DictSource([{"who": 2, "x": 2}], ["who"], source_id="b"), label="BMI")
     pipeline.run(progress=False)
-    second = "study.BMI" if isinstance(database, PostgresDatabase) else "study.BMI~2"
-    found = [asked(database, f'SELECT who FROM "{name}"') for name in ("study.bmi", second)]
-    assert found == [[{"who": 1}], [{"who": 2}]]
+    found = [asked(database, f'SELECT who FROM "{name}"') for name in ("study.bmi", "study.BMI~2")]
+    assert sorted(row["who"] for (row,) in found) == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        'DELETE FROM "study/_runs"',
-        "CREATE TABLE mine (x int)",
-        "SELECT 1; SELECT 2",
-        "COMMIT",
-        "nonsense",
-        'SELECT * FROM "study.nobody"',
-        'WITH gone AS (DELETE FROM "study/_runs" RETURNING 1) SELECT * FROM gone',
-        "ATTACH 'other' AS other",
-        "COPY (SELECT 1) TO 'file'",
-        "",
-    ],
-)
-def test_what_would_write_or_is_no_sql_is_refused(database: Any, statement: str, tmp_path: Path) -> None:
+REFUSED = [
+    'DELETE FROM "study/_runs"',
+    "CREATE TABLE mine (x int)",
+    "SELECT 1; SELECT 2",
+    "COMMIT",
+    "nonsense",
+    'SELECT * FROM "study.nobody"',
+    'WITH gone AS (DELETE FROM "study/_runs" RETURNING 1) SELECT * FROM gone',
+    "ATTACH 'other' AS other",
+    "COPY (SELECT 1) TO 'file'",
+    "",
+]
+
+
+def test_what_would_write_or_is_no_sql_is_refused(database: Any) -> None:
     study(database, [(1, 1)]).run(progress=False)
     with op.open_store(database) as store:
-        with pytest.raises(DatabaseError, match="expected one SELECT"):
-            store.sql(statement)
+        for statement in REFUSED:
+            with pytest.raises(DatabaseError, match="expected one SELECT"):
+                store.sql(statement)
         assert store.sql('SELECT count(*) AS n FROM "study/_runs"')["n"].to_pylist() == [1]
 
 
@@ -293,32 +295,40 @@ def test_results_in_another_store_are_not_shown(database: Any, tmp_path: Path) -
 
 
 KILLED = """
-import os, signal, sys
-sys.path.insert(0, {folder!r})
-from test_views import study
+import os, signal
+import orcapod as op
 from orcapod.databases import SQLiteDatabase
+from orcapod.sources import DictSource
 
 class Killed(SQLiteDatabase):
     def place_view(self, view, results):
         os.kill(os.getpid(), signal.SIGKILL)
 
-study(Killed({path!r}), {rows!r}).run(progress=False)
+@op.function_pod(output_keys="y", identity="version")
+def double(x: int) -> int:
+    return 2 * x
+
+pipeline = op.Pipeline("study", Killed({path!r}))
+types = {{"who": int, "x": int}}
+with pipeline:
+    double.pod(DictSource({rows!r}, ["who"], source_id="s", data_schema=types), label="doubled")
+pipeline.run(progress=False)
 """
 
 
 def test_a_process_killed_before_its_views_leaves_none_that_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "lab.db"
 
-    def killed(rows: Rows) -> None:
-        program = KILLED.format(folder=str(Path(__file__).parent), path=str(path), rows=rows)
+    def killed(number: int) -> None:
+        program = KILLED.format(path=str(path), rows=[{"who": number, "x": number}])
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
         assert done.returncode == -signal.SIGKILL, done.stderr
 
-    killed([(1, 1)])
+    killed(1)
     with SQLiteDatabase(path) as database:
         assert op.open_store(database).sql('SELECT who, y FROM "study.doubled"').to_pylist() == [{"who": 1, "y": 2}]
         study(database, [(1, 1)]).run(progress=False)
-    killed([(2, 2)])
+    killed(2)
     with SQLiteDatabase(path) as database:
         assert asked(database, 'SELECT who, y FROM "study.doubled"') == [{"who": 2, "y": 4}]
         study(database, [(2, 2)]).run(progress=False)
