@@ -198,7 +198,10 @@ class Store:
         Raises:
             LabelError: no pipeline has such a node, or several have.
         """
-        Checks("results", LabelError).text("the label", node)
+        check = Checks("results", LabelError)
+        check.text("the label", node)
+        if pipeline is not None:
+            check.text("the pipeline", pipeline)
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
         having = ["/".join(name) for name in names if node in node_paths(self.database, name)]
         if len(having) != 1:
