@@ -17,7 +17,7 @@ from psycopg.sql import Identifier, Literal
 
 from orcapod.databases import HISTORY, Dialect, SQLTable, free_identifier, tables_of, view_names, view_selects
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, RECORD_ID, changes_path
+from orcapod.records import CHANGE_TYPES, changes_path
 from orcapod_postgres.catalog import LONGEST_NAME, Catalog
 from orcapod_postgres.pg_columns import escaped_text, pg_column, unescaped
 from orcapod_postgres.statements import statement
@@ -162,8 +162,8 @@ def _unescaped(value: Any) -> Any:
     return list(map(_unescaped, value)) if isinstance(value, list) else value
 
 
-def _joined(results: SQLTable, entries: SQLTable) -> str:
-    return f"r.{results.columns[RECORD_ID]} = e.{entries.columns[RECORD_ID]}"
+def _joined(row: str, table: SQLTable, key: str) -> str:
+    return f"{row}.{table.columns[table.schema.names[0]]} = {key}"
 
 
 def _quoted(name: str) -> str:

@@ -91,7 +91,7 @@ def tables_of(
     pipeline: RecordPath,
     results: RecordPath | None,
     find: Callable[[RecordPath], SQLTable | None],
-    joined: Callable[[SQLTable, SQLTable], str],
+    joined: Callable[[str, SQLTable, str], str],
 ) -> NodeTables:
     """Return the tables that a view is made of.
 
@@ -100,11 +100,11 @@ def tables_of(
         pipeline: where the tables of its pipeline are, in the store.
         results: where those of results are; None if they are in another one.
         find: returns the table of a path.
-        joined: returns the condition on which a result ``r`` belongs to a row ``e``, given both tables.
+        joined: returns the condition on which a row has a key, given what the row is called, its table, and the key.
     """
     entries = find((*pipeline, *view.path))
     given = None if results is None else find((*results, *result_path(view.path[:-1])))
-    join = "" if given is None or entries is None else joined(given, entries)
+    join = "" if given is None or entries is None else joined("r", given, f"e.{entries.columns[RECORD_ID]}")
     states, changes, starts = (find((*pipeline, *path)) for path in (STATES, changes_path(view.path), RUN_STARTS))
     return NodeTables(entries, given, states, changes, starts, join)
 
@@ -131,22 +131,26 @@ def view_selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[
     )
     started, start_run = starts.columns["__started"], starts.columns[RUN_ID]
     times = [dialect.shown(f"{each}_start.{started}", starts.schema.field("__started").type) for each in _ENDS]
-    period = ["period.copies", "first_state.run_id", times[0], "end_state.run_id", times[1]]
+    period = ["coalesce(period.copies, 1)", "first_state.run_id", times[0], "end_state.run_id", times[1]]
     begun = "".join(
         f" LEFT JOIN {starts.name} AS {each}_start ON {each}_start.{start_run} = {each}_state.run_id" for each in _ENDS
     )
-    history = (
-        f"WITH {known}, events(entry_id, number, n) AS (SELECT entry_id, number, CAST(sum(n) AS bigint) FROM"
-        f" (SELECT {key} AS entry_id, states.number AS number, 1 AS n FROM {entries.name} AS e"
-        f" JOIN states ON states.run_id = {run} AND states.own > 0 UNION ALL {changes}) AS event"
-        " GROUP BY entry_id, number HAVING sum(n) <> 0),"
+    history = (  # most rows never went: their only period begins with the run that wrote them
+        f"WITH {known}, changes(entry_id, number, n) AS ({changes}),"
+        " events(entry_id, number, n) AS (SELECT entry_id, number, CAST(sum(n) AS bigint) FROM"
+        " (SELECT entry_id, number, n FROM changes UNION ALL"
+        f" SELECT {key} AS entry_id, states.number AS number, 1 AS n FROM {entries.name} AS e"
+        f" JOIN states ON states.run_id = {run} AND states.own > 0 WHERE {key} IN (SELECT entry_id FROM changes)"
+        ") AS event GROUP BY entry_id, number HAVING sum(n) <> 0),"
         " periods(entry_id, began, ended, copies) AS (SELECT entry_id, number, lead(number) OVER by_number,"
         " CAST(sum(n) OVER by_number AS bigint) FROM events"
         " WINDOW by_number AS (PARTITION BY entry_id ORDER BY number))"
-        f" SELECT {_selected(view, tables, dialect, dict(zip(_PERIOD, period, strict=True)))} FROM periods AS period"
-        f" JOIN {entries.name} AS e ON {key} = period.entry_id"
-        " JOIN states AS first_state ON first_state.number = period.began"
-        f" LEFT JOIN states AS end_state ON end_state.number = period.ended{begun}{results} WHERE period.copies > 0"
+        f" SELECT {_selected(view, tables, dialect, dict(zip(_PERIOD, period, strict=True)))} FROM {entries.name} AS e"
+        f" LEFT JOIN periods AS period ON period.entry_id = {key}"
+        f" LEFT JOIN states AS own_state ON own_state.run_id = {run} AND own_state.own > 0"
+        " JOIN states AS first_state ON first_state.number = coalesce(period.began, own_state.number)"
+        f" LEFT JOIN states AS end_state ON end_state.number = period.ended{begun}{results}"
+        " WHERE coalesce(period.copies, 1) > 0"
     )
     return present, history
 

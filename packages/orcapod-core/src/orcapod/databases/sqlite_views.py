@@ -20,7 +20,7 @@ from orcapod.databases.sql import free_identifier
 from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, RECORD_ID, changes_path
+from orcapod.records import CHANGE_TYPES, changes_path
 
 __all__ = ["VIEWS_TABLE", "answer", "outdated_views", "place_views"]
 
@@ -149,8 +149,8 @@ def _tables(
         names = map(quoted, table.layout.columns)
         return SQLTable(table.name, dict(zip(table.layout.schema.names, names, strict=True)), table.layout.schema)
 
-    def joined(given: SQLTable, entries: SQLTable) -> str:
-        return f"r.{ORDER} = {found[given.name].row_of(f'e.{entries.columns[RECORD_ID]}')}"
+    def joined(row: str, table: SQLTable, key: str) -> str:
+        return f"{row}.{ORDER} = {found[table.name].row_of(key)}"
 
     return tables_of(view, pipeline, results, named, joined)
 

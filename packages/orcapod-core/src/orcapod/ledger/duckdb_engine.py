@@ -12,7 +12,6 @@ from orcapod.databases import Dialect, SQLTable, free_identifier, tables_of, vie
 from orcapod.display import shown
 from orcapod.errors import DatabaseError, PluginError
 from orcapod.protocols import Database, NodeView, RecordPath
-from orcapod.records import RECORD_ID
 
 __all__ = ["answer"]
 
@@ -86,8 +85,8 @@ def _plain(table: Any) -> pa.Table:
     return pa.table(columns, names=table.schema.names)
 
 
-def _joined(results: SQLTable, entries: SQLTable) -> str:
-    return f"r.{results.columns[RECORD_ID]} = e.{entries.columns[RECORD_ID]}"
+def _joined(row: str, table: SQLTable, key: str) -> str:
+    return f"{row}.{table.columns[table.schema.names[0]]} = {key}"
 
 
 def _quoted(name: str) -> str:
