@@ -13,7 +13,7 @@ _DESCRIPTIONS = {
     "_log": "logs of node {name}",
     "_status": "statuses of node {name}",
     "_changes": "changes of the rows of node {name}",
-    "_states": "states of nodes",
+    "_states": "states",
     "_run_starts": "beginnings of runs",
     "_runs": "runs",
     "_environments": "environments of runs",
