@@ -227,6 +227,8 @@ door("code_of, a fingerprint", op.code_of, code=lambda: str(packet_function().fi
 door("compare_code", op.compare_code, before=pod, after=pod, store=None)
 
 door("open_store", lambda store: op.open_store(store).runs(), store="memory://")
+door("store.sql", lambda statement: op.open_store(ran()).sql(statement), statement="SELECT 1 AS x")
+door("store.results", lambda node, pipeline: op.open_store(ran()).results(node, pipeline), node="n", pipeline="p")
 door("compare", op.compare, store=lambda: op.open_store(ran()), before=a_run, after=a_run, rtol=0.0)
 door("store.trace", lambda **asked: str(op.open_store(ran()).trace(**asked)),
     pipeline="p", node="n", tag={"k": 1}, column="y", run=a_run)  # fmt: skip
@@ -314,6 +316,7 @@ door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 
 
 FOR_OTHERS = {
+    *("Dialect", "NodeTables", "SQLTable", "tables_of", "to_json", "view_names", "view_selects"),
     *("DatabaseView", "Layout", "SQLColumn", "check_format", "check_process", "checked_config", "checked_ids"),
     *(
         "checked_path",

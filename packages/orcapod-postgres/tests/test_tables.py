@@ -97,6 +97,7 @@ def test_tables_say_what_they_keep(postgres_conninfo: str) -> None:
     )
     found = sorted(comment.partition("; path [")[0] for (comment,) in comments if "path [" in comment)
     assert [comment for comment in found if "of function" in comment or "of node" in comment] == [
+        "orcapod: changes of the rows of node double of pipeline lab",
         "orcapod: logs of node double of pipeline lab",
         "orcapod: results of function double",
         "orcapod: rows of node double of pipeline lab",

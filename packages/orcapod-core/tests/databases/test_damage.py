@@ -17,6 +17,7 @@ from orcapod.errors import DatabaseError, ValueTypeError
 from orcapod.sources import DictSource
 
 PATH = ("lab", "x")
+PAIR = pa.struct([("text", pa.large_string()), ("raw", pa.large_binary())])
 TABLE = pa.table(
     {
         "k": ["one", "two"],
@@ -28,6 +29,7 @@ TABLE = pa.table(
         "raw": [b"a", b"b"],
         "day": pa.array([1, 2], pa.date32()),
         "nested": pa.array([["a"], ["b", "c"]], pa.large_list(pa.large_string())),
+        "packed": pa.array([[("a", b"")], [("b", b""), ("c", b"")]], pa.large_list(PAIR)),
     }
 )
 
@@ -128,14 +130,28 @@ def test_a_value_of_another_type_is_named(file: Path, column: str, value: object
         assert database.get_records(PATH, undamaged).equals(TABLE.select(undamaged))
 
 
-@pytest.mark.parametrize("length", range(0, 40, 3))
-def test_bytes_of_a_nested_value_that_were_cut_are_named(file: Path, length: int) -> None:
+@pytest.mark.parametrize("length", range(0, 60, 3))
+@pytest.mark.parametrize("column", ["nested", "packed"])
+def test_a_nested_value_that_was_cut_is_named(file: Path, column: str, length: int) -> None:
     connection = sqlite3.connect(file)
-    ((whole,),) = connection.execute("SELECT nested FROM \"lab/x\" WHERE k = 'two'")
+    ((whole,),) = connection.execute(f"SELECT {column} FROM \"lab/x\" WHERE k = 'two'")
     connection.close()
     if length >= len(whole):
         return
-    damage(file, "UPDATE \"lab/x\" SET nested = ? WHERE k = 'two'", whole[:length])
+    damage(file, f"UPDATE \"lab/x\" SET {column} = ? WHERE k = 'two'", whole[:length])
+    with (
+        SQLiteDatabase(file) as database,
+        pytest.raises(DatabaseError, match=f"'{column}' of the record 'two' is damaged"),
+    ):
+        database.get_records(PATH)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", '{"a": 1}', "3", '["b"', '["b"], ["c"]', "[" * 100_000, '[["b"]]', "[NaN]", "", "nonsense", "[true]"],
+)
+def test_json_of_another_value_is_named(file: Path, text: str) -> None:
+    damage(file, "UPDATE \"lab/x\" SET nested = ? WHERE k = 'two'", text)
     with (
         SQLiteDatabase(file) as database,
         pytest.raises(DatabaseError, match="'nested' of the record 'two' is damaged"),
@@ -145,12 +161,12 @@ def test_bytes_of_a_nested_value_that_were_cut_are_named(file: Path, length: int
 
 def test_a_text_in_a_nested_value_that_is_none_is_named(file: Path) -> None:
     connection = sqlite3.connect(file)
-    ((whole,),) = connection.execute("SELECT nested FROM \"lab/x\" WHERE k = 'two'")
+    ((whole,),) = connection.execute("SELECT packed FROM \"lab/x\" WHERE k = 'two'")
     connection.close()
-    damage(file, "UPDATE \"lab/x\" SET nested = ? WHERE k = 'two'", whole.replace(b"c", b"\xff"))
+    damage(file, "UPDATE \"lab/x\" SET packed = ? WHERE k = 'two'", whole.replace(b"c", b"\xff"))
     with (
         SQLiteDatabase(file) as database,
-        pytest.raises(DatabaseError, match="'nested' of the record 'two' is damaged"),
+        pytest.raises(DatabaseError, match="'packed' of the record 'two' is damaged"),
     ):
         database.get_records(PATH)
 

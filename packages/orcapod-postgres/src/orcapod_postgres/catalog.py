@@ -27,14 +27,18 @@ from orcapod_postgres.pg_columns import pg_column
 from orcapod_postgres.retrying_pool import WHO_MAY_WRITE
 from orcapod_postgres.statements import quoted, statement
 
-__all__ = ["NUMBERS", "ORDER", "Catalog", "row_bytes"]
+__all__ = ["LONGEST_NAME", "NUMBERS", "ORDER", "Catalog", "row_bytes"]
 
 ORDER = "_row"
 NUMBERS = "_orcapod_rows"
-_LONGEST_NAME = 63
+LONGEST_NAME = 63
 _NUMBER_BYTES = 8
 _MOST_COLUMNS = 1600
-_OURS = {"_orcapod_format": ["version"], "_orcapod_paths": ["path", "table_name", "arrow_schema", "columns"]}
+_OURS = {
+    "_orcapod_format": ["version"],
+    "_orcapod_paths": ["path", "table_name", "arrow_schema", "columns"],
+    "_orcapod_views": ["node", "view_name", "definition"],
+}
 
 
 class Catalog:
@@ -46,8 +50,8 @@ class Catalog:
     """
 
     def __init__(self, schema: str, database: str) -> None:
-        if not schema or len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
-            raise DatabaseError(f"expected the name of a schema, of at most {_LONGEST_NAME} bytes, found {schema!r}")
+        if not schema or len(schema.encode()) > LONGEST_NAME or "\0" in schema:
+            raise DatabaseError(f"expected the name of a schema, of at most {LONGEST_NAME} bytes, found {schema!r}")
         self.schema = schema
         self.location = f"{database} schema={schema}"
         self._find = statement(
@@ -87,7 +91,7 @@ class Catalog:
 
     def set_up(self, connection: Connection[Any]) -> None:
         """Create what every store has, unless another process was faster."""
-        self._lock(connection)
+        self.lock(connection)
         if self.ready(connection):
             return
         existing = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self.schema]).fetchone()
@@ -98,8 +102,11 @@ class Catalog:
             f"INSERT INTO {{}}._orcapod_format VALUES ({STORE_FORMAT})",
             "CREATE TABLE {}._orcapod_paths (path text PRIMARY KEY, table_name text NOT NULL UNIQUE,"
             " arrow_schema bytea NOT NULL, columns text NOT NULL)",
+            "CREATE TABLE {}._orcapod_views (node text PRIMARY KEY, view_name text NOT NULL UNIQUE,"
+            " definition text NOT NULL)",
             f"CREATE SEQUENCE {{}}.{NUMBERS}",
             "COMMENT ON TABLE {}._orcapod_paths IS 'orcapod: which table keeps which path of records'",
+            "COMMENT ON TABLE {}._orcapod_views IS 'orcapod: what the views of nodes are called, and made of'",
             "COMMENT ON TABLE {}._orcapod_format IS 'orcapod: the version of this layout'",
         ):
             connection.execute(statement(text, quoted(self.schema)), ())
@@ -174,7 +181,7 @@ class Catalog:
 
     def fitted(self, connection: Connection[Any], path: RecordPath, wanted: pa.Schema) -> Layout:
         """Return the layout of a path with these columns, created or extended in this transaction."""
-        self._lock(connection)
+        self.lock(connection)
         layout = self.layout(connection, path)
         if layout is None:
             return self._create(connection, path, wanted)
@@ -182,15 +189,27 @@ class Catalog:
         fresh = [field for field in wanted if field.name not in there]
         return self._extend(connection, path, layout, pa.schema([*layout.schema, *fresh])) if fresh else layout
 
-    def _lock(self, connection: Connection[Any]) -> None:
+    def taken(self, connection: Connection[Any], schema: str | None = None) -> list[str]:
+        """Return the names of all tables and views of the schema, or of another one."""
+        query = "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s"
+        return [name for (name,) in connection.execute(query, [schema or self.schema])]
+
+    def kind(self, connection: Connection[Any], name: str, schema: str | None = None) -> str | None:
+        """Return what is there under a name: ``r`` for a table, ``v`` for a view; None for nothing."""
+        query = (
+            "SELECT relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = %s AND relname = %s"
+        )
+        row = connection.execute(query, [schema or self.schema, name]).fetchone()
+        return None if row is None else str(row[0])
+
+    def lock(self, connection: Connection[Any]) -> None:
         """Keep others from changing what the schema holds until this transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('orcapod'), hashtext(%s))", [self.schema])
 
     def _create(self, connection: Connection[Any], path: RecordPath, schema: pa.Schema) -> Layout:
-        query = "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s"
-        taken = [name for (name,) in connection.execute(query, [self.schema])]
-        table = free_identifier("/".join(path), taken, max_bytes=_LONGEST_NAME)
-        layout = Layout(table, schema, ()).extended(schema, taken=_TAKEN, max_bytes=_LONGEST_NAME)
+        table = free_identifier("/".join(path), self.taken(connection), max_bytes=LONGEST_NAME)
+        layout = Layout(table, schema, ()).extended(schema, taken=_TAKEN, max_bytes=LONGEST_NAME)
         self._check_width(path, layout)
         key, *others = _definitions(layout, 0)
         order = statement("{} bigint NOT NULL", quoted(ORDER))
@@ -203,7 +222,7 @@ class Catalog:
         return layout
 
     def _extend(self, connection: Connection[Any], path: RecordPath, layout: Layout, schema: pa.Schema) -> Layout:
-        extended = layout.extended(schema, taken=_TAKEN, max_bytes=_LONGEST_NAME)
+        extended = layout.extended(schema, taken=_TAKEN, max_bytes=LONGEST_NAME)
         self._check_width(path, extended)
         added = [statement("ADD COLUMN {}", column) for column in _definitions(extended, len(layout.columns))]
         connection.execute(statement("ALTER TABLE {} {}", self.name(layout.table), SQL(", ").join(added)), ())
@@ -241,6 +260,7 @@ def row_bytes(layout: Layout) -> Composed:
     """Return the bytes of a row, about, as SQL: a large value need not be read for that."""
     sizes = [statement("{}", Literal(_NUMBER_BYTES * len(layout.columns)))]
     for name, field in zip(layout.columns, layout.schema, strict=True):
-        if pg_column(field.type).declared in ("text", "bytea"):
-            sizes.append(statement("coalesce(octet_length({}), 0)", quoted(name)))
+        if (declared := pg_column(field.type).declared) in ("text", "bytea", "json"):
+            text = "coalesce(octet_length({}::text), 0)" if declared == "json" else "coalesce(octet_length({}), 0)"
+            sizes.append(statement(text, quoted(name)))
     return SQL(" + ").join(sizes)

@@ -12,6 +12,9 @@ _DESCRIPTIONS = {
     "_result": "results of function {name}",
     "_log": "logs of node {name}",
     "_status": "statuses of node {name}",
+    "_changes": "changes of the rows of node {name}",
+    "_states": "states",
+    "_run_starts": "beginnings of runs",
     "_runs": "runs",
     "_environments": "environments of runs",
 }

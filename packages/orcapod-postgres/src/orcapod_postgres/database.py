@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Self
 
 import psycopg
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Connection
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed
 
 from orcapod.checks import MOST_AT_ONCE, Checks
 from orcapod.databases import (
@@ -33,9 +32,11 @@ from orcapod.databases import (
     named_columns,
 )
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
-from orcapod.protocols import Key, OnConflict, RecordPath, TableSize
-from orcapod_postgres.catalog import NUMBERS, ORDER, Catalog, row_bytes
+from orcapod.protocols import Database, Key, NodeView, OnConflict, RecordPath, TableSize
+from orcapod_postgres.catalog import ORDER, Catalog, row_bytes
 from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
+from orcapod_postgres.insertion import equal_count, insertion
+from orcapod_postgres.node_views import answer, are_current, place_views
 from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
 from orcapod_postgres.retrying_pool import RetryingPool, transaction
 from orcapod_postgres.statements import Packed, all_among, among, quoted, statement
@@ -58,6 +59,8 @@ _END_OF_PORTION = (
     f" (SELECT ctid, {{}} AS size FROM {{}} WHERE ctid > %s::tid LIMIT {_SCANNED_ROWS}) AS portion) AS summed"
     f" WHERE before < {_SCANNED_BYTES} ORDER BY ctid DESC LIMIT 1"
 )
+
+_ASKED = "expected one SELECT of PostgreSQL's, which reads tables of the store and the views of its nodes"
 
 # A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
 # can be needs some of them for itself.
@@ -162,12 +165,12 @@ class PostgresDatabase(DatabaseView[_Server]):
             names = tuple(layout.named(table.column_names))
             declared = tuple(pg_type.declared for pg_type in pg_types)
             skips = on_conflict == "skip" or before is not None
-            insert = _insert(self._catalog.schema, layout.table, names, declared, skips=skips)
+            insert = insertion(self._catalog.schema, layout.table, names, declared, skips=skips)
             try:
                 added = sum(_sent(connection, insert, packed) for packed in _portions(path, table, pg_types))
                 if before is None:
                     return added
-                count = _count_equal(self._catalog.schema, layout.table, names, declared)
+                count = equal_count(self._catalog.schema, layout.table, names, declared)
                 equal = sum(_counted(connection, count, packed) for packed in _portions(path, table, pg_types))
                 if on_conflict == "raise" and equal < table.num_rows:
                     raise _KeyThereError
@@ -319,6 +322,24 @@ class PostgresDatabase(DatabaseView[_Server]):
         """
         self._pool.read(lambda connection: self._catalog.vacuum(connection, self._prefix))
 
+    def place_view(self, view: NodeView, results: Database) -> None:
+        """Show the rows of a node under its name in the schema, in one transaction, if they are not shown yet."""
+        pipeline = (*self._prefix, *view.pipeline)
+        below = None
+        if isinstance(results, PostgresDatabase) and results._catalog.location == self._catalog.location:
+            below = results._prefix
+        given = self._catalog, view, pipeline, below
+        if not self._pool.read(lambda connection: are_current(connection, *given)):
+            self._pool.write(lambda connection, _: place_views(connection, *given), otherwise="the view was not placed")
+
+    def query(self, statement: str, views: Sequence[NodeView]) -> pa.Table:
+        """Return the answer to an SQL statement that reads; the schema of the store is where it looks first.
+
+        Raises:
+            DatabaseError: PostgreSQL does not understand it, or it would do more than read.
+        """
+        return self._pool.write(lambda connection, _: answer(connection, self._catalog, statement), otherwise=_ASKED)
+
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the schema beside its records, with the path of the table where it is one's."""
         for path, why in self._pool.read(self._catalog.faults):
@@ -383,48 +404,6 @@ class PostgresDatabase(DatabaseView[_Server]):
                 return key  # type: ignore[no-any-return]
             seen.add(key)
         return keys[0]  # type: ignore[no-any-return]  # the other one is gone again
-
-
-@lru_cache(maxsize=256)
-def _insert(schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...], *, skips: bool) -> bytes:
-    """Return an INSERT that numbers rows as they come, but inserts by key: no two writers deadlock."""
-    inputs = _inputs(names)
-    insert = statement(
-        "INSERT INTO {} ({}) SELECT {} FROM (SELECT nextval({}::regclass) AS n, given.* FROM unnest({})"
-        " AS given ({})) AS numbered ORDER BY c0, n{}",
-        quoted(schema, table),
-        SQL(", ").join(map(quoted, (ORDER, *names))),
-        SQL(", ").join([quoted("n"), *inputs]),
-        Literal(quoted(schema, NUMBERS).as_string(None)),
-        _arrays(declared),
-        SQL(", ").join(inputs),
-        SQL(" ON CONFLICT DO NOTHING" if skips else ""),
-    )
-    return insert.as_bytes(None)
-
-
-def _count_equal(schema: str, table: str, names: tuple[str, ...], declared: tuple[str, ...]) -> bytes:
-    """Return a SELECT of how many of the rows, as an INSERT takes them, are there with all their values."""
-    inputs, held = _inputs(names), [quoted("held", name) for name in names]
-    count = statement(
-        "SELECT count(DISTINCT c0) FROM unnest({}) AS given ({}) JOIN {} AS held ON {} = c0"
-        " AND ROW({}) IS NOT DISTINCT FROM ROW({})",
-        _arrays(declared),
-        SQL(", ").join(inputs),
-        quoted(schema, table),
-        held[0],
-        SQL(", ").join(held),
-        SQL(", ").join(inputs),
-    )
-    return count.as_bytes(None)
-
-
-def _inputs(names: Sequence[str]) -> list[Identifier]:
-    return [quoted(f"c{at}") for at in range(len(names))]
-
-
-def _arrays(declared: Sequence[str]) -> Composed:
-    return SQL(", ").join(SQL("%b::" + pg_type + "[]") for pg_type in declared)
 
 
 class _KeyThereError(Exception):

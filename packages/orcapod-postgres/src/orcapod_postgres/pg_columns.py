@@ -1,7 +1,8 @@
 """Conversion of Arrow columns to columns of PostgreSQL and back.
 
 A column is native where that is exact: bigint, double precision, boolean, text, bytea, and date and timestamp
-of microseconds. All else is bytea, the canonical bytes of ``orcapod.types.encode``. The Arrow type is stored beside
+of microseconds; and json where ``orcapod.databases.to_json`` is. All else is bytea, the canonical bytes of
+``orcapod.types.encode``. The Arrow type is stored beside
 the table and decides how it is read.
 
 Rows travel to the server column-wise: every column is one parameter, an array in PostgreSQL's binary format, whose
@@ -19,11 +20,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-from orcapod.databases import sql_column
+from orcapod.databases import sql_column, to_json
 from orcapod.errors import RecordSchemaError, SchemaError
 from orcapod.types import decode, encode
 
-__all__ = ["PGColumn", "pg_array", "pg_column", "pg_columns", "pg_payloads"]
+__all__ = ["PGColumn", "escaped_text", "pg_array", "pg_column", "pg_columns", "pg_payloads", "unescaped"]
 
 pc: Any = pyarrow.compute  # of what these functions take, the stubs know a part
 
@@ -80,7 +81,15 @@ def pg_column(type_: pa.DataType) -> PGColumn:
                 sql.from_sql,
             )
         case "text":
-            return PGColumn("text", 25, "{}", _text_payloads, lambda values: sql.from_sql(_unescaped(values)))
+            return PGColumn("text", 25, "{}", _text_payloads, lambda values: sql.from_sql(unescaped(values)))
+        case "json":
+            return PGColumn(
+                "json",
+                114,
+                "{}::text",
+                lambda array: to_json(_unwrapped(array), _text_payloads),
+                lambda values: sql.from_sql(unescaped(values, nul="\\u0000")),
+            )
         case "bytes":
             return PGColumn("bytea", 17, "{}", _byte_payloads, sql.from_sql)
 
@@ -156,13 +165,21 @@ def _text_payloads(array: Any) -> Any:
     return array
 
 
-def _unescaped(values: Sequence[Any]) -> Sequence[Any]:
+def escaped_text(text: str) -> str:
+    """Return a text as a column of texts holds it."""
+    for character, written in _ESCAPES:
+        text = text.replace(character, written)
+    return text
+
+
+def unescaped(values: Sequence[Any], nul: str = "\0") -> Sequence[Any]:
+    """Return texts, or None, as they were before they came into a column; ``nul`` is how NUL is written there."""
     if not any(_MARK in value for value in values if value is not None):
         return values
     unescaped = []
     for value in values:
         for character, written in reversed(_ESCAPES):
-            value = value if value is None else value.replace(written, character)
+            value = value if value is None else value.replace(written, nul if character == "\0" else character)
         unescaped.append(value)
     return unescaped
 

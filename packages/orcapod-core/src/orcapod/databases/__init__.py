@@ -7,6 +7,14 @@ from orcapod.doors import door
 
 _HOMES = {
     "STORE_FORMAT": "store_format",
+    "view_selects": "node_views",
+    "view_names": "node_views",
+    "to_json": "json_columns",
+    "tables_of": "node_views",
+    "SQLTable": "node_views",
+    "NodeTables": "node_views",
+    "Dialect": "node_views",
+    "HISTORY": "node_views",
     "DatabaseView": "view",
     "Layout": "sql",
     "MemoryDatabase": "memory",

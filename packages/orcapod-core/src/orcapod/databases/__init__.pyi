@@ -9,8 +9,10 @@ from orcapod.databases.contract import (
     merged_schema,
     named_columns,
 )
+from orcapod.databases.json_columns import to_json
 from orcapod.databases.location import is_path
 from orcapod.databases.memory import MemoryDatabase
+from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, SQLTable, tables_of, view_names, view_selects
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import (
@@ -30,12 +32,16 @@ from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import DatabaseView, check_process, checked_config, closed_store
 
 __all__ = [
+    "HISTORY",
     "STORE_FORMAT",
     "DatabaseView",
+    "Dialect",
     "Layout",
     "MemoryDatabase",
     "NoOpDatabase",
+    "NodeTables",
     "SQLColumn",
+    "SQLTable",
     "SQLiteDatabase",
     "check_format",
     "check_process",
@@ -60,4 +66,8 @@ __all__ = [
     "rows_of",
     "sql_column",
     "table_of",
+    "tables_of",
+    "to_json",
+    "view_names",
+    "view_selects",
 ]

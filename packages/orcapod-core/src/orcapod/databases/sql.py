@@ -1,6 +1,6 @@
 """Pieces of SQL stores: Arrow columns as SQL values and back, and names of tables and columns.
 
-A column is stored as integers, reals, text or bytes where that is exact, and otherwise as the canonical
+A column is stored as integers, reals, text, JSON or bytes where that is exact, and otherwise as the canonical
 bytes of ``orcapod.types.codec``. Its Arrow type is stored beside the table and decides how it is read.
 """
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.databases.contract import is_key_type
+from orcapod.databases.json_columns import from_json, has_json, to_json
 from orcapod.display import shown
 from orcapod.errors import DamagedRecordError, RecordSchemaError, SchemaError
 from orcapod.protocols.database import RecordPath
@@ -40,13 +41,14 @@ __all__ = [
     "table_of",
 ]
 
-SQLType = Literal["boolean", "integer", "real", "text", "bytes"]
+SQLType = Literal["boolean", "integer", "real", "text", "json", "bytes"]
 
 _PYTHON_TYPES: Mapping[SQLType, frozenset[type]] = {
     "boolean": frozenset([int, NoneType]),
     "integer": frozenset([int, NoneType]),
     "real": frozenset([float, str, NoneType]),
     "text": frozenset([str, NoneType]),
+    "json": frozenset([str, NoneType]),
     "bytes": frozenset([bytes, NoneType]),
 }
 _UNDECODABLE = (pa.ArrowException, SchemaError, TypeError, ValueError, OverflowError)
@@ -79,7 +81,7 @@ class SQLColumn:
         if odd := set(map(type, values)) - _PYTHON_TYPES[self.type]:
             raise TypeError(f"expected {self.type}, found {', '.join(sorted(cls.__name__ for cls in odd))}")
         array = self.from_sql(values)
-        if self.type == "bytes" and pa.types.is_nested(array.type):
+        if pa.types.is_nested(array.type):
             array.validate(full=True)
         return array
 
@@ -118,6 +120,8 @@ def sql_column(type_: pa.DataType) -> SQLColumn:
         return SQLColumn("text", pa.Array.to_pylist, lambda values: array_of(values, type_))
     if pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_):
         return SQLColumn("bytes", pa.Array.to_pylist, lambda values: array_of(values, type_))
+    if has_json(type_):
+        return SQLColumn("json", lambda array: to_json(array).to_pylist(), lambda values: from_json(values, type_))
     reader_of(type_)  # refuses what cannot be stored
     return SQLColumn("bytes", _payloads, lambda values: decode(values, type_))
 

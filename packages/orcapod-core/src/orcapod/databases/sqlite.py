@@ -38,10 +38,11 @@ from orcapod.databases.sqlite_check import find_damage
 from orcapod.databases.sqlite_file import SQLiteFile, open_file
 from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
+from orcapod.databases.sqlite_views import answer, outdated_views, place_views
 from orcapod.databases.view import DatabaseView, checked_config
 from orcapod.display import discreet, shown
 from orcapod.errors import DamagedRecordError, DatabaseError, RecordTooLargeError
-from orcapod.protocols import TableSize
+from orcapod.protocols import Database, NodeView, TableSize
 from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
@@ -262,6 +263,37 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         """
         self._shared.vacuum()
 
+    def place_view(self, view: NodeView, results: Database) -> None:
+        """Show the rows of a node under its name, in one transaction, if they are not shown yet."""
+        pipeline, below = self._absolute_below(view.pipeline), None
+        if isinstance(results, SQLiteDatabase) and results._shared is self._shared:
+            below = results._prefix
+        with self._shared.transaction(write=False) as connection:
+            is_shown = not outdated_views(connection, view, pipeline, below, self._table)
+        if not is_shown:
+            with self._shared.transaction(write=True) as connection:
+                place_views(connection, view, pipeline, below, self._table)
+
+    def query(self, statement: str, views: Sequence[NodeView]) -> pa.Table:
+        """Return the answer to an SQL statement that reads; a list or a struct in it is JSON.
+
+        Raises:
+            DatabaseError: SQLite does not understand it, or it would do more than read.
+        """
+        self._shared.check_in_place()
+        named = [(view, self._absolute_below(view.pipeline)) for view in views]
+        try:
+            return answer(self._shared.reading_uri, statement, named, self._prefix, self._table)
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            raise DatabaseError(
+                f"{self._shared.path}: {error}; expected one SELECT of SQLite's, which reads tables of the store and "
+                f"the views of its nodes, found {shown(statement)}",
+                found=shown(statement),
+            ) from error
+
+    def _absolute_below(self, pipeline: RecordPath) -> RecordPath:
+        return self._absolute(pipeline) if pipeline else self._prefix
+
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
         self._shared.check_in_place()
@@ -333,7 +365,7 @@ def _row_bytes(layout: Layout) -> str:
         match sql_column(field.type).type:
             case "bytes":
                 sizes.append(f"ifnull(length({quoted(name)}), 0)")
-            case "text":
+            case "text" | "json":
                 sizes.append(f"ifnull(length(CAST({quoted(name)} AS BLOB)), 0)")  # length counts what is before a NUL
     return " + ".join(sizes)
 

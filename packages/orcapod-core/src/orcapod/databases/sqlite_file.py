@@ -14,6 +14,7 @@ from time import monotonic, sleep
 
 from orcapod.databases.sqlite_guard import check_plain
 from orcapod.databases.sqlite_keys import KeyIndex
+from orcapod.databases.sqlite_views import VIEWS_TABLE
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
@@ -313,6 +314,7 @@ class WritableFile(SQLiteFile):
                     "CREATE TABLE _orcapod_paths (number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE,"
                     " table_name TEXT NOT NULL UNIQUE, arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
                 )
+                connection.execute(VIEWS_TABLE)
                 KeyIndex.create(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

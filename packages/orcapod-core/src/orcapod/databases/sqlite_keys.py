@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import compress, pairwise
-from operator import add
-from zlib import crc32
 
 from orcapod.protocols.database import Key
 
@@ -26,7 +24,6 @@ ORDER = "_row"
 
 _LEVELS = ("_orcapod_keys_0", "_orcapod_keys_1", "_orcapod_keys_2")
 _FIRST_LEVEL, _RATIO = 65_536, 16
-_PRIME = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +43,17 @@ class KeyIndex:
         """Create the index of a new file."""
         for level in _LEVELS:
             connection.execute(
-                f"CREATE TABLE {level} (table_number INTEGER, checksum INTEGER, {ORDER} INTEGER,"
+                f"CREATE TABLE {level} (table_number INTEGER, checksum TEXT, {ORDER} INTEGER,"
                 f" PRIMARY KEY (table_number, checksum, {ORDER})) WITHOUT ROWID"
             )
 
-    def condition(self, connection: sqlite3.Connection, checksums: Sequence[int]) -> tuple[str, tuple[int, str]]:
+    def condition(self, connection: sqlite3.Connection, checksums: Sequence[str]) -> tuple[str, tuple[int, str]]:
         """Return a condition that the rows of keys of these checksums fulfil, and few others; and its parameters."""
         levels = _used_levels(connection)
         wanted = checksums if levels == _LEVELS[:1] else sorted(checksums)  # in order, each page is read once
         return f"{ORDER} IN ({_rows(levels)})", (self.table, json.dumps(wanted))
 
-    def add(self, connection: sqlite3.Connection, checksums: Sequence[int], first: int) -> None:
+    def add(self, connection: sqlite3.Connection, checksums: Sequence[str], first: int) -> None:
         """Add the checksums of the keys of new rows, which are numbered from ``first``."""
         entries = f"INSERT OR IGNORE INTO {_LEVELS[0]} SELECT ?1, value, ?3 + key FROM json_each(?2)"
         connection.execute(entries, (self.table, json.dumps(checksums), first))
@@ -77,35 +74,30 @@ class KeyIndex:
                 f"DELETE FROM {level} WHERE table_number = {self.table} AND checksum = ? AND {ORDER} = ?", entries
             )
 
-    def rebuild(self, connection: sqlite3.Connection, rows: Iterable[tuple[Key, int]]) -> None:
-        """Make the index anew of these, which are all rows of the table."""
+    def rebuild(self, connection: sqlite3.Connection, table: str, key: str) -> None:
+        """Make the index anew of the rows of a table, named with its key as SQL writes them."""
         for level in _LEVELS:
             connection.execute(f"DELETE FROM {level} WHERE table_number = {self.table}")
-        entries = ((*checksums([key]), row) for key, row in rows)
-        connection.executemany(f"INSERT INTO {_LEVELS[-1]} VALUES ({self.table}, ?, ?)", entries)
+        rows = f"SELECT {self.table}, {_checksum(key)}, {ORDER} FROM {table} ORDER BY 2"
+        connection.execute(f"INSERT INTO {_LEVELS[-1]} {rows}")
 
-    def unfound(self, connection: sqlite3.Connection, rows: Iterable[tuple[Key, int]]) -> list[Key]:
-        """Return the keys of those of these rows that are not found by them."""
-        return [
-            key
-            for key, row in rows
-            if (row,) not in connection.execute(_rows(_LEVELS), (self.table, json.dumps(checksums([key])))).fetchall()
-        ]
+    def unfound(self, connection: sqlite3.Connection, table: str, key: str) -> list[Key]:
+        """Return the keys of those rows of a table that are not found by them."""
+        entries = (
+            f"NOT EXISTS (SELECT 1 FROM {level} AS held WHERE table_number = {self.table}"
+            f" AND checksum = {_checksum(f'row.{key}')} AND held.{ORDER} = row.{ORDER})"
+            for level in _LEVELS
+        )
+        return [key for (key,) in connection.execute(f"SELECT {key} FROM {table} AS row WHERE {' AND '.join(entries)}")]
 
-    def differs(self, connection: sqlite3.Connection, rows: Iterable[tuple[Key, int]]) -> bool:
-        """Say whether these, all rows of the table, are others than those in the index, by sums over both."""
-        count = total = products = 0
-        for key, row in rows:
-            (checksum,) = checksums([key])
-            count += 1
-            total += checksum
-            products += checksum * row % _PRIME
-        found = [0, 0, 0]
-        sums = f"count(*), ifnull(sum(checksum), 0), ifnull(sum(checksum * {ORDER} % {_PRIME}), 0)"
-        for level in _LEVELS:
-            query = f"SELECT {sums} FROM {level} WHERE table_number = ?"
-            found = [*map(add, found, connection.execute(query, (self.table,)).fetchone())]
-        return found != [count, total, products]
+    def row_of(self, value: str, table: str, key: str) -> str:
+        """Return the SQL for the number of the row whose key is a value; null if there is none."""
+        rows = (
+            f"SELECT held.{ORDER} FROM {level} AS held CROSS JOIN {table} AS row ON row.{ORDER} = held.{ORDER}"
+            f" WHERE table_number = {self.table} AND checksum = {_checksum(value)} AND row.{key} = {value}"
+            for level in reversed(_LEVELS)
+        )
+        return f"({' UNION ALL '.join(rows)} LIMIT 1)"
 
 
 def _used_levels(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -123,6 +115,11 @@ def _rows(levels: tuple[str, ...]) -> str:
     )
 
 
-def checksums(keys: Iterable[Key]) -> list[int]:
+def checksums(keys: Iterable[Key]) -> list[str]:
     """Return the checksums by which keys are found."""
-    return [crc32(key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")) for key in keys]
+    return [(key[:2] + key[-2:]).hex() for key in keys if isinstance(key, bytes)]
+
+
+def _checksum(key: str) -> str:
+    """Return the SQL for the checksum of a key."""
+    return f"lower(hex(substr({key}, 1, 2)) || hex(substr({key}, -2)))"

@@ -24,6 +24,7 @@ _DECLARED: dict[SQLType, str] = {
     "integer": "INTEGER",
     "real": "",  # declared REAL, SQLite would keep -0.0 as the integer 0
     "text": "TEXT",
+    "json": "TEXT",
     "bytes": "BLOB",
 }
 
@@ -178,6 +179,10 @@ class SQLiteTable:
         """Make anew what finds the rows by their keys."""
         connection.execute(f"REINDEX {self.name}")
 
+    def row_of(self, value: str) -> str:
+        """Return the SQL for the number of the row whose key is a value, given as SQL; null if there is none."""
+        return f"({self.select([ORDER])} WHERE {quoted(self.layout.columns[0])} = {value})"
+
     def _insertion(self, columns: Sequence[str], values: Sequence[str]) -> str:
         return f"INSERT INTO {self.name} ({', '.join(map(quoted, columns))}) VALUES ({', '.join(values)})"
 
@@ -241,7 +246,7 @@ class _HashedTable(SQLiteTable):
                 keys = [*wanted.difference(row[0] for row in rows)]
         return [*rows, *super()._rows_of(connection, keys, columns)] if keys else rows
 
-    def _there(self, connection: sqlite3.Connection, keys: set[Key], sums: Sequence[int]) -> set[Key]:
+    def _there(self, connection: sqlite3.Connection, keys: set[Key], sums: Sequence[str]) -> set[Key]:
         """Return those of these keys that are there, given with their checksums."""
         condition, parameters = self._index.condition(connection, sums)
         alike = connection.execute(f"{self.select(self.layout.columns[:1])} WHERE {condition}", parameters)
@@ -264,9 +269,7 @@ class _HashedTable(SQLiteTable):
 
     def find_damage(self, connection: sqlite3.Connection) -> Iterator[str]:
         yield from super().find_damage(connection)
-        if not self._index.differs(connection, self._keyed_rows(connection)):
-            return
-        if unfound := self._index.unfound(connection, self._keyed_rows(connection)):
+        if unfound := self._index.unfound(connection, self.name, quoted(self.layout.columns[0])):
             first = unfound[0].hex() if isinstance(unfound[0], bytes) else repr(unfound[0])
             yield (
                 f"{len(unfound)} of its records, {first} the first, are not found by their keys: the index of keys is "
@@ -274,14 +277,13 @@ class _HashedTable(SQLiteTable):
             )
 
     def rebuild_index(self, connection: sqlite3.Connection) -> None:
-        self._index.rebuild(connection, self._keyed_rows(connection))
+        self._index.rebuild(connection, self.name, quoted(self.layout.columns[0]))
 
-    def _keyed_rows(self, connection: sqlite3.Connection) -> Iterator[tuple[Key, int]]:
-        """Give the key of every row, and its number."""
-        return connection.execute(self.select([self.layout.columns[0], ORDER]))
+    def row_of(self, value: str) -> str:
+        return self._index.row_of(value, self.name, quoted(self.layout.columns[0]))
 
     def _condition(self, connection: sqlite3.Connection, keys: set[Key]) -> tuple[str, Sequence[Any]]:
-        return self._index.condition(connection, checksums(key for key in keys if isinstance(key, bytes)))
+        return self._index.condition(connection, checksums(keys))
 
 
 def quoted(name: str) -> str:

@@ -14,16 +14,24 @@ from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases import open_database
 from orcapod.datagrams import SOURCE_INFO, free_name
-from orcapod.errors import LabelError, UnknownRunError
+from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
+from orcapod.ledger.duckdb_engine import answer
 from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
 from orcapod.ledger.node_entries import only_row
+from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.trace import Tracer
-from orcapod.protocols import Database, MaintainedDatabaseProtocol, RecordPath, checked_database
+from orcapod.protocols import (
+    Database,
+    MaintainedDatabaseProtocol,
+    RecordPath,
+    ViewingDatabaseProtocol,
+    checked_database,
+)
 from orcapod.records import (
     ENVIRONMENTS,
     RECORD_ID,
@@ -236,6 +244,51 @@ class Store:
         if node not in (functions := begun.functions):
             raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(functions)}", node=node)
         return begun, functions[node]
+
+    def results(self, node: str, pipeline: str | None = None) -> pa.Table:
+        """Return the rows that a node gave in its last whole run; see ``rows``.
+
+        Args:
+            node: its label.
+            pipeline: the name of its pipeline; may be left out where one alone has such a node.
+
+        Raises:
+            LabelError: no pipeline has such a node, or several have.
+        """
+        check = Checks("results", LabelError)
+        check.text("the label", node)
+        if pipeline is not None:
+            check.text("the pipeline", pipeline)
+        names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
+        having = ["/".join(name) for name in names if node in node_paths(self.database, name)]
+        if len(having) != 1:
+            raise LabelError(
+                f"found {len(having)} pipelines with a function node {node!r}, expected one; "
+                f"{'say which' if having else 'there are'}: {having or self.pipelines()}",
+                node=node,
+                found=str(having),
+            )
+        return self.rows(having[0], node)
+
+    def sql(self, statement: str) -> pa.Table:
+        """Return the answer to an SQL statement that reads: tables of the store, and views of its nodes.
+
+        A node has two, by the name of its pipeline and its label: ``"study.bmi"`` has its present rows and
+        ``"study.bmi_history"`` all that it ever gave; both names are quoted. See docs/records.md.
+
+        Args:
+            statement: one SELECT, in the words of the store's own engine, SQLite or PostgreSQL; in those of DuckDB
+                for every other store.
+
+        Raises:
+            DatabaseError: it is no such statement.
+            PluginError: DuckDB is needed, and not installed.
+        """
+        text = Checks("sql", DatabaseError).text("the statement", statement)
+        views = named_views(self.database, self._pipelines(), text)
+        if isinstance(self.database, ViewingDatabaseProtocol):
+            return self.database.query(text, views)
+        return answer(self.database, text, views)
 
     def logs(
         self,

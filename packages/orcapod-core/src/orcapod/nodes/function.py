@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.checks import Checks
-from orcapod.datagrams import Chunk
+from orcapod.datagrams import Chunk, source_info_name
 from orcapod.errors import ExecutionError, UnknownOptionError
 from orcapod.execution import (
     ConcurrentDriver,
@@ -39,10 +39,12 @@ from orcapod.protocols import (
     ConcurrentExecutorProtocol,
     Database,
     ExecutionObserver,
+    NodeView,
     NoOpObserver,
     OnDone,
     PythonFunctionExecutorProtocol,
     RecordPath,
+    ViewingDatabaseProtocol,
     checked_executor,
     files_folder_of,
 )
@@ -206,8 +208,17 @@ class FunctionNode(Node):
         """Return the number of its state after a run; a complete one makes it what it gave."""
         states, step = NodeStates(self._records, self.path, self.label, known), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
-            return states.close(run.run_id, step.spec.records.given)
+            number = states.close(run.run_id, step.spec.records.given)
+            if isinstance(self._records, ViewingDatabaseProtocol):
+                self._records.place_view(self._view(), self._results)
+            return number
         return states.last().number
+
+    def _view(self) -> NodeView:
+        """Return what other tools are to see of its rows."""
+        columns = self.function.packet_columns(self.inputs[0].schema)
+        sources = tuple(map(source_info_name, columns))
+        return NodeView((), self.label, self.path, tuple(self.schema.tags), tuple(self.schema.packets), sources)
 
     def at(self, run_id: str) -> pa.Table:
         """Return the rows that it gave in a run: tags and outputs, in the order in which they were first stored.

@@ -22,6 +22,7 @@ from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
+from orcapod.protocols.views import NodeView, ViewingDatabaseProtocol
 
 __all__ = [
     "BufferingDatabaseProtocol",
@@ -36,6 +37,7 @@ __all__ = [
     "Key",
     "MaintainedDatabaseProtocol",
     "NoOpObserver",
+    "NodeView",
     "OnConflict",
     "OnDone",
     "Outcome",
@@ -45,6 +47,7 @@ __all__ = [
     "RecordPath",
     "ScanningDatabaseProtocol",
     "TableSize",
+    "ViewingDatabaseProtocol",
     "adapted",
     "checked_database",
     "checked_executor",

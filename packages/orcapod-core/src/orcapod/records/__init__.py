@@ -7,6 +7,7 @@ from orcapod.records.address import (
     RUN_STARTS,
     RUNS,
     FunctionUri,
+    changes_path,
     is_computed,
     node_path,
     record_ids,
@@ -21,6 +22,7 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
+from orcapod.records.large_values import LARGE
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
 from orcapod.records.members import PIECE_ID, TREES, Members, whole_pieces
 from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
@@ -56,6 +58,7 @@ __all__ = [
     "CHECKSUM",
     "ENVIRONMENTS",
     "INCOMPLETE",
+    "LARGE",
     "MEMBERS",
     "PIECE_ID",
     "RECORD_ID",
@@ -96,6 +99,7 @@ __all__ = [
     "SizeLimit",
     "States",
     "Stubs",
+    "changes_path",
     "claims_in",
     "damaged_results",
     "is_computed",

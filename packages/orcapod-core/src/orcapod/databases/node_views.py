@@ -1,0 +1,211 @@
+"""Views of nodes in SQL: their present rows, and all that they ever gave, out of the tables that a pipeline writes.
+
+A view computes what ``orcapod.records.NodeStates`` does. So it is right whatever is written, costs nothing by night,
+and is made anew only where its tables or columns are others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from orcapod.databases.sql import free_identifier
+from orcapod.protocols import NodeView, RecordPath
+from orcapod.records import LARGE, RECORD_ID, RUN_ID, RUN_STARTS, STATES, changes_path, result_path
+
+__all__ = ["HISTORY", "Dialect", "NodeTables", "SQLTable", "tables_of", "view_names", "view_selects"]
+
+HISTORY = "_history"
+"""What is added to the name of a node's view for the view of all rows that it ever gave."""
+
+_PERIOD = ("copies", "first_run", "first_at", "until_run", "until")
+_ENDS = ("first", "end")
+_MADE = {"run_id": RUN_ID, "timestamp": "__timestamp", "seconds": "__seconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class SQLTable:
+    """Table as SQL names it.
+
+    Attributes:
+        name: quoted.
+        columns: likewise, by the names that records have.
+        schema: the types of records.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    schema: pa.Schema
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTables:
+    """Tables that a node's views are made of; None where there is none, or it is in another store.
+
+    Attributes:
+        entries: which rows it gave.
+        results: what its function gave.
+        states: the states of nodes.
+        changes: what went and came back.
+        starts: when runs began.
+        result_join: the condition on which the result ``r`` belongs to the row ``e``.
+    """
+
+    entries: SQLTable | None
+    results: SQLTable | None
+    states: SQLTable | None
+    changes: SQLTable | None
+    starts: SQLTable | None
+    result_join: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Dialect of SQL.
+
+    Attributes:
+        quoted: returns a name as it is written.
+        literal: returns a text as it is written.
+        shown: returns an expression of a column of some type, as people read it.
+        hexadecimal: the expression of bytes as digits, ``{}`` standing for them.
+        longest: the bytes of the longest name; None if there is no limit.
+    """
+
+    quoted: Callable[[str], str]
+    literal: Callable[[str], str]
+    shown: Callable[[str, pa.DataType], str]
+    hexadecimal: str
+    longest: int | None = None
+
+
+def view_names(pipeline: RecordPath, label: str) -> tuple[str, str]:
+    """Return what the two views of a node are called, if that is free: ``study.bmi`` and ``study.bmi_history``."""
+    name = f"{'/'.join(pipeline)}.{label}"
+    return name, name + HISTORY
+
+
+def tables_of(
+    view: NodeView,
+    pipeline: RecordPath,
+    results: RecordPath | None,
+    find: Callable[[RecordPath], SQLTable | None],
+    joined: Callable[[str, SQLTable, str], str],
+) -> NodeTables:
+    """Return the tables that a view is made of.
+
+    Args:
+        view: of which node.
+        pipeline: where the tables of its pipeline are, in the store.
+        results: where those of results are; None if they are in another one.
+        find: returns the table of a path.
+        joined: returns the condition on which a row has a key, given what the row is called, its table, and the key.
+    """
+    entries = find((*pipeline, *view.path))
+    given = None if results is None else find((*results, *result_path(view.path[:-1])))
+    join = "" if given is None or entries is None else joined("r", given, f"e.{entries.columns[RECORD_ID]}")
+    states, changes, starts = (find((*pipeline, *path)) for path in (STATES, changes_path(view.path), RUN_STARTS))
+    return NodeTables(entries, given, states, changes, starts, join)
+
+
+def view_selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str, str]:
+    """Return the statements for the rows that a node gives at present, and for all that it ever gave."""
+    entries, states, starts = tables.entries, tables.states, tables.starts
+    if entries is None or states is None or starts is None:
+        return _nothing(view, dialect, [*_MADE, "record_id"]), _nothing(view, dialect, [*_PERIOD, *_MADE, "record_id"])
+    key, run = (f"e.{entries.columns[name]}" for name in (entries.schema.names[0], RUN_ID))
+    number, state_run, own = (states.columns[name] for name in ("__number", RUN_ID, "__own"))
+    of_node = f"{states.columns['__node_label']} = {dialect.literal(view.label)}"
+    of_node += f" AND {states.columns['__path']} = {dialect.literal('/'.join(view.path))}"
+    known = f"states(number, run_id, own) AS (SELECT {number}, {state_run}, {own} FROM {states.name} WHERE {of_node})"
+    changes = _changes(view, tables, dialect)
+    results = "" if tables.results is None else f" LEFT JOIN {tables.results.name} AS r ON {tables.result_join}"
+    present = (
+        f"WITH RECURSIVE {known},"
+        f" changed(entry_id, n) AS (SELECT entry_id, sum(n) FROM ({changes}) AS change GROUP BY entry_id),"
+        " copies(nth) AS (SELECT 1 UNION ALL SELECT nth + 1 FROM copies WHERE nth <= (SELECT max(n) FROM changed))"
+        f" SELECT {_selected(view, tables, dialect, {})} FROM {entries.name} AS e"
+        f" LEFT JOIN changed ON changed.entry_id = {key} CROSS JOIN copies{results} WHERE nth <= coalesce(changed.n, 0)"
+        f" + CASE WHEN {run} IN (SELECT run_id FROM states WHERE own > 0) THEN 1 ELSE 0 END"
+    )
+    started, start_run = starts.columns["__started"], starts.columns[RUN_ID]
+    times = [dialect.shown(f"{each}_start.{started}", starts.schema.field("__started").type) for each in _ENDS]
+    period = ["coalesce(period.copies, 1)", "first_state.run_id", times[0], "end_state.run_id", times[1]]
+    begun = "".join(
+        f" LEFT JOIN {starts.name} AS {each}_start ON {each}_start.{start_run} = {each}_state.run_id" for each in _ENDS
+    )
+    history = (  # most rows never went: their only period begins with the run that wrote them
+        f"WITH {known}, changes(entry_id, number, n) AS ({changes}),"
+        " events(entry_id, number, n) AS (SELECT entry_id, number, CAST(sum(n) AS bigint) FROM"
+        " (SELECT entry_id, number, n FROM changes UNION ALL"
+        f" SELECT {key} AS entry_id, states.number AS number, 1 AS n FROM {entries.name} AS e"
+        f" JOIN states ON states.run_id = {run} AND states.own > 0 WHERE {key} IN (SELECT entry_id FROM changes)"
+        ") AS event GROUP BY entry_id, number HAVING sum(n) <> 0),"
+        " periods(entry_id, began, ended, copies) AS (SELECT entry_id, number, lead(number) OVER by_number,"
+        " CAST(sum(n) OVER by_number AS bigint) FROM events"
+        " WINDOW by_number AS (PARTITION BY entry_id ORDER BY number))"
+        f" SELECT {_selected(view, tables, dialect, dict(zip(_PERIOD, period, strict=True)))} FROM {entries.name} AS e"
+        f" LEFT JOIN periods AS period ON period.entry_id = {key}"
+        f" LEFT JOIN states AS own_state ON own_state.run_id = {run} AND own_state.own > 0"
+        " JOIN states AS first_state ON first_state.number = coalesce(period.began, own_state.number)"
+        f" LEFT JOIN states AS end_state ON end_state.number = period.ended{begun}{results}"
+        " WHERE coalesce(period.copies, 1) > 0"
+    )
+    return present, history
+
+
+def _changes(view: NodeView, tables: NodeTables, dialect: Dialect) -> str:
+    """Return the statement for how often entries came and went, beside those that a run wrote."""
+    changes = tables.changes
+    if changes is None:
+        return "SELECT NULL AS entry_id, 0 AS number, 0 AS n FROM states WHERE 1 = 0"
+    entry, count, number, run, label = (
+        f"c.{changes.columns[name]}" for name in ("__entry_id", "__count", "__number", RUN_ID, "__node_label")
+    )
+    return (
+        f"SELECT {entry} AS entry_id, {number} AS number, {count} AS n FROM {changes.name} AS c"
+        f" JOIN states ON states.number = {number} AND states.run_id = {run}"
+        f" WHERE {label} = {dialect.literal(view.label)}"
+    )
+
+
+def _selected(view: NodeView, tables: NodeTables, dialect: Dialect, period: Mapping[str, str]) -> str:
+    """Return what is selected: tags and outputs, what is known of them, and where they come from."""
+    entries, results = tables.entries, tables.results
+    assert entries is not None
+    columns = {name: _column("e", entries, name, dialect) for name in view.tags}
+    made = {"run_id": _column("e", entries, RUN_ID, dialect)}
+    if results is not None:
+        columns |= {name: _column("r", results, name, dialect) for name in view.outputs}
+        made = {shown: _column("r", results, name, dialect) for shown, name in _MADE.items()}
+        if LARGE in results.columns:
+            made["large"] = _column("r", results, LARGE, dialect)
+    made["record_id"] = dialect.hexadecimal.format(f"e.{entries.columns[RECORD_ID]}")
+    columns |= {_free(name, columns): expression for name, expression in {**period, **made}.items()}
+    columns |= {name: _column("e", entries, name, dialect) for name in view.sources if name in entries.columns}
+    return ", ".join(f"{expression} AS {name}" for name, expression in _named(columns, dialect))
+
+
+def _nothing(view: NodeView, dialect: Dialect, known: Iterable[str]) -> str:
+    """Return the statement for a view of no rows."""
+    columns = dict.fromkeys([*view.tags, *view.outputs], "NULL")
+    columns |= {_free(name, columns): "NULL" for name in known} | dict.fromkeys(view.sources, "NULL")
+    return f"SELECT {', '.join(f'NULL AS {name}' for name, _ in _named(columns, dialect))} WHERE 1 = 0"
+
+
+def _column(alias: str, table: SQLTable, name: str, dialect: Dialect) -> str:
+    return dialect.shown(f"{alias}.{table.columns[name]}", table.schema.field(name).type)
+
+
+def _free(name: str, columns: Iterable[str]) -> str:
+    """Return a name, or, where a user's column is called so, one that none of them can have."""
+    return f"__{name}" if name in {each.casefold() for each in columns} else name
+
+
+def _named(columns: Mapping[str, str], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """Give columns with the names that they have in SQL."""
+    taken: list[str] = []
+    for name, expression in columns.items():
+        taken.append(free_identifier(name, taken, max_bytes=dialect.longest))
+        yield dialect.quoted(taken[-1]), expression

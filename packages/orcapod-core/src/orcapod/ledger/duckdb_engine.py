@@ -1,0 +1,100 @@
+"""Answers of DuckDB about a store that has no SQL engine of its own: a folder of Delta tables, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import pyarrow as pa
+
+from orcapod.databases import Dialect, SQLTable, free_identifier, tables_of, view_names, view_selects
+from orcapod.display import shown
+from orcapod.errors import DatabaseError, PluginError
+from orcapod.protocols import Database, NodeView, RecordPath
+
+__all__ = ["answer"]
+
+_CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
+
+
+def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.Table:
+    """Return the answer to an SQL statement, which reads the tables and views that it names.
+
+    Raises:
+        PluginError: DuckDB is not installed.
+        DatabaseError: DuckDB does not understand it, or it would do more than read.
+    """
+    duckdb = _duckdb()
+    with duckdb.connect(":memory:", config=_CLOSED) as connection:
+        there: dict[RecordPath, SQLTable] = {}
+        taken: list[str] = []
+
+        def find(path: RecordPath) -> SQLTable | None:
+            if path not in there:
+                table = database.get_records(path)
+                if not table.num_columns:
+                    return None
+                connection.register("/".join(path), _plain(table))
+                columns = {name: _quoted(name) for name in table.column_names}
+                there[path] = SQLTable(_quoted("/".join(path)), columns, table.schema)
+            return there[path]
+
+        try:
+            for view in views:
+                tables = tables_of(view, view.pipeline, (), find, _joined)
+                names = view_names(view.pipeline, view.label)
+                for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
+                    taken.append(free_identifier(wanted, taken))
+                    connection.execute(f"CREATE VIEW {_quoted(taken[-1])} AS {select}")
+            for path in database.list_paths():
+                if "/".join(path).replace('"', '""').casefold() in statement.casefold():
+                    find(path)
+            parsed = connection.extract_statements(statement)
+            if [each.type for each in parsed] != [duckdb.StatementType.SELECT]:
+                raise ValueError(
+                    f"found {len(parsed)} statements" if len(parsed) != 1 else "it would do more than read"
+                )
+            answered: pa.Table = connection.sql(parsed[0]).to_arrow_table()
+        except (duckdb.Error, ValueError) as error:
+            raise DatabaseError(
+                f"{database!r}: {error}; expected one SELECT of DuckDB's, which reads tables of the store and the "
+                f"views of its nodes, found {shown(statement)}",
+                found=shown(statement),
+            ) from error
+        return answered
+
+
+def _duckdb() -> Any:
+    try:
+        return import_module("duckdb")
+    except ImportError:
+        raise PluginError(
+            "this store has no SQL engine of its own, and duckdb, which reads it, is not installed; "
+            "install it: pip install 'orcapod-core[duckdb]'",
+            expected="duckdb",
+        ) from None
+
+
+def _plain(table: Any) -> pa.Table:
+    """Return a table whose columns are of types that DuckDB knows."""
+    columns = list(table.columns)
+    for at, field in enumerate(table.schema):
+        if isinstance(field.type, pa.BaseExtensionType):
+            columns[at] = columns[at].cast(field.type.storage_type)
+    return pa.table(columns, names=table.schema.names)
+
+
+def _joined(row: str, table: SQLTable, key: str) -> str:
+    return f"{row}.{table.columns[table.schema.names[0]]} = {key}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_DIALECT = Dialect(_quoted, _literal, lambda column, _: column, "lower(hex({}))")

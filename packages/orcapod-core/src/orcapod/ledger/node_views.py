@@ -1,0 +1,55 @@
+"""Views of nodes that a statement names, found in what runs have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from orcapod.databases import view_names
+from orcapod.protocols import Database, NodeView, RecordPath, decoding
+from orcapod.records import RUN_ID, RUN_STARTS, STATES, GraphRecords, result_path
+
+__all__ = ["named_views", "node_paths"]
+
+
+def named_views(database: Database, pipelines: list[RecordPath], statement: str) -> list[NodeView]:
+    """Return the views of nodes whose names are in a statement; maybe more of them than it means."""
+    asked = statement.casefold()
+    return [
+        _view(database, pipeline, label, path)
+        for pipeline in pipelines
+        for label, path in node_paths(database, pipeline).items()
+        if view_names(pipeline, label)[0].replace('"', '""').casefold() in asked
+    ]
+
+
+def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath]:
+    """Return the function nodes that a pipeline ever had, by label, and where the rows of each were last."""
+    return {label: path for _, label, path in sorted(_placed(database.at(*pipeline)))}
+
+
+def _placed(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
+    """Give in which run which node had its rows where."""
+    states: list[Any] = database.get_records(STATES, _columns(database, STATES)).to_pylist()
+    for state in states:
+        with decoding(STATES, state.get("__state_id"), "__path"):
+            yield state[RUN_ID], state["__node_label"], tuple(state["__path"].split("/"))
+    starts: list[Any] = database.get_records(RUN_STARTS).to_pylist()
+    graphs = GraphRecords(database)
+    plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in starts}}
+    for start in starts:
+        for node in plans[start["__graph_id"]]:
+            if node.kind == "function":
+                yield start[RUN_ID], node.label, node.path
+
+
+def _columns(database: Database, path: RecordPath) -> list[str] | None:
+    return [RUN_ID, "__node_label", "__path"] if database.get_records_by_ids(path, []).num_columns else None
+
+
+def _view(database: Database, pipeline: RecordPath, label: str, path: RecordPath) -> NodeView:
+    entries = database.get_records_by_ids((*pipeline, *path), []).column_names
+    results = database.get_records_by_ids(result_path(path[:-1]), []).column_names
+    tags, outputs = ([name for name in names if not name.startswith("_")] for names in (entries, results))
+    sources = [name for name in entries if name.startswith("_source_")]
+    return NodeView(pipeline, label, path, tuple(tags), tuple(outputs), tuple(sources))
