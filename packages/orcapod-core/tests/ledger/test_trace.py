@@ -137,12 +137,16 @@ JOINED_WITH_MEMBERS = Plan([[("a", 0, "p"), ("a", 0, "p"), ("a", 0, "q")]], [("r
 """A row and one that was exploded, whose source rows are those of no one row above."""
 
 
+TWO_OF_ONE_RESULT = Plan([[("b", 1, "r")], [("b", 1, "r")]], [("both", 0, 1), ("both", 0, 0), ("both", 3, 2)])
+"""A row that joins two rows of nodes with one function, whose packets are equal, so that they have one result."""
+
 WITHOUT_TAGS = Plan([[("a", 0, "p")]], [("group of groups", 0, 0), ("drop", 1, 0)])
 
 
 @given(plan=PLANS)
 @example(plan=JOINED_WITH_MEMBERS)
 @example(plan=WITHOUT_TAGS)
+@example(plan=TWO_OF_ONE_RESULT)
 @settings(PROPERTY, max_examples=16)
 @pytest.mark.filterwarnings("ignore:.* none agree", "ignore:.*share no tag")
 def test_every_value_leads_to_the_rows_that_it_says_it_is_made_of(plan: Plan) -> None:

@@ -212,25 +212,25 @@ class Tracer:
 
     def _found(self, nodes: Sequence[NodeInRun], rows: _Rows) -> list[Origin]:
         """Return what rows were made of; nothing where nothing has produced a value."""
-        found: dict[int, Origin] = {}
+        found: dict[int, list[Origin]] = {}
         by_producer: dict[str, list[int]] = {}
         for row, names in enumerate(rows.names):
             if isinstance(names, tuple):
                 operators = _operators(nodes, names)
                 read = partial(self._members, [node._replace(operators=()) for node in nodes], rows, row)
-                found[row] = RowGroup(len(names), read, columns=rows.columns, operators=operators)
+                found[row] = [RowGroup(len(names), read, columns=rows.columns, operators=operators)]
             elif names is not None:
                 by_producer.setdefault(names.partition(SEPARATOR)[0], []).append(row)
         for producer, some in by_producer.items():
             found |= self._produced(nodes, producer, rows, some)
-        return [found[row] for row in sorted(found)]
+        return [origin for row in sorted(found) for origin in found[row]]
 
     def _members(self, nodes: Sequence[NodeInRun], rows: _Rows, row: int, start: int, stop: int) -> list[Origin]:
         return self._found(nodes, rows.members(row, start, stop))
 
     def _produced(
         self, nodes: Sequence[NodeInRun], producer: str, rows: _Rows, some: Sequence[int]
-    ) -> dict[int, Origin]:
+    ) -> dict[int, list[Origin]]:
         """Return what some rows were made of, all by one producer."""
         records: dict[int, str] = {row: str(rows.names[row]).partition(SEPARATOR)[2] for row in some}
         functions = [node for node in nodes if node.producer == producer and node.record.kind == "function"]
@@ -238,17 +238,17 @@ class Tracer:
         if sources and not functions:
             operators = sources[0].operators
             return {
-                row: SourceRow(producer, record, columns=rows.columns, operators=operators)
+                row: [SourceRow(producer, record, columns=rows.columns, operators=operators)]
                 for row, record in records.items()
             }
-        found: dict[int, Origin] = {}
-        for node in functions:
-            left = {row: bytes.fromhex(record) for row, record in records.items() if row not in found}
-            keys = self.matched(node, rows.known, left)
+        found: dict[int, list[Origin]] = {}
+        for node in functions:  # equal packets of several nodes have one result, and a row may be made of both
+            keys = self.matched(node, rows.known, {row: bytes.fromhex(record) for row, record in records.items()})
             table = self.entries(node).ever.with_keys(dict.fromkeys(keys.values()))
             at = {key: number for number, key in enumerate(keys_of(table))}
-            found |= {row: self.row(node, table.slice(at[key], 1), rows.columns) for row, key in keys.items()}
-        return {row: found.get(row) or self._unplaced(producer, records[row], rows.columns) for row in some}
+            for row, key in keys.items():
+                found.setdefault(row, []).append(self.row(node, table.slice(at[key], 1), rows.columns))
+        return {row: found.get(row) or [self._unplaced(producer, records[row], rows.columns)] for row in some}
 
 
 def _sources(entry: pa.Table) -> list[SourceRow]:
