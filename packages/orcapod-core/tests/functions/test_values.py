@@ -138,7 +138,8 @@ def test_one_wrong_output_of_several_stores_none_of_them() -> None:
     with pipeline:
         pod(source(1, 2))
     assert pipeline.run().counts("sloppy")["failed"] == 2
-    assert database.list_paths() == [("_code",), ("p", "_environments"), ("p", "_runs")]
+    of_runs = [("p", name) for name in ("_environments", "_graphs", "_run_starts", "_runs")]
+    assert database.list_paths() == [("_code",), *of_runs]
 
 
 @pytest.mark.parametrize(

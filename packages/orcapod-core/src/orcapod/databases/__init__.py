@@ -6,20 +6,16 @@ After the stores come the pieces for those who write another one.
 from orcapod.doors import door
 
 _HOMES = {
-    "STORE_FORMAT": "store_format",
-    "view_selects": "node_views",
-    "view_names": "node_views",
-    "to_json": "json_columns",
-    "tables_of": "node_views",
-    "SQLTable": "node_views",
-    "NodeTables": "node_views",
-    "Dialect": "node_views",
     "HISTORY": "node_views",
+    "STORE_FORMAT": "store_format",
     "DatabaseView": "view",
+    "Dialect": "node_views",
     "Layout": "sql",
     "MemoryDatabase": "memory",
     "NoOpDatabase": "noop",
+    "NodeTables": "node_views",
     "SQLColumn": "sql",
+    "SQLTable": "node_views",
     "SQLiteDatabase": "sqlite",
     "check_format": "store_format",
     "check_process": "view",
@@ -44,6 +40,10 @@ _HOMES = {
     "rows_of": "sql",
     "sql_column": "sql",
     "table_of": "sql",
+    "tables_of": "node_views",
+    "to_json": "json_columns",
+    "view_names": "node_views",
+    "view_selects": "node_views",
 }
 
 __all__ = list(_HOMES)

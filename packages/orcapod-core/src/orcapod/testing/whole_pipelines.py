@@ -41,7 +41,7 @@ from orcapod.streams import Stream
 __all__ = ["identities"]
 
 _EVERYTHING = {"system_tags": True, "source": True}
-_TIMES = ("_runs", "_environments")  # which tell when and where
+_TIMES = ("_run_starts", "_runs", "_environments")  # which tell when and where
 
 
 def identities() -> dict[str, Any]:
