@@ -247,8 +247,8 @@ class PostgresDatabase(DatabaseView[_Server]):
             condition, packed = all_among(dict(zip(layout.named(values), values.values(), strict=True)))
             select = self._select(layout, names, statement("{} ORDER BY {}", condition, quoted(ORDER)))
             with connection.cursor(binary=True) as cursor:
-                rows = filter(None, [cursor.execute(select, packed).fetchall()])
-                return _table(layout, names, rows, self._named(path))
+                rows = cursor.execute(select, packed).fetchall()
+                return _table(layout, names, [rows] if rows else [], self._named(path))
 
         return self._pool.read(read, table="/".join(path))
 
