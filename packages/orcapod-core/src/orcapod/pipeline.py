@@ -6,7 +6,6 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from contextvars import Token
 from datetime import timedelta
 from typing import Any, Self, overload
@@ -18,19 +17,15 @@ from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
 from orcapod.errors import LabelError, PipelineError
-from orcapod.execution import FirstFailure, RunLoop
-from orcapod.executors import LocalExecutor, open_executor
+from orcapod.execution import RunLoop
+from orcapod.executors import LocalExecutor
 from orcapod.files import files_folder
 from orcapod.functions import (
     ErrorPolicy,
     PipelineConfig,
-    check_one_key,
     checked_config,
-    checked_flush_interval,
-    checked_policy,
 )
 from orcapod.nodes import (
-    Flusher,
     FunctionNode,
     Node,
     NodePlan,
@@ -42,12 +37,8 @@ from orcapod.nodes import (
     RunResult,
     SourceNode,
     checked_tags,
-    discarding,
     explain,
-    labels_in_order,
-    reasons_of,
 )
-from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
 from orcapod.operators import OperatorStream
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.pods import PodStream
@@ -56,16 +47,15 @@ from orcapod.protocols import (
     ExecutionObserver,
     PythonFunctionExecutorProtocol,
     RecordPath,
-    adapted,
     checked_database,
 )
-from orcapod.records import Keep, PruneReport, new_run_id, prune
+from orcapod.records import Keep, PruneReport, prune
+from orcapod.running import Orchestrator, begun, carried_out, checked_orchestrator, watching
 from orcapod.sources import LiveSource
 from orcapod.streams import DerivedStream, Stream, recording
 
 __all__ = ["Pipeline"]
 
-Orchestrator = SyncPipelineOrchestrator | AsyncPipelineOrchestrator
 _DEFAULT = SyncPipelineOrchestrator(await_together=True)
 
 
@@ -251,11 +241,12 @@ class Pipeline(Mapping[str, Node]):
             DatabaseError: something could not be stored, though it was tried again for 30 seconds where that may help;
                 an ``ExceptionGroup`` of several.
         """
-        driver = _DEFAULT if orchestrator is None else _checked_orchestrator(orchestrator)
-        watching = _watching(driver.observer, observer, progress=progress)
+        driver = _DEFAULT if orchestrator is None else checked_orchestrator(orchestrator)
+        told = watching(driver.observer, observer, progress=progress)
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
+        self._check_writable()
         engine = execution_engine, execution_engine_opts
-        run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
+        run = begun(driver, part, self.config, engine, told, error_policy, flush_interval, share_work=share_work)
         run.note, run.tags = Checks().text("note", note), checked_tags(tags)
         self._warn()
         return self._run(driver, part, run)
@@ -301,11 +292,12 @@ class Pipeline(Mapping[str, Node]):
         """
         import asyncio  # noqa: PLC0415  # whoever awaits has loaded it
 
-        driver = AsyncPipelineOrchestrator() if orchestrator is None else _checked_orchestrator(orchestrator)
-        watching = _watching(driver.observer, observer, progress=progress)
+        driver = AsyncPipelineOrchestrator() if orchestrator is None else checked_orchestrator(orchestrator)
+        told = watching(driver.observer, observer, progress=progress)
         part = RunPart.of(self.nodes, recompute=recompute, only=only, until=until, where=where)
+        self._check_writable()
         engine = execution_engine, execution_engine_opts
-        run = self._begun(driver, part, engine, watching, error_policy, flush_interval, share_work=share_work)
+        run = begun(driver, part, self.config, engine, told, error_policy, flush_interval, share_work=share_work)
         run.note, run.tags = Checks().text("note", note), checked_tags(tags)
         self._warn()
         run.loop = RunLoop(asyncio.get_running_loop())
@@ -320,44 +312,14 @@ class Pipeline(Mapping[str, Node]):
                 interrupts.add_failure_notes(cancelled, failure)
             raise
 
-    def _begun(
-        self,
-        driver: Orchestrator,
-        part: RunPart,
-        engine_and_options: tuple[PythonFunctionExecutorProtocol | str | None, Mapping[str, Any] | None],
-        observer: ExecutionObserver,
-        error_policy: ErrorPolicy | None,
-        flush_interval: float | None,
-        *,
-        share_work: bool,
-    ) -> Run:
-        engine, engine_options = engine_and_options
+    def _check_writable(self) -> None:
         self.result_database.check_writable()
         self._records.check_writable()
-        interval = self.config.flush_interval if flush_interval is None else flush_interval
-        run = Run(
-            run_id=new_run_id(),
-            observer=observer,
-            error_policy=driver.error_policy if error_policy is None else checked_policy(error_policy),
-            engine=None if engine is None else open_executor(engine),
-            engine_options=Checks().mapping_or_empty("execution_engine_opts", engine_options, "{'workers': 4}"),
-            flusher=Flusher(checked_flush_interval(interval)),
-            config=self.config.node,
-            labels=tuple(node.label for node in part.nodes),
-            inputs={node.label: [each.label for each in node.inputs] for node in part.nodes},
-            memory=self.config.memory_bytes,
-            is_overlapping=driver.is_overlapping,
-            awaits_together=driver.awaits_together,
-            share_work=Checks().flag("share_work", share_work),
-            ordered=labels_in_order(part.nodes) if driver.is_overlapping else frozenset(),
-            selections=part.selections,
-            is_whole=part.is_whole,
-        )
-        for node in part.nodes:
-            node.prepare(run)
-        functions = {node.label: node.function for node in part.nodes if isinstance(node, FunctionNode)}
-        check_one_key(functions, run.code)
-        return run
+
+    def _run(self, driver: Orchestrator, part: RunPart, run: Run) -> RunResult:
+        nodes, results, records = self._nodes.values(), self.result_database, self._records
+        recorded = RecordedRun(run, nodes, self.name, records, orchestrator=type(driver).__name__)
+        return carried_out(driver, part, run, recorded, results=results, records=records)
 
     def _warn(self) -> None:
         """Warn whoever runs it of what they may not expect."""
@@ -375,27 +337,6 @@ class Pipeline(Mapping[str, Node]):
                     f"there yet of {', '.join(map(repr, missing))}; run that pipeline first",
                     stacklevel=3,
                 )
-
-    def _run(self, driver: Orchestrator, part: RunPart, run: Run) -> RunResult:
-        stores = (self.result_database, self._records)
-        with ExitStack() as stack:
-            stack.enter_context(interrupts.deferred(run.stop))
-            stack.callback(run.loop.close)
-            stack.enter_context(discarding(*stores))
-            stack.enter_context(run.flusher)
-            stack.enter_context(run.flusher.calling(run.observer.flush, *(store.flush for store in stores)))
-            nodes, name = self._nodes.values(), type(driver).__name__
-            stack.enter_context(RecordedRun(run, nodes, self.name, self._records, orchestrator=name))
-            failure = None
-            try:
-                with interrupts.interrupt_first():
-                    driver.run(part.nodes, run)
-            except FirstFailure as first:
-                failure = first.error
-            if failure is not None:
-                raise failure
-        part.warn_of_unmet()
-        return run.result(reasons_of(part.nodes, self._records, run))
 
     @overload
     def explain(self) -> Plan: ...
@@ -509,28 +450,7 @@ class Pipeline(Mapping[str, Node]):
                 return SourceNode(self.name, element.label, stream, inputs, config=self.config)
 
 
-def _watching(*observers: ExecutionObserver | None, progress: bool | None) -> ExecutionObserver:
-    """Return whom a run tells: the observers that were given, each once, and who draws its progress."""
-    given = [observer for observer in observers if observer is not None]
-    watching = list({id(observer): observer for observer in given}.values())
-    if is_terminal() if progress is None else Checks().flag("progress", progress):
-        watching.append(ProgressObserver())
-    match watching:
-        case []:
-            return NoOpObserver()
-        case [one]:
-            return adapted(one)
-        case _:
-            return CompositeObserver(*watching)
-
-
 def _opened(database: Database | str | os.PathLike[str]) -> Database:
     if isinstance(database, str | os.PathLike):
         return open_database(database)
     return checked_database(database)
-
-
-def _checked_orchestrator(orchestrator: Orchestrator) -> Orchestrator:
-    kinds: tuple[type[Orchestrator], ...] = (SyncPipelineOrchestrator, AsyncPipelineOrchestrator)
-    expected = "a SyncPipelineOrchestrator or an AsyncPipelineOrchestrator"
-    return Checks().instance("the orchestrator", orchestrator, kinds, expected, "give AsyncPipelineOrchestrator()")

@@ -65,7 +65,7 @@ class RunPart:
         chosen = [each for selection in self.selections.values() for each in (selection.where, selection.again)]
         for where in dict.fromkeys(each for each in chosen if each is not None):
             if unmet := where.unmet():
-                warnings.warn(unmet, stacklevel=4)
+                warnings.warn(unmet, stacklevel=5)
 
 
 def _is_names(recompute: Any) -> bool:
