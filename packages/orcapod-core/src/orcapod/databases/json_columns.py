@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
 
 __all__ = ["from_json", "has_json", "to_json"]
@@ -43,7 +44,7 @@ def to_json(array: Any, escape: Callable[[Any], Any] = lambda texts: texts) -> p
         array: of a type that ``has_json``.
         escape: what is done to texts within, before.
     """
-    texts: pa.Array[Any] = pc.if_else(array.is_valid(), _tokens(array, escape), pa.scalar(None, _TEXT))
+    texts: pa.Array[Any] = pc.if_else(array.is_valid(), _tokens(array, escape), _text(None))
     return texts
 
 
@@ -55,7 +56,7 @@ def from_json(texts: Sequence[str | None], type_: Any) -> pa.Array[Any]:
         pa.ArrowException: likewise.
     """
     if type_ in _NUMBERS:
-        return _numbers(pa.array(texts, _TEXT), type_)
+        return _numbers(array_of(texts, _TEXT), type_)
     text = f"[{','.join('null' if each is None else each for each in texts)}]"
     try:
         values = json.loads(text)
@@ -65,7 +66,7 @@ def from_json(texts: Sequence[str | None], type_: Any) -> pa.Array[Any]:
             values = [_restored(value, type_) for value in values]
     except (RecursionError, AttributeError) as error:
         raise ValueError(f"expected {type_!s:.100}: {error}") from None
-    array: pa.Array[Any] = pa.array(values, type_)
+    array: pa.Array[Any] = array_of(values, type_)
     return array
 
 
@@ -96,7 +97,7 @@ def _tokens(array: Any, escape: Callable[[Any], Any]) -> Any:
     elif pa.types.is_struct(type_):
         parts: list[Any] = []
         for field, values in zip(type_, array.flatten(), strict=True):
-            (name,) = _quoted(escape(pa.array([field.name], _TEXT))).to_pylist()
+            (name,) = _quoted(escape(array_of([field.name], _TEXT))).to_pylist()
             parts += [f"{',' if parts else '{'}{name}:", _tokens(values, escape)]
         tokens = _joined(*parts, "}")
     elif pa.types.is_string(type_) or pa.types.is_large_string(type_):
@@ -105,11 +106,11 @@ def _tokens(array: Any, escape: Callable[[Any], Any]) -> Any:
         tokens = array.cast(_TEXT)
         if not pc.all(pc.is_finite(array), min_count=0).as_py():
             for written, token in _ODD_NUMBERS.items():
-                tokens = pc.if_else(pc.equal(tokens, written), token, tokens)
-        tokens = pc.if_else(pc.equal(tokens, "-0"), "-0.0", tokens)
+                tokens = pc.if_else(pc.equal(tokens, _text(written)), _text(token), tokens)
+        tokens = pc.if_else(pc.equal(tokens, _text("-0")), _text("-0.0"), tokens)
     else:
         tokens = (array.view(_TICKS[type_]) if type_ in _TICKS else array).cast(_TEXT)
-    return pc.if_else(array.is_valid(), tokens, pa.scalar("null", _TEXT)) if array.null_count else tokens
+    return pc.if_else(array.is_valid(), tokens, _text("null")) if array.null_count else tokens
 
 
 def _are_names(lists: Any, keys: Any) -> bool:
@@ -122,8 +123,8 @@ def _are_names(lists: Any, keys: Any) -> bool:
 
 def _list(array: Any, items: Any, begin: str = "[", end: str = "]") -> Any:
     """Return the JSON of lists, given that of all their items one after the other."""
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_counts(array))])
-    return _joined(begin, pc.binary_join(pa.LargeListArray.from_arrays(offsets, items), pa.scalar(",", _TEXT)), end)
+    offsets = pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(_counts(array))])
+    return _joined(begin, pc.binary_join(pa.LargeListArray.from_arrays(offsets, items), _text(",")), end)
 
 
 def _quoted(texts: Any) -> Any:
@@ -132,30 +133,34 @@ def _quoted(texts: Any) -> Any:
     return _joined('"', texts, '"')
 
 
+def _text(text: str | None) -> Any:
+    return scalar_of(text, _TEXT)
+
+
 def _are_printable(texts: Any) -> bool:
     return not pc.any(pc.match_substring_regex(texts, "[\\x00-\\x1f]")).as_py()
 
 
 def _joined(*parts: Any) -> Any:
-    texts = (pa.scalar(part, _TEXT) if isinstance(part, str) else part for part in parts)
-    return pc.binary_join_element_wise(*texts, pa.scalar("", _TEXT))
+    texts = (_text(part) if isinstance(part, str) else part for part in parts)
+    return pc.binary_join_element_wise(*texts, _text(""))
 
 
 def _numbers(texts: Any, type_: Any) -> pa.Array[Any]:
     """Return lists of numbers, column-wise."""
     if not pc.all(pc.match_substring_regex(texts, r"^\[.*\]$"), min_count=0).as_py():
         raise ValueError("expected lists")
-    bodies = pc.if_else(pc.equal(texts, "[]"), pa.scalar(None, _TEXT), pc.utf8_trim(texts, "[]"))
+    bodies = pc.if_else(pc.equal(texts, _text("[]")), _text(None), pc.utf8_trim(texts, "[]"))
     parts = pc.split_pattern(bodies, ",")
     numbers = pc.utf8_trim(parts.flatten(), '"')
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(_counts(parts))])
-    items = pc.if_else(pc.equal(numbers, "null"), pa.scalar(None, _TEXT), numbers).cast(type_.value_type)
+    offsets = pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(_counts(parts))])
+    items = pc.if_else(pc.equal(numbers, _text("null")), _text(None), numbers).cast(type_.value_type)
     lists: pa.Array[Any] = pa.LargeListArray.from_arrays(offsets, items, mask=texts.is_null())
     return lists.cast(type_)
 
 
 def _counts(lists: Any) -> Any:
-    return pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
+    return pc.fill_null(pc.list_value_length(lists).cast(pa.int64()), scalar_of(0, pa.int64()))
 
 
 def _has_maps(type_: Any) -> bool:
