@@ -51,19 +51,16 @@ class Maintenance:
         """Do what normal use does: remove orphans now and then, put small files together, and sum up the log."""
         assert self._snapshot.version is not None
         is_due = (self._snapshot.version + self._phase) % _COMMITS == 0
-        self._sweep(is_due)
+        is_near = self._snapshot.location.folder is not None
+        if (is_due or is_near) and monotonic() - self._swept >= _SWEEP_SECONDS:
+            self._swept = monotonic()
+            # A vacuum reads the log, which in object storage takes longer than to list the files.
+            if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
+                self.vacuum(RETENTION)
         if is_due:
             self._compact_tier()
             with suppress(DeltaError, OSError):  # the next one will do it
                 self.checkpoint()
-
-    def _sweep(self, is_due: bool) -> None:
-        """Remove orphans, not long after a table was first used; in object storage only when maintenance is due."""
-        is_near = self._snapshot.location.folder is not None
-        if (is_due or is_near) and monotonic() - self._swept >= _SWEEP_SECONDS:
-            self._swept = monotonic()
-            if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
-                self.vacuum(RETENTION)
 
     def _compact_tier(self) -> None:
         """Put the small files of the highest tier that has many together, and those that are smaller."""

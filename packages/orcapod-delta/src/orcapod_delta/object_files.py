@@ -13,7 +13,7 @@ _SMALL = 1 << 20
 _CACHED_BYTES = 8 << 20
 
 
-class ObjectFiles(DeltaStorageHandler):  # type: ignore[misc]  # pyarrow says nothing of its handlers' types
+class ObjectFiles(DeltaStorageHandler):
     """Files below a location in object storage, for Arrow.
 
     A parquet file is read in pieces, and its keys are wanted before its values: each piece is a request. Small files
