@@ -49,8 +49,9 @@ class Maintenance:
 
     def after_commit(self) -> None:
         """Do what normal use does: remove orphans now and then, put small files together, and sum up the log."""
-        assert self._snapshot.version is not None
-        is_due = (self._snapshot.version + self._phase) % _COMMITS == 0
+        version = self._snapshot.version
+        assert version is not None
+        is_due = version >= _COMMITS and (version + self._phase) % _COMMITS == 0
         is_near = self._snapshot.location.folder is not None
         if (is_due or is_near) and monotonic() - self._swept >= _SWEEP_SECONDS:
             self._swept = monotonic()
