@@ -147,6 +147,7 @@ def test_a_commit_that_was_made_is_not_made_again(tmp_path: Path) -> None:
         for number in range(49):
             database.add_records(("p",), pa.table({"key": [f"{number:02}"]}))
         checkpoint = tmp_path / "p.delta" / "_delta_log" / "_last_checkpoint"
+        checkpoint.unlink()
         checkpoint.mkdir()
         (checkpoint / "in the way").touch()
         for number in range(49, 52):

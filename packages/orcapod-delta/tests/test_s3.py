@@ -21,8 +21,11 @@ pytest.importorskip("moto", reason="moto[server] is not installed")
 
 _SERVER = """
 import sys
+from werkzeug.serving import WSGIRequestHandler
 from moto.server import ThreadedMotoServer
 import boto3
+requests = open(sys.argv[1], "a", buffering=1)
+WSGIRequestHandler.log_request = lambda self, *_: requests.write(f"{self.command} {self.path}\\n")
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()
 host, port = server.get_host_and_port()
@@ -35,11 +38,19 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "hunter
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
+def requests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that has a line for every request that the server was sent."""
+    file = tmp_path_factory.mktemp("server") / "requests"
+    file.touch()
+    return file
+
+
+@pytest.fixture(scope="module")
+def endpoint(requests: Path) -> Iterator[str]:
     """The URL of moto's server on loopback, in a process of its own."""
     quiet = {"PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(
-        [sys.executable, "-c", _SERVER],
+        [sys.executable, "-c", _SERVER, str(requests)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -120,3 +131,51 @@ def test_options_that_are_no_secret_are_kept(tmp_path: Path, endpoint: str, monk
 def test_a_bucket_that_is_not_there_is_an_error() -> None:
     with pytest.raises(DatabaseError, match="nowhere"):
         DeltaDatabase("s3://nowhere/x")
+
+
+def test_requests_stay_the_same_however_many_nights_there_were(tmp_path: Path, requests: Path) -> None:
+    """Every night is a process of its own: it looks up what is there, adds a row, and later finds nothing new.
+
+    Nights differ by what is maintained in them, in turns of a few nights; turns do not.
+    """
+
+    def sent_in(night: int) -> tuple[int, int]:
+        """Return how many requests a night sent, and one after it in which nothing is new."""
+        counts = []
+        for _ in range(2):
+            before = len(requests.read_text().splitlines())
+            with DeltaDatabase(f"s3://lab/{tmp_path.name}/n") as database:
+                there = database.get_records_by_ids(("p",), ["0", f"{night}"])
+                assert there.num_rows == (2 if counts else 1)
+                assert database.add_records(("p",), _rows("0", f"{night}")) == 1 - len(counts)
+            counts.append(len(requests.read_text().splitlines()) - before)
+        return counts[0], counts[1]
+
+    with DeltaDatabase(f"s3://lab/{tmp_path.name}/n") as database:
+        database.add_records(("p",), _rows("0"))
+    early = [sent_in(night) for night in range(3, 11)]
+    with DeltaDatabase(f"s3://lab/{tmp_path.name}/n", buffer_bytes=0) as database:
+        for night in range(11, 35):
+            database.add_records(("p",), _rows(f"{night}"))
+    late = [sent_in(night) for night in range(35, 41)]
+    for first, last in zip(zip(*early, strict=True), zip(*late, strict=True), strict=True):
+        assert max(last) <= max(first) + 25
+    assert max(unchanged for _, unchanged in late) <= 40
+
+
+def test_a_writer_that_did_not_look_again_is_told_by_its_commit(tmp_path: Path) -> None:
+    """It takes a key as new that somebody committed meanwhile; the row that was first stays, and both read it."""
+    one, two = (DeltaDatabase(f"s3://lab/{tmp_path.name}/d") for _ in range(2))
+    one.add_records(("p",), _rows("a"))
+    one.flush()
+    assert two.add_records(("p",), _rows("a")) == 0
+    one.add_records(("p",), pa.table({"key": ["b"], "n": pa.array([7], pa.uint64())}))
+    one.flush()
+    two.add_records(("p",), _rows("b", "c"))
+    two.flush()
+    one.add_records(("p",), _rows("d", "c"))
+    one.flush()
+    for database in (one, two):
+        rows = database.get_records(("p",)).to_pylist()
+        assert [(row["key"], row["n"]) for row in rows] == [("a", 0), ("b", 7), ("c", 1), ("d", 0)]
+        database.close()

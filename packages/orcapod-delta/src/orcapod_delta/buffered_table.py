@@ -131,7 +131,7 @@ class BufferedTable:
                     if not committed or self._remove(keys):
                         break
                     self._look()
-                self._look()
+                self._compare()
             return waiting + committed
 
     def commit(self) -> None:
@@ -140,12 +140,12 @@ class BufferedTable:
             if self._wanted is None:
                 return
             self._has_failed = True
-            with self._looking() as layout:
+            with self._knowing() as layout:
                 for _ in self._attempts():
                     if self._wanted is None or self._append(layout, self._wanted):
                         break
                     layout = self._look()
-                self._look()
+                self._compare()
                 self._advisory_lock.release()
                 self._has_failed = False
                 self._maintenance.after_commit()
@@ -176,7 +176,7 @@ class BufferedTable:
             return None if layout is None else work(self._maintenance)
 
     def _add(self, table: pa.Table, on_conflict: OnConflict) -> int:
-        with self._looking() as layout:
+        with self._looking() if on_conflict == "raise" else self._knowing() as layout:
             schema = merged_schema(self._path, self._schema(layout), table.schema)
             Layout.check(self._path, table.schema)
             if table.num_rows == 0:
@@ -241,6 +241,11 @@ class BufferedTable:
     def _look(self) -> Layout | None:
         """See what was committed meanwhile, and drop the rows that wait although their keys are there now."""
         self._snapshot.refresh()
+        return self._compare()
+
+    def _compare(self) -> Layout | None:
+        """Drop the rows that wait although their keys are committed, as far as is known."""
+        self._snapshot.adopt()
         layout = self._snapshot.layout
         if layout is None or self._checked_version == self._snapshot.version:
             return layout
@@ -274,6 +279,16 @@ class BufferedTable:
         """Have what is committed now, for one thread at a time."""
         with self._lock, raised_as(DatabaseError, self._location.uri):
             yield self._look()
+
+    @contextmanager
+    def _knowing(self) -> Iterator[Layout | None]:
+        """Have what was committed, for one thread at a time, in object storage as of the last look.
+
+        A look there takes as long as a commit, which others who were first make fail: then is time to look.
+        """
+        with self._lock, raised_as(DatabaseError, self._location.uri):
+            is_known = self._location.folder is None and self._snapshot.version is not None
+            yield self._compare() if is_known else self._look()
 
 
 def _joined(parts: Sequence[pa.Table], schema: pa.Schema, names: Sequence[str]) -> pa.Table:

@@ -182,12 +182,12 @@ class DeltaDatabase(DatabaseView[Store]):
     def compact(self) -> int:
         """Put small files of all tables of this view together; return how many fewer there are.
 
-        Normal use does the same for a table that has a hundred of them.
+        Normal use does so with those of a table that are small for it, once there are four.
         """
         return self._maintain(Maintenance.compact)
 
     def checkpoint(self) -> None:
-        """Sum up the logs of all tables of this view, as every fiftieth commit does."""
+        """Sum up the logs of all tables of this view, as every fourth commit of a table does."""
         self._maintain(Maintenance.checkpoint)
 
     def vacuum(self, older_than: timedelta = RETENTION) -> int:

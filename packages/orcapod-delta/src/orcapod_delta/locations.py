@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pyarrow.fs as pafs
 from deltalake import DeltaTable
-from deltalake.fs import DeltaStorageHandler
 
 from orcapod.checks import Checks
 from orcapod.databases import is_path
 from orcapod.display import discreet
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath
+from orcapod_delta.object_files import ObjectFiles
 
 __all__ = ["FORMAT_TABLE", "Location", "folder_of", "paths_below"]
 
@@ -164,7 +164,7 @@ class Location:
         """Return the files below this location, by relative names."""
         if self.folder is not None:
             return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
-        return pafs.PyFileSystem(DeltaStorageHandler(self.uri, dict(self.options)))
+        return pafs.PyFileSystem(ObjectFiles(self.uri, dict(self.options)))
 
     def saved_options(self) -> dict[str, str]:
         """Return the options that may be written down: known to hold no secret."""

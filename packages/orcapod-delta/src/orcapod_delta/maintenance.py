@@ -6,24 +6,37 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from time import time
+from time import monotonic, time
+from zlib import crc32
 
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
-from orcapod_delta.snapshot import WRITER, Snapshot
+from orcapod_delta.snapshot import NO_CLEAN_UP, WRITER, Snapshot
 
 __all__ = ["RETENTION", "Maintenance"]
 
 RETENTION = timedelta(days=1)
 """Age at which files that no longer belong to a table go: others may still read or write them."""
 
-_SMALL = 32 << 20
-_TARGET = 64 << 20
-_MANY = 100
+_COMMITS = 4
+"""Commits from one maintenance to the next: so many, at most, are read one by one by whoever opens the table."""
+
+_TIERS = (8 << 20, 1 << 20, 128 << 10)
+"""Files of less than so many bytes are put together once there are some in a tier, to files of eight times as many.
+
+So a row is written anew some times for every tier, and not at every maintenance, however large its table is.
+"""
+
+_MANY = 4
+_TARGET = 8 * _TIERS[0]
+_SWEEP_SECONDS = 3600.0
 
 
 class Maintenance:
-    """Maintenance of one Delta table; deltalake itself writes a checkpoint of its log every 50 commits.
+    """Maintenance of one Delta table.
+
+    Normal use does it at every fourth commit, tables taking turns: so what it costs to open a table and to look for
+    keys in its files stays the same however many commits there were, and no run has to maintain all tables.
 
     Args:
         snapshot: the table.
@@ -31,27 +44,49 @@ class Maintenance:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._swept = False
+        self._phase = crc32(snapshot.location.uri.encode())
+        self._swept = -_SWEEP_SECONDS
 
     def size(self) -> tuple[int, int]:
         """Return how many rows are committed, and the bytes of their files."""
         return self._snapshot.num_rows, sum(each.file.size for each in self._snapshot.files)
 
     def after_commit(self) -> None:
-        """Do what normal use does: compact many small files, and then, or at first, remove orphans."""
-        small = sum(each.file.size < _SMALL for each in self._snapshot.files)
-        if small >= _MANY:
-            self.compact()
-        if small >= _MANY or not self._swept:
-            self._swept = True
-            self.vacuum(RETENTION)
+        """Do what normal use does: remove orphans now and then, put small files together, and sum up the log."""
+        version = self._snapshot.version
+        assert version is not None
+        is_due = version >= _COMMITS and (version + self._phase) % _COMMITS == 0
+        is_near = self._snapshot.location.folder is not None
+        if (is_due or is_near) and monotonic() - self._swept >= _SWEEP_SECONDS:
+            self._swept = monotonic()
+            # A vacuum reads the log, which in object storage takes longer than to list the files.
+            if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
+                self.vacuum(RETENTION)
+        if is_due:
+            self._compact_tier()
+            with suppress(DeltaError, OSError):  # the next one will do it
+                self.checkpoint()
+
+    def _compact_tier(self) -> None:
+        """Put the small files of the highest tier that has many together, and those that are smaller."""
+        sizes = [each.file.size for each in self._snapshot.files]
+        for tier in _TIERS:
+            least = 0 if tier == _TIERS[-1] else tier // 8
+            if sum(least <= size < tier for size in sizes) >= _MANY:
+                self._compact(8 * tier)
+                return
 
     def compact(self) -> int:
         """Put small files together; return how many fewer there are."""
+        return self._compact(_TARGET)
+
+    def _compact(self, target_size: int) -> int:
         table = self._snapshot.table
         assert table is not None
         with suppress(CommitFailedError):  # somebody else did it, or deleted rows: the next one will find it again
-            done = table.optimize.compact(target_size=_TARGET, writer_properties=WRITER)
+            done = table.optimize.compact(
+                target_size=target_size, writer_properties=WRITER, post_commithook_properties=NO_CLEAN_UP
+            )
             return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
         return 0
 
@@ -60,10 +95,11 @@ class Maintenance:
         return self._snapshot.move_damaged_files_aside()
 
     def checkpoint(self) -> int:
-        """Sum up the log in one file, so that opening the table reads little."""
+        """Sum up the log in one file, so that opening the table reads little, and remove what is expired of it."""
         table = self._snapshot.table
         assert table is not None
         table.create_checkpoint()
+        table.cleanup_metadata()
         return 0
 
     def orphans(self, older_than: timedelta) -> list[str]:

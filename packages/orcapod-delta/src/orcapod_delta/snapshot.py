@@ -13,7 +13,14 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from orcapod.compute import pc
@@ -23,10 +30,13 @@ from orcapod_delta.layout import ORDER, Layout, of_records
 from orcapod_delta.locations import Location
 from orcapod_delta.reader import Mask, TableReader
 
-__all__ = ["NEXT_VERSION_ONLY", "WRITER", "OvertakenError", "Snapshot", "is_lost"]
+__all__ = ["NEXT_VERSION_ONLY", "NO_CLEAN_UP", "WRITER", "OvertakenError", "Snapshot", "is_lost"]
 
 NEXT_VERSION_ONLY = CommitProperties(max_commit_retries=0)
 """A commit that fails if anybody else committed since the table was looked at."""
+
+NO_CLEAN_UP = PostCommitHookProperties(cleanup_expired_logs=False)
+"""A commit that does not list the whole log for what has expired: maintenance does, now and then."""
 
 _PROPERTIES = {
     # Statistics of _row only: those of extreme dates and of large decimals are wrong in deltalake 1.6, or panic.
@@ -123,7 +133,11 @@ class Snapshot:
         except TableNotFoundError:
             self._warn_of_lost_log()
             return False
-        if self.table.version() == self.version:
+        return self.adopt()
+
+    def adopt(self) -> bool:
+        """Take in what own commits have done, without looking for those of others; say whether anything."""
+        if self.table is None or self.table.version() == self.version:
             return False
         schema: Any = self.table.schema().to_arrow()
         layout = Layout.of(pa.schema(schema), self.location.uri)
@@ -150,6 +164,13 @@ class Snapshot:
                 "are not read: it was lost, or their writer was killed; restore _delta_log from a copy if there is one",
                 stacklevel=2,
             )
+
+    def may_have_orphans(self, before: float) -> bool:
+        """Say whether there are files of before this time that do not belong to the table now, by one look."""
+        assert self._filesystem is not None
+        live = {unquote(each.file.path) for each in self.files}
+        found = self._filesystem.get_file_info(pafs.FileSelector(""))
+        return any(_is_records_before(each, before) and each.base_name not in live for each in found)
 
     def _update(self, table: DeltaTable) -> None:
         try:
@@ -253,7 +274,7 @@ class Snapshot:
                 )
 
     def append(self, table: pa.Table, layout: Layout) -> None:
-        """Commit records with all columns of the layout.
+        """Commit records with all columns of the layout, and take in that they are there.
 
         Raises:
             OvertakenError: somebody else committed since ``refresh``; nothing was.
@@ -262,6 +283,7 @@ class Snapshot:
         if self.table is not None:
             grown = self.layout is not None and layout.names != self.layout.names
             self._write(self.table, data, mode="append", schema_mode="merge" if grown else None)
+            self.adopt()
             return
         try:
             self._write(
@@ -275,6 +297,7 @@ class Snapshot:
             if self.refresh():
                 raise OvertakenError(str(error)) from error
             raise
+        self.refresh()
 
     def remove(self, keys: pa.Array[Any]) -> None:
         """Commit that the rows of these stored keys are gone: all others are written anew.
@@ -287,6 +310,7 @@ class Snapshot:
         schema = self.layout.to_store(self.layout.schema.empty_table(), 0).schema
         # Not as a stream: deltalake would have it read on a thread from which it cannot read object storage.
         self._write(self.table, pa.Table.from_batches(self._others(keys, schema), schema), mode="overwrite")
+        self.adopt()
 
     def _others(self, keys: pa.Array[Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         for each, (_, hits) in zip(self.files, self._hits(keys), strict=True):
@@ -298,7 +322,14 @@ class Snapshot:
         fitting = _GROUP_BYTES * data.num_rows // max(1, data.nbytes)
         writer = _writer(max(1, min(fitting, _GROUP_ROWS)))
         try:
-            write_deltalake(table, data, writer_properties=writer, commit_properties=NEXT_VERSION_ONLY, **options)
+            write_deltalake(
+                table,
+                data,
+                writer_properties=writer,
+                commit_properties=NEXT_VERSION_ONLY,
+                post_commithook_properties=NO_CLEAN_UP,
+                **options,
+            )
         except CommitFailedError as error:
             if not self._is_overtaken():  # deltalake refuses for other reasons, too
                 raise
@@ -399,8 +430,11 @@ class Snapshot:
 
 def is_lost(file: pafs.FileInfo) -> bool:
     """Say whether a file of a table without a log has records, and is older than any first commit takes."""
-    began = time.time() - _LONGEST_FIRST_COMMIT
-    return file.base_name.endswith(".parquet") and (file.mtime_ns or inf) < began * 1e9
+    return _is_records_before(file, time.time() - _LONGEST_FIRST_COMMIT)
+
+
+def _is_records_before(file: pafs.FileInfo, before: float) -> bool:
+    return file.base_name.endswith(".parquet") and (file.mtime_ns or inf) < before * 1e9
 
 
 def _stored_file(reader: TableReader, file: DataFile) -> StoredFile:
