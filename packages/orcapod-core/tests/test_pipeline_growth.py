@@ -284,7 +284,7 @@ def test_a_store_tells_how_large_it_is_by_pipeline_node_and_kind(database: Datab
             ("study", None, "states"): 4,
             ("study", "bmi", "states"): 1,
             ("study", "mean", "states"): 1,
-            ("study", None, "runs"): 5,
+            ("study", None, "runs"): 6,
         }
         assert all(row["bytes"] > 0 for row in store.size().to_pylist())
     with op.open_store("memory://") as empty:

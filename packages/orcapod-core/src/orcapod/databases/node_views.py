@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from orcapod.databases.sql import free_identifier
-from orcapod.protocols import NodeView, RecordPath
+from orcapod.protocols import NodeView, RecordPath, decoding
 from orcapod.records import LARGE, RECORD_ID, RUN_ID, RUN_STARTS, STATES, changes_path, result_path
 
 __all__ = ["HISTORY", "Dialect", "NodeTables", "SQLTable", "tables_of", "view_names", "view_selects"]
@@ -110,7 +110,16 @@ def tables_of(
 
 
 def view_selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str, str]:
-    """Return the statements for the rows that a node gives at present, and for all that it ever gave."""
+    """Return the statements for the rows that a node gives at present, and for all that it ever gave.
+
+    Raises:
+        DatabaseError: a table lacks a column that it was made with.
+    """
+    with decoding(view.path, view.label, RUN_ID):
+        return _selects(view, tables, dialect)
+
+
+def _selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str, str]:
     entries, states, starts = tables.entries, tables.states, tables.starts
     if entries is None or states is None or starts is None:
         return _nothing(view, dialect, [*_MADE, "record_id"]), _nothing(view, dialect, [*_PERIOD, *_MADE, "record_id"])

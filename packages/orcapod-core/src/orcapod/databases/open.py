@@ -87,9 +87,16 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     url = _ON_DISK.fullmatch(text)
     path = url[2] if url else text if is_path(text) else ""
-    if path and not any(Path(each).expanduser().exists() for each in (path, unquote(path))):
+    if path and not any(map(_is_there, (path, unquote(path)))):
         raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there")
     return open_database(location)
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # no file can be called so, or nobody has such a home
+        return False
 
 
 def _class(name: str) -> type[Database]:

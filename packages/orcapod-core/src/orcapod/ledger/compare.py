@@ -44,14 +44,14 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
         changed: which parts of the code, or which inputs. Where a tag bears one of these names, it begins with ``_``.
 
     Raises:
-        UnknownRunError: there is no such run.
+        UnknownRunError: there is no such run, or it has not ended.
         ConfigError: they are runs of two pipelines.
     """
     check = Checks("compare")
     check.instance("store", store, Store, "a Store", "give op.open_store('lab.db')")
     if not isinstance(rtol, int | float) or not 0 <= rtol < 1:
         raise check.wrong("rtol", rtol, "a number from 0 to less than 1")
-    one, other = store.run(before), store.run(after)
+    one, other = store.ended_run(before), store.ended_run(after)
     if one.pipeline != other.pipeline:
         raise ConfigError(
             f"compare: found a run of {'/'.join(one.pipeline)} and one of {'/'.join(other.pipeline)}, expected two of "

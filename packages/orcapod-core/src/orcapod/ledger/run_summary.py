@@ -110,7 +110,13 @@ def runs_of(database: Database, pipeline: RecordPath, ids: Sequence[str] | None 
     return sorted(runs, key=lambda run: run.run_id)
 
 
-def run_ids(database: Database, pipeline: RecordPath, path: RecordPath) -> list[str]:
-    """Return the names of the runs of a pipeline that have begun, or ended, as the path says; in their order."""
-    rows: list[Any] = database.at(*pipeline).get_records(path, []).to_pylist()
+def run_ids(database: Database, pipeline: RecordPath) -> list[str]:
+    """Return the names of the runs of a pipeline that have begun, in the order in which they did."""
+    rows: list[Any] = database.at(*pipeline).get_records(RUN_STARTS, []).to_pylist()
     return sorted(row["__run_id"] for row in rows)
+
+
+def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime, str]]:
+    """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
+    rows: list[Any] = database.at(*pipeline).get_records(RUNS, ["__ended"]).to_pylist()
+    return sorted((row["__ended"], row["__run_id"]) for row in rows)

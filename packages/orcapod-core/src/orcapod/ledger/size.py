@@ -28,6 +28,7 @@ _OF_A_PIPELINE = {
     "_states": "states",
     "_members": "members",
     "_runs": "runs",
+    "_graphs": "runs",
     "_run_starts": "runs",
     "_environments": "runs",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import reduce
 from operator import and_
 from typing import Any, Self
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
-from orcapod.databases import open_database
+from orcapod.databases.open import open_existing
 from orcapod.datagrams import SOURCE_INFO, free_name
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
@@ -22,7 +23,7 @@ from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.routes import NodeInRun
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, run_ids, runs_of
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.trace import Tracer
 from orcapod.protocols import (
@@ -36,7 +37,6 @@ from orcapod.records import (
     ENVIRONMENTS,
     RECORD_ID,
     RUN_STARTS,
-    RUNS,
     CodeRecords,
     NodeStates,
     lost_results,
@@ -62,7 +62,7 @@ def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) 
         DatabaseError: it cannot be opened.
     """
     if isinstance(store, str | os.PathLike | Mapping):
-        return Store(open_database(store), is_owned=True)
+        return Store(open_existing(store), is_owned=True)
     return Store(checked_database(store), is_owned=False)
 
 
@@ -122,7 +122,7 @@ class Store:
         pipelines = self._pipelines()
         if found := [run for pipeline in pipelines for run in runs_of(self.database, pipeline, [name])]:
             return found[0]
-        begun = {run: pipeline for pipeline in pipelines for run in run_ids(self.database, pipeline, RUN_STARTS)}
+        begun = {run: pipeline for pipeline in pipelines for run in run_ids(self.database, pipeline)}
         named = [run for run in begun if run.startswith(name)]
         if len(named) != 1:
             shown = ", ".join(sorted(named or begun)[-3:]) or "none"
@@ -224,26 +224,50 @@ class Store:
 
     def node(self, pipeline: str, node: str, run: str | None = None) -> tuple[RunSummary, NodeSummary]:
         """Return a run and one of its function nodes; see ``rows``."""
-        if run is not None:
-            begun = self.run(run)
-            if "/".join(begun.pipeline) != pipeline:
-                raise UnknownRunError(
-                    f"run {begun.run_id} is one of pipeline {'/'.join(begun.pipeline)!r}, expected one of {pipeline!r}",
-                    expected=pipeline,
-                    found="/".join(begun.pipeline),
-                )
-        else:
-            named = [name for name in self._pipelines() if "/".join(name) == pipeline]
-            ended = [(run, name) for name in named for run in run_ids(self.database, name, RUNS)]
-            if not ended:
-                raise UnknownRunError(
-                    f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}", found=pipeline
-                )
-            last, name = max(ended)
-            (begun,) = runs_of(self.database, name, [last])
+        if run is None:
+            return self._last_with(pipeline, node)
+        begun = self.ended_run(run)
+        if "/".join(begun.pipeline) != pipeline:
+            raise UnknownRunError(
+                f"run {begun.run_id} is one of pipeline {'/'.join(begun.pipeline)!r}, expected one of {pipeline!r}",
+                expected=pipeline,
+                found="/".join(begun.pipeline),
+            )
         if node not in (functions := begun.functions):
             raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(functions)}", node=node)
         return begun, functions[node]
+
+    def ended_run(self, run_id: str) -> RunSummary:
+        """Return one run, of which it is known what it gave; see ``run``.
+
+        Raises:
+            UnknownRunError: no run, or more than one, is called so; or it goes on, or was killed.
+        """
+        run = self.run(run_id)
+        if run.ended is None:
+            raise UnknownRunError(
+                f"run {run.run_id} of {'/'.join(run.pipeline)} has not ended, or was killed, so that it is not known "
+                "which rows it gave; name one that has ended",
+                found=repr(run_id),
+            )
+        return run
+
+    def _last_with(self, pipeline: str, node: str) -> tuple[RunSummary, NodeSummary]:
+        """Return the last run to end that had a function node, and the node."""
+        named = [name for name in self._pipelines() if "/".join(name) == pipeline]
+        ended = sorted((*end, name) for name in named for end in ended_runs(self.database, name))
+        if not ended:
+            raise UnknownRunError(
+                f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}", found=pipeline
+            )
+        last: RunSummary | None = None
+        for _, run_id, name in reversed(ended):
+            (begun,) = runs_of(self.database, name, [run_id])
+            if node in begun.functions:
+                return begun, begun.functions[node]
+            last = last or begun
+        assert last is not None
+        raise LabelError(f"run {last.run_id} had no function node {node!r}; it had {list(last.functions)}", node=node)
 
     def results(self, node: str, pipeline: str | None = None) -> pa.Table:
         """Return the rows that a node gave in its last whole run; see ``rows``.
@@ -381,9 +405,9 @@ class Store:
         check = Checks("impact")
         source, record = check.text("source_id", source_id), check.text("record_id", record_id)
         runs = self._runs()
-        last = {each.pipeline: each for each in runs if each.ended is not None}
+        last = {each.pipeline: each for each in sorted(runs, key=_end) if each.ended is not None}
         tracer = Tracer(self.database, runs)
-        chosen = last.values() if run is None else [self.run(run)]
+        chosen = last.values() if run is None else [self.ended_run(run)]
         found = [impact for each in chosen for impact in impacts(tracer, each, source, record)]
         if not found:
             check_source(runs, source)
@@ -488,3 +512,7 @@ class Store:
             tables.append(self.database.get_records(path, where=reduce(and_, where) if where else None))
         found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
         return found.sort_by("__timestamp") if found.num_columns else found
+
+
+def _end(run: RunSummary) -> datetime:
+    return run.ended or run.started

@@ -132,7 +132,8 @@ States = Mapping[tuple[str, RecordPath], Sequence[State]]
 def states_in(database: Database) -> States:
     """Return the states of all nodes of a pipeline, in their order."""
     found: defaultdict[tuple[str, RecordPath], list[State]] = defaultdict(list)
-    rows: list[Any] = database.get_records(STATES).to_pylist()
+    with decoding(STATES, None, "__path"):
+        rows: list[Any] = database.get_records(STATES).to_pylist()
     for row in rows:
         with decoding(STATES, row.get("__state_id"), "__path"):
             node = row["__node_label"], tuple(row["__path"].split("/"))
@@ -288,7 +289,8 @@ class NodeStates:
             found = self._database.get_records_by_ids(path, ids)
         else:
             found = self._database.get_records(path, where=pc.field("__node_label") == self._label)
-        changes: list[Any] = found.to_pylist()
+        with decoding(path, None, "__entry_id"):
+            changes: list[Any] = found.to_pylist()
         for change in changes:
             with decoding(path, change.get("__change_id"), "__entry_id"):
                 if runs.get(change["__number"]) == change[RUN_ID]:
@@ -311,7 +313,8 @@ class NodeStates:
         """Return all states in their order."""
         mine = {"__node_label": self._label, "__path": "/".join(self._path)}
         values = {name: array_of([value], STATE_TYPES[name]) for name, value in mine.items()}
-        found: list[Any] = find_records(self._database, STATES, values).to_pylist()
+        with decoding(STATES, self._label, "__number"):
+            found: list[Any] = find_records(self._database, STATES, values).to_pylist()
         return sorted(map(_state, found), key=lambda state: state.number)
 
 

@@ -37,7 +37,7 @@ from orcapod.testing.strategies import ALL_COLUMNS
 
 __all__ = ["PipelineSuite"]
 
-_TIMES = ("_runs", "_environments")  # tables that tell when and where, and so differ from run to run
+_TIMES = ("_run_starts", "_runs", "_environments")  # tables that tell when and where, and so differ from run to run
 _ORCHESTRATORS: Mapping[str, SyncPipelineOrchestrator | AsyncPipelineOrchestrator] = {
     "sync": SyncPipelineOrchestrator(),
     "async, buffers of 1": AsyncPipelineOrchestrator(buffer_size=1),
@@ -246,6 +246,6 @@ def _answer(plan: _Plan, database: Database, **run: Any) -> dict[str, Any]:
         "records": {
             path: sorted(map(repr, database.get_records(path).column(0).to_pylist()))
             for path in database.list_paths()
-            if path[-1] not in _TIMES
+            if path[-1] not in _TIMES and "_changes" not in path  # whose keys name the run
         },
     }
