@@ -137,6 +137,43 @@ def test_an_input_that_another_record_made_is_named() -> None:
     assert (row["change"], row["why"]) == ("changed", "input: y")
 
 
+@pytest.mark.parametrize("members", [3, 100])
+def test_the_inputs_of_groups_of_any_size_are_told_apart(members: int) -> None:
+    """Lists of many members lie in pieces elsewhere."""
+    database, found, results = MemoryDatabase(), [], []
+    for edited in (0.0, 5.0):
+        rows = [{"who": who, "x": edited if who == 1 else 1.0, "z": "z"} for who in range(members)]
+        with op.Pipeline("study", database) as pipeline:
+            source = DictSource(rows, ["who"], source_id="s")
+            summed.pod(scaled.pod(source, label="each").join(source).batch(), label="all")
+        results.append(pipeline.run())
+        found.append(results[-1].run_id)
+    (row,) = changes(database, *found, label="all")
+    assert (row["change"], row["why"]) == ("changed", "input: y")
+    assert [str(reason.cause) for reason in results[1].reasons["all"]] == ["input y: from another record than before"]
+
+
+def test_a_tag_that_was_renamed_or_is_of_another_type_ends_no_comparison() -> None:
+    database, found = MemoryDatabase(), []
+    for row, tag in (({"who": 1, "x": 1.0}, "who"), ({"whom": 1, "x": 1.0}, "whom"), ({"whom": "a", "x": 1.0}, "whom")):
+        with op.Pipeline("study", database) as pipeline:
+            scaled.pod(DictSource([row], [tag], source_id="s"), label="each")
+        found.append(pipeline.run().run_id)
+    for before, after in ((0, 1), (1, 2), (0, 2)):
+        rows = changes(database, found[before], found[after])
+        assert sorted(row["change"] for row in rows) == ["gone", "new"]
+
+
+def test_a_value_that_was_pruned_is_unknown_and_it_is_said_why_it_changed(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    one, other = (study(path, rows).run().run_id for rows in ([(1, 1.0)], [(1, 2.0)]))
+    study(path, []).prune(older_than="0d", dry_run=False)
+    with op.open_store(path) as store:
+        (row,) = op.compare(store, one, other)["each"].to_pylist()
+        assert (row["change"], row["why"]) == ("unknown", "value in source: x")
+        assert store.trace("study", "each", {"who": 1}, run=one).result.run_id == one
+
+
 def test_a_result_that_is_gone_is_unknown_and_not_equal() -> None:
     database = MemoryDatabase()
     one, other = runs(database, [(1, 1.0)], [(1, 2.0)])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 import orcapod as op
-from orcapod.errors import ConfigError, LabelError, UnknownCodeError, UnknownRunError
+from orcapod.errors import ConfigError, DatabaseError, LabelError, UnknownCodeError, UnknownRunError
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource
 
@@ -114,6 +116,15 @@ def test_a_killed_run_is_told_with_its_plan_and_no_end(path: Path) -> None:
         assert store.environment(run_id) == {}
         with pytest.raises(UnknownRunError, match="no run of pipeline 'study' that has ended"):
             store.rows("study", "bmi")
+    later = night(path, {"a": 100.0})
+    with op.open_store(path) as store:
+        for ask in (
+            lambda: store.rows("study", "bmi", run_id),
+            lambda: op.compare(store, run_id, later),
+            lambda: store.impact("patients", "row_0", run_id),
+        ):
+            with pytest.raises(UnknownRunError, match="has not ended, or was killed"):
+                ask()
 
 
 def test_rows_of_any_run_are_told_with_what_is_known_of_them(path: Path) -> None:
@@ -170,6 +181,63 @@ def test_reading_needs_no_permission_to_write_and_writes_nothing(path: Path) -> 
             store.runs(), store.nodes(run_id), store.rows("study", "mean"), store.logs(), store.statuses()
         assert file.read_bytes() == before
     assert {each.name for each in path.parent.iterdir()} <= {"lab.db", "copy.db", "lab.db.files", "lab.db.lock"}
+
+
+def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    for name in ("typo.db", "no/such/folder/lab.db"):
+        with pytest.raises(DatabaseError, match="there is no store at"):
+            op.open_store(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_part_gave_under_another_function_does_not_empty_the_present(path: Path) -> None:
+    """The function has a new name, and so another table, in which the part alone has rows yet."""
+    night(path, {"a": 80.0, "b": 60.0})
+
+    @op.function_pod(output_keys="bmi")
+    def body_mass(weight: float) -> float:
+        return weight / 5
+
+    rows = [{"patient": patient, "weight": weight} for patient, weight in (("a", 80.0), ("b", 60.0))]
+    with op.Pipeline("study", path) as pipeline:
+        types = {"patient": str, "weight": float}
+        body_mass.pod(DictSource(rows, ["patient"], source_id="patients", data_schema=types), label="bmi")
+    pipeline.run(where={"patient": "a"})
+    with op.open_store(path) as store:
+        assert sorted(store.rows("study", "bmi")["bmi"].to_pylist()) == [15.0, 20.0]
+        assert store.sql('SELECT bmi FROM "study.bmi" ORDER BY bmi')["bmi"].to_pylist() == [15.0, 20.0]
+        assert store.results("mean")["mean"].to_pylist() == [17.5]
+    report = pipeline.prune(older_than="0d", dry_run=False)
+    assert report.rows == 0, report
+    pipeline.run()
+    with op.open_store(path) as store:
+        assert sorted(store.rows("study", "bmi")["bmi"].to_pylist()) == [12.0, 16.0]
+
+
+def test_of_two_runs_at_a_time_the_last_to_end_gave_the_present(path: Path) -> None:
+    begun, ended = Event(), Event()
+
+    @op.function_pod(output_keys="bmi", identity="version")
+    def slow(weight: float) -> float:
+        if weight == 80.0:
+            begun.set()
+            assert ended.wait(30)
+        return weight / 4
+
+    def run(weight: float) -> str:
+        with op.Pipeline("study", path) as pipeline:
+            slow.pod(DictSource([{"patient": "a", "weight": weight}], ["patient"], source_id="patients"), label="bmi")
+        return pipeline.run(progress=False).run_id
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(run, 80.0)
+        assert begun.wait(30)
+        assert run(100.0) > ""
+        ended.set()
+        first.result()
+    with op.open_store(path) as store:
+        assert store.rows("study", "bmi")["bmi"].to_pylist() == [20.0]
+        assert store.sql('SELECT bmi FROM "study.bmi"')["bmi"].to_pylist() == [20.0]
 
 
 def test_a_store_is_opened_by_url_or_object_which_stays_open(path: Path) -> None:

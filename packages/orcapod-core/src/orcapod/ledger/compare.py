@@ -17,7 +17,7 @@ from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name
 from orcapod.errors import ConfigError, UnknownCodeError
 from orcapod.hashing import compare_parts, hash_rows
 from orcapod.ledger.run_summary import RunSummary
-from orcapod.ledger.store import Store
+from orcapod.ledger.store import Store, has_values
 from orcapod.records import RECORD_ID
 from orcapod.types import encode
 
@@ -76,19 +76,19 @@ class _NodeComparison:
 
     def table(self) -> pa.Table:
         """Return the tags of all rows, what became of each, and why."""
-        tags = _visible(self._after) or _visible(self._before)
+        tags = {*_visible(self._after), *_visible(self._before)}
         earlier, later = (_numbered(_keys(entries)) for entries in (self._before, self._after))
         differs = pc.invert(pc.is_in(later, value_set=earlier))
         before = self._before.filter(pc.invert(pc.is_in(earlier, value_set=later)))
         after = self._after.filter(differs)
-        there, wanted = (_numbered(_tag_hashes(entries, tags)) for entries in (before, after))
+        there, wanted = (_numbered(_tag_hashes(entries)) for entries in (before, after))
         at = pc.index_in(wanted, value_set=there)
         gone = before.filter(pc.invert(pc.is_in(there, value_set=wanted)))
         changes, reasons = self._changes(before.take(at.drop_null()), after.filter(at.is_valid()))
         changes = _placed(_placed(changes, at.is_valid(), "new"), differs, "equal")
         reasons = _placed(_placed(reasons, at.is_valid(), None), differs, None)
-        shown = [entries.select(tags) for entries in (self._after, gone) if entries.num_columns]
-        rows = pa.concat_tables(shown, promote_options="permissive") if shown else pa.table({})
+        shown = [entries.select(_visible(entries)) for entries in (self._after, gone) if entries.num_columns]
+        rows = _concatenated(shown) if shown else pa.table({})
         columns: dict[str, Any] = dict(zip(rows.column_names, rows.columns, strict=True))
         columns[free_name("change", tags)] = pa.concat_arrays([changes, _repeated("gone", gone.num_rows)])
         columns[free_name("why", tags)] = pa.concat_arrays([reasons, _repeated(None, gone.num_rows)])
@@ -107,11 +107,13 @@ class _NodeComparison:
             found = [_same(one.column(name), other.column(name), self._rtol) for name in outputs]
             is_equal = pc.or_(is_equal, reduce(pc.and_, (equal for equal, _ in found)))
             is_close = pc.or_(is_close, reduce(pc.and_, (close for _, close in found)))
-        is_known = pc.and_(one.column(RECORD_ID).is_valid(), other.column(RECORD_ID).is_valid())
+        is_known = pc.and_(has_values(one), has_values(other))
         differing = pc.if_else(is_known, pc.if_else(is_close, "close", "changed"), "unknown")
         changes = _combined(pc.if_else(pc.and_(is_known, is_equal), "equal", differing))
         differs = pc.not_equal(changes, "equal")
         rows = [table.filter(differs) for table in (before, after, one, other)]
+        if "__code" not in one.column_names or "__code" not in other.column_names:  # they are in another store
+            return changes, _repeated(None, len(changes))
         return changes, _placed(self._reasons(*rows), differs, None) if rows[0].num_rows else _repeated(
             None, len(changes)
         )
@@ -141,15 +143,16 @@ class _NodeComparison:
             reasons.append(f"code: {self._edited(before, after)}")
         if is_other_packet == "true":
             moved = [column for column, is_moved in zip(columns, are_moved, strict=True) if is_moved == "true"]
-            reasons.append(f"input: {', '.join(moved)}" if moved else f"value in source: {' or '.join(of_sources)}")
+            values = " or ".join(of_sources or columns)
+            reasons.append(f"input: {', '.join(moved)}" if moved else f"value in source: {values}")
         return "; ".join(reasons) or "computed again"
 
     def _edited(self, before: str, after: str) -> str:
         """Return the parts of code that differ."""
         try:
             changes = compare_parts(self._store.code(before), self._store.code(after))
-        except UnknownCodeError:
-            return f"{before} is {after} now"
+        except (ConfigError, UnknownCodeError):  # of a record of which nothing is left
+            return f"{before or 'unknown'} is {after or 'unknown'} now"
         parts = [change.after or change.before for change in changes]
         return ", ".join(f"{part.kind} {part.name}" for part in parts if part is not None)
 
@@ -168,11 +171,24 @@ def _keys(entries: pa.Table) -> Any:
     return _combined(entries.column(0)) if entries.num_columns else pa.array([], pa.large_binary())
 
 
-def _tag_hashes(entries: pa.Table, tags: Sequence[str]) -> pa.Array[Any]:
-    """Return what tells the tags of rows from those of others."""
+def _tag_hashes(entries: pa.Table) -> pa.Array[Any]:
+    """Return what tells the tags of rows, and what they are called, from those of others."""
+    tags = sorted(_visible(entries))
     if tags and entries.num_rows:
         return pa.array([each for batch in entries.select(tags).to_batches() for each in hash_rows(batch)])
     return pa.array([b""] * entries.num_rows, pa.binary())
+
+
+def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return tables below each other; where a tag has changed its type, as text."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        texts = [
+            pa.table({name: [str(value) for value in table.column(name).to_pylist()] for name in table.column_names})
+            for table in tables
+        ]
+        return pa.concat_tables(texts, promote_options="permissive")
 
 
 def _numbered(keys: pa.Array[Any]) -> pa.Array[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
+from orcapod.datagrams import free_name
 from orcapod.errors import UnknownRowError
 from orcapod.ledger.links import Links, links_of
 from orcapod.ledger.node_entries import is_list, keys_of, record_column, rows_with, source_rows
@@ -159,7 +160,7 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     others = others.append_column("column", pa.nulls(others.num_rows, _TEXT)).select(found.column_names)
     rows = pa.concat_tables([found, others]).sort_by([(name, "ascending") for name in ["row", *_VALUE]])
     tags = {name: entries.column(name).take(rows["row"]) for name in tracer.entries(node).tags}
-    return pa.table(tags | {name: rows[name] for name in _VALUE})
+    return pa.table(tags | {free_name(name, tags): rows[name] for name in _VALUE})
 
 
 def _from_above(tracer: Tracer, above: NodeInRun, links: Links, entries: pa.Table, values: pa.Table) -> pa.Table:

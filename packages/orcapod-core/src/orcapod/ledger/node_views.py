@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from orcapod.databases import view_names
-from orcapod.protocols import Database, NodeView, RecordPath, decoding
-from orcapod.records import RUN_ID, RUN_STARTS, STATES, GraphRecords, result_path
+from orcapod.protocols import Database, NodeView, RecordPath
+from orcapod.records import RUN_ID, RUN_STARTS, GraphRecords, result_path, states_in
 
 __all__ = ["named_views", "node_paths"]
 
@@ -25,15 +25,19 @@ def named_views(database: Database, pipelines: list[RecordPath], statement: str)
 
 def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath]:
     """Return the function nodes that a pipeline ever had, by label, and where the rows of each were last."""
-    return {label: path for _, label, path in sorted(_placed(database.at(*pipeline)))}
+    view = database.at(*pipeline)
+    planned = {label: path for _, label, path in sorted(_planned(view))}
+    return planned | {label: path for _, label, path in sorted(_placed(view))}
 
 
 def _placed(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
-    """Give in which run which node had its rows where."""
-    states: list[Any] = database.get_records(STATES, _columns(database, STATES)).to_pylist()
-    for state in states:
-        with decoding(STATES, state.get("__state_id"), "__path"):
-            yield state[RUN_ID], state["__node_label"], tuple(state["__path"].split("/"))
+    """Give which run was the first to give the last rows of a node, and where these are."""
+    for (label, path), states in states_in(database).items():
+        yield states[-1].run_id, label, path
+
+
+def _planned(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
+    """Give in which run which node was to have its rows where."""
     starts: list[Any] = database.get_records(RUN_STARTS).to_pylist()
     graphs = GraphRecords(database)
     plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in starts}}
@@ -41,10 +45,6 @@ def _placed(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
         for node in plans[start["__graph_id"]]:
             if node.kind == "function":
                 yield start[RUN_ID], node.label, node.path
-
-
-def _columns(database: Database, path: RecordPath) -> list[str] | None:
-    return [RUN_ID, "__node_label", "__path"] if database.get_records_by_ids(path, []).num_columns else None
 
 
 def _view(database: Database, pipeline: RecordPath, label: str, path: RecordPath) -> NodeView:

@@ -35,10 +35,13 @@ from orcapod.protocols import (
 )
 from orcapod.records import (
     ENVIRONMENTS,
+    PRUNED,
     RECORD_ID,
     RUN_STARTS,
     CodeRecords,
+    Members,
     NodeStates,
+    Stubs,
     lost_results,
     result_path,
 )
@@ -147,7 +150,7 @@ class Store:
         Args:
             pipeline: the name of its pipeline.
             node: its label.
-            run: the run that gave them; the last one that has ended if None.
+            run: the run that gave them; the last one that gave all of its rows if None.
 
         Returns:
             the tags and the outputs, as they are stored; then the ``record_id`` as text, the ``run_id`` that computed
@@ -165,7 +168,7 @@ class Store:
         if not entries.num_columns:
             return entries
         results = self.results_at(summary.record.path, entries.column(RECORD_ID))
-        lost: list[Any] = entries.column(RECORD_ID).filter(results.column(RECORD_ID).is_null()).to_pylist()
+        lost: list[Any] = entries.column(RECORD_ID).filter(pc.invert(has_values(results))).to_pylist()
         if lost and results.num_columns > 1:  # or they are in another store
             raise lost_results(self.database, summary.record.path[:-1], lost)
         columns: dict[str, Any] = {
@@ -176,7 +179,7 @@ class Store:
         }
         ids: list[Any] = entries.column(RECORD_ID).to_pylist()
         made: dict[str, Any] = {"record_id": pa.array([record_id.hex() for record_id in ids], pa.large_string())}
-        made |= {shown: results.column(name) for name, shown in _MADE.items()}
+        made |= {shown: results.column(name) for name, shown in _MADE.items() if name in results.column_names}
         return pa.table(columns | {free_name(name, columns): column for name, column in made.items()})
 
     def entries(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
@@ -206,19 +209,29 @@ class Store:
     def provenance_at(self, run: RunSummary, path: RecordPath, keys: pa.ChunkedArray[Any]) -> pa.Table:
         """Return what the rows of a node are made of whose records have these keys, in their order."""
         wanted: list[Any] = pc.unique(keys).to_pylist()
-        found = self.database.at(*run.pipeline).get_records_by_ids(path, wanted)
+        view = self.database.at(*run.pipeline)
+        found = Members(view).unpack(view.get_records_by_ids(path, wanted))
         names = [name for name in found.column_names if name.startswith(SOURCE_INFO)]
         return found.select(names).take(pc.index_in(keys, value_set=found.column(0).combine_chunks()))
 
     def results_at(self, path: RecordPath, ids: pa.ChunkedArray[Any]) -> pa.Table:
-        """Return what is stored of records of a node at a path, in their order; null where nothing is."""
+        """Return what is stored of records of a node at a path, in their order; null where nothing is.
+
+        Of results whose values were pruned, what is left of them; then there is a column that says when that was.
+        """
         wanted: list[Any] = pc.unique(ids).to_pylist()
         results = result_path(path[:-1])
         if len(wanted) < _MANY:
             found = self.database.get_records_by_ids(results, wanted)
         else:  # as many are found sooner by reading all
             found = self.database.get_records(results)
-        if not found.num_columns:
+        if found.num_columns:
+            known = found.column(RECORD_ID).combine_chunks()
+            stubs = Stubs(self.database, path[:-1]).among(
+                pc.unique(ids.filter(pc.invert(pc.is_in(ids, known)))).to_pylist()
+            )
+            found = pa.concat_tables([found, stubs], promote_options="default") if stubs.num_rows else found
+        else:
             return pa.table({RECORD_ID: pa.nulls(len(ids), pa.large_binary())})
         return found.take(pc.index_in(ids, value_set=found.column(RECORD_ID).combine_chunks()))
 
@@ -260,14 +273,17 @@ class Store:
             raise UnknownRunError(
                 f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}", found=pipeline
             )
-        last: RunSummary | None = None
-        for _, run_id, name in reversed(ended):
-            (begun,) = runs_of(self.database, name, [run_id])
-            if node in begun.functions:
-                return begun, begun.functions[node]
-            last = last or begun
-        assert last is not None
-        raise LabelError(f"run {last.run_id} had no function node {node!r}; it had {list(last.functions)}", node=node)
+        runs = (run for _, run_id, name in reversed(ended) for run in runs_of(self.database, name, [run_id]))
+        passed: list[RunSummary] = []
+        for run in runs:
+            if node in run.functions and run.functions[node].totals.is_complete:
+                return run, run.functions[node]
+            passed.append(run)
+        for run in passed:  # it never gave all of its rows
+            if node in run.functions:
+                return run, run.functions[node]
+        last, found = passed[0].run_id, list(passed[0].functions)
+        raise LabelError(f"run {last} had no function node {node!r}; it had {found}", node=node)
 
     def results(self, node: str, pipeline: str | None = None) -> pa.Table:
         """Return the rows that a node gave in its last whole run; see ``rows``.
@@ -516,3 +532,9 @@ class Store:
 
 def _end(run: RunSummary) -> datetime:
     return run.ended or run.started
+
+
+def has_values(results: pa.Table) -> Any:
+    """Say of which results, as ``results_at`` gives them, the values are there."""
+    there = results.column(RECORD_ID).is_valid()
+    return pc.and_(there, results.column(PRUNED).is_null()) if PRUNED in results.column_names else there

@@ -18,7 +18,7 @@ from orcapod.ledger.provenance import ComputedRow, Origin, ResultRecord, RowGrou
 from orcapod.ledger.routes import NodeInRun, Routes
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.protocols import Database, RecordPath, find_records
-from orcapod.records import ENVIRONMENTS, RECORD_ID, NodeRecord, result_path
+from orcapod.records import ENVIRONMENTS, RECORD_ID, NodeRecord, Stubs, result_path
 
 __all__ = ["Tracer"]
 
@@ -155,6 +155,7 @@ class Tracer:
     def _result(self, uri: RecordPath, record_id: bytes) -> ResultRecord:
         """Return what is known of a result beside its values, which may be gone."""
         found: list[Any] = self._database.get_records_by_ids(result_path(uri), [record_id], _RESULT).to_pylist()
+        found = found or Stubs(self._database, uri).among([record_id]).to_pylist()
         return ResultRecord(*(found[0][name] for name in _RESULT)) if found else ResultRecord()
 
     def _environment(self, run_id: str) -> Mapping[str, Any]:

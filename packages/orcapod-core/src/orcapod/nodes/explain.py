@@ -94,7 +94,7 @@ def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Callable[[
     computed = [
         (node, run.code[node.label], run.selection(node.label).again is not None)
         for node in nodes
-        if isinstance(node, FunctionNode) and run.totals(node.label, state=None).counts.get("computed")
+        if isinstance(node, FunctionNode) and run.counts(node.label)["computed"]
     ]
 
     def find() -> Reasons:

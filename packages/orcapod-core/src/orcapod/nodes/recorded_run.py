@@ -82,4 +82,5 @@ class RecordedRun:
 
     def _totals(self, node: Node, known: States, *, is_complete: bool) -> NodeTotals:
         state = node.state(self._run, known, is_complete=is_complete) if isinstance(node, FunctionNode) else None
-        return self._run.totals(node.label, state=state)
+        is_complete = is_complete and state is not None and node.label in self._run.steps
+        return self._run.totals(node.label, state=state, is_complete=is_complete)

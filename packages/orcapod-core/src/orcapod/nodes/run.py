@@ -119,12 +119,16 @@ class Run:
         incomplete = self.incomplete[label] if step is None else step.counts["incomplete"]
         observer.on_node_rows(label, *self.moved(label), incomplete)
 
-    def totals(self, label: str, *, state: int | None) -> NodeTotals:
+    def counts(self, label: str) -> Counts:
+        """Return how many packets of a node there were so far, by what became of them."""
+        step = self.steps.get(label)
+        return Counts() if step is None else Counts.of(step.counts)
+
+    def totals(self, label: str, *, state: int | None, is_complete: bool) -> NodeTotals:
         """Return what a node did so far."""
         step, moved = self.steps.get(label), self.moved(label)
         spent = (step.seconds, step.saved) if isinstance(step, Step) else (0.0, 0.0)
-        counts = {} if step is None else Counts.of(step.counts)
-        return NodeTotals(*moved, counts, self.executors.get(label, ""), *spent, state)
+        return NodeTotals(*moved, self.counts(label), self.executors.get(label, ""), *spent, state, is_complete)
 
     def result(self, explain: Callable[[], Reasons] = Reasons) -> RunResult:
         """Return what the run did so far.

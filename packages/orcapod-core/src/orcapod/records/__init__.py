@@ -51,7 +51,7 @@ from orcapod.records.states import (
     States,
     states_in,
 )
-from orcapod.records.stubs import STUB_COLUMNS, Stubs, lost_results
+from orcapod.records.stubs import PRUNED, STUB_COLUMNS, Stubs, lost_results
 
 __all__ = [
     "CHANGE_TYPES",
@@ -61,6 +61,7 @@ __all__ = [
     "LARGE",
     "MEMBERS",
     "PIECE_ID",
+    "PRUNED",
     "RECORD_ID",
     "RUNS",
     "RUN_ID",

@@ -79,10 +79,18 @@ class RunLedger:
     def states(self, run_id: str) -> Mapping[str, tuple[RecordPath, int]]:
         """Return for every function node of a run that has ended, the path of its rows and the number of its state.
 
+        Args:
+            run_id: its name, or a beginning of it that no other has.
+
         Raises:
             UnknownRunError: no run of this name has ended here.
         """
         ends: list[Any] = self._database.get_records_by_ids(RUNS, [run_id]).to_pylist()
+        if not ends and run_id:
+            every: list[Any] = self._database.get_records(RUNS).to_pylist()
+            named = [end for end in every if end["__run_id"].startswith(run_id)]
+            if len(named) == 1:
+                ends, run_id = named, named[0]["__run_id"]
         starts: list[Any] = self._database.get_records_by_ids(RUN_STARTS, [run_id]).to_pylist()
         if not ends or not starts:
             raise UnknownRunError(

@@ -7,7 +7,7 @@ already is left alone: the results of the functions of its pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -18,10 +18,9 @@ from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath
 from orcapod.records.address import RECORD_ID, RUN_STARTS, RUNS, FunctionUri, result_path
-from orcapod.records.graph_records import GraphRecords, NodeRecord
+from orcapod.records.graph_records import GraphRecords
 from orcapod.records.large_values import LARGE
-from orcapod.records.ledger import totals_in
-from orcapod.records.states import RUN_ID, NodeStates
+from orcapod.records.states import RUN_ID, NodeStates, State, states_in
 from orcapod.records.stubs import STUB_COLUMNS, Stubs
 from orcapod.types import loaded_bytes
 
@@ -139,6 +138,7 @@ class _Needs:
         runs: all that have begun.
         going_on: those of them that have not ended, as far as one can know.
         states: the present node states of all pipelines, by function.
+        unsettled: where rows may be that runs of a part have written since, by function: those of later runs.
         in_use: the functions of pipelines of which a run goes on.
         labels: what functions have been called, ``pipeline.label``.
         last: the last run of each pipeline that has ended.
@@ -147,6 +147,7 @@ class _Needs:
     runs: frozenset[str] = frozenset()
     going_on: list[str] = field(default_factory=list)
     states: dict[FunctionUri, list[NodeStates]] = field(default_factory=dict)
+    unsettled: dict[FunctionUri, list[tuple[Database, RecordPath, str]]] = field(default_factory=dict)
     in_use: set[FunctionUri] = field(default_factory=set)
     labels: dict[FunctionUri, set[str]] = field(default_factory=dict)
     last: set[str] = field(default_factory=set)
@@ -171,22 +172,40 @@ class _Needs:
         graphs = GraphRecords(view)
         plans = {graph_id: graphs.nodes(graph_id) for graph_id in {run["__graph_id"] for run in starts}}
         plan_of = {run["__run_id"]: plans[run["__graph_id"]] for run in starts}
-        functions: list[NodeRecord] = []
-        for run in sorted(ended, key=lambda run: run["__run_id"]):
-            totals = totals_in(run)
-            nodes = plan_of.get(run["__run_id"], ())
-            functions = [node for node in nodes if node.label in totals and totals[node.label].state is not None]
-            for node in functions:
-                self.labels.setdefault(node.path[:-1], set()).add(".".join(["/".join(name), node.label]))
-            last = run["__run_id"]
-        for node in functions:
-            self.states.setdefault(node.path[:-1], []).append(NodeStates(view, node.path, node.label))
+        for run in ended:
+            for node in plan_of.get(run["__run_id"], ()):
+                if node.kind == "function":
+                    self.labels.setdefault(node.path[:-1], set()).add(".".join(["/".join(name), node.label]))
+        present = _present_states(view)
+        for label, path in present:
+            self.states.setdefault(path[:-1], []).append(NodeStates(view, path, label))
+        settled = {path: "" for path in view.list_paths() if is_entries_path(path)}
+        for (_, path), state in present.items():
+            settled[path] = max(settled.get(path, ""), state.run_id)
+        for path, run_id in settled.items():
+            self.unsettled.setdefault(path[-5:-1], []).append((view, path, run_id))
         if ended:
-            self.last.add(last)
+            self.last.add(max(run["__run_id"] for run in ended))
 
     def of_function(self, uri: FunctionUri) -> set[bytes]:
-        """Return the records of its results that present rows need."""
-        return {record_id for states in self.states.get(uri, ()) for record_id in states.record_ids()}
+        """Return the records of its results that present rows need, or that runs have computed since of a part."""
+        present = {record_id for states in self.states.get(uri, ()) for record_id in states.record_ids()}
+        for view, path, since in self.unsettled.get(uri, ()):
+            entries = view.get_records(path, [RECORD_ID, RUN_ID])
+            if entries.num_rows:
+                is_new = pc.greater(pc.fill_null(entries.column(RUN_ID), ""), since)
+                new: list[Any] = entries.filter(is_new).column(RECORD_ID).to_pylist()
+                present.update(new)
+        return present
+
+
+def _present_states(view: Database) -> Mapping[tuple[str, RecordPath], State]:
+    """Return the present state of every node, at the path where it had rows last."""
+    newest: dict[str, tuple[State, RecordPath]] = {}
+    for (label, path), states in states_in(view).items():
+        if label not in newest or newest[label][0].run_id < states[-1].run_id:
+            newest[label] = states[-1], path
+    return {(label, path): state for label, (state, path) in newest.items()}
 
 
 class _Pruning:

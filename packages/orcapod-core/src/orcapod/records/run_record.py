@@ -22,6 +22,7 @@ class NodeTotals:
         seconds: how long its function took in all, for what was computed.
         saved: how long what was found had taken to compute.
         state: of a function, the number of its state when the run ended.
+        is_complete: of a function, whether it gave all of its rows, which are that state then.
     """
 
     taken: tuple[int, ...] = ()
@@ -31,6 +32,7 @@ class NodeTotals:
     seconds: float = 0.0
     saved: float = 0.0
     state: int | None = None
+    is_complete: bool = False
 
     def fields(self) -> dict[str, Any]:
         """Return them as JSON has them: what there is of each."""

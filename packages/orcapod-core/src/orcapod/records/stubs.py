@@ -12,11 +12,11 @@ from orcapod.errors import DamagedRecordError, DatabaseError, PrunedResultError
 from orcapod.protocols import Database
 from orcapod.records.address import RECORD_ID, FunctionUri, stub_path
 
-__all__ = ["STUB_COLUMNS", "Stubs", "lost_results"]
+__all__ = ["PRUNED", "STUB_COLUMNS", "Stubs", "lost_results"]
 
 STUB_COLUMNS = (RECORD_ID, "__packet_hash", "__code", "__run_id", "__timestamp", "__seconds")
 """What stays of a result: what it was made of, by what, when and how long it took."""
-_PRUNED = "__pruned"
+PRUNED = "__pruned"
 
 
 class Stubs:
@@ -36,7 +36,7 @@ class Stubs:
     def add(self, results: pa.Table) -> None:
         """Store what is to be left of results."""
         now = pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC"))
-        stubs = results.select(list(STUB_COLUMNS)).append_column(_PRUNED, pa.repeat(now, results.num_rows))
+        stubs = results.select(list(STUB_COLUMNS)).append_column(PRUNED, pa.repeat(now, results.num_rows))
         self._database.add_records(self._path, stubs)
 
     def among(self, ids: Sequence[bytes]) -> pa.Table:
@@ -55,7 +55,7 @@ def lost_results(database: Database, uri: FunctionUri, ids: Sequence[bytes]) -> 
     pruned = Stubs(database, uri).among(ids)
     if pruned.num_rows:
         keys: list[Any] = pruned.column(0).to_pylist()
-        when = pruned.column(_PRUNED)[0].as_py()
+        when = pruned.column(PRUNED)[0].as_py()
         return PrunedResultError(
             f"the values of {len(keys)} results of {uri[0]} were pruned, those of {RECORD_ID} {keys[0].hex()} on "
             f"{when:%Y-%m-%d}; what is known of them is below {'/'.join(stub_path(uri))}; a run that needs them "

@@ -196,6 +196,8 @@ def _name_of(type_: Any) -> str:
 
 def _table(lines: Sequence[_Line], schema: pa.Schema, unexpected: str) -> pa.Table:
     module: Any = import_module("pyarrow.json")  # as above
+    if other := next((line for line in lines if not line.text.lstrip().startswith(b"{")), None):
+        raise pa.ArrowInvalid(f"line {other.number} is no object")  # a null alone would end the process
     data = b"".join(line.text for line in lines)
     table: pa.Table = module.read_json(
         pa.BufferReader(data),
