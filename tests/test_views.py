@@ -351,8 +351,12 @@ def test_several_place_views_at_once(kind: str, tmp_path: Path, request: pytest.
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(run, range(4)))
     with SQLiteDatabase(tmp_path / "lab.db") if kind == "sqlite" else PostgresDatabase(conninfo) as database:
-        (row,) = asked(database, 'SELECT who, y FROM "study.doubled"')
+        (row,) = op.open_store(database).sql('SELECT who, y FROM "study.doubled"').to_pylist()
         assert row["y"] == 2 * row["who"]
+    if kind == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "lab.db")) as connection:
+            ((who, y),) = connection.execute('SELECT who, y FROM "study.doubled"').fetchall()
+        assert y == 2 * who
 
 
 @pytest.mark.postgres

@@ -67,7 +67,10 @@ def all_among(values: Mapping[str, pa.Array[Any]]) -> tuple[Composed, list[Packe
 
 
 def _is_among(column: str, type_: Any) -> Composed:
-    return statement("{} = ANY(%b::" + pg_column(type_).declared + "[])", quoted(column))
+    declared = pg_column(type_).declared
+    if declared == "json":  # which has no equality, and is the text that was written
+        return statement("{}::text = ANY(%b::json[]::text[])", quoted(column))
+    return statement("{} = ANY(%b::" + declared + "[])", quoted(column))
 
 
 def _packed(values: pa.Array[Any]) -> Packed:

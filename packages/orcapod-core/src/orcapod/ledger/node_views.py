@@ -7,7 +7,7 @@ from typing import Any
 
 from orcapod.databases import view_names
 from orcapod.protocols import Database, NodeView, RecordPath
-from orcapod.records import RUN_ID, RUN_STARTS, GraphRecords, result_path, states_in
+from orcapod.records import RUN_ID, RUN_STARTS, RUNS, GraphRecords, result_path, totals_in
 
 __all__ = ["named_views", "node_paths"]
 
@@ -24,16 +24,19 @@ def named_views(database: Database, pipelines: list[RecordPath], statement: str)
 
 
 def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath]:
-    """Return the function nodes that a pipeline ever had, by label, and where the rows of each were last."""
+    """Return the function nodes that a pipeline ever had, by label, and where the present rows of each are.
+
+    That is where they were in the last run to end that gave all of them; if there is none, in the last that began.
+    """
     view = database.at(*pipeline)
-    planned = {label: path for _, label, path in sorted(_planned(view))}
-    return planned | {label: path for _, label, path in sorted(_placed(view))}
-
-
-def _placed(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
-    """Give which run was the first to give the last rows of a node, and where these are."""
-    for (label, path), states in states_in(database).items():
-        yield states[-1].run_id, label, path
+    planned = {(run_id, label): path for run_id, label, path in sorted(_planned(view))}
+    paths = {label: path for (_, label), path in planned.items()}
+    ends: list[Any] = view.get_records(RUNS).to_pylist()
+    for row in sorted(ends, key=lambda end: (end["__ended"], end[RUN_ID])):
+        run_id = row[RUN_ID]
+        complete = [label for label, node in totals_in(row).items() if node.is_complete]
+        paths |= {label: planned[run_id, label] for label in complete if (run_id, label) in planned}
+    return paths
 
 
 def _planned(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
