@@ -48,6 +48,9 @@ class DeltaDatabase(DatabaseView[Store]):
         DatabaseError: it cannot be used, is a Delta table itself, or the options have credentials.
     """
 
+    adds_late = True
+    """Whether a row that ``add_records`` has taken may turn out to be another writer's, at the next flush."""
+
     def __init__(
         self,
         path_or_url: str | os.PathLike[str],

@@ -41,7 +41,7 @@ class PipelineRecords:
     """
 
     def __init__(self, database: Database, path: RecordPath, columns: Collection[str], *, run_id: str = "") -> None:
-        self.given = GivenEntries()
+        self.given = GivenEntries(is_certain=not getattr(database, "adds_late", False))
         self._database = database
         self._members = Members(database)
         self._path = path

@@ -88,15 +88,20 @@ class State:
 class GivenEntries:
     """Entries that a node gives in a run, as far as has to be known of them until it ends.
 
+    Args:
+        is_certain: whether what this run wrote is there for good; else another run may turn out to have been first.
+
     Attributes:
         own: how many of them this run wrote.
         others: how many more there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_certain: bool = True) -> None:
+        self.is_certain = is_certain
         self.own = self.others = 0
         self._own_sum = self._others_sum = 0
         self._others = bytearray()
+        self._claimed: set[bytes] = set()
 
     def add(self, keys: Sequence[bytes], *, own: Collection[bytes]) -> None:
         """Take the keys of rows that are given on, and those of them that this run wrote, each once."""
@@ -104,8 +109,20 @@ class GivenEntries:
         self.own += len(own)
         self.others += len(others)
         self._own_sum += sum(map(_number, own))
+        if not self.is_certain:
+            self._claimed.update(own)
         self._others_sum += sum(map(_number, others))
         self._others += b"".join(key[:_KEY_BYTES] for key in others)
+
+    def settle(self, written: Collection[bytes]) -> None:
+        """Take what this run has not written after all, given the keys that it has, for what others wrote."""
+        lost = self._claimed.difference(written)
+        total = sum(map(_number, lost))
+        self.own, self.others = self.own - len(lost), self.others + len(lost)
+        self._own_sum, self._others_sum = self._own_sum - total, self._others_sum + total
+        self._others += b"".join(key[:_KEY_BYTES] for key in lost)
+        self._claimed.clear()
+        self.is_certain = True
 
     @property
     def rows(self) -> int:
@@ -164,6 +181,11 @@ class NodeStates:
 
     def close(self, run_id: str, given: GivenEntries) -> int:
         """Store what a whole run gave, if it is not what was there; return the number of its state."""
+        if given.own and not given.is_certain:
+            self._database.flush()
+            mine = {RUN_ID: array_of([run_id], pa.large_string())}
+            written: list[Any] = find_records(self._database, self._path, mine, []).column(0).to_pylist()
+            given.settle(set(written))
         while True:
             last = self.last()
             if last.digest == given.digest and last.rows == given.rows and not given.own:
