@@ -432,3 +432,18 @@ def test_floats_so_large_that_they_may_have_been_rounded_are_no_ints() -> None:
     frame = pd.DataFrame({"id": [1, 2], "n": [2**53 + 1, None]})
     with pytest.raises(InputValidationError, match="expected a column of int"):
         DataFrameSource(frame, ["id"], data_schema={"n": int | None})
+
+
+@pytest.mark.parametrize("text", ["null", "5", '"text"', "[]", "true"])
+def test_a_line_of_json_that_is_no_object_is_a_bad_row_whatever_it_is(tmp_path: Path, text: str) -> None:
+    """A file that begins with null ended the process."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{text}\n{{"k": 1, "x": 1}}\n{text}\n{{"k": 2, "x": 2}}\n')
+
+    def rows(**options: Any) -> DatasetSource:
+        return DatasetSource(path, ["k"], source_id="s", data_schema={"k": int, "x": int}, **options)
+
+    with pytest.warns(UserWarning, match=r"expected a JSON object.*found line 1.*and so are 1 more, of 4 rows"):
+        assert rows(bad_rows="fail").as_table()["x"].to_pylist() == [1, 2]
+    with pytest.raises(InputValidationError, match="line 1"):
+        rows().as_table()

@@ -188,11 +188,14 @@ class NodeStates:
             given.settle(set(written))
         while True:
             last = self.last()
+            if last.run_id == run_id:
+                return last.number  # it was stored, and what came after it was not
             if last.digest == given.digest and last.rows == given.rows and not given.own:
                 return last.number
             number = last.number + 1
             if not given.extends(last):
                 self._store_changes(run_id, number, self._changes(given, last.number))
+                self._database.flush()  # a state is there only once all is there that it goes by
             path = "/".join(self._path)
             key = f"{self._label}/{path}/{number:09}"
             row = (key, self._label, path, number, run_id, given.rows, given.own, given.digest)
