@@ -18,6 +18,7 @@ from orcapod.types import RowFaults, type_of_column
 __all__ = ["JSONLines", "json_lines"]
 
 _BLOCK_BYTES = 1 << 20
+_BLANK_BYTES = 64  # of a line without an object
 
 
 def json_lines(path: Path, schema: pa.Schema, unexpected: str) -> Any:
@@ -29,8 +30,12 @@ def json_lines(path: Path, schema: pa.Schema, unexpected: str) -> Any:
         unexpected: what becomes of other columns: "infer", "error" or "ignore".
     """
     module: Any = import_module("pyarrow.json")  # only those who read such files should wait for it
+    longest = 0
     with path.open("rb") as lines:
-        longest = max(map(len, lines), default=0)
+        for number, line in enumerate(lines, 1):
+            longest = max(longest, len(line))
+            if len(line) < _BLANK_BYTES and line.strip() == b"null":
+                raise pa.ArrowInvalid(f"line {number} is null")  # for which pyarrow ends the process, or gives a row
     return module.open_json(
         str(path),
         read_options=module.ReadOptions(block_size=max(_BLOCK_BYTES, 2 * longest), use_threads=False),
