@@ -25,7 +25,8 @@ def run(name: str, folder: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart", "observe", "overlap", "values", "sweep", pytest.param("on_ray", marks=pytest.mark.ray)]
+    "name",
+    ["quickstart", "observe", "overlap", "values", "sweep", "ledger", pytest.param("on_ray", marks=pytest.mark.ray)],
 )
 def test_a_users_program_runs_unchanged(name: str, tmp_path: Path) -> None:
     assert run(name, tmp_path) == f"{name}: ok"

@@ -17,7 +17,8 @@ from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name
 from orcapod.errors import ConfigError, UnknownCodeError
 from orcapod.hashing import compare_parts, hash_rows
 from orcapod.ledger.run_summary import RunSummary
-from orcapod.ledger.store import Store, has_values
+from orcapod.ledger.store import Store
+from orcapod.ledger.stored_results import has_values, provenance_at, results_at
 from orcapod.records import RECORD_ID
 from orcapod.types import encode
 
@@ -99,7 +100,7 @@ class _NodeComparison:
         if not after.num_rows:
             return _repeated(None, 0), _repeated(None, 0)
         one, other = (
-            self._store.results_at(path, entries.column(RECORD_ID))
+            results_at(self._store.database, path, entries.column(RECORD_ID))
             for path, entries in zip(self._paths, (before, after), strict=True)
         )
         is_equal = is_close = pc.equal(before.column(RECORD_ID), after.column(RECORD_ID))
@@ -121,7 +122,7 @@ class _NodeComparison:
     def _reasons(self, before: pa.Table, after: pa.Table, one: pa.Table, other: pa.Table) -> pa.Array[Any]:
         """Return why the records of these rows differ; there are few different reasons, so that each is made once."""
         before, after = (
-            self._store.provenance_at(run, path, entries.column(0))
+            provenance_at(self._store.database.at(*run.pipeline), path, entries.column(0))
             for run, path, entries in zip(self._runs, self._paths, (before, after), strict=True)
         )
         names = [name for name in after.column_names if name.startswith(SOURCE_INFO) and name in before.column_names]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import reduce
-from operator import and_
 from typing import Any, Self
 
 import pyarrow as pa
@@ -14,17 +12,19 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases.open import open_existing
-from orcapod.datagrams import SOURCE_INFO, free_name
+from orcapod.datagrams import free_name
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.duckdb_engine import answer
 from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
+from orcapod.ledger.logs import told_in
 from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
+from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.ledger.trace import Tracer
 from orcapod.protocols import (
     Database,
@@ -35,20 +35,15 @@ from orcapod.protocols import (
 )
 from orcapod.records import (
     ENVIRONMENTS,
-    PRUNED,
     RECORD_ID,
     RUN_STARTS,
     CodeRecords,
-    Members,
     NodeStates,
-    Stubs,
     lost_results,
-    result_path,
 )
 
 __all__ = ["Store", "open_store"]
 
-_MANY = 100_000
 _MADE = {"__run_id": "run_id", "__timestamp": "timestamp", "__seconds": "seconds"}
 """What is told of a result beside its outputs, and under which name."""
 
@@ -167,7 +162,7 @@ class Store:
         entries = self.entries(pipeline, node, run)
         if not entries.num_columns:
             return entries
-        results = self.results_at(summary.record.path, entries.column(RECORD_ID))
+        results = results_at(self.database, summary.record.path, entries.column(RECORD_ID))
         lost: list[Any] = entries.column(RECORD_ID).filter(pc.invert(has_values(results))).to_pylist()
         if lost and results.num_columns > 1:  # or they are in another store
             raise lost_results(self.database, summary.record.path[:-1], lost)
@@ -205,35 +200,6 @@ class Store:
                 read[path] = states.read(wanted)
             tables.append(states.of(read[path], summary.totals.state))
         return tables
-
-    def provenance_at(self, run: RunSummary, path: RecordPath, keys: pa.ChunkedArray[Any]) -> pa.Table:
-        """Return what the rows of a node are made of whose records have these keys, in their order."""
-        wanted: list[Any] = pc.unique(keys).to_pylist()
-        view = self.database.at(*run.pipeline)
-        found = Members(view).unpack(view.get_records_by_ids(path, wanted))
-        names = [name for name in found.column_names if name.startswith(SOURCE_INFO)]
-        return found.select(names).take(pc.index_in(keys, value_set=found.column(0).combine_chunks()))
-
-    def results_at(self, path: RecordPath, ids: pa.ChunkedArray[Any]) -> pa.Table:
-        """Return what is stored of records of a node at a path, in their order; null where nothing is.
-
-        Of results whose values were pruned, what is left of them; then there is a column that says when that was.
-        """
-        wanted: list[Any] = pc.unique(ids).to_pylist()
-        results = result_path(path[:-1])
-        if len(wanted) < _MANY:
-            found = self.database.get_records_by_ids(results, wanted)
-        else:  # as many are found sooner by reading all
-            found = self.database.get_records(results)
-        if found.num_columns:
-            known = found.column(RECORD_ID).combine_chunks()
-            stubs = Stubs(self.database, path[:-1]).among(
-                pc.unique(ids.filter(pc.invert(pc.is_in(ids, known)))).to_pylist()
-            )
-            found = pa.concat_tables([found, stubs], promote_options="default") if stubs.num_rows else found
-        else:
-            return pa.table({RECORD_ID: pa.nulls(len(ids), pa.large_binary())})
-        return found.take(pc.index_in(ids, value_set=found.column(RECORD_ID).combine_chunks()))
 
     def node(self, pipeline: str, node: str, run: str | None = None) -> tuple[RunSummary, NodeSummary]:
         """Return a run and one of its function nodes; see ``rows``."""
@@ -346,14 +312,14 @@ class Store:
             tag: only of rows with these tags; some of them are enough.
             failed: only of packets that failed, or only of those that did not.
         """
-        success = None if failed is None else pc.field("__success") == pc.scalar(not failed)
-        return self._told("_log", run, node, tag, success)
+        success = [] if failed is None else [pc.field("__success") == pc.scalar(not failed)]
+        return told_in(self.database, self._rooms("_log"), [*self._of(run, node), *success], tag)
 
     def statuses(
         self, run: str | None = None, node: str | None = None, tag: Mapping[str, object] | None = None
     ) -> pa.Table:
         """Return what happened to packets, in the order of time; see ``logs``."""
-        return self._told("_status", run, node, tag, None)
+        return told_in(self.database, self._rooms("_status"), self._of(run, node), tag)
 
     def failures(self, run: str) -> pa.Table:
         """Return what the functions of a run wrote whose packets failed."""
@@ -498,43 +464,19 @@ class Store:
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]
         return sorted((run for name in names for run in runs_of(self.database, name)), key=lambda run: run.run_id)
 
+    def _rooms(self, name: str) -> list[RecordPath]:
+        return [(*pipeline, name) for pipeline in self._pipelines()]
+
+    def _of(self, run: str | None, node: str | None) -> list[Expression]:
+        """Return the conditions that rows are of a run and of a node, where these are given."""
+        of_run = [] if run is None else [pc.field("__run_id") == self.run(run).run_id]
+        return of_run if node is None else [*of_run, pc.field("__node_label") == node]
+
     def _tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
         check = Checks(asker)
         pipeline, node = check.text("pipeline", pipeline), check.text("node", node)
         return Tracer(self.database, self._runs()), NodeInRun(*self.node(pipeline, node, run))
 
-    def _told(
-        self,
-        room: str,
-        run: str | None,
-        node: str | None,
-        tag: Mapping[str, object] | None,
-        condition: Expression | None,
-    ) -> pa.Table:
-        """Return rows of logs or statuses of all pipelines."""
-        wanted = [] if condition is None else [condition]
-        if run is not None:
-            wanted.append(pc.field("__run_id") == self.run(run).run_id)
-        if node is not None:
-            wanted.append(pc.field("__node_label") == node)
-        tags = {name: str(value) for name, value in (tag or {}).items()}
-        tables = []
-        for path in self.database.list_paths():
-            if not any(path[: len(name) + 1] == (*name, room) for name in self._pipelines()):
-                continue
-            if tags and not tags.keys() <= {*self.database.get_records_by_ids(path, []).column_names}:
-                continue
-            where = [*wanted, *(pc.field(name) == value for name, value in tags.items())]
-            tables.append(self.database.get_records(path, where=reduce(and_, where) if where else None))
-        found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
-        return found.sort_by("__timestamp") if found.num_columns else found
-
 
 def _end(run: RunSummary) -> datetime:
     return run.ended or run.started
-
-
-def has_values(results: pa.Table) -> Any:
-    """Say of which results, as ``results_at`` gives them, the values are there."""
-    there = results.column(RECORD_ID).is_valid()
-    return pc.and_(there, results.column(PRUNED).is_null()) if PRUNED in results.column_names else there
