@@ -155,7 +155,9 @@ def _selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str,
         " CAST(sum(n) OVER by_number AS bigint) FROM events"
         " WINDOW by_number AS (PARTITION BY entry_id ORDER BY number))"
         f" SELECT {_selected(view, tables, dialect, dict(zip(_PERIOD, period, strict=True)))} FROM {entries.name} AS e"
-        f" LEFT JOIN periods AS period ON period.entry_id = {key}"
+        # SQLite makes an index for itself of what is grouped, and looks through what a window gives for every row.
+        " LEFT JOIN (SELECT entry_id, began, max(ended) AS ended, max(copies) AS copies FROM periods"
+        f" GROUP BY entry_id, began) AS period ON period.entry_id = {key}"
         f" LEFT JOIN states AS own_state ON own_state.run_id = {run} AND own_state.own > 0"
         " JOIN states AS first_state ON first_state.number = coalesce(period.began, own_state.number)"
         f" LEFT JOIN states AS end_state ON end_state.number = period.ended{begun}{results}"
