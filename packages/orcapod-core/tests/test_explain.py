@@ -283,7 +283,7 @@ def test_what_failed_before_is_told_where_it_is_kept() -> None:
     run_id = run(pipeline).run_id
     plan = pipeline.explain("scale")
     assert (counts(plan), plan.failed_before) == ({"cached": 1, "failed": 1}, 1)
-    assert str(only(plan.reasons)) == f"1 (who=1): failed in run {run_id}; tried again"
+    assert str(only(plan.reasons)) == f"1 (who=1): a row with these tags failed in run {run_id}; tried again"
     pipeline.run(progress=False)  # and nobody keeps what failed
     plan = pipeline.explain("scale")
     assert (counts(plan), plan.failed_before) == ({"cached": 1, "new": 1}, 1)
@@ -315,7 +315,7 @@ def test_a_lost_result_and_one_that_is_asked_for_are_told_apart_from_edits() -> 
     database.delete_records(results, keys)
     plan = pipeline.explain("scale")
     assert counts(plan) == {"stale": 2}
-    assert "their results are no longer in the store" in str(only(plan.reasons))
+    assert "their results were invalidated, or are no longer in the store" in str(only(plan.reasons))
 
 
 def test_one_row_is_explained_alone() -> None:

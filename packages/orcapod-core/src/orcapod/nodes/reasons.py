@@ -70,10 +70,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Cause of packets whose results were there and are no longer: deleted, moved aside, or their files are gone."""
+    """Cause of packets whose results no longer count: invalidated, deleted, moved aside, or their files are gone."""
 
     def __str__(self) -> str:
-        return "their results are no longer in the store, or files of them are gone"
+        return "their results were invalidated, or are no longer in the store, or files of them are gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Failed:
     def __str__(self) -> str:
         if not self.run_id:
             return "cannot be given to the function: a value has no exact conversion to a parameter's type"
-        return f"failed in run {self.run_id}; tried again"
+        return f"a row with these tags failed in run {self.run_id}; tried again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,9 @@ class Unknown:
     waits_for: tuple[str, ...]
 
     def __str__(self) -> str:
-        waiting = " and ".join(map(repr, self.waits_for)) or "another pipeline, which has to run first"
-        return f"not known before: made of what is computed by {waiting}"
+        waiting = " and ".join(map(repr, self.waits_for)) or "another pipeline"
+        more = "" if self.waits_for else ", which has to run first, or of a source whose row is bad"
+        return f"not known before: made of what is computed by {waiting}{more}"
 
 
 Cause = New | Changed | Lost | Requested | Failed | Unknown
