@@ -57,7 +57,7 @@ def test_a_value_that_was_changed_is_never_served_and_moved_aside(
 
 
 def test_a_table_that_is_gone_is_named(database: PostgresDatabase, postgres_conninfo: str) -> None:
-    edit(postgres_conninfo, "DROP TABLE {}")
+    edit(postgres_conninfo, "DROP TABLE {} CASCADE")
     found = op.verify_store(database).damages
     assert "which is not there" in found[0].why
     assert found[0].path[:2] == ("_result", "double")
@@ -68,7 +68,7 @@ def test_a_value_that_cannot_be_read_is_named_and_moved_aside(postgres_conninfo:
     with PostgresDatabase(postgres_conninfo) as database:
         database.add_records(path, pa.table({"key": ["a", "b", "c"], "nested": [["x"], ["y"], ["z"]]}))
         with psycopg.connect(postgres_conninfo, autocommit=True) as connection:
-            connection.execute("""UPDATE orcapod."lab/rows" SET nested = 'ill' WHERE key = 'b'""")
+            connection.execute("""UPDATE orcapod."lab/rows" SET nested = '"ill"' WHERE key = 'b'""")
         with pytest.raises(DamagedRecordError, match="table lab/rows: column 'nested' of the record 'b'") as raised:
             database.get_records(path)
         assert (raised.value.keys, raised.value.column) == (("b",), "nested")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import Any
 
 import pyarrow as pa
@@ -62,12 +63,30 @@ def from_json(texts: Sequence[str | None], type_: Any) -> pa.Array[Any]:
         values = json.loads(text)
         if len(values) != len(texts):
             raise ValueError(f"expected {len(texts)} values, found {len(values)}")
+        _check_lists(values, type_)
         if _has_maps(type_) or any(odd in text for odd in _ODD_NUMBERS.values()):
             values = [_restored(value, type_) for value in values]
     except (RecursionError, AttributeError) as error:
         raise ValueError(f"expected {type_!s:.100}: {error}") from None
     array: pa.Array[Any] = array_of(values, type_)
     return array
+
+
+def _check_lists(values: Sequence[Any], type_: Any) -> None:
+    """Check that there are lists where they are to be: of a text, Arrow makes a list of its letters.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        if other := {*map(type, values)} - {list, NoneType}:
+            raise ValueError(f"expected lists, found {other.pop().__name__}")
+        if pa.types.is_nested(type_.value_type):
+            _check_lists([item for value in values for item in value or ()], type_.value_type)
+    elif pa.types.is_struct(type_):
+        for field in type_:
+            if pa.types.is_nested(field.type):
+                _check_lists([value.get(field.name) for value in values if value is not None], field.type)
 
 
 def _is_exact(type_: Any) -> bool:
