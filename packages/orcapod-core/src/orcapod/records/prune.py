@@ -238,14 +238,18 @@ class _Pruning:
             start += count
             if not records.num_rows:
                 continue
-            rows += records.num_rows
-            size += _size(records)
-            seconds += pc.sum(records.column("__seconds")).as_py() or 0.0
-            gone.update(keys)
             if not self._dry_run:
                 stubs.add(records)
                 self._results.flush()
                 self._results.delete_records(path, keys)
+                self._results.flush()
+                if begun_runs(self._stores) != self._needs.runs:  # it may have found them just before
+                    self._results.add_records(path, records)
+                    continue
+            rows += records.num_rows
+            size += _size(records)
+            seconds += pc.sum(records.column("__seconds")).as_py() or 0.0
+            gone.update(keys)
             fitting = _BYTES_AT_ONCE * records.num_rows // max(1, records.nbytes)
             count = max(1, min(fitting, _FASTER * count, _AT_ONCE))
         if rows:
