@@ -217,6 +217,7 @@ class _Pruning:
         self._before = before
         self._dry_run = dry_run
         self._needs = _Needs.of(stores)
+        self._needed: set[bytes] = set()
         self._rows: list[tuple[Any, ...]] = []
         self._left: set[str] = set()
 
@@ -225,9 +226,9 @@ class _Pruning:
         path = result_path(uri)
         known = self._results.get_records(path, [RUN_ID, "__timestamp"])
         is_old = pc.less(known.column("__timestamp"), pa.scalar(self._before, pa.timestamp("us", "UTC")))
-        needed = self._needs.of_function(uri)
+        self._needed = self._needs.of_function(uri)
         old: list[Any] = known.filter(is_old).column(0).to_pylist()
-        doomed = [] if uri in self._needs.in_use else [key for key in old if key not in needed]
+        doomed = [] if uri in self._needs.in_use else [key for key in old if key not in self._needed]
         stubs = Stubs(self._results, uri)
         rows = size = 0
         seconds, gone = 0.0, set[bytes]()
@@ -259,11 +260,10 @@ class _Pruning:
 
     def _still_doomed(self, uri: FunctionUri, keys: list[bytes]) -> list[bytes]:
         """Return those of these results that no run needs that has begun meanwhile, or may need."""
-        if self._dry_run or begun_runs(self._stores) == self._needs.runs:
-            return keys
-        self._needs = _Needs.of(self._stores)
-        needed = self._needs.of_function(uri)
-        return [] if uri in self._needs.in_use else [key for key in keys if key not in needed]
+        if not self._dry_run and begun_runs(self._stores) != self._needs.runs:
+            self._needs = _Needs.of(self._stores)
+            self._needed = self._needs.of_function(uri)
+        return [] if uri in self._needs.in_use else [key for key in keys if key not in self._needed]
 
     def logs(self, view: Database, pipeline: RecordPath) -> None:
         """Prune logs and statuses of a pipeline's runs of which no result is left; those of its last run stay."""
