@@ -271,7 +271,7 @@ def test_a_log_that_cannot_be_read_is_said_to_a_reader_that_is_there_already(
     stored("closed", file)
     with immutable(file.parent):
         reader = SQLiteDatabase(file).at("lab")
-        assert reader.list_paths()
+        assert ("_runs",) in (paths := reader.list_paths())
     stored("killed", file)
     file.with_name("lab.db-shm").unlink()
     with reader:
@@ -279,7 +279,7 @@ def test_a_log_that_cannot_be_read_is_said_to_a_reader_that_is_there_already(
             with immutable(file.parent), pytest.raises(DatabaseError, match=r"still in lab.db-wal.*open it once where"):
                 reader.list_paths()
         SQLiteDatabase(file).close()
-        assert reader.list_paths()
+        assert reader.list_paths() == paths
 
 
 def test_a_store_is_not_made_where_nothing_may_be(file: Path) -> None:
