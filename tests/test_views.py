@@ -52,6 +52,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield store
 
 
+@pytest.fixture(autouse=True)
+def nobody_stops() -> Iterator[None]:
+    """The next test begins with a function that is not interrupted, however the last history ended."""
+    yield
+    STOP["at"] = -1
+
+
 @op.function_pod(output_keys="y", identity="version")
 def double(x: int) -> int:
     if x == STOP["at"]:
