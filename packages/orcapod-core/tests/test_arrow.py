@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orcapod.arrow import array_of, empty_table, laid_out, scalar_of
+from orcapod.arrow import array_of, empty_table, laid_out, rows_of, scalar_of
 
 LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
@@ -39,6 +39,10 @@ def nested(column: Column) -> st.SearchStrategy[Column]:
         [
             (pa.list_(type_), lists),
             (pa.large_list(type_), lists.map(tuple)),
+            (
+                pa.map_(pa.string(), type_),
+                st.dictionaries(st.text(), st.none() | values).map(lambda each: [*each.items()]),
+            ),
             (pa.struct([("a", type_), ("b", pa.int64())]), rows),
         ]
     )
@@ -62,6 +66,15 @@ def test_common_values_are_laid_out_as_pyarrow_has_them(column: tuple[pa.DataTyp
     assert made.type == wanted.type
     assert made.null_count == wanted.null_count
     assert repr(made.to_pylist()) == repr(wanted.to_pylist())  # a NaN is not equal to itself
+
+
+@given(columns(), st.lists(st.none() | st.datetimes(timezones=st.just(UTC)), max_size=20))
+def test_rows_are_those_that_pyarrow_gives(column: tuple[pa.DataType, list[Any]], times: list[Any]) -> None:
+    type_, values = column
+    rows = min(len(values), len(times))
+    made = {"a": pa.array(values[:rows], type_), "b": pa.array(times[:rows], pa.timestamp("us", "UTC"))}
+    assert repr([row["a"] for row in rows_of(pa.table(made))]) == repr(pa.table(made)["a"].to_pylist())
+    assert [row["b"] for row in rows_of(pa.table(made))] == times[:rows]
 
 
 ANYTHING = st.one_of(

@@ -1,4 +1,4 @@
-"""Arrow arrays of Python values, for which pandas need not be loaded.
+"""Arrow arrays of Python values, and values of arrays, for which pandas need not be loaded.
 
 pyarrow imports pandas, where it is installed, before it makes its first array or scalar of Python values, to see
 whether they are of pandas: that takes several times as long as importing pyarrow itself. Until somebody else has loaded
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from itertools import accumulate, chain
@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-__all__ = ["array_of", "empty_table", "laid_out", "scalar_of"]
+__all__ = ["array_of", "empty_table", "laid_out", "rows_of", "scalar_of", "table_of"]
 
 _MAY_IMPORT_PANDAS = "pandas" not in sys.modules and find_spec("pandas") is not None
 _CODES = {pa.int8().id: "b", pa.int16().id: "h", pa.int32().id: "i", pa.int64().id: "q", pa.float64().id: "d"}
 _LARGE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.null()).id}
 _STARTS = {None: datetime(1970, 1, 1), "UTC": datetime(1970, 1, 1, tzinfo=UTC)}  # noqa: DTZ001  # as the type has it
+_IN_UTC = pa.timestamp("us", "UTC")
 _MICROSECOND = timedelta(microseconds=1)
 
 Parts = tuple[list[pa.Buffer], list[Any]]
@@ -41,6 +42,23 @@ def scalar_of(value: object, type_: pa.DataType) -> Any:
     """Return what ``pyarrow.scalar`` returns."""
     made = laid_out([value], type_) if _MAY_IMPORT_PANDAS and "pandas" not in sys.modules else None
     return pa.scalar(value, type_) if made is None else made[0]
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Return what ``Table.from_pylist`` returns, of rows that have all columns."""
+    return pa.table({name: array_of([row[name] for row in rows], type_) for name, type_ in types.items()})
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """Return what ``Table.to_pylist`` returns, for which pyarrow would look into pandas for a time in UTC."""
+    in_utc = [field.name for field in table.schema if field.type == _IN_UTC]
+    for name in in_utc:
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table.column(at).cast(pa.timestamp("us")))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        row.update({name: row[name] and row[name].replace(tzinfo=UTC) for name in in_utc})
+    return rows
 
 
 def empty_table(schema: pa.Schema) -> pa.Table:
@@ -110,6 +128,17 @@ def _lists(values: Sequence[Any], type_: Any) -> Parts | None:
     return None if items is None else ([_offsets(values, type_)], [items])
 
 
+def _maps(values: Sequence[Any], type_: Any) -> Parts | None:
+    pairs = list(chain.from_iterable(values))
+    keys, items = (
+        laid_out([pair[at] for pair in pairs], part) for at, part in enumerate((type_.key_type, type_.item_type))
+    )
+    if keys is None or items is None:
+        return None
+    entries = pa.StructArray.from_arrays([keys, items], fields=[type_.key_field, type_.item_field])
+    return [_offsets(values, type_)], [entries]
+
+
 def _rows(values: Sequence[Any], type_: Any) -> Parts | None:
     columns = [laid_out([value.get(field.name) for value in values], field.type) for field in type_]
     whole = [column for column in columns if column is not None]
@@ -141,5 +170,6 @@ _LAYOUTS = {
     pa.timestamp("us", "UTC").id: _Layout({datetime}, None, _times),
     pa.list_(pa.null()).id: _Layout({list, tuple}, (), _lists),
     pa.large_list(pa.null()).id: _Layout({list, tuple}, (), _lists),
+    pa.map_(pa.string(), pa.null()).id: _Layout({list}, (), _maps),
     pa.struct([]).id: _Layout({dict}, {}, _rows),
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import empty_table
 from orcapod.compute import pc
 from orcapod.datagrams import free_name
 from orcapod.errors import UnknownRowError
@@ -26,7 +27,7 @@ _MOST_LISTS = 16  # that rows are looked for by
 _SOURCE_ROW = ["source_id", "record_id"]
 _VALUE = [*_SOURCE_ROW, "column"]
 _TEXT = pa.large_string()
-_NO_VALUES = pa.schema({"row": pa.int64()} | dict.fromkeys(_VALUE, _TEXT)).empty_table()
+_NO_VALUES = empty_table(pa.schema({"row": pa.int64()} | dict.fromkeys(_VALUE, _TEXT)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from orcapod.arrow import rows_of
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records import RUN_STARTS, RUNS, GraphRecords, NodeRecord, NodeTotals, totals_in
 
@@ -102,8 +103,8 @@ def runs_of(database: Database, pipeline: RecordPath, ids: Sequence[str] | None 
     starts, ends = (
         view.get_records(path) if ids is None else view.get_records_by_ids(path, ids) for path in (RUN_STARTS, RUNS)
     )
-    begun: list[Any] = starts.to_pylist()
-    ended: dict[str, Any] = {row["__run_id"]: row for row in ends.to_pylist()}
+    begun = rows_of(starts)
+    ended: dict[str, Any] = {row["__run_id"]: row for row in rows_of(ends)}
     graphs = GraphRecords(view)
     plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in begun}}
     runs = [RunSummary.of(pipeline, start, ended.get(start["__run_id"]), plans[start["__graph_id"]]) for start in begun]
@@ -118,5 +119,5 @@ def run_ids(database: Database, pipeline: RecordPath) -> list[str]:
 
 def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime, str]]:
     """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
-    rows: list[Any] = database.at(*pipeline).get_records(RUNS, ["__ended"]).to_pylist()
+    rows = rows_of(database.at(*pipeline).get_records(RUNS, ["__ended"]))
     return sorted((row["__ended"], row["__run_id"]) for row in rows)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, table_of
 from orcapod.checks import Checks
 from orcapod.compute import Expression, pc
 from orcapod.databases.open import open_existing
@@ -105,7 +106,7 @@ class Store:
             }
             for run in self._runs(pipeline)
         ]
-        return pa.Table.from_pylist(rows, schema=pa.schema(types))
+        return table_of(rows, types)
 
     def run(self, run_id: str) -> RunSummary:
         """Return one run.
@@ -173,7 +174,7 @@ class Store:
             if not name.startswith("_")
         }
         ids: list[Any] = entries.column(RECORD_ID).to_pylist()
-        made: dict[str, Any] = {"record_id": pa.array([record_id.hex() for record_id in ids], pa.large_string())}
+        made: dict[str, Any] = {"record_id": array_of([each.hex() for each in ids], pa.large_string())}
         made |= {shown: results.column(name) for name, shown in _MADE.items() if name in results.column_names}
         return pa.table(columns | {free_name(name, columns): column for name, column in made.items()})
 

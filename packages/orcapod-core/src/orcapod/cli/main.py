@@ -1,0 +1,101 @@
+"""``main``: the ``orcapod`` command, what it does with errors, and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+import click
+
+from orcapod.cli.exits import DIFFERS, FAILED, FINE, UNREADABLE, USAGE
+from orcapod.errors import DatabaseError, ExecutionError, OrcapodError
+
+__all__ = ["main"]
+
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "runs": ("runs", "List the runs of a store."),
+}
+"""In which file each command is at home, and what it does: help is shown without loading any of them."""
+
+
+class _Commands(click.Group):
+    """The commands, which are loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        home, _ = _COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f"orcapod.cli.{home}"), f"{cmd_name}_command")
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in _COMMANDS or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(args[0], _COMMANDS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_COMMANDS)}"
+        raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FINE
+        return code
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"Exit codes: 0 fine, {FAILED} packets failed, {USAGE} it cannot be done as asked, {DIFFERS} a difference "
+    f"was found, {UNREADABLE} the store cannot be read.",
+)
+@click.version_option(version("orcapod-core"), prog_name="orcapod")
+def _orcapod() -> None:
+    """See what ran, what failed and what it said, what a value was made of, and what a run would do.
+
+    The store is --store, or "store" in orcapod.toml of this folder or one above, or ORCAPOD_STORE.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, and exit with its code."""
+    try:
+        code = _orcapod.main(args, prog_name="orcapod", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130  # as shells have it
+    except OrcapodError as error:
+        click.echo(f"orcapod: {error}", err=True)
+        code = _code_of(error)
+    sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _code_of(error: OrcapodError) -> int:
+    match error:
+        case LookupError():  # no such run, row, code or plugin: before what they are a kind of
+            return USAGE
+        case DatabaseError():
+            return UNREADABLE
+        case ExecutionError():
+            return FAILED
+        case _:
+            return USAGE
