@@ -325,7 +325,6 @@ FOR_OTHERS = {
         "closed_store",
         "conformed",
         "damaged_catalog",
-        "decoded_column",
         "duplicate_key",
         "filtered",
     ),

@@ -27,7 +27,6 @@ _HOMES = {
     "closed_store": "view",
     "conformed": "contract",
     "damaged_catalog": "sql",
-    "decoded_column": "sql",
     "duplicate_key": "contract",
     "filtered": "contract",
     "free_identifier": "sql",

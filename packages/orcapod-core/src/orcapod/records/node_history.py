@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -107,6 +107,15 @@ class NodeHistory:
         self._uri = uri
         self._label = label
         self._before = runs.before
+
+    def there(self, record_ids: Iterable[bytes]) -> set[bytes]:
+        """Return those of these records that are stored: for many, of which it is known that all will be read."""
+        return self._stored.intersection(record_ids)
+
+    @cached_property
+    def _stored(self) -> set[bytes]:
+        stored: list[Any] = [each for table in self._by_preference for each in table.column(RECORD_ID).to_pylist()]
+        return set(stored)
 
     def of_packets(self, packet_hashes: pa.Array[Any]) -> Any:
         """Return what made the last result of each packet, as a position in ``origins``; null where there is none.
