@@ -17,7 +17,7 @@ from orcapod.records.address import RUN_STARTS, RUNS, FunctionUri, result_path
 from orcapod.records.code import CodeRecords
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.ledger import totals_in
-from orcapod.records.members import TREES, Members
+from orcapod.records.members import CUT, Members
 from orcapod.records.result_cache import RECORD_ID
 from orcapod.records.run_record import NodeTotals
 from orcapod.records.states import RUN_ID, NodeStates
@@ -183,7 +183,8 @@ class NodeHistory:
             columns: those that are wanted beside the result.
         """
         results = self._results.get_records(result_path(self._uri), ["__packet_hash"], where=pc.field(RUN_ID) == run_id)
-        cut = [TREES] if TREES in self._records.get_records_by_ids(path, []).column_names else []
+        there = self._records.get_records_by_ids(path, []).column_names
+        cut = [name for name in CUT if name in there]
         entries = self._records.get_records(path, [RECORD_ID, *columns, *cut])
         if not results.num_rows or not entries.num_rows:
             return pa.table({}), pa.array([], pa.large_binary())

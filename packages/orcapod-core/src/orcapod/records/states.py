@@ -23,7 +23,7 @@ from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding, find_records
 from orcapod.records.address import RECORD_ID, changes_path
-from orcapod.records.members import TREES, Members
+from orcapod.records.members import CUT, Members
 
 __all__ = [
     "CHANGE_TYPES",
@@ -217,7 +217,7 @@ class NodeStates:
         if wanted is None:
             return self._database.get_records(self._path)
         names = self._database.get_records_by_ids(self._path, []).column_names[1:]
-        needed = [name for name in names if name in (RUN_ID, TREES) or wanted(name)]
+        needed = [name for name in names if name in (RUN_ID, *CUT) or wanted(name)]
         return self._database.get_records(self._path, needed)
 
     def entries(self, number: int | None = None, wanted: Callable[[str], bool] | None = None) -> pa.Table:
