@@ -14,6 +14,7 @@ from orcapod.compute import pc
 from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.ledger.store import Store
+from orcapod.protocols import RecordPath
 from orcapod.records import RECORD_ID, RUN_ID, SECONDS, result_path
 
 __all__ = ["PacketTimes", "packet_times"]
@@ -84,10 +85,18 @@ def _results(store: Store, run: RunSummary, node: NodeSummary) -> pa.Table:
             SECONDS: pa.float64(),
         }
         return pa.table({name: array_of([], type_) for name, type_ in types.items()})
-    sharing = [other for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
-    if len(sharing) > 1:
-        entries = store.database.at(*run.pipeline).get_records(path, [RECORD_ID])
-        if entries.num_rows:
-            ids = entries.column(RECORD_ID).combine_chunks()
-            found = found.filter(pc.is_in(found.column(RECORD_ID), value_set=ids))
-    return found
+    sharing = [other.record.path for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
+    if len(sharing) == 1:
+        return found
+    ids = found.column(RECORD_ID)
+    is_own = _is_among(store, run, path, ids)
+    for other in sharing[: sharing.index(path)]:  # what it has computed, this one has found
+        is_own = pc.and_not(is_own, _is_among(store, run, other, ids))
+    return found.filter(is_own)
+
+
+def _is_among(store: Store, run: RunSummary, path: RecordPath, ids: pa.ChunkedArray[Any]) -> Any:
+    """Say which results the entries at a path stand for."""
+    entries = store.database.at(*run.pipeline).get_records(path, [RECORD_ID])
+    known = entries.column(RECORD_ID).combine_chunks() if entries.num_rows else array_of([], pa.large_binary())
+    return pc.is_in(ids, value_set=known)
