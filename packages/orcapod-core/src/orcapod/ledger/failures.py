@@ -9,14 +9,13 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
-from orcapod.execution import FailureText
+from orcapod.execution import INTERRUPTIONS, FailureText
 from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
 
 __all__ = ["failed_packets", "tag_texts"]
 
-_INTERRUPTED = ("PacketAbandonedError", "KeyboardInterrupt")
 _TOLD = {"traceback": "__traceback", "stdout": "__stdout", "stderr": "__stderr", "logs": "__python_logs"}
 _TEXT: pa.DataType = pa.large_string()
 _TEXTS = ("node", "tag", "error", "message", "file", "function", *_TOLD)
@@ -39,7 +38,7 @@ def failed_packets(store: Store, run: RunSummary) -> pa.Table:
     stated = _told(told_in(store.database, [(*run.pipeline, "_status")], of_run, None))
     stated = stated.filter(pc.invert(pc.is_in(_rows_of(stated), value_set=_rows_of(logged))))
     found = pa.concat_tables([logged, stated])
-    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(_INTERRUPTED, _TEXT))))
+    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(INTERRUPTIONS, _TEXT))))
 
 
 def _failed_last(store: Store, run: RunSummary) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -85,13 +86,13 @@ def _results(store: Store, run: RunSummary, node: NodeSummary) -> pa.Table:
             SECONDS: pa.float64(),
         }
         return pa.table({name: array_of([], type_) for name, type_ in types.items()})
-    sharing = [other.record.path for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
+    sharing = [other.record for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
     if len(sharing) == 1:
         return found
     ids = found.column(RECORD_ID)
     is_own = _is_among(store, run, path, ids)
-    for other in sharing[: sharing.index(path)]:  # what it has computed, this one has found
-        is_own = pc.and_not(is_own, _is_among(store, run, other, ids))
+    for other in takewhile(node.record.__ne__, sharing):  # what one before it has computed, it has found
+        is_own = pc.and_not(is_own, _is_among(store, run, other.path, ids))
     return found.filter(is_own)
 
 
