@@ -59,3 +59,8 @@ def test_several_stores_may_share_a_folder(tmp_path: Path) -> None:
 def test_no_store_is_no_reason_to_remove_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found no store"):
         op.remove_orphans(files=tmp_path)
+
+
+def test_the_age_of_what_is_removed_is_more_than_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found hours 0, expected hours, more than 0"):
+        op.remove_orphans(files=tmp_path, hours=0)
