@@ -149,19 +149,19 @@ class _File:
 
     def _check_encoding(self) -> None:
         """Refuse a file that is to be UTF-8 and begins as UTF-16 or UTF-32 does."""
-        with suppress(OSError, pa.ArrowException, LookupError):  # whoever reads all of it tells of these
-            if codecs.lookup(self._encoding).name not in ("utf-8", "utf-8-sig", "ascii"):
-                return
-            with pa.input_stream(str(self._path)) as file:
-                start = file.read(4)
-            marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
-            unmarked = {b"\0": "utf-16-be"}.get(start[:1], {b"\0": "utf-16-le"}.get(start[1:2]))
-            if found := marked or unmarked:
-                raise self._invalid(
-                    f"found text in {found}, expected {self._encoding}; give encoding={found!r}",
-                    expected=self._encoding,
-                    found=found,
-                )
+        start = b""
+        with suppress(OSError, pa.ArrowException, LookupError, ValueError):  # whoever reads all of it tells of these
+            if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig", "ascii"):
+                with pa.input_stream(str(self._path)) as file:
+                    start = file.read(4)
+        marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
+        unmarked = {b"\0": "utf-16-be"}.get(start[:1], {b"\0": "utf-16-le"}.get(start[1:2]))
+        if found := marked or unmarked:
+            raise self._invalid(
+                f"found text in {found}, expected {self._encoding}; give encoding={found!r}",
+                expected=self._encoding,
+                found=found,
+            )
 
     def _read(self, types: Mapping[str, pa.DataType]) -> pa.Table:
         from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
