@@ -35,9 +35,9 @@ def told_in(
     for path in database.list_paths():
         if not any(path[: len(room)] == room for room in rooms):
             continue
-        columns = database.get_records_by_ids(path, [])
-        if not tags.keys() <= {*columns.column_names}:
-            tables.append(columns)
+        nothing = database.get_records_by_ids(path, [], columns)
+        if not tags.keys() <= {*nothing.column_names}:
+            tables.append(nothing)
             continue
         where = [*conditions, *(pc.field(name) == value for name, value in tags.items())]
         tables.append(database.get_records(path, columns, where=reduce(and_, where) if where else None))
