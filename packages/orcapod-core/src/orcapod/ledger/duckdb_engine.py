@@ -31,31 +31,36 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config=_CLOSED) as connection:
         there: dict[RecordPath, SQLTable] = {}
+        whole: dict[RecordPath, SQLTable] = {}
         called: dict[str, str] = {}
 
         def free(wanted: str) -> str:
             called[wanted] = free_identifier(wanted, called.values())
             return called[wanted]
 
+        def placed(name: str, table: pa.Table) -> SQLTable:
+            name = free(name)
+            connection.register(name, _plain(table))
+            return SQLTable(_quoted(name), {each: _quoted(each) for each in table.column_names}, table.schema)
+
         def find(path: RecordPath) -> SQLTable | None:
             if path not in there:
                 table = database.get_records(path)
                 if not table.num_columns:
                     return None
-                registered = free("/".join(path))
-                connection.register(registered, _plain(table))
-                columns = {name: _quoted(name) for name in table.column_names}
-                there[path] = SQLTable(_quoted(registered), columns, table.schema)
+                there[path] = placed("/".join(path), table)
             return there[path]
 
         def find_whole(view: NodeView, path: RecordPath) -> SQLTable | None:
             """Return a table, that of the node's rows with their long lists."""
-            table = database.get_records(path) if path == (*view.pipeline, *view.path) else None
-            if table is None or not table.num_columns:
+            if path != (*view.pipeline, *view.path):
                 return find(path)
-            name, whole = f"rows of {'/'.join(path)}", Members(database.at(*view.pipeline)).unpack(table)
-            connection.register(name, _plain(whole))
-            return SQLTable(_quoted(name), {each: _quoted(each) for each in whole.column_names}, whole.schema)
+            if path not in whole:
+                rows = Members(database.at(*view.pipeline)).unpack(database.get_records(path))
+                if not rows.num_columns:
+                    return None
+                whole[path] = placed(f"rows of {'/'.join(path)}", rows)
+            return whole[path]
 
         try:
             for path in database.list_paths():
