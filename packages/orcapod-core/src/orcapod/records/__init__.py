@@ -27,7 +27,7 @@ from orcapod.records.ledger import RunLedger, new_run_id, totals_in
 from orcapod.records.members import PIECE_ID, TREES, Members, whole_pieces
 from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
-from orcapod.records.prune import Keep, PruneReport, prune
+from orcapod.records.prune import Keep, PruneReport, functions_of, prune
 from orcapod.records.result_cache import (
     CHECKSUM,
     SECONDS,
@@ -103,6 +103,7 @@ __all__ = [
     "changes_path",
     "claims_in",
     "damaged_results",
+    "functions_of",
     "is_computed",
     "lost_results",
     "new_run_id",
