@@ -101,10 +101,10 @@ class Output:
             return
         before = "[\n"
         for row in rows:
-            sys.stdout.write(before + json.dumps(json_of(row), ensure_ascii=False))
+            sys.stdout.write(f"{before}{json.dumps(json_of(row), ensure_ascii=False)}\n")
             sys.stdout.flush()
-            before = ",\n"
-        sys.stdout.write("\n]\n" if before == ",\n" else "[]\n")
+            before = ","
+        sys.stdout.write("]\n" if before == "," else "[]\n")
 
     def print(self, text: Text) -> None:
         """Show a line that has styles of its own to a person."""
