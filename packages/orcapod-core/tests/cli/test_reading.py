@@ -154,7 +154,8 @@ def test_nothing_from_a_store_moves_a_cursor_or_is_markup(orcapod: Command, name
 
 
 def test_neither_pandas_nor_a_users_code_is_loaded(study: Study) -> None:
-    calls = [["runs"], ["show", "last"], ["logs", "last", "--pipeline", "study"]]
+    calls = [["runs"], ["show", "last"], ["logs", "last", "--pipeline", "study"], ["ls"], ["head", "bmi"]]
+    calls += [["trace", "bmi", "patient=1"], ["export", "bmi", "loaded.csv"]]
     seen = "import sys, orcapod.cli.main as m\n"
     seen += f"for args in {calls}:\n try: m.main(args)\n except SystemExit as end: assert not end.code\n"
     seen += "print({'pandas', 'numpy.testing'} & {*sys.modules})"
