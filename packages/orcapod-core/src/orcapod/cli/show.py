@@ -15,7 +15,7 @@ from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.log_reader import LogReader
 from orcapod.ledger.run_summary import NodeSummary
 
-__all__ = ["show_command"]
+__all__ = ["node_facts", "show_command"]
 
 _MOST = 10  # ways to fail
 _COUNTS = ("computed", "cached", "failed", "incomplete", "skipped")
@@ -37,7 +37,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         environment = ledger.environment(found.run_id)
         failures = _failures(ledger, found)
     facts = _facts(found)
-    nodes = [_node(node, has_ended=found.ended is not None) for node in found.nodes.values()]
+    nodes = [node_facts(node, has_ended=found.ended is not None) for node in found.nodes.values()]
     if output.is_json:
         output.json({**facts, "environment": environment, "nodes": nodes, "failures": failures})
         return
@@ -73,8 +73,8 @@ def _facts(run: RunSummary) -> dict[str, Any]:
     }
 
 
-def _node(node: NodeSummary, *, has_ended: bool) -> dict[str, Any]:
-    """Return what is known of a node; what it did is nothing while the run goes on."""
+def node_facts(node: NodeSummary, *, has_ended: bool = True) -> dict[str, Any]:
+    """Return what a node is, and what it did in a run, as JSON tells of it: nothing is known while the run goes on."""
     record, totals = node.record, node.totals
     did = {"taken": totals.taken, "given": totals.given}
     did |= {name: totals.counts.get(name, 0) for name in _COUNTS}
