@@ -21,6 +21,7 @@ from orcapod.observers import LoggingObserver
 from orcapod.sources import DictSource
 
 HOSTILE = "\x1b[2J[red]\r\n\u202eevil"
+NAME = "na\x1b[2J\nme"
 LABEL = "loud\x1b[2J[red]\r\n\u202eevil"
 
 
@@ -46,13 +47,13 @@ def loud(weight: float) -> float:
 
 def night(path: Path, weights: dict[int, float], note: str = "", **tags: str) -> str:
     rows = [
-        {"patient": at, "day": date(2026, 1, at), "dose": at / 2, "ok": at > 1, "name": f"n{at}{HOSTILE}"}
+        {"patient": at, "day": date(2026, 1, at), "dose": at / 2, "ok": at > 1, NAME: f"n{at}{HOSTILE}"}
         | {"weight": weight, "who": HOSTILE}
         for at, weight in weights.items()
     ]
     pipeline = op.Pipeline("study", path)
     with pipeline:
-        names = ["patient", "day", "dose", "ok", "name"]
+        names = ["patient", "day", "dose", "ok", NAME]
         each = bmi.pod(DictSource(rows, names, source_id="patients", record_id_column="patient"), label="bmi")
         mean.pod(each.select_packet_columns(["bmi"]).batch(), label="mean")
     observer = LoggingObserver(pipeline.log_database)
@@ -214,7 +215,7 @@ def test_logs_are_told_by_node_tag_outcome_and_stream(study: Study, orcapod: Com
     assert (failed["node"], failed["tags"]["patient"], failed["success"]) == ("bmi", "3", False)
     assert failed["stderr"] == f"no weight: {HOSTILE}\n"
     assert "ValueError: a weight of -1.0" in failed["traceback"]
-    for tag in ("patient=3", "day=2026-01-03", "dose=1.5", f"name=n3{HOSTILE}"):
+    for tag in ("patient=3", "day=2026-01-03", "dose=1.5", f"{NAME}=n3{HOSTILE}"):
         assert orcapod("logs", run_id, "--tag", tag, "--json").json == [failed]
     assert len(orcapod("logs", run_id, "--tag", "ok=true", "--tag", "patient=3", "--json").json) == 1
     assert orcapod("logs", run_id, "--tag", "ok=false", "--tag", "patient=3", "--json").json == []
@@ -296,7 +297,7 @@ def test_what_a_store_holds_is_listed(orcapod: Command) -> None:
         "bmi": ("study", 1),
         "mean": ("study", 1),
     }
-    assert nodes["bmi"]["tags"] == {"patient": "int", "day": "date", "dose": "float", "ok": "bool", "name": "str"}
+    assert nodes["bmi"]["tags"] == {"patient": "int", "day": "date", "dose": "float", "ok": "bool", NAME: "str"}
     assert [node["node"] for node in orcapod("ls", "--pipeline", "other", "--json").json] == [LABEL]
 
 

@@ -10,7 +10,6 @@ from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, find_run, node_argument, pipeline_option, read_tags, run_option
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
-from orcapod.display import one_line
 from orcapod.ledger import Impact, Store, open_store
 
 __all__ = ["trace_command"]
@@ -55,7 +54,7 @@ def trace_command(
         if output.is_json:
             output.json(tree.to_dict(None))
         for line in str(tree).splitlines():
-            output.line(one_line(line))
+            output.line(line)
 
 
 def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run: str | None) -> list[Impact]:
@@ -95,4 +94,4 @@ def _show(output: Output, impacts: Sequence[Impact]) -> None:
         rows = rows_of(each.tags().slice(0, _MOST))
         tags = "; ".join(", ".join(f"{name}={text_of(value)}" for name, value in row.items()) for row in rows)
         more = ", ..." if each.rows > _MOST else ""
-        output.line(one_line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}"))
+        output.line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}")
