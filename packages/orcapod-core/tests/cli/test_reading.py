@@ -255,7 +255,7 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
     assert "└─ weight, who of patients::patient=1" in shown
     (below,) = orcapod("trace", "bmi", "day=2026-01-01", "--down", "--json").json
     assert (below["node"], below["rows"], below["tags"][0]["patient"]) == ("mean", 1, [1])
-    of_source = orcapod("trace", "patients", "patient=1", "--down", "--pipeline", "study", "--json").json
+    of_source = orcapod("trace", "patients", "patient=1", "--down", "--json").json
     assert [each["node"] for each in of_source] == ["bmi", "mean"]
     for args, told in (
         (["bmi", "patient=7"], "found 0 rows"),

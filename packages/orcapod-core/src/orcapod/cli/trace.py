@@ -70,14 +70,17 @@ def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run
 
 
 def _source(store: Store, label: str, pipeline: str | None, run: str | None) -> tuple[str, str] | None:
-    """Return the run and the id of a source, if that is what is called so in a run, in the last that has ended."""
-    runs = store.runs(pipeline)
-    ended = [row["run_id"] for row in rows_of(runs.select(["run_id", "ended"])) if row["ended"] is not None]
-    if run is None and not ended:
-        return None
-    begun = store.run(ended[-1]) if run is None else find_run(store, run, pipeline)
-    found = begun.nodes.get(label)
-    return (begun.run_id, found.record.name) if found is not None and found.record.kind == "source" else None
+    """Return the run and the id of a source, if that is what is called so in a run, or in the last of a pipeline."""
+    if run is not None:
+        names = [find_run(store, run, pipeline).run_id]
+    else:
+        runs = rows_of(store.runs(pipeline).select(["pipeline", "run_id", "ended"]))
+        names = [*{row["pipeline"]: row["run_id"] for row in runs if row["ended"] is not None}.values()]
+    for run_id in reversed(names):
+        found = store.nodes(run_id).get(label)
+        if found is not None and found.record.kind == "source":
+            return run_id, found.record.name
+    return None
 
 
 def _show(output: Output, impacts: Sequence[Impact]) -> None:
