@@ -279,8 +279,11 @@ def test_two_runs_are_compared_by_node_and_output(study: Study, orcapod: Command
         ("mean", None): (0, 0, 1),
     }
     assert lines["bmi", "bmi"]["why"] == {"value in source: weight or who": 1}
-    (changed, _) = found.json["rows"]
+    (changed, gone) = found.json["rows"]
     assert (changed["tags"]["patient"], changed["outputs"]) == (1, ["bmi"])
+    assert (changed["before"], changed["after"]) == ({"bmi": 20.0}, {"bmi": 25.0})
+    assert (gone["change"], gone["before"], gone["after"]) == ("gone", None, None)
+    assert "bmi: 20 → 25" in orcapod("compare", before, after).out
     same = orcapod("compare", before, before, "--node", "bmi", "--json")
     assert (same.code, same.json["differs"], same.json["rows"]) == (0, False, [])
     close = orcapod("compare", before, after, "--rtol", "0.5", "--node", "bmi", "--json")
