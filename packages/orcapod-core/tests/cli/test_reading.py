@@ -139,7 +139,10 @@ COMMANDS = {
 def test_every_command_is_a_process_that_writes_json(study: Study, name: str) -> None:
     args, code = COMMANDS[name]
     program = [sys.executable, "-m", "orcapod.cli", *args, "--json"]
-    done = subprocess.run(program, cwd=study.folder, capture_output=True, text=True, timeout=60, check=False)
+    nobody = subprocess.DEVNULL  # to be asked
+    done = subprocess.run(
+        program, cwd=study.folder, stdin=nobody, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == code, done.stderr
     if code == 2:
         assert (done.stdout, "--yes" in done.stderr) == ("", True)

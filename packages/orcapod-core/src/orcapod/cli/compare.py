@@ -16,7 +16,7 @@ from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
 from orcapod.compute import pc
-from orcapod.display import shown as whole
+from orcapod.display import shown
 from orcapod.ledger import RunSummary, Store, compare, open_store
 from orcapod.ledger.node_rows import values_of
 
@@ -135,12 +135,12 @@ def _show(
 ) -> None:
     for label, change in alone.items():
         output.line(f"node {label} is {change}", _STYLES[change])
-    shown = [change for change in _CHANGES if change in _CHANGES[:1] or any(line[change] for line in columns)]
+    changes = [change for change in _CHANGES if change == "equal" or any(line[change] for line in columns)]
     lines = [
         {
             "node": line["node"],
             "output": line["column"],
-            **{change: line[change] for change in shown},
+            **{change: line[change] for change in changes},
             "why": "; ".join(f"{why} ({count:,})" for why, count in Counter(line["why"]).most_common(_WHYS)),
         }
         for line in columns
@@ -172,4 +172,4 @@ def _moved(row: Mapping[str, Any]) -> str:
 def _pair(before: object, after: object) -> str:
     """Return two values, in short if that tells them apart."""
     short = text_of(before), text_of(after)
-    return " → ".join(short if short[0] != short[1] else (whole(before), whole(after)))
+    return " → ".join(short if short[0] != short[1] else (shown(before), shown(after)))
