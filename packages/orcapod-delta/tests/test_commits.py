@@ -202,10 +202,24 @@ def test_the_log_is_as_short_as_its_last_day_however_many_there_were(tmp_path: P
             _pass_a_day(tmp_path)
             with DeltaDatabase(tmp_path) as database:
                 database.add_records(("p",), _rows(str(day)))
-            if day > 4:
+            if day > 9:
                 assert len(list(log.glob("*.checkpoint.parquet"))) <= 2
-                assert len(list(log.glob("*.json"))) <= 7
+                assert len(list(log.glob("*.json"))) <= 6
         assert reader.get_records(("p",))["key"].to_pylist() == [str(day) for day in range(30)]
+
+
+def test_small_files_are_put_together_without_writing_a_large_one_anew(tmp_path: Path) -> None:
+    """What was put together is kept for a day: a table that grows a little every night would be there twice."""
+    large = pa.table({"key": [os.urandom(32).hex() for _ in range(15_000)]})
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        database.add_records(("p",), large)
+        (file,) = (tmp_path / "p.delta").glob("*.parquet")
+        assert 400_000 < file.stat().st_size < 900_000
+        for number in range(24):
+            database.add_records(("p",), pa.table({"key": [str(number)]}))
+        assert file.name in {Path(uri).name for uri in DeltaTable(tmp_path / "p.delta").file_uris()}
+        assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 8
+        assert database.get_records(("p",)).num_rows == 15_024
 
 
 def test_a_vacuum_leaves_no_commit(tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ class Snapshot:
         if self.table is not None:
             grown = self.layout is not None and layout.names != self.layout.names
             if not grown:  # the log tells of the columns: each file need not
-                data = data.cast(pa.schema([field.remove_metadata() for field in data.schema]))
+                data = pa.table(data.columns, schema=pa.schema([field.remove_metadata() for field in data.schema]))
             self._write(self.table, data, mode="append", schema_mode="merge" if grown else None)
             self.adopt()
             return
