@@ -1,0 +1,142 @@
+"""Addresses of the pages, and the frame that they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from urllib.parse import urlencode
+
+from orcapod.errors import ConfigError
+from orcapod.report import Html, document, element, joined, link
+
+__all__ = [
+    "DIRECTIVES",
+    "Query",
+    "address",
+    "asked",
+    "choice",
+    "filter_form",
+    "framed",
+    "number",
+    "pager",
+    "script",
+    "typed",
+]
+
+Query = Mapping[str, str]
+"""What stands behind the ``?`` of an address."""
+
+DIRECTIVES = {"connect-src": "'self'", "form-action": "'self'"}
+"""What the pages may do beside being looked at: ask this server for more of themselves."""
+
+PAGE_ROWS = 50
+
+
+def script() -> str:
+    """Return the script of the pages."""
+    return files("orcapod.ui").joinpath("script.js").read_text("utf-8")
+
+
+def address(page: str, /, **query: object) -> str:
+    """Return the address of a page; what is None or empty of a query is left out."""
+    given = {name: str(value) for name, value in query.items() if value not in (None, "")}
+    return f"/{page}?{urlencode(given)}" if given else f"/{page}"
+
+
+def asked(query: Query, name: str) -> str:
+    """Return what a query says.
+
+    Raises:
+        ConfigError: it does not say so.
+    """
+    if not (value := query.get(name, "")):
+        raise ConfigError(f"found an address without {name}=, expected one; start from the list of runs")
+    return value
+
+
+def number(query: Query, name: str, default: int = 0) -> int:
+    """Return a number that a query says.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    value = query.get(name, "")
+    if value and not (value.isascii() and value.isdigit() and len(value) < 10):
+        raise ConfigError(f"found {name}={value}, expected a number")
+    return int(value) if value else default
+
+
+def framed(title: str, *content: str, trail: Mapping[str, str] | None = None) -> str:
+    """Return a page, with the way back to what it is a part of.
+
+    Args:
+        title: of the page.
+        content: what is in it.
+        trail: what is above it, and where that is.
+    """
+    places = {"Runs": "/", **(trail or {})}
+    heading = element("h1", title)
+    state = element("output", id="state", class_="quiet small")
+    return document(title, heading, state, *content, places=places, scripts=[script()], directives=DIRECTIVES)
+
+
+def pager(count: int, query: Query, page: str) -> Html:
+    """Return the ways to the other parts of a list.
+
+    Args:
+        count: how long the list is.
+        query: of this page, ``page`` being its number.
+        page: what it is called.
+    """
+    last = max(0, (count - 1) // PAGE_ROWS)
+    at = min(number(query, "page"), last)
+    if not last:
+        return Html("")
+    ways = {"First": 0, "Previous": at - 1, "Next": at + 1, "Last": last}
+    shown = [
+        link(address(page, **{**query, "page": to or None}), name)
+        if 0 <= to <= last and to != at
+        else element("span", name)
+        for name, to in ways.items()
+    ]
+    here = element("span", f"rows {at * PAGE_ROWS + 1:,} to {min(count, (at + 1) * PAGE_ROWS):,} of {count:,}")
+    return element("div", here, *shown, class_="pager quiet small", role="navigation", aria_label="Parts of the list")
+
+
+def filter_form(page: str, into: str, /, *fields: str, **hidden: object) -> Html:
+    """Return a form that asks for the same page anew, as somebody types where scripts run.
+
+    Args:
+        page: what the page is called.
+        into: the id of the element that changes with it.
+        fields: what is to be filled in.
+        hidden: what else the page is asked by.
+    """
+    given = [
+        element("input", type="hidden", name=name, value=str(value))
+        for name, value in hidden.items()
+        if value not in (None, "")
+    ]
+    button = element("button", "Show", type="submit")
+    return element(
+        "form",
+        *given,
+        joined(*fields),
+        button,
+        action=f"/{page}",
+        method="get",
+        data_into=into or None,
+        class_="filter",
+        role="search",
+    )
+
+
+def choice(label: str, name: str, options: Mapping[str, str], chosen: str) -> Html:
+    """Return a field of a form: one of some values, each with what is shown for it."""
+    shown = [element("option", text, value=value, selected=value == chosen) for value, text in options.items()]
+    return element("label", label, element("select", *shown, name=name))
+
+
+def typed(label: str, name: str, value: str) -> Html:
+    """Return a field of a form in which words are typed."""
+    return element("label", label, element("input", type="search", name=name, value=value, autocomplete="off"))

@@ -1,0 +1,68 @@
+"""The page of all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from orcapod.display import duration
+from orcapod.ledger.progress import progress_of
+from orcapod.ledger.run_summary import UNFINISHED
+from orcapod.report import Html, element, link, table
+from orcapod.ui.frame import PAGE_ROWS, Query, address, filter_form, framed, number, pager, typed
+from orcapod.ui.rows import matching, texts_of
+from orcapod.ui.view import View
+
+__all__ = ["instant", "outcome_badge", "runs_page"]
+
+_OUTCOMES = {"SUCCESS": "computed", "FAILED": "failed", "INTERRUPTED": "incomplete"}
+_SEARCHED = ["run_id", "pipeline", "outcome", "note", "tags"]
+_FOLLOWED = 3  # runs that have not ended whose rows are counted; of those that were killed long ago nobody wants it
+
+
+def runs_page(view: View, query: Query) -> str:
+    """Return the page of all runs, the last one first, or of those in which something is found."""
+    runs, words = view.store.runs(), query.get("q", "")
+    found = runs.filter(matching(texts_of(runs.select(_SEARCHED)), words)) if words else runs
+    stop = max(0, found.num_rows - number(query, "page") * PAGE_ROWS)
+    start = max(0, stop - PAGE_ROWS)
+    here: list[Any] = found.slice(start, stop - start).to_pylist()[::-1]
+    headings = ["run", "pipeline", "started (UTC)", "took", "outcome", "computed", "cached", "failed", "note"]
+    listed = table(f"{found.num_rows:,} of {runs.num_rows:,} runs, the last one first", headings, _rows(view, here))
+    return framed(
+        "Runs",
+        filter_form("", "runs", typed("Find runs", "q", words)),
+        element("div", listed, pager(found.num_rows, query, ""), id="runs", data_live=True),
+        element("p", link(address("compare"), "Compare two runs")),
+    )
+
+
+def outcome_badge(outcome: str) -> Html:
+    """Return how a run ended, in the colour of that."""
+    shown = "goes on, or was killed" if outcome == UNFINISHED else outcome.lower()
+    return element("span", shown, class_=f"badge {_OUTCOMES.get(outcome, 'cached')}")
+
+
+def instant(when: datetime) -> Html:
+    """Return a time, to the second."""
+    return element("time", f"{when:%Y-%m-%d %H:%M:%S}", datetime=when.isoformat())
+
+
+def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]:
+    followed = [run["run_id"] for run in runs if run["outcome"] == UNFINISHED][:_FOLLOWED]
+    for run in runs:
+        if run["run_id"] in followed:
+            progress = progress_of(view.store.database, view.store.run(run["run_id"])).values()
+            run |= {"computed": sum(node.written for node in progress), "failed": sum(node.failed for node in progress)}
+        ended = run["ended"]
+        said = [run["note"], *(f"{name}={value}" for name, value in run["tags"])]
+        yield [
+            link(address("run", run=run["run_id"]), element("code", run["run_id"])),
+            run["pipeline"],
+            instant(run["started"]),
+            "" if ended is None else duration((ended - run["started"]).total_seconds()),
+            outcome_badge(run["outcome"]),
+            *(run[name] for name in ("computed", "cached", "failed")),
+            ", ".join(filter(None, said)),
+        ]
