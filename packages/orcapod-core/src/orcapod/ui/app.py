@@ -88,7 +88,7 @@ def _answering(page: Page, view: View) -> Callable[[Request], Response]:
     return answer
 
 
-def _failed(request: Request, error: Exception) -> Response:
+def _failed(_: Request, error: Exception) -> Response:
     """Return the page of an error of the store, which says what was found and what was expected."""
     status = 404 if isinstance(error, _UNKNOWN) else 400 if isinstance(error, _WRONG) else 500
     title = {404: "Not found", 400: "Not understood"}.get(status, "The store cannot tell")
@@ -100,6 +100,6 @@ def _missing(request: Request, error: Exception) -> Response:
     return HTMLResponse(framed("Not found", element("p", f"There is no page {request.url.path}.")), status)
 
 
-def _broken(request: Request, error: Exception) -> Response:
+def _broken(_: Request, error: Exception) -> Response:
     told = f"This page failed: {type(error).__name__}. Where the server runs it says more."
     return HTMLResponse(framed("Failed", element("p", told)), 500)

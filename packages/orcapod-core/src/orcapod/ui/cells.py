@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ def cell(stored: Any) -> str:
             return one_line(shown(stored))
 
 
-def in_words(tags: dict[str, Any]) -> str:
+def in_words(tags: Mapping[str, Any]) -> str:
     """Return the tags of a row in one line."""
     return ", ".join(f"{one_line(name)}={cell(value)}" for name, value in tags.items())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orcapod.errors import IdentityError, UnknownCodeError
 from orcapod.report import block, element, fold
 from orcapod.ui.frame import Query, asked, framed
 from orcapod.ui.view import View

@@ -23,7 +23,7 @@ _REASONS = 20
 
 
 def comparison_page(view: View, query: Query) -> str:
-    """Return the page of two runs: of each node how many rows are equal and how many not; of one node, which and why."""
+    """Return the page of two runs: how many rows of each node are equal and how many not; of one, which and why."""
     before, after = query.get("before", ""), query.get("after", "")
     form = _choice(view, before, after)
     if not before or not after:
@@ -35,7 +35,7 @@ def comparison_page(view: View, query: Query) -> str:
             f"found node={label}, expected one that both runs have: {', '.join(compared) or 'there is none'}"
         )
     nodes = [_counts(name, rows, before, after) for name, rows in compared.items()]
-    shown = [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes)]
+    shown: list[str] = [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes)]
     if label:
         shown += _rows(compared[label], label, query)
     return framed("Compare two runs", form, *shown)

@@ -22,7 +22,7 @@ _METHODS = ("GET", "HEAD")
 
 
 class Guard:
-    """Middleware that answers in place of a page where somebody may not see it, and says of every answer what it may do.
+    """Middleware that answers in place of a page that somebody may not see, and says of every answer what it may do.
 
     A token in the address is taken out of it, and kept in a cookie that no script and no other site has. Names of other
     hosts are refused, so that no site can have its own name lead here (DNS rebinding).

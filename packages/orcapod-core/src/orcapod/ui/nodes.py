@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.display import duration
+from orcapod.errors import LabelError
 from orcapod.ledger import RunSummary
 from orcapod.ledger.run_summary import NodeSummary
 from orcapod.records import PRUNED
@@ -15,8 +16,8 @@ from orcapod.report import Html, element, link, table
 from orcapod.ui.cells import cell
 from orcapod.ui.frame import PAGE_ROWS, Query, address, asked, filter_form, framed, number, pager, typed
 from orcapod.ui.rows import NodeRows
+from orcapod.ui.runs import took
 from orcapod.ui.view import View
-from orcapod.errors import LabelError
 
 __all__ = ["facts", "node_in", "node_page", "run_trail"]
 
@@ -26,28 +27,27 @@ def node_page(view: View, query: Query) -> str:
     run = view.store.run(asked(query, "run"))
     node = node_in(run, asked(query, "node"))
     record = node.record
-    told: dict[str, Html | str] = {
+    readers = [label for label, other in run.nodes.items() if record.label in other.record.inputs]
+    told: dict[str, str] = {
         "what": f"{record.kind} {record.name}{f' ({record.arguments})' if record.arguments else ''}",
-        "made of": _links(run, record.inputs) or "nothing of this pipeline",
-        "what is made of it": _links(
-            run, [each for each, other in run.nodes.items() if record.label in other.record.inputs]
-        )
-        or "nothing",
+        "made of": _links(run, record.inputs),
+        "goes into": _links(run, readers),
     }
     if run.ended is not None:
-        told["rows"] = f"{node.totals.given:,} given" + "".join(f", {taken:,} taken" for taken in node.totals.taken)
+        taken = f"{' and '.join(f'{each:,}' for each in node.totals.taken)} in, " if node.totals.taken else ""
+        told["rows"] = f"{taken}{node.totals.given:,} out"
     if record.kind != "function":
         return framed(record.label, facts(told), trail=run_trail(run))
     counts = node.totals.counts
     if counts:
         told["packets"] = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"
-        told["took"] = f"{duration(node.totals.seconds)}, saved {duration(node.totals.saved)}"
+        told["took"] = f"{duration(node.totals.seconds)}; what was found had taken {duration(node.totals.saved)}"
     told["code"] = link(address("code", code=record.code), element("code", record.code.rpartition(":")[2][:12]))
     told["output"] = link(address("logs", run=run.run_id, node=record.label), "what it wrote")
     return framed(record.label, facts(told), *_rows(view, run, node, query), trail=run_trail(run))
 
 
-def facts(told: dict[str, Html | str]) -> Html:
+def facts(told: Mapping[str, str]) -> Html:
     """Return what is told of something, by name."""
     return element(
         "dl", *(part for name, value in told.items() for part in (element("dt", name), element("dd", value)))
@@ -70,15 +70,10 @@ def node_in(run: RunSummary, label: str) -> NodeSummary:
     return run.nodes[label]
 
 
-def _links(run: RunSummary, labels: Sequence[str]) -> Html:
-    return (
-        element(
-            "span",
-            *(part for each in labels for part in (link(address("node", run=run.run_id, node=each), each), " ")),
-        )
-        if labels
-        else Html("")
-    )
+def _links(run: RunSummary, labels: Iterable[str]) -> str:
+    """Return the ways to nodes."""
+    ways = [link(address("node", run=run.run_id, node=each), each) for each in labels]
+    return element("span", *ways, class_="ways") if ways else "nothing in this pipeline"
 
 
 def _rows(view: View, run: RunSummary, node: NodeSummary, query: Query) -> list[str]:
@@ -102,19 +97,13 @@ def _table(rows: NodeRows, here: pa.Table, count: int) -> list[str]:
     keys: list[Any] = here.column(0).to_pylist() if here.num_columns else []
     columns: list[list[str]] = [[cell(value) for value in here.column(name).to_pylist()] for name in tags]
     columns += [[cell(value) for value in results.column(name).to_pylist()] for name in outputs]
-    columns.append(_seconds(results, len(keys)))
+    seconds = results.column("__seconds").to_pylist() if "__seconds" in results.column_names else [None] * len(keys)
+    columns.append([took(each) for each in seconds])
     query = {"run": rows.run.run_id, "node": rows.node.record.label}
     ways = [link(address("trace", **query, row=key.hex()), "trace") for key in keys]
-    shown = [table(caption, [*tags, *outputs, "took", "made of"], zip(*columns, ways, strict=True))]
+    shown: list[str] = [table(caption, [*tags, *outputs, "took", "made of"], zip(*columns, ways, strict=True))]
     if PRUNED in results.column_names and results.column(PRUNED).null_count < len(keys):
         shown.append(element("p", "Values that were pruned are not shown; a run computes them again.", class_="quiet"))
     if keys and not outputs:
         shown.append(element("p", "The values are in another store.", class_="quiet"))
     return shown
-
-
-def _seconds(results: pa.Table, count: int) -> list[str]:
-    if "__seconds" not in results.column_names:
-        return [""] * count
-    seconds: list[Any] = results.column("__seconds").to_pylist()
-    return ["" if each is None else duration(each) for each in seconds]

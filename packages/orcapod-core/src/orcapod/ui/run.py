@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orcapod.display import duration
 from orcapod.ledger import RunSummary
 from orcapod.ledger.progress import NodeProgress, progress_of
 from orcapod.ledger.run_picture import run_picture
 from orcapod.report import Html, element, link, section, table, wide
 from orcapod.ui.frame import Query, address, asked, framed
 from orcapod.ui.nodes import facts
-from orcapod.ui.runs import instant, outcome_badge
+from orcapod.ui.runs import instant, outcome_badge, took
 from orcapod.ui.view import View
 
 __all__ = ["run_page"]
 
-_HEADINGS = ("node", "what", "taken", "given", "computed", "cached", "failed", "took", "saved")
+_HEADINGS = ("node", "what", "rows in", "rows out", "computed", "cached", "failed", "took", "saved")
 
 
 def run_page(view: View, query: Query) -> str:
@@ -28,7 +27,7 @@ def run_page(view: View, query: Query) -> str:
         "run": element("code", run.run_id),
         "outcome": outcome_badge(run.outcome),
         "started": instant(run.started),
-        "took": "" if run.duration is None else duration(run.duration.total_seconds()),
+        "took": took(None if run.duration is None else run.duration.total_seconds()),
         "note": run.note,
         **run.tags,
         "run by": run.orchestrator,
@@ -54,7 +53,7 @@ def _ways(run: RunSummary) -> Html:
         "failures": address("logs", run=run.run_id, outcome="failed"),
         "compare with another": address("compare", after=run.run_id),
     }
-    return element("span", *(part for name, target in ways.items() for part in (link(target, name), " ")))
+    return element("span", *(link(target, name) for name, target in ways.items()), class_="ways")
 
 
 def _nodes(run: RunSummary, progress: Mapping[str, NodeProgress]) -> Iterator[list[str | float]]:
@@ -68,5 +67,5 @@ def _nodes(run: RunSummary, progress: Mapping[str, NodeProgress]) -> Iterator[li
             continue
         taken = ", ".join(f"{each:,}" for each in totals.taken)
         counts = [totals.counts.get(state, "") for state in ("computed", "cached", "failed")]
-        times = [duration(each) if each else "" for each in (totals.seconds, totals.saved)]
+        times = [took(each or None) for each in (totals.seconds, totals.saved)]
         yield [way, name, taken, totals.given, *counts, *times]

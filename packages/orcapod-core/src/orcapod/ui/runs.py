@@ -14,7 +14,7 @@ from orcapod.ui.frame import PAGE_ROWS, Query, address, filter_form, framed, num
 from orcapod.ui.rows import matching, texts_of
 from orcapod.ui.view import View
 
-__all__ = ["instant", "outcome_badge", "runs_page"]
+__all__ = ["instant", "outcome_badge", "run_link", "runs_page", "took"]
 
 _OUTCOMES = {"SUCCESS": "computed", "FAILED": "failed", "INTERRUPTED": "incomplete"}
 _SEARCHED = ["run_id", "pipeline", "outcome", "note", "tags"]
@@ -46,7 +46,17 @@ def outcome_badge(outcome: str) -> Html:
 
 def instant(when: datetime) -> Html:
     """Return a time, to the second."""
-    return element("time", f"{when:%Y-%m-%d %H:%M:%S}", datetime=when.isoformat())
+    return element("time", f"{when:%Y-%m-%d %H:%M:%S}", datetime=when.isoformat(), class_="steady")
+
+
+def run_link(run_id: str) -> Html:
+    """Return the way to a run, by what its name begins and ends with: that is when, and which."""
+    return link(address("run", run=run_id), element("code", f"{run_id[:8]}…{run_id[-4:]}", class_="steady"))
+
+
+def took(seconds: float | None) -> Html:
+    """Return how long something took; nothing where nobody knows."""
+    return element("span", "" if seconds is None else duration(seconds), class_="steady")
 
 
 def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]:
@@ -58,10 +68,10 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]
         ended = run["ended"]
         said = [run["note"], *(f"{name}={value}" for name, value in run["tags"])]
         yield [
-            link(address("run", run=run["run_id"]), element("code", run["run_id"])),
+            run_link(run["run_id"]),
             run["pipeline"],
             instant(run["started"]),
-            "" if ended is None else duration((ended - run["started"]).total_seconds()),
+            took(None if ended is None else (ended - run["started"]).total_seconds()),
             outcome_badge(run["outcome"]),
             *(run[name] for name in ("computed", "cached", "failed")),
             ", ".join(filter(None, said)),

@@ -76,7 +76,7 @@ def _listening(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"serve: found port {port} in use ({error.strerror}), expected one that is free; give another, or 0 for any",
+            f"serve: cannot listen at port {port}: {error.strerror}; give another, or 0 for any that is free",
             expected="a free port",
             found=str(port),
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.arrow import array_of
-from orcapod.display import duration, one_line
+from orcapod.display import duration
 from orcapod.errors import ConfigError, UnknownRowError
 from orcapod.ledger import ComputedRow, Origin, RowGroup, SourceRow
 from orcapod.ledger.stored_results import results_at
@@ -18,6 +18,7 @@ from orcapod.ui.frame import Query, address, asked, framed, number
 from orcapod.ui.logs import outputs
 from orcapod.ui.nodes import run_trail
 from orcapod.ui.rows import NodeRows
+from orcapod.ui.runs import run_link
 from orcapod.ui.view import View
 
 __all__ = ["trace_page"]
@@ -93,8 +94,8 @@ class _Tree:
 
 def _line(origin: Origin) -> list[str]:
     """Return an element of a tree in one line."""
-    by = f" by {' and '.join(one_line(each.name) for each in origin.operators)}" if origin.operators else ""
-    columns = one_line(", ".join(origin.columns)) or "no value"
+    by = f" by {' and '.join(each.name for each in origin.operators)}" if origin.operators else ""
+    columns = ", ".join(origin.columns) or "no value"
     match origin:
         case SourceRow(source_id=source_id, record_id=record_id):
             return [element("strong", columns), " of ", element("code", f"{source_id}::{record_id}"), by]
@@ -102,16 +103,16 @@ def _line(origin: Origin) -> list[str]:
             return [element("strong", columns), f" of {count:,} rows{by}"]
         case ComputedRow():
             at = f"{origin.pipeline}/{origin.node}" if origin.node else "a row that is not of this run"
-            return [element("strong", columns), f" of {one_line(at)} {in_words(origin.tags)}{by} ", *_computed(origin)]
+            return [element("strong", columns), f" of {at} {in_words(origin.tags)}{by} ", *_computed(origin)]
     raise ConfigError(f"found an element of {type(origin).__name__}, expected one of a trace")
 
 
 def _computed(row: ComputedRow) -> list[str]:
     """Return what computed a row: its function, the code, the run, and how long that took."""
-    told: list[str] = [f"{one_line(row.function)}()"]
+    told: list[str] = [f"{row.function}()"]
     if row.code:
         told.append(link(address("code", code=row.code), f"code {row.code.rpartition(':')[2][:8]}"))
-        told.append(link(address("run", run=row.run_id), f"run {row.run_id[:8]}…{row.run_id[-4:]}"))
+        told.append(run_link(row.run_id))
     if row.seconds is not None:
         told.append(duration(row.seconds))
     return [element("span", *(part for each in told for part in (" · ", each)), class_="quiet small")]
@@ -122,7 +123,7 @@ def _values(rows: NodeRows, row: ComputedRow) -> Html:
     ids = pa.chunked_array([array_of([bytes.fromhex(row.record_id)], pa.large_binary())])
     results = results_at(rows.store.database, rows.node.record.path, ids)
     values: dict[str, Any] = results.to_pylist()[0]
-    shown = [(one_line(name), cell(value)) for name, value in values.items() if not name.startswith("_")]
+    shown = [(name, cell(value)) for name, value in values.items() if not name.startswith("_")]
     return (
         table("What it gave", ["column", "value"], shown)
         if shown
