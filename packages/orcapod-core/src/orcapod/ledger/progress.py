@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from orcapod.arrow import array_of
 from orcapod.ledger.run_summary import RunSummary
-from orcapod.protocols import Database, find_records
-from orcapod.records import RUN_ID
+from orcapod.protocols import Database, RecordPath, find_records
+from orcapod.records import RUN_ID, result_path
 
 __all__ = ["NodeProgress", "progress_of"]
 
 
 class NodeProgress(NamedTuple):
-    """Rows of a function node that a run has written; what it found, and had before, is not among them.
+    """Packets of a function node that a run has done with; what it found is not among them.
 
     Attributes:
-        written: how many rows it gave for the first time.
-        failed: of how many packets a log says that they failed.
+        computed: how many results it has stored; those of nodes that share a function are counted together.
+        failed: of how many a log says that they failed.
     """
 
-    written: int = 0
+    computed: int = 0
     failed: int = 0
 
 
@@ -33,14 +33,16 @@ def progress_of(database: Database, run: RunSummary) -> Mapping[str, NodeProgres
     of_run = {RUN_ID: array_of([run.run_id], pa.large_string())}
     found = {}
     for label, node in run.functions.items():
-        failed = of_run | {
-            "__node_label": array_of([label], pa.large_string()),
-            "__success": array_of([False], pa.bool_()),
-        }
-        log = ("_log", *node.record.path)
-        is_logged = view.get_records_by_ids(log, []).num_columns > 0
+        path = node.record.path
+        failed = {"__node_label": array_of([label], pa.large_string()), "__success": array_of([False], pa.bool_())}
         found[label] = NodeProgress(
-            find_records(view, node.record.path, of_run, []).num_rows,
-            find_records(view, log, failed, []).num_rows if is_logged else 0,
+            _count(database, result_path(path[:-1]), of_run), _count(view, ("_log", *path), of_run | failed)
         )
     return found
+
+
+def _count(database: Database, path: RecordPath, values: Mapping[str, pa.Array[Any]]) -> int:
+    """Return how many records have these values; none where there are none at all."""
+    if not database.get_records_by_ids(path, []).num_columns:
+        return 0
+    return find_records(database, path, values, []).num_rows

@@ -61,7 +61,8 @@ def app(store: Store, token: str) -> ASGIApp:
     """
     check = Checks("app")
     check.instance("store", store, Store, "a Store", "give op.open_store('lab.db')")
-    check.text("token", token)
+    if not check.text("token", token):
+        raise check.wrong("token", token, "a text that nobody guesses", "give secrets.token_urlsafe()")
     view = View(store)
     pages = Starlette(
         routes=[Route(path, _answering(page, view)) for path, page in _PAGES.items()],

@@ -13,7 +13,7 @@ from orcapod.errors import ConfigError
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import Html, element, link, table
 from orcapod.ui.cells import cell
-from orcapod.ui.frame import PAGE_ROWS, Query, address, choice, filter_form, framed, number, pager
+from orcapod.ui.frame import Query, address, choice, filter_form, framed, pager, part
 from orcapod.ui.view import View
 
 __all__ = ["comparison_page"]
@@ -77,7 +77,7 @@ def _rows(rows: pa.Table, label: str, query: Query) -> Sequence[str]:
     change = query.get("change", "")
     found = rows.filter(pc.equal(changes, change) if change else pc.not_equal(changes, "equal"))
     why = Counter[Any](found.column(found.num_columns - 1).drop_null().to_pylist())
-    here = found.slice(number(query, "page") * PAGE_ROWS, PAGE_ROWS)
+    here = part(found, query)
     columns = [[cell(value) for value in column.to_pylist()] for column in here.columns]
     heading = f"{label}: {found.num_rows:,} rows {change or 'that are not equal'}"
     return [

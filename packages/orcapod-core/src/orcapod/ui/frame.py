@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from urllib.parse import urlencode
 
+import pyarrow as pa
+
 from orcapod.errors import ConfigError
 from orcapod.report import Html, document, element, joined, link
 
@@ -19,6 +21,7 @@ __all__ = [
     "framed",
     "number",
     "pager",
+    "part",
     "script",
     "typed",
 ]
@@ -80,6 +83,18 @@ def framed(title: str, *content: str, trail: Mapping[str, str] | None = None) ->
     return document(title, heading, state, *content, places=places, scripts=[script()], directives=DIRECTIVES)
 
 
+def part(rows: pa.Table, query: Query) -> pa.Table:
+    """Return the rows of a list that are on this page of it."""
+    begin = _page(rows.num_rows, query)[0] * PAGE_ROWS
+    return rows.slice(begin, min(PAGE_ROWS, rows.num_rows - begin))
+
+
+def _page(count: int, query: Query) -> tuple[int, int]:
+    """Return the number of this page of a list, and that of the last one."""
+    last = max(0, (count - 1) // PAGE_ROWS)
+    return min(number(query, "page"), last), last
+
+
 def pager(count: int, query: Query, page: str) -> Html:
     """Return the ways to the other parts of a list.
 
@@ -88,8 +103,7 @@ def pager(count: int, query: Query, page: str) -> Html:
         query: of this page, ``page`` being its number.
         page: what it is called.
     """
-    last = max(0, (count - 1) // PAGE_ROWS)
-    at = min(number(query, "page"), last)
+    at, last = _page(count, query)
     if not last:
         return Html("")
     ways = {"First": 0, "Previous": at - 1, "Next": at + 1, "Last": last}

@@ -40,8 +40,10 @@ class Guard:
         self._cookie = f"orcapod-{sha256(token.encode()).hexdigest()[:12]}"  # ports of a host share their cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # no socket, and nothing to do at the start
-            return
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close"})
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -49,7 +51,7 @@ class Guard:
             await send(message)
 
         answer = self._refusal(Request(scope)) or self._app
-        await answer(scope, receive, send_marked)
+        return await answer(scope, receive, send_marked)
 
     def _refusal(self, request: Request) -> Response | None:
         """Return what is answered in place of the page; None if it may be seen."""

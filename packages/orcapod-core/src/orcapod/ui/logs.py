@@ -12,7 +12,7 @@ from orcapod.errors import ConfigError
 from orcapod.ledger import RunSummary
 from orcapod.report import Html, block, element, fold, joined
 from orcapod.ui.cells import in_words
-from orcapod.ui.frame import PAGE_ROWS, Query, asked, choice, filter_form, framed, number, pager, typed
+from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, typed
 from orcapod.ui.nodes import node_in, run_trail
 from orcapod.ui.rows import matching, terms
 from orcapod.ui.runs import instant
@@ -43,7 +43,7 @@ def logs_page(view: View, query: Query) -> str:
         raise ConfigError(f"found tag={query['tag']}, expected column=value, several with spaces between")
     logs = view.store.logs(run.run_id, node, tags, failed=failed[outcome])
     found = _holding(logs, query.get("q", ""))
-    here = found.slice(number(query, "page") * PAGE_ROWS, PAGE_ROWS)
+    here = part(found, query)
     told = element(
         "p", f"{found.num_rows:,} of {logs.num_rows:,} packets with output", class_="quiet small", role="status"
     )

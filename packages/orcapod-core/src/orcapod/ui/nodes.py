@@ -14,7 +14,7 @@ from orcapod.ledger.run_summary import NodeSummary
 from orcapod.records import PRUNED
 from orcapod.report import Html, element, link, table
 from orcapod.ui.cells import cell
-from orcapod.ui.frame import PAGE_ROWS, Query, address, asked, filter_form, framed, number, pager, typed
+from orcapod.ui.frame import Query, address, asked, filter_form, framed, pager, part, typed
 from orcapod.ui.rows import NodeRows
 from orcapod.ui.runs import took
 from orcapod.ui.view import View
@@ -82,7 +82,7 @@ def _rows(view: View, run: RunSummary, node: NodeSummary, query: Query) -> list[
     label, words = node.record.label, query.get("q", "")
     rows = view.rows(run.run_id, label)
     found = rows.found(words)
-    here = found.slice(number(query, "page") * PAGE_ROWS, PAGE_ROWS)
+    here = part(found, query)
     return [
         filter_form("node", "rows", typed("Find rows: words, or column=value", "q", words), run=run.run_id, node=label),
         element("div", *_table(rows, here, found.num_rows), pager(found.num_rows, query, "node"), id="rows"),

@@ -63,7 +63,7 @@ def _nodes(run: RunSummary, progress: Mapping[str, NodeProgress]) -> Iterator[li
         name = record.kind if record.name == label else f"{record.kind} {record.name}"
         if run.ended is None:
             now = progress.get(label)
-            yield [way, name, "", "", *([now.written, "", now.failed] if now else ["", "", ""]), "", ""]
+            yield [way, name, "", "", *([now.computed, "", now.failed] if now else ["", "", ""]), "", ""]
             continue
         taken = ", ".join(f"{each:,}" for each in totals.taken)
         counts = [totals.counts.get(state, "") for state in ("computed", "cached", "failed")]

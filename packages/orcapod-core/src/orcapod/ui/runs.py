@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
+
+from orcapod.arrow import array_of
 from orcapod.display import duration
 from orcapod.ledger.progress import progress_of
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import Html, element, link, table
-from orcapod.ui.frame import PAGE_ROWS, Query, address, filter_form, framed, number, pager, typed
+from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, typed
 from orcapod.ui.rows import matching, texts_of
 from orcapod.ui.view import View
 
@@ -25,10 +28,9 @@ def runs_page(view: View, query: Query) -> str:
     """Return the page of all runs, the last one first, or of those in which something is found."""
     runs, words = view.store.runs(), query.get("q", "")
     found = runs.filter(matching(texts_of(runs.select(_SEARCHED)), words)) if words else runs
-    stop = max(0, found.num_rows - number(query, "page") * PAGE_ROWS)
-    start = max(0, stop - PAGE_ROWS)
-    here: list[Any] = found.slice(start, stop - start).to_pylist()[::-1]
-    headings = ["run", "pipeline", "started (UTC)", "took", "outcome", "computed", "cached", "failed", "note"]
+    newest_first = found.take(array_of([*reversed(range(found.num_rows))], pa.int64()))
+    here: list[Any] = part(newest_first, query).to_pylist()
+    headings = ["run", "outcome", "started (UTC)", "took", "computed", "cached", "failed", "pipeline", "note"]
     listed = table(f"{found.num_rows:,} of {runs.num_rows:,} runs, the last one first", headings, _rows(view, here))
     return framed(
         "Runs",
@@ -64,15 +66,18 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]
     for run in runs:
         if run["run_id"] in followed:
             progress = progress_of(view.store.database, view.store.run(run["run_id"])).values()
-            run |= {"computed": sum(node.written for node in progress), "failed": sum(node.failed for node in progress)}
+            run |= {
+                "computed": sum(node.computed for node in progress),
+                "failed": sum(node.failed for node in progress),
+            }
         ended = run["ended"]
         said = [run["note"], *(f"{name}={value}" for name, value in run["tags"])]
         yield [
             run_link(run["run_id"]),
-            run["pipeline"],
+            outcome_badge(run["outcome"]),
             instant(run["started"]),
             took(None if ended is None else (ended - run["started"]).total_seconds()),
-            outcome_badge(run["outcome"]),
             *(run[name] for name in ("computed", "cached", "failed")),
+            run["pipeline"],
             ", ".join(filter(None, said)),
         ]

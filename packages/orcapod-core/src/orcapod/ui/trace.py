@@ -12,7 +12,7 @@ from orcapod.display import duration
 from orcapod.errors import ConfigError, UnknownRowError
 from orcapod.ledger import ComputedRow, Origin, RowGroup, SourceRow
 from orcapod.ledger.stored_results import results_at
-from orcapod.report import Html, element, link, table
+from orcapod.report import Html, element, link, section, table
 from orcapod.ui.cells import cell, in_words
 from orcapod.ui.frame import Query, address, asked, framed, number
 from orcapod.ui.logs import outputs
@@ -45,15 +45,22 @@ def trace_page(view: View, query: Query) -> str:
     return framed(
         f"Part of {title}" if place else title,
         *([] if place else [_values(rows, row)]),
-        element(
-            "section",
-            element("h2", "What it was made of"),
+        section(
+            "made-of",
+            "What it was made of",
             element("p", *_line(origin)),
             tree.whole(origin, place, number(query, "start")),
         ),
-        *([outputs(origin.log)] if isinstance(origin, ComputedRow) else []),
+        *_output(origin),
         trail=trail,
     )
+
+
+def _output(origin: Origin) -> list[str]:
+    """Return what the function wrote when it computed a row, where that was kept."""
+    if not isinstance(origin, ComputedRow) or not (log := origin.log).num_rows:
+        return []
+    return [section("output", "What the function wrote", outputs(log))]
 
 
 class _Tree:
