@@ -14,7 +14,7 @@ from orcapod.report import Html, block, element, fold, joined
 from orcapod.ui.cells import in_words
 from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, typed
 from orcapod.ui.nodes import node_in, run_trail
-from orcapod.ui.rows import matching, terms
+from orcapod.ui.rows import matching
 from orcapod.ui.runs import instant
 from orcapod.ui.view import View
 
@@ -38,16 +38,13 @@ def logs_page(view: View, query: Query) -> str:
     failed = {"": None, "failed": True, "fine": False}
     if (outcome := query.get("outcome", "")) not in failed:
         raise ConfigError(f"found outcome={outcome}, expected failed or fine")
-    tags = dict(terms(query.get("tag", "")))
-    if "" in tags:
-        raise ConfigError(f"found tag={query['tag']}, expected column=value, several with spaces between")
-    logs = view.store.logs(run.run_id, node, tags, failed=failed[outcome])
+    logs = view.store.logs(run.run_id, node, failed=failed[outcome])
     found = _holding(logs, query.get("q", ""))
     here = part(found, query)
     told = element(
         "p", f"{found.num_rows:,} of {logs.num_rows:,} packets with output", class_="quiet small", role="status"
     )
-    if not logs.num_rows and not (node or tags or outcome):
+    if not logs.num_rows and not (node or outcome):
         told = element(
             "p", "Nothing was kept of this run. A run with observer=LoggingObserver(pipeline.log_database) keeps it."
         )
@@ -97,8 +94,7 @@ def _form(run: RunSummary, query: Query) -> Html:
         "outputs",
         choice("Node", "node", labels, query.get("node", "")),
         choice("Packets", "outcome", outcomes, query.get("outcome", "")),
-        typed("Tags: column=value", "tag", query.get("tag", "")),
-        typed("Find in tags and output", "q", query.get("q", "")),
+        typed("Find: words, or column=value", "q", query.get("q", "")),
         run=run.run_id,
     )
 

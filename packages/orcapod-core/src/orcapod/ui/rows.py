@@ -19,7 +19,7 @@ from orcapod.ledger.stored_results import results_at
 from orcapod.records import RECORD_ID, result_path
 from orcapod.ui.cells import cell
 
-__all__ = ["NodeRows", "matching", "terms", "texts_of"]
+__all__ = ["NodeRows", "matching", "texts_of"]
 
 _TERM = re.compile(r'(?:([^\s="]+)=)?(?:"([^"]*)"|(\S+))')
 _FEW = 10_000  # results that are looked up one by one
@@ -66,7 +66,7 @@ class NodeRows:
 
     def found(self, query: str) -> pa.Table:
         """Return the records of the rows in which a person finds what was typed; see ``matching``."""
-        if not [*terms(query)] or not self.entries.num_rows:
+        if not [*_terms(query)] or not self.entries.num_rows:
             return self.entries
         return self.entries.filter(matching(self._texts, query))
 
@@ -99,13 +99,13 @@ def matching(texts: Mapping[str, Any], query: str) -> Any:
         query: words, all of which are to be found, in any column, whatever their case; ``column=value`` says in which,
             and is all of what is there. Quotes keep several words together.
     """
-    conditions = [_holds(texts, name, text) for name, text in terms(query)]
+    conditions = [_holds(texts, name, text) for name, text in _terms(query)]
     if not conditions:
         return array_of([True] * len(next(iter(texts.values()))), pa.bool_())
     return reduce(pc.and_, conditions)
 
 
-def terms(query: str) -> Iterator[tuple[str, str]]:
+def _terms(query: str) -> Iterator[tuple[str, str]]:
     """Give what was typed: words, each with the column that it is to be in, if one is named."""
     for name, quoted, word in _TERM.findall(query):
         yield name, quoted or word

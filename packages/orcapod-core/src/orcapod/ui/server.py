@@ -9,6 +9,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 
@@ -22,6 +23,7 @@ from orcapod.ui.guard import TOKEN
 __all__ = ["serve"]
 
 _HOST = "127.0.0.1"
+_print = partial(print, flush=True)  # whoever reads the address through a pipe waits for it
 
 
 def serve(
@@ -29,7 +31,7 @@ def serve(
     *,
     port: int = 0,
     open_browser: bool = True,
-    announce: Callable[[str], object] = print,
+    announce: Callable[[str], object] = _print,
 ) -> None:
     """Serve the pages of a store until Ctrl-C, on this machine only; nothing is written.
 
