@@ -87,7 +87,7 @@ class Page(HTMLParser):
         if tag == "a":
             self.links.append(found["href"] or "")
         if tag == "input":
-            self.fields[found["name"] or ""] = found.get("value")
+            self.fields[found.get("name") or ""] = found.get("value")
 
     def handle_data(self, data: str) -> None:
         if self.tags[-1:] not in (["style"], ["script"]):
@@ -333,12 +333,12 @@ def test_a_run_is_seen_while_another_process_makes_it_and_until_it_has_ended(tmp
             client = entered(store)
             (run,) = store.runs()["run_id"].to_pylist()
             deadline = monotonic() + 30  # what is done is there within a second
-            while "stepfunction51" not in (page := Page(client, "/run", run=run)).text and monotonic() < deadline:
+            while "step51" not in (page := Page(client, "/run", run=run)).text and monotonic() < deadline:
                 pass
-            assert "stepfunction51" in page.text  # five computed, one failed
-            assert "goes on, or was killed" in page.text
+            assert "step51" in page.text  # five computed, one failed
+            assert "has not ended, or was killed" in page.text
             assert 'id="now" data-live' in page.source
-            assert "goes on, or was killed" in (listed := Page(client, "/").text)
+            assert "has not ended, or was killed" in (listed := Page(client, "/").text)
             assert "501live" in listed
             assert "not known which rows it gave" in Page(client, "/node", run=run, node="step").text
             writer.communicate("\n", timeout=60)

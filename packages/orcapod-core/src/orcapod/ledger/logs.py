@@ -18,6 +18,7 @@ def told_in(
     rooms: Sequence[RecordPath],
     values: Mapping[str, object],
     tag: Mapping[str, object] | None,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return rows of logs or statuses, in the order of time.
 
@@ -26,6 +27,7 @@ def told_in(
         rooms: below which paths they are.
         values: texts and booleans that their columns have.
         tag: tags that their rows have, some of them.
+        columns: which are read, the time among them; all if None.
     """
     tags = {name: str(value) for name, value in (tag or {}).items()}
     wanted: dict[str, pa.Array[Any]] = {
@@ -38,6 +40,6 @@ def told_in(
             continue
         if tags and not tags.keys() <= {*database.get_records_by_ids(path, []).column_names}:
             continue
-        tables.append(find_records(database, path, wanted))
+        tables.append(find_records(database, path, wanted, columns))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     return found.sort_by("__timestamp") if found.num_columns else found

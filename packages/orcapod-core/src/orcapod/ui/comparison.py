@@ -35,7 +35,7 @@ def comparison_page(view: View, query: Query) -> str:
             f"found node={label}, expected one that both runs have: {', '.join(compared) or 'there is none'}"
         )
     nodes = [_counts(name, rows, before, after) for name, rows in compared.items()]
-    shown: list[str] = [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes)]
+    shown: list[str] = [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes, numbers=_CHANGES)]
     if label:
         shown += _rows(compared[label], label, query)
     return framed("Compare two runs", form, *shown)
@@ -64,7 +64,7 @@ def _change_column(rows: pa.Table) -> str:
     return rows.column_names[-2]
 
 
-def _counts(label: str, rows: pa.Table, before: str, after: str) -> list[str | float]:
+def _counts(label: str, rows: pa.Table, before: str, after: str) -> list[str | int]:
     counts = Counter[Any](rows.column(_change_column(rows)).to_pylist())
     ways = {each: address("compare", before=before, after=after, node=label, change=each) for each in _CHANGES}
     whole = link(address("compare", before=before, after=after, node=label), label)
@@ -82,7 +82,7 @@ def _rows(rows: pa.Table, label: str, query: Query) -> Sequence[str]:
     heading = f"{label}: {found.num_rows:,} rows {change or 'that are not equal'}"
     return [
         element("h2", heading),
-        *([table("Why", ["why", "rows"], why.most_common(_REASONS))] if why else []),
+        *([table("Why", ["why", "rows"], why.most_common(_REASONS), numbers=["rows"])] if why else []),
         table("Rows", here.column_names, zip(*columns, strict=True)),
         pager(found.num_rows, query, "compare"),
     ]

@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 
+from orcapod.display import duration
 from orcapod.errors import ConfigError
+from orcapod.ledger import RunSummary
 from orcapod.report import Html, document, element, joined, link
 
 __all__ = [
@@ -19,11 +21,16 @@ __all__ = [
     "choice",
     "filter_form",
     "framed",
+    "node_link",
     "number",
     "pager",
     "part",
+    "run_link",
+    "run_trail",
     "script",
+    "took",
     "typed",
+    "ways",
 ]
 
 Query = Mapping[str, str]
@@ -69,18 +76,48 @@ def number(query: Query, name: str, default: int = 0) -> int:
     return int(value) if value else default
 
 
-def framed(title: str, *content: str, trail: Mapping[str, str] | None = None) -> str:
+def framed(title: str, *content: str, trail: Mapping[str, str] | None = None, has_heading: bool = False) -> str:
     """Return a page, with the way back to what it is a part of.
 
     Args:
         title: of the page.
         content: what is in it.
         trail: what is above it, and where that is.
+        has_heading: whether the content has the page's heading; else its title is that.
     """
     places = {"Runs": "/", **(trail or {})}
-    heading = element("h1", title)
+    heading = "" if has_heading else element("h1", title)
     state = element("output", id="state", class_="quiet small")
     return document(title, heading, state, *content, places=places, scripts=[script()], directives=DIRECTIVES)
+
+
+def run_trail(run: RunSummary) -> dict[str, str]:
+    """Return the way back to a run."""
+    return {f"{'/'.join(run.pipeline)}, {run.started:%d %b %H:%M}": address("run", run=run.run_id)}
+
+
+def run_link(run_id: str) -> Html:
+    """Return the way to a run, by what its name begins and ends with: that is when, and which."""
+    return link(address("run", run=run_id), element("code", f"{run_id[:8]}…{run_id[-4:]}", class_="steady"))
+
+
+def node_link(run: RunSummary, label: str) -> Html:
+    """Return the way to a node of a run."""
+    return link(address("node", run=run.run_id, node=label), label)
+
+
+def ways(places: Mapping[str, str], here: str = "") -> Html:
+    """Return links side by side, given where each leads to, and which is this page; nothing if there is none."""
+    links = [
+        element("a", name, href=target, aria_current="page" if name == here else None)
+        for name, target in places.items()
+    ]
+    return element("div", *links, class_="ways") if links else Html("")
+
+
+def took(seconds: float | None) -> Html:
+    """Return how long something took; nothing where nobody knows."""
+    return element("span", "" if seconds is None else duration(seconds), class_="steady")
 
 
 def part(rows: pa.Table, query: Query) -> pa.Table:

@@ -11,11 +11,11 @@ from orcapod.compute import pc
 from orcapod.errors import ConfigError
 from orcapod.ledger import RunSummary
 from orcapod.report import Html, block, element, fold, joined
+from orcapod.report.overview import instant
 from orcapod.ui.cells import in_words
-from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, typed
-from orcapod.ui.nodes import node_in, run_trail
+from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, run_trail, typed
+from orcapod.ui.nodes import node_in
 from orcapod.ui.rows import matching
-from orcapod.ui.runs import instant
 from orcapod.ui.view import View
 
 __all__ = ["logs_page", "outputs"]

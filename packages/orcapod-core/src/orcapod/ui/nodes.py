@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -12,14 +12,13 @@ from orcapod.errors import LabelError
 from orcapod.ledger import RunSummary
 from orcapod.ledger.run_summary import NodeSummary
 from orcapod.records import PRUNED
-from orcapod.report import Html, element, link, table
+from orcapod.report import element, link, table, terms
 from orcapod.ui.cells import cell
-from orcapod.ui.frame import Query, address, asked, filter_form, framed, pager, part, typed
+from orcapod.ui.frame import Query, address, asked, filter_form, framed, pager, part, run_trail, took, typed, ways
 from orcapod.ui.rows import NodeRows
-from orcapod.ui.runs import took
 from orcapod.ui.view import View
 
-__all__ = ["facts", "node_in", "node_page", "run_trail"]
+__all__ = ["node_in", "node_page"]
 
 
 def node_page(view: View, query: Query) -> str:
@@ -37,26 +36,14 @@ def node_page(view: View, query: Query) -> str:
         taken = f"{' and '.join(f'{each:,}' for each in node.totals.taken)} in, " if node.totals.taken else ""
         told["rows"] = f"{taken}{node.totals.given:,} out"
     if record.kind != "function":
-        return framed(record.label, facts(told), trail=run_trail(run))
+        return framed(record.label, terms(told), trail=run_trail(run))
     counts = node.totals.counts
     if counts:
         told["packets"] = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"
         told["took"] = f"{duration(node.totals.seconds)}; what was found had taken {duration(node.totals.saved)}"
     told["code"] = link(address("code", code=record.code), element("code", record.code.rpartition(":")[2][:12]))
     told["output"] = link(address("logs", run=run.run_id, node=record.label), "what it wrote")
-    return framed(record.label, facts(told), *_rows(view, run, node, query), trail=run_trail(run))
-
-
-def facts(told: Mapping[str, str]) -> Html:
-    """Return what is told of something, by name."""
-    return element(
-        "dl", *(part for name, value in told.items() for part in (element("dt", name), element("dd", value)))
-    )
-
-
-def run_trail(run: RunSummary) -> dict[str, str]:
-    """Return the way back to a run."""
-    return {f"{'/'.join(run.pipeline)}, {run.started:%d %b %H:%M}": address("run", run=run.run_id)}
+    return framed(record.label, terms(told), *_rows(view, run, node, query), trail=run_trail(run))
 
 
 def node_in(run: RunSummary, label: str) -> NodeSummary:
@@ -72,8 +59,7 @@ def node_in(run: RunSummary, label: str) -> NodeSummary:
 
 def _links(run: RunSummary, labels: Iterable[str]) -> str:
     """Return the ways to nodes."""
-    ways = [link(address("node", run=run.run_id, node=each), each) for each in labels]
-    return element("span", *ways, class_="ways") if ways else "nothing in this pipeline"
+    return ways({each: address("node", run=run.run_id, node=each) for each in labels}) or "nothing in this pipeline"
 
 
 def _rows(view: View, run: RunSummary, node: NodeSummary, query: Query) -> list[str]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from orcapod.arrow import array_of
-from orcapod.display import duration
 from orcapod.ledger.progress import progress_of
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import Html, element, link, table
-from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, typed
+from orcapod.report.overview import OUTCOMES, instant
+from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, run_link, took, typed
 from orcapod.ui.rows import matching, texts_of
 from orcapod.ui.view import View
 
-__all__ = ["instant", "outcome_badge", "run_link", "runs_page", "took"]
+__all__ = ["runs_page"]
 
-_OUTCOMES = {"SUCCESS": "computed", "FAILED": "failed", "INTERRUPTED": "incomplete"}
+_COUNTS = ("computed", "cached", "failed")
 _SEARCHED = ["run_id", "pipeline", "outcome", "note", "tags"]
 _FOLLOWED = 3  # runs that have not ended whose rows are counted; of those that were killed long ago nobody wants it
 
@@ -30,8 +29,9 @@ def runs_page(view: View, query: Query) -> str:
     found = runs.filter(matching(texts_of(runs.select(_SEARCHED)), words)) if words else runs
     newest_first = found.take(array_of([*reversed(range(found.num_rows))], pa.int64()))
     here: list[Any] = part(newest_first, query).to_pylist()
-    headings = ["run", "outcome", "started (UTC)", "took", "computed", "cached", "failed", "pipeline", "note"]
-    listed = table(f"{found.num_rows:,} of {runs.num_rows:,} runs, the last one first", headings, _rows(view, here))
+    headings = ["run", "outcome", "started", "took", *_COUNTS, "pipeline", "note"]
+    caption = f"{found.num_rows:,} of {runs.num_rows:,} runs, the last one first"
+    listed = table(caption, headings, _rows(view, here), numbers=_COUNTS)
     return framed(
         "Runs",
         filter_form("", "runs", typed("Find runs", "q", words)),
@@ -40,28 +40,13 @@ def runs_page(view: View, query: Query) -> str:
     )
 
 
-def outcome_badge(outcome: str) -> Html:
+def _badge(outcome: str) -> Html:
     """Return how a run ended, in the colour of that."""
-    shown = "goes on, or was killed" if outcome == UNFINISHED else outcome.lower()
-    return element("span", shown, class_=f"badge {_OUTCOMES.get(outcome, 'cached')}")
+    colour, told = OUTCOMES.get(outcome, ("", outcome))
+    return element("span", told, class_=f"badge {colour}")
 
 
-def instant(when: datetime) -> Html:
-    """Return a time, to the second."""
-    return element("time", f"{when:%Y-%m-%d %H:%M:%S}", datetime=when.isoformat(), class_="steady")
-
-
-def run_link(run_id: str) -> Html:
-    """Return the way to a run, by what its name begins and ends with: that is when, and which."""
-    return link(address("run", run=run_id), element("code", f"{run_id[:8]}…{run_id[-4:]}", class_="steady"))
-
-
-def took(seconds: float | None) -> Html:
-    """Return how long something took; nothing where nobody knows."""
-    return element("span", "" if seconds is None else duration(seconds), class_="steady")
-
-
-def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]:
+def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
     followed = [run["run_id"] for run in runs if run["outcome"] == UNFINISHED][:_FOLLOWED]
     for run in runs:
         if run["run_id"] in followed:
@@ -74,10 +59,10 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | float]]
         said = [run["note"], *(f"{name}={value}" for name, value in run["tags"])]
         yield [
             run_link(run["run_id"]),
-            outcome_badge(run["outcome"]),
+            _badge(run["outcome"]),
             instant(run["started"]),
             took(None if ended is None else (ended - run["started"]).total_seconds()),
-            *(run[name] for name in ("computed", "cached", "failed")),
+            *(run[name] for name in _COUNTS),
             run["pipeline"],
             ", ".join(filter(None, said)),
         ]

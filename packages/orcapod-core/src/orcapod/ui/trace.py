@@ -14,11 +14,9 @@ from orcapod.ledger import ComputedRow, Origin, RowGroup, SourceRow
 from orcapod.ledger.stored_results import results_at
 from orcapod.report import Html, element, link, section, table
 from orcapod.ui.cells import cell, in_words
-from orcapod.ui.frame import Query, address, asked, framed, number
+from orcapod.ui.frame import Query, address, asked, framed, number, run_link, run_trail
 from orcapod.ui.logs import outputs
-from orcapod.ui.nodes import run_trail
 from orcapod.ui.rows import NodeRows
-from orcapod.ui.runs import run_link
 from orcapod.ui.view import View
 
 __all__ = ["trace_page"]
