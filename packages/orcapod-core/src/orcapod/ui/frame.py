@@ -11,10 +11,11 @@ import pyarrow as pa
 from orcapod.display import duration
 from orcapod.errors import ConfigError
 from orcapod.ledger import RunSummary
-from orcapod.report import Html, document, element, joined, link
+from orcapod.report import SECTIONS, Html, document, element, joined, link
 
 __all__ = [
     "DIRECTIVES",
+    "RUN_PARTS",
     "Query",
     "address",
     "asked",
@@ -27,6 +28,7 @@ __all__ = [
     "part",
     "run_link",
     "run_trail",
+    "run_ways",
     "script",
     "took",
     "typed",
@@ -40,6 +42,8 @@ DIRECTIVES = {"connect-src": "'self'", "form-action": "'self'"}
 """What the pages may do beside being looked at: ask this server for more of themselves."""
 
 PAGE_ROWS = 50
+RUN_PARTS = [name for name in SECTIONS if name != "Nodes"]
+"""Parts of the report of a run that have a page of their own."""
 
 
 def script() -> str:
@@ -94,6 +98,13 @@ def framed(title: str, *content: str, trail: Mapping[str, str] | None = None, ha
 def run_trail(run: RunSummary) -> dict[str, str]:
     """Return the way back to a run."""
     return {f"{'/'.join(run.pipeline)}, {run.started:%d %b %H:%M}": address("run", run=run.run_id)}
+
+
+def run_ways(run: RunSummary, here: str = "") -> Html:
+    """Return the ways to all that there is of a run, given which of it this page shows."""
+    places = {name: address("run", run=run.run_id, part=name) for name in RUN_PARTS}
+    more = {"Output": address("logs", run=run.run_id), "Compare": address("compare", after=run.run_id)}
+    return ways({"Nodes": address("run", run=run.run_id), **places, **more}, here)
 
 
 def run_link(run_id: str) -> Html:

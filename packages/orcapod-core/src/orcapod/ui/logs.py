@@ -13,7 +13,7 @@ from orcapod.ledger import RunSummary
 from orcapod.report import Html, block, element, fold, joined
 from orcapod.report.overview import instant
 from orcapod.ui.cells import in_words
-from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, run_trail, typed
+from orcapod.ui.frame import Query, asked, choice, filter_form, framed, pager, part, run_trail, run_ways, typed
 from orcapod.ui.nodes import node_in
 from orcapod.ui.rows import matching
 from orcapod.ui.view import View
@@ -49,7 +49,8 @@ def logs_page(view: View, query: Query) -> str:
             "p", "Nothing was kept of this run. A run with observer=LoggingObserver(pipeline.log_database) keeps it."
         )
     return framed(
-        "Output",
+        f"{'/'.join(run.pipeline)}: output",
+        run_ways(run, "Output"),
         _form(run, query),
         element(
             "div", told, outputs(here), pager(found.num_rows, query, "logs"), id="outputs", data_live=run.ended is None

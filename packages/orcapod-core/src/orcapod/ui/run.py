@@ -5,14 +5,12 @@ from __future__ import annotations
 from orcapod.errors import ConfigError
 from orcapod.ledger import RunSummary
 from orcapod.ledger.progress import progress_of
-from orcapod.report import SECTIONS, Html, element, part, section, table
+from orcapod.report import Html, element, part, section, table
 from orcapod.report.overview import graph, head
-from orcapod.ui.frame import Query, address, asked, framed, node_link, run_trail, ways
+from orcapod.ui.frame import RUN_PARTS, Query, asked, framed, node_link, run_trail, run_ways
 from orcapod.ui.view import View
 
 __all__ = ["run_page"]
-
-_PARTS = [name for name in SECTIONS if name != "Nodes"]
 
 
 def run_page(view: View, query: Query) -> str:
@@ -20,19 +18,13 @@ def run_page(view: View, query: Query) -> str:
     run = view.store.run(asked(query, "run"))
     name = query.get("part", "")
     if name:
-        if name not in _PARTS:
-            raise ConfigError(f"found part={name}, expected one of {', '.join(_PARTS)}")
-        return framed(f"{name} of a run", _ways(run, name), part(name, view.store, run), trail=run_trail(run))
-    shown = [head(run), _ways(run), section("nodes", "Nodes", *_nodes(view, run))]
+        if name not in RUN_PARTS:
+            raise ConfigError(f"found part={name}, expected one of {', '.join(RUN_PARTS)}")
+        title = f"{'/'.join(run.pipeline)}: {name.lower()}"
+        return framed(title, run_ways(run, name), part(name, view.store, run), trail=run_trail(run))
+    shown = [head(run), run_ways(run, "Nodes"), section("nodes", "Nodes", *_nodes(view, run))]
     now = element("div", *shown, id="now", data_live=run.ended is None)
     return framed(f"{'/'.join(run.pipeline)}: run {run.run_id}", now, has_heading=True)
-
-
-def _ways(run: RunSummary, here: str = "") -> Html:
-    """Return the ways to what else there is of a run."""
-    places = {name: address("run", run=run.run_id, part=name) for name in _PARTS}
-    places |= {"Output": address("logs", run=run.run_id), "Compare": address("compare", after=run.run_id)}
-    return ways(places, here)
 
 
 def _nodes(view: View, run: RunSummary) -> list[Html]:
