@@ -1,4 +1,4 @@
-from orcapod.ui.app import app
+from orcapod.ui.application import app
 from orcapod.ui.server import serve
 
 __all__ = ["app", "serve"]

@@ -17,7 +17,7 @@ from orcapod.checks import Checks
 from orcapod.errors import ConfigError
 from orcapod.ledger import open_store
 from orcapod.protocols import Database
-from orcapod.ui.app import app
+from orcapod.ui.application import app
 from orcapod.ui.guard import TOKEN
 
 __all__ = ["serve"]
