@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
-from orcapod.execution import FailureText
+from orcapod.execution import INTERRUPTIONS, FailureText
 from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
@@ -17,7 +17,6 @@ from orcapod.records import RUN_ID
 
 __all__ = ["failed_packets", "tag_texts"]
 
-_INTERRUPTED = ("PacketAbandonedError", "KeyboardInterrupt")
 _TOLD = {"traceback": "__traceback", "stdout": "__stdout", "stderr": "__stderr", "logs": "__python_logs"}
 _TEXT: pa.DataType = pa.large_string()
 _TEXTS = ("node", "tag", "error", "message", "file", "function", *_TOLD)
@@ -40,7 +39,7 @@ def failed_packets(store: Store, run: RunSummary) -> pa.Table:
     stated = _told(told_in(store.database, [(*run.pipeline, "_status")], of_run, None))
     stated = stated.filter(pc.invert(pc.is_in(_rows_of(stated), value_set=_rows_of(logged))))
     found = pa.concat_tables([logged, stated])
-    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(_INTERRUPTED, _TEXT))))
+    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(INTERRUPTIONS, _TEXT))))
 
 
 def _failed_last(store: Store, run: RunSummary) -> pa.Table:
@@ -92,15 +91,15 @@ def _told(rows: pa.Table) -> pa.Table:
     }
     texts = zip(column["__traceback"].to_pylist(), column["__error"].to_pylist(), strict=True)
     failures = [FailureText.of(trace, error) for trace, error in texts]
-    places = [failure.location or (None, None, None) for failure in failures]
+    file, line, function = zip(*(failure.location or (None, None, None) for failure in failures), strict=True)
     columns = {
         "node": rows.column("__node_label"),
         "tag": tag_texts(rows),
-        "error": [failure.error for failure in failures],
-        "message": [failure.message for failure in failures],
-        "file": [place[0] for place in places],
-        "line": [place[1] for place in places],
-        "function": [place[2] for place in places],
+        "error": array_of([failure.error for failure in failures], _TEXT),
+        "message": array_of([failure.message for failure in failures], _TEXT),
+        "file": array_of(file, _TEXT),
+        "line": array_of(line, pa.int64()),
+        "function": array_of(function, _TEXT),
         **{name: column[told] for name, told in _TOLD.items()},
     }
     return pa.table(columns, schema=_SCHEMA)

@@ -18,7 +18,10 @@ __all__ = [
     "readable",
     "search",
     "section",
+    "shortened",
+    "size_of",
     "table",
+    "terms",
     "wide",
 ]
 
@@ -121,18 +124,16 @@ def table(
     """
     sides = ["number" if heading in numbers else None for heading in headings]
     head = (element("th", heading, scope="col", class_=side) for heading, side in zip(headings, sides, strict=True))
-    body = (element("tr", *map(_cell, row, sides, [True, *[False] * len(row)])) for row in rows)
-    parts = [
-        element("caption", element("span", caption)),
-        element("thead", element("tr", *head)),
-        element("tbody", *body),
-    ]
+    body = (_row(row, sides) for row in rows)
+    title = element("caption", element("span", caption))
+    parts = [title, element("thead", element("tr", *head)), element("tbody", *body)]
     return wide(caption, element("table", *parts, class_=class_))
 
 
-def _cell(value: str | int, side: str | None, is_heading: bool) -> Html:  # noqa: FBT001  # map gives it
-    shown = value if isinstance(value, str) else f"{value:,}"
-    return element("th", shown, scope="row") if is_heading else element("td", shown, class_=side)
+def _row(cells: Sequence[str | int], sides: Sequence[str | None]) -> Html:
+    name, *others = (cell if isinstance(cell, str) else f"{cell:,}" for cell in cells)
+    values = (element("td", cell, class_=side) for cell, side in zip(others, sides[1:], strict=True))
+    return element("tr", element("th", name, scope="row"), *values)
 
 
 def wide(name: str, *content: str) -> Html:
@@ -140,28 +141,28 @@ def wide(name: str, *content: str) -> Html:
     return element("div", *content, class_="wide", role="region", aria_label=name, tabindex=0)
 
 
-def block(text: str, most: int | None = None, advice: str = "") -> Html:
+def block(text: str, most: int | None = None) -> Html:
     """Return text of several lines, such as a function wrote, as it is.
 
     Args:
         text: any.
         most: about how many bytes of a page it may have; of a longer one the beginning and the end are shown. All of
             it if None.
-        advice: where all of it is to be seen.
     """
     shown, size = readable(text), size_of(text)
     if most is not None and size > most:
-        shown = _cut(shown, most * len(shown) // size, advice)
+        kept = most * len(shown) // size
+        start, end = shown[: kept // 3], shown[len(shown) - (kept - kept // 3) :]
+        shown = f"{start}\n… {len(shown) - kept:,} characters are left out …\n{end}"
     return element("pre", Html("\n"), shown, tabindex=0)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the beginning of a text, which takes about so many bytes of a page at most."""
+    size = size_of(text)
+    return text if size <= most else f"{text[: most * len(text) // size]}…"
 
 
 def size_of(text: str) -> int:
     """Return how many bytes of a page a text takes."""
     return len(joined(text).encode())
-
-
-def _cut(text: str, most: int, advice: str) -> str:
-    """Return so many characters of a text, its beginning and its end, with a note of what is left out."""
-    start, end = text[: most // 3], text[len(text) - (most - most // 3) :]
-    left_out = len(text) - len(start) - len(end)
-    return f"{start}\n… {left_out:,} characters are left out{f'; {advice}' if advice else ''} …\n{end}"

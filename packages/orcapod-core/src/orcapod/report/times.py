@@ -59,7 +59,7 @@ def _distributions(found: Mapping[str, PacketTimes]) -> str:
         if seconds := each.seconds.drop_null():
             middle, most = pc.quantile(seconds, [0.5, 0.95]).to_pylist()
             shown = [duration(value) for value in (middle, most, pc.max(seconds).as_py(), pc.sum(seconds).as_py())]
-            rows.append([label, histogram(seconds), len(seconds), *shown])
+            rows.append([label, histogram(seconds) if len(seconds) > 1 else "", len(seconds), *shown])
     if not rows:
         return ""
     headings = ["node", "distribution", "packets", "half took up to", "95 % up to", "the longest", "together"]
