@@ -163,7 +163,7 @@ def test_a_row_leads_to_all_that_it_was_made_of(client: TestClient, runs: list[s
     (more,) = [link for link in group.links if "&start=20" in link]
     assert "41 more" in group.text
     assert "patients::patient=p043" in Page(client, more).text
-    member = Page(client, f"{members}.1")
+    member = Page(client, f"{members}.0.1")
     assert "What the function wrote" in member.text
     assert "weighed 53.0" in member.text
 
@@ -250,8 +250,17 @@ def test_what_is_not_there_is_told_with_what_is(
 def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:
     rows = Page(client, "/node", run=runs[0], node=MEAN)
     way = next(link for link in rows.links if link.startswith("/trace?"))
-    for at, status in (("0.9999", 404), ("7", 404), ("0.0.5.5.5", 404), ("-1", 400), ("0..1", 400)):
+    for at, status in (
+        ("0.9999.0", 404),
+        ("0.0.9999", 404),
+        ("0.0", 404),
+        ("7", 404),
+        ("0.0.0.5.5", 404),
+        ("-1", 400),
+        ("0..1", 400),
+    ):
         assert Page(client, f"{way}&at={at}").status == status
+    assert Page(client, f"{way}&at=0&start=9999").status == 200
 
 
 def test_browsing_leaves_every_file_as_it_was(lab: Path, tmp_path: Path) -> None:
