@@ -187,6 +187,8 @@ def test_two_runs_are_compared_row_by_row_and_why(client: TestClient, runs: list
     page = Page(client, "/compare")
     assert page.tags.count("option") == 2 * 4
     before, after = runs[0], runs[1]
+    proposed = Page(client, "/compare", after=after).source.partition('name="after"')[0]
+    assert f'value="{before}" selected' in proposed
     counted = Page(client, "/compare", before=before, after=after)
     assert "95" in counted.text
     new = Page(client, "/compare", before=before, after=after, node="bmi", change="new")
