@@ -295,6 +295,21 @@ def test_a_store_without_runs_says_so() -> None:
     assert "0 of 0 runs" in page.text
 
 
+def test_rows_in_which_nothing_can_be_looked_for_are_shown_and_not_found() -> None:
+    database = MemoryDatabase()
+
+    @op.function_pod(output_keys="y")
+    def ones(x: int) -> np.ndarray:
+        return np.ones((x, 3), np.int8)
+
+    with op.Pipeline("bare", database) as pipeline:
+        ones.pod(DictSource([{"x": 2}], [], source_id="s"), label="ones")
+    run = pipeline.run().run_id
+    client = entered(op.open_store(database))
+    assert "int8 array of 2 × 3 elements" in Page(client, "/node", run=run, node="ones").text
+    assert "0 of 1 rows" in Page(client, "/node", run=run, node="ones", q="int8").text
+
+
 def test_what_was_kept_of_no_run_is_said() -> None:
     database = MemoryDatabase()
 
