@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from time import monotonic
@@ -308,6 +309,29 @@ def test_rows_in_which_nothing_can_be_looked_for_are_shown_and_not_found() -> No
     client = entered(op.open_store(database))
     assert "int8 array of 2 × 3 elements" in Page(client, "/node", run=run, node="ones").text
     assert "0 of 1 rows" in Page(client, "/node", run=run, node="ones", q="int8").text
+
+
+def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    def run(database: Database, results: Database | None = None, x: int = 2) -> op.Pipeline:
+        with op.Pipeline("bare", database, results) as pipeline:
+            twice.pod(DictSource([{"i": 1, "x": x}], ["i"], source_id="s"), label="twice")
+        pipeline.run()
+        return pipeline
+
+    def rows(database: Database) -> str:
+        store = op.open_store(database)
+        return Page(entered(store), "/node", run=store.runs()["run_id"][0].as_py(), node="twice").text
+
+    elsewhere, pruned = MemoryDatabase(), MemoryDatabase()
+    run(elsewhere, MemoryDatabase())
+    assert "The values are in another store" in rows(elsewhere)
+    run(pruned)
+    run(pruned, x=3).prune(older_than=timedelta(microseconds=1), dry_run=False)
+    assert "Values that were pruned are not shown" in rows(pruned)
 
 
 def test_what_was_kept_of_no_run_is_said() -> None:
