@@ -250,6 +250,17 @@ def test_what_is_not_there_is_told_with_what_is(
     assert "/" in page.links
 
 
+def test_a_store_that_cannot_tell_says_why_and_no_more(lab: Path) -> None:
+    store = op.open_store(lab)
+    client = entered(store)
+    store.close()
+    page = Page(client, "/")
+    assert page.status == 500
+    assert "lab.db" in page.text
+    assert "closed" in page.text
+    assert "Traceback" not in page.text
+
+
 def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:
     rows = Page(client, "/node", run=runs[0], node=MEAN)
     way = next(link for link in rows.links if link.startswith("/trace?"))
