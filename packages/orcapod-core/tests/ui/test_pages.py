@@ -17,6 +17,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 import orcapod as op
@@ -259,6 +261,22 @@ def test_a_store_that_cannot_tell_says_why_and_no_more(lab: Path) -> None:
     assert "lab.db" in page.text
     assert "closed" in page.text
     assert "Traceback" not in page.text
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[*HealthCheck])  # one store for all
+def test_whatever_an_address_says_a_page_answers(client: TestClient, runs: list[str], data: st.DataObject) -> None:
+    texts = st.text(max_size=12) | st.sampled_from(
+        [*runs, runs[0][:8], "bmi", "patients", MEAN, EVIL, "0.0.1", '"', "="]
+    )
+    names = st.sampled_from(["run", "node", "row", "at", "start", "page", "q", "outcome", "before", "after", "change"])
+    page = data.draw(st.sampled_from(["/", "/run", "/node", "/trace", "/logs", "/compare", "/code"]))
+    query = data.draw(st.dictionaries(names | st.sampled_from(["part", "code"]), texts, max_size=5))
+    try:
+        address = urlencode({"run": runs[0], **query})
+    except UnicodeEncodeError:
+        return  # no browser can ask so
+    assert Page(client, f"{page}?{address}").status in (200, 400, 404)
 
 
 def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:
