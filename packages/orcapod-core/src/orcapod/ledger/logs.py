@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import and_
+from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import Expression, pc
-from orcapod.protocols import Database, RecordPath
+from orcapod.arrow import array_of
+from orcapod.protocols import Database, RecordPath, find_records
 
 __all__ = ["told_in"]
+
+_TEXT = pa.large_string()
 
 
 def told_in(
     database: Database,
     rooms: Sequence[RecordPath],
-    conditions: Sequence[Expression],
+    values: Mapping[str, object],
     tag: Mapping[str, object] | None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
@@ -26,11 +27,15 @@ def told_in(
     Args:
         database: the store.
         rooms: below which paths they are.
-        conditions: all of which have to hold.
+        values: what their columns have: a text, a boolean, or one of several texts.
         tag: tags that their rows have, some of them.
         columns: which are read, the time among them; all if None.
     """
     tags = {name: str(value) for name, value in (tag or {}).items()}
+    wanted: dict[str, pa.Array[Any]] = {
+        name: array_of(value if isinstance(value, list) else [value], pa.bool_() if isinstance(value, bool) else _TEXT)
+        for name, value in {**values, **tags}.items()
+    }
     tables = []
     for path in database.list_paths():
         if not any(path[: len(room)] == room for room in rooms):
@@ -39,7 +44,6 @@ def told_in(
         if not tags.keys() <= {*nothing.column_names}:
             tables.append(nothing)
             continue
-        where = [*conditions, *(pc.field(name) == value for name, value in tags.items())]
-        tables.append(database.get_records(path, columns, where=reduce(and_, where) if where else None))
+        tables.append(find_records(database, path, wanted, columns))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     return found.sort_by("__timestamp") if found.num_columns else found
