@@ -1,15 +1,70 @@
-"""The PostgreSQL server of this session, for what has to hold on every store."""
+"""What tests of packages together share: the PostgreSQL server of this session, and a browser for pages."""
+
+from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
-__all__ = ["postgres_conninfo", "postgres_server"]
+__all__ = ["browser", "postgres_conninfo", "postgres_server", "visit"]
 
 # In the background and under nohup, SIGINT is ignored here and in the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _cache = TemporaryDirectory(prefix="orcapod-cache-", ignore_cleanup_errors=True)
 os.environ["ORCAPOD_CACHE"] = _cache.name
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+
+
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, and no test can start another
+def browser() -> Iterator[Browser]:
+    """Yield a browser without a window; where there is none tests are skipped, and fail with ``CI`` set."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if found is None:
+        told = f"found no browser, expected one of {', '.join(_BROWSERS)}; on Debian: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *_QUIET])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Yield what opens a page, ``visit(url, width=1280, scheme="light")``; no page may complain or ask elsewhere."""
+    complaints: list[str] = []
+    contexts = []
+
+    def visit(url: str, *, width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page, home = context.new_page(), urlsplit(url)
+
+        def asked(request: Request) -> None:
+            to = urlsplit(request.url)
+            if (to.scheme, to.netloc) != (home.scheme, home.netloc) or (to.scheme == "file" and to.path != home.path):
+                complaints.append(f"asked for {request.url}")
+
+        page.on("request", asked)
+        page.on("pageerror", lambda error: complaints.append(f"raised {error}"))
+        page.on("dialog", lambda dialog: (complaints.append(f"said {dialog.message}"), dialog.dismiss()))
+        page.on("console", lambda said: complaints.append(f"logged {said.text}"))
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not complaints

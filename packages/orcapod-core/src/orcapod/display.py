@@ -80,7 +80,9 @@ def one_line(text: str, cells: int | None = None) -> str:
         text: any.
         cells: how many columns of a terminal it has at most; what is too long loses its middle. All of it if None.
     """
-    seen = "".join(each if each.isprintable() or each in _JOINERS else ascii(each)[1:-1] for each in text)
+    seen = text
+    if not text.isprintable():
+        seen = "".join(each if each.isprintable() or each in _JOINERS else ascii(each)[1:-1] for each in text)
     if cells is None or width_of(seen) <= cells:
         return seen
     tail = cells // 3

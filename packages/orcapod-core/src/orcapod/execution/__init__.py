@@ -3,10 +3,12 @@
 from orcapod.execution.channel import Channel
 from orcapod.execution.channels import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.execution.concurrent import ConcurrentDriver, receiver
+from orcapod.execution.failure_kinds import FailureKind, failure_kinds
+from orcapod.execution.failure_text import FailureText
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
 from orcapod.execution.inputs import Inputs, WholeInputs
-from orcapod.execution.packet_error import Location, PacketError, PacketErrors, location_in
+from orcapod.execution.packet_error import Location, PacketError, PacketErrors
 from orcapod.execution.packet_tally import FirstFailure, PacketTally
 from orcapod.execution.run_loop import RunLoop
 from orcapod.execution.selection import EVERYTHING, Recomputed, Selection
@@ -22,6 +24,8 @@ __all__ = [
     "Cache",
     "Channel",
     "ConcurrentDriver",
+    "FailureKind",
+    "FailureText",
     "FirstFailure",
     "FunctionSpec",
     "InFlight",
@@ -43,8 +47,8 @@ __all__ = [
     "WholeInputs",
     "checked_buffer_size",
     "checked_where",
+    "failure_kinds",
     "found_results",
     "local_session",
-    "location_in",
     "receiver",
 ]

@@ -10,7 +10,7 @@ from orcapod.display import one_line, width_of
 from orcapod.graph.box import COLOURS, DASHED, Box, Outcome
 from orcapod.graph.layout import Layout, Line, Size, layout_of
 
-__all__ = ["PAGE", "drawn"]
+__all__ = ["PAGE", "STYLE", "drawn"]
 
 PAGE = 1000.0
 """How wide a page is, in pixels: what would be wider goes from the left to the right, where that is narrower."""
@@ -58,6 +58,10 @@ def _style() -> str:
     return f"\n{day}@media (prefers-color-scheme: dark) {{\n{night}}}\n"
 
 
+STYLE = _style()
+"""The style sheet of every picture, which a page that has one must allow."""
+
+
 def drawn(title: str, boxes: Sequence[Box]) -> tuple[str, float]:
     """Return boxes, and lines from what they are made of, as an SVG document; and how wide that is."""
     texts = [_lines_of(box) for box in boxes]
@@ -70,7 +74,7 @@ def drawn(title: str, boxes: Sequence[Box]) -> tuple[str, float]:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="orcapod-graph" role="img" width="{width}" height="{height}"'
         f' viewBox="{left} {left} {width} {height}">',
         f"<title>{escape(one_line(title))}</title>",
-        f"<style>{_style()}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect class="ground" x="{left}" y="{left}" width="{width}" height="{height}" rx="8"/>',
         *(_line(line, is_turned=is_turned) for line in layout.lines),
     ]

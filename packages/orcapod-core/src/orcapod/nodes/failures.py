@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,12 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.errors import PacketAbandonedError, PipelineError
-from orcapod.execution import location_in
+from orcapod.execution import FailureText
 from orcapod.protocols import Database, RecordPath
 from orcapod.records import RunLedger
 
 __all__ = ["recorded_failures"]
 
-_FRAME = re.compile(r'^ *File ".*', re.MULTILINE)
 _INTERRUPTED = (PacketAbandonedError.__name__, KeyboardInterrupt.__name__)
 _Row = Mapping[str, Any]
 
@@ -75,23 +73,14 @@ def _tags_of(row: _Row) -> tuple[tuple[str, Any], ...]:
 
 def _failure(row: _Row) -> dict[str, Any]:
     trace = row.get("__traceback")
-    message = _message(trace) if trace else row.get("__error")
-    place = location_in(trace or "") or (None, None, None)
-    error = re.match(r"[^:\s]+", message or "")  # its type, behind its module
+    told = FailureText.of(trace, row.get("__error"))
+    place = told.location or (None, None, None)
     return {
         **dict(_tags_of(row)),
-        "error": error[0].rpartition(".")[2] if error else None,
-        "message": message,
+        "error": told.error,
+        "message": told.message,
         "file": place[0],
         "line": place[1],
         "function": place[2],
         "traceback": trace,
     }
-
-
-def _message(trace: str) -> str:
-    """Return what a traceback ends with: the exception's type and text."""
-    frames = list(_FRAME.finditer(trace))
-    lines = (trace[frames[-1].end() :] if frames else trace).splitlines()
-    first = next((at for at, line in enumerate(lines) if line and not line.startswith(" ")), 0)
-    return "\n".join(lines[first:]).strip()
