@@ -18,6 +18,11 @@ from orcapod.errors import DatabaseError, ExecutionError, OrcapodError
 __all__ = ["main"]
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "Run a pipeline: compute what is missing."),
+    "plan": ("plan", "Say what a run would compute, and why."),
+    "retry": ("retry", "Run the packets again that failed in a run."),
+    "reproduce": ("reproduce", "Call one packet's function again, and compare."),
+    "graph": ("graph", "Show what a pipeline is made of."),
     "runs": ("runs", "List the runs of a store."),
 }
 """In which file each command is at home, and what it does: help is shown without loading any of them."""

@@ -71,6 +71,11 @@ class Output:
         if not self.is_json:
             self.console.print(Text(text, style=style))
 
+    def lines(self, text: str, style: str = "") -> None:
+        """Show a text of several lines to a person, none of which moves a cursor."""
+        for each in text.splitlines():
+            self.line(one_line(each), style)
+
     def json(self, value: object) -> None:
         """Write a value as JSON: times by ISO 8601, bytes as hexadecimal digits, what has no end as null."""
         sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")

@@ -1,0 +1,93 @@
+"""What a run did, as commands show it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orcapod.cli.output import Output
+from orcapod.display import duration
+from orcapod.execution import FailureKind
+from orcapod.ledger import RunSummary
+from orcapod.protocols import Database
+
+__all__ = ["show_outcome"]
+
+_STYLES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow"}
+_STATES = ("computed", "cached", "failed", "incomplete", "skipped")
+_ALWAYS = ("computed", "cached", "failed")
+
+
+def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database, output: Output) -> None:
+    """Show what each node of a run did, then each kind of failure once, and the command that shows more of it.
+
+    Args:
+        run: the run.
+        kinds: of its failures, as far as they are known.
+        store: where it is recorded.
+        output: where it is shown.
+    """
+    nodes = [_node(label, node.totals) for label, node in run.nodes.items()]
+    saved = sum(node["saved"] for node in nodes)
+    failures = [_failure(kind, _more(run.run_id, kind, store)) for kind in kinds]
+    if output.is_json:
+        told = {"run_id": run.run_id, "outcome": run.outcome, "saved": saved, "nodes": nodes, "failures": failures}
+        output.json(told)
+        return
+    shown = [state for state in _STATES if state in _ALWAYS or any(node[state] for node in nodes)]
+    output.table([_shown(node, shown) for node in nodes])
+    output.line()
+    for kind, failure in zip(kinds, failures, strict=True):
+        output.lines(f"{kind.count:,} × {kind.message} ({', '.join(kind.nodes)})", "red")
+        output.lines("\n".join([*([str(kind.location)] if kind.location else []), *failure["more"]]))
+    told_saved = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
+    output.line(f"run {run.run_id}: {run.outcome}{told_saved}", _STYLES.get(run.outcome, ""))
+
+
+def _node(label: str, totals: Any) -> dict[str, Any]:
+    is_computing = bool(totals.counts)
+    return {
+        "node": label,
+        **{state: totals.counts.get(state, 0) if is_computing else None for state in _STATES},
+        "rows_in": list(totals.taken),
+        "rows_out": totals.given,
+        "seconds": totals.seconds,
+        "per_second": totals.counts.get("computed", 0) / totals.seconds if totals.seconds else None,
+        "saved": totals.saved,
+    }
+
+
+def _shown(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
+    rate, taken = node["per_second"], node["rows_in"]
+    return {
+        "node": node["node"],
+        **{state: node[state] for state in states},
+        "rows in": " + ".join(f"{count:,}" for count in taken) if len(taken) > 1 else next(iter(taken), None),
+        "rows out": node["rows_out"],
+        "time": duration(node["seconds"]) if node["seconds"] else "",
+        "rate": "" if rate is None else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s",
+        "saved": duration(node["saved"]) if node["saved"] else "",
+    }
+
+
+def _failure(kind: FailureKind, more: Sequence[str]) -> dict[str, Any]:
+    file, line, function = kind.location or (None, None, None)
+    where = {"file": file, "line": line, "function": function}
+    return {
+        "count": kind.count,
+        "error": kind.error,
+        "message": kind.message,
+        "nodes": kind.nodes,
+        **where,
+        "more": more,
+    }
+
+
+def _more(run_id: str, kind: FailureKind, store: Database) -> list[str]:
+    """Return the commands that show what is known of failures."""
+    path = store.to_config().get("path")
+    named = ["--store", os.path.relpath(path) if Path(path).is_absolute() else path] if isinstance(path, str) else []
+    return [shlex.join(["orcapod", "logs", run_id, "--failed", "--node", node, *named]) for node in kind.nodes]
