@@ -42,6 +42,7 @@ ROOMS = [
     "orchestrators",
     "protocols",
     "records",
+    "report",
     "sources",
     "streams",
     "types",
@@ -144,6 +145,7 @@ def test_the_public_names_are_those_that_were_promised() -> None:
         "remove_orphans",
         "sources",
         "verify_store",
+        "write_report",
     }
     missing = promised - set(orcapod.__all__)
     assert not missing, missing

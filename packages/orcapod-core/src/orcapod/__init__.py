@@ -30,6 +30,7 @@ _HOMES = {
     "output_path": "files",
     "remove_orphans": "integrity",
     "verify_store": "integrity",
+    "write_report": "report",
 }
 _ROOMS = ("databases", "errors", "executors", "observers", "operators", "orchestrators", "sources", "types")
 

@@ -8,6 +8,7 @@ from orcapod.nodes import RunResult
 from orcapod.pipeline import Pipeline
 from orcapod.pods import CachedFunctionPod, FunctionPod, code_of, compare_code, function_pod
 from orcapod.records import ResultCache
+from orcapod.report import write_report
 from orcapod.sources import cases, grid
 from orcapod.types import Directory, File, Schema, logical_type
 
@@ -43,4 +44,5 @@ __all__ = [
     "sources",
     "types",
     "verify_store",
+    "write_report",
 ]

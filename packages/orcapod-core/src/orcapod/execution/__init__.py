@@ -4,7 +4,7 @@ from orcapod.execution.channel import Channel
 from orcapod.execution.channels import InputChannels, OrderedInputChannels, checked_buffer_size
 from orcapod.execution.concurrent import ConcurrentDriver, receiver
 from orcapod.execution.failure_kinds import FailureKind, failure_kinds
-from orcapod.execution.failure_text import FailureText
+from orcapod.execution.failure_text import INTERRUPTIONS, FailureText
 from orcapod.execution.function_spec import Cache, FunctionSpec
 from orcapod.execution.in_flight import InFlight
 from orcapod.execution.inputs import Inputs, WholeInputs
@@ -21,6 +21,7 @@ from orcapod.execution.where import checked_where
 
 __all__ = [
     "EVERYTHING",
+    "INTERRUPTIONS",
     "Cache",
     "Channel",
     "ConcurrentDriver",

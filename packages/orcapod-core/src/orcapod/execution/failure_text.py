@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Self
 
+from orcapod.errors import PacketAbandonedError
 from orcapod.execution.packet_error import Location, location_in
 
-__all__ = ["FailureText"]
+__all__ = ["INTERRUPTIONS", "FailureText"]
+
+INTERRUPTIONS = (PacketAbandonedError.__name__, KeyboardInterrupt.__name__)
+"""Errors of packets that did not fail themselves: their run ended."""
 
 _FRAME = re.compile(r'^ *File ".*', re.MULTILINE)
 _TYPE = re.compile(r"[^:\s]+")

@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
-from orcapod.execution import FailureText
+from orcapod.execution import INTERRUPTIONS, FailureText
+from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
 
 __all__ = ["failed_packets", "tag_texts"]
 
-_INTERRUPTED = ("PacketAbandonedError", "KeyboardInterrupt")
 _TOLD = {"traceback": "__traceback", "stdout": "__stdout", "stderr": "__stderr", "logs": "__python_logs"}
 _TEXT: pa.DataType = pa.large_string()
 _TEXTS = ("node", "tag", "error", "message", "file", "function", *_TOLD)
@@ -25,8 +25,8 @@ _SCHEMA = pa.schema([*((name, _TEXT) for name in _TEXTS), ("line", pa.int64())])
 def failed_packets(store: Store, run: RunSummary) -> pa.Table:
     """Return a row for each packet of a run that failed, in the order in which they did.
 
-    Those of a node are told of by its logs, else by its statuses; where neither was kept there is none, though the
-    node's totals count them.
+    They are told of by logs, else by statuses; where neither was kept of one, it is only counted, in the totals of its
+    node.
 
     Returns:
         ``node``; ``tag``, the tags as text; ``error``, the exception's type; ``message``, its type and text; ``file``,
@@ -34,12 +34,11 @@ def failed_packets(store: Store, run: RunSummary) -> pa.Table:
         ``logs``, which are null of statuses.
     """
     logged = _told(_failed_last(store, run))
-    stated = store.statuses(run.run_id)
-    if stated.num_columns:
-        is_missed = pc.invert(pc.is_in(stated.column("__node_label"), value_set=pc.unique(logged.column("node"))))
-        stated = stated.filter(pc.and_(pc.equal(stated.column("__state"), "FAILED"), is_missed))
-    found = pa.concat_tables([logged, _told(stated)])
-    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(_INTERRUPTED, _TEXT))))
+    of_run = [pc.field("__run_id") == run.run_id, pc.field("__state") == "FAILED"]
+    stated = _told(told_in(store.database, [(*run.pipeline, "_status")], of_run, None))
+    stated = stated.filter(pc.invert(pc.is_in(_rows_of(stated), value_set=_rows_of(logged))))
+    found = pa.concat_tables([logged, stated])
+    return found.filter(pc.invert(pc.is_in(found.column("error"), value_set=array_of(INTERRUPTIONS, _TEXT))))
 
 
 def _failed_last(store: Store, run: RunSummary) -> pa.Table:
@@ -60,6 +59,12 @@ def _failed_last(store: Store, run: RunSummary) -> pa.Table:
             others = failed.filter(pc.field("__node_label") != node)
             failed = pa.concat_tables([others, logs], promote_options="default")
     return failed.sort_by("__timestamp")
+
+
+def _rows_of(failures: pa.Table) -> Any:
+    """Return what tells rows apart: node and tag."""
+    columns = (failures.column(name).combine_chunks() for name in ("node", "tag"))
+    return pc.binary_join_element_wise(*columns, scalar_of("\0", _TEXT), null_handling="replace")
 
 
 def tag_texts(table: pa.Table) -> Any:

@@ -19,6 +19,7 @@ def told_in(
     rooms: Sequence[RecordPath],
     conditions: Sequence[Expression],
     tag: Mapping[str, object] | None,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """Return rows of logs or statuses, in the order of time.
 
@@ -27,6 +28,7 @@ def told_in(
         rooms: below which paths they are.
         conditions: all of which have to hold.
         tag: tags that their rows have, some of them.
+        columns: which are read, the time among them; all if None.
     """
     tags = {name: str(value) for name, value in (tag or {}).items()}
     tables = []
@@ -36,6 +38,6 @@ def told_in(
         if tags and not tags.keys() <= {*database.get_records_by_ids(path, []).column_names}:
             continue
         where = [*conditions, *(pc.field(name) == value for name, value in tags.items())]
-        tables.append(database.get_records(path, where=reduce(and_, where) if where else None))
+        tables.append(database.get_records(path, columns, where=reduce(and_, where) if where else None))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     return found.sort_by("__timestamp") if found.num_columns else found

@@ -23,7 +23,7 @@ from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.routes import NodeInRun
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, run_ids, runs_of
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, last_run, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.ledger.trace import Tracer
@@ -131,6 +131,16 @@ class Store:
                 found=repr(run_id),
             )
         return runs_of(self.database, begun[named[0]], named)[0]
+
+    def last_run(self) -> RunSummary:
+        """Return the last run to end, or, where none has ended, the last one to begin.
+
+        Raises:
+            UnknownRunError: none has begun.
+        """
+        if (run := last_run(self.database, self._pipelines())) is None:
+            raise UnknownRunError(f"found no run in {self.database!r}; expected the store of a pipeline that has run")
+        return run
 
     def nodes(self, run_id: str) -> Mapping[str, NodeSummary]:
         """Return the nodes of a run by label, each behind what it is made of.

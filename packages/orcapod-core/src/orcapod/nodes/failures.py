@@ -8,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.compute import pc
-from orcapod.errors import PacketAbandonedError, PipelineError
-from orcapod.execution import FailureText
+from orcapod.errors import PipelineError
+from orcapod.execution import INTERRUPTIONS, FailureText
 from orcapod.protocols import Database, RecordPath
 from orcapod.records import RunLedger
 
 __all__ = ["recorded_failures"]
 
-_INTERRUPTED = (PacketAbandonedError.__name__, KeyboardInterrupt.__name__)
 _Row = Mapping[str, Any]
 
 
@@ -59,7 +58,7 @@ def _rows(database: Database, path: RecordPath, run_id: str) -> list[_Row]:
 
 
 def _table(label: str, failed: list[_Row]) -> pa.Table:
-    rows = [row for row in map(_failure, failed) if row["error"] not in _INTERRUPTED]
+    rows = [row for row in map(_failure, failed) if row["error"] not in INTERRUPTIONS]
     tags = list(dict.fromkeys(name for row in failed for name, _ in _tags_of(row)))
     text = pa.large_string()
     types: dict[str, pa.DataType] = dict.fromkeys(["node", *tags, "error", "message", "file"], text)

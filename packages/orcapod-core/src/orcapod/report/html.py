@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 from orcapod.display import one_line
@@ -11,7 +11,6 @@ from orcapod.display import one_line
 __all__ = [
     "Html",
     "block",
-    "cut",
     "element",
     "fold",
     "joined",
@@ -19,7 +18,10 @@ __all__ = [
     "readable",
     "search",
     "section",
+    "shortened",
+    "size_of",
     "table",
+    "terms",
     "wide",
 ]
 
@@ -56,7 +58,7 @@ def _attribute(key: str, value: str | float) -> str:
 
 def joined(*content: str) -> Html:
     """Return parts of a page one after the other; what is no ``Html`` is text."""
-    return Html("".join(part if isinstance(part, Html) else escape(readable(part)) for part in content))
+    return Html("".join(part if isinstance(part, Html) else escape(readable(part), quote=False) for part in content))
 
 
 def readable(text: str) -> str:
@@ -97,12 +99,41 @@ def search(label: str, filters: str) -> Html:
     return element("form", element("label", label, field), told, role="search", hidden=True)
 
 
-def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str | float]]) -> Html:
-    """Return a table; it moves to and fro where a page is narrower. Numbers are at the right, with separators."""
-    head = element("tr", *(element("th", heading, scope="col") for heading in headings))
-    body = joined(*(element("tr", *map(_cell, row)) for row in rows))
-    whole = element("table", element("caption", caption), element("thead", head), element("tbody", body))
-    return wide(caption, whole)
+def terms(facts: Mapping[str, str]) -> Html:
+    """Return a list of what things are called, and what they are."""
+    pairs = (joined(element("dt", name), element("dd", fact)) for name, fact in facts.items())
+    return element("dl", *pairs)
+
+
+def table(
+    caption: str,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | int]],
+    *,
+    numbers: Collection[str] = (),
+    class_: str | None = None,
+) -> Html:
+    """Return a table, of which the first column says what each row is of; it moves to and fro where a page is narrower.
+
+    Args:
+        caption: what it shows.
+        headings: of its columns.
+        rows: their cells; what is no text is shown with separators.
+        numbers: the headings of columns that are at the right.
+        class_: for the style sheet.
+    """
+    sides = ["number" if heading in numbers else None for heading in headings]
+    head = (element("th", heading, scope="col", class_=side) for heading, side in zip(headings, sides, strict=True))
+    body = (_row(row, sides) for row in rows)
+    title = element("caption", element("span", caption))
+    parts = [title, element("thead", element("tr", *head)), element("tbody", *body)]
+    return wide(caption, element("table", *parts, class_=class_))
+
+
+def _row(cells: Sequence[str | int], sides: Sequence[str | None]) -> Html:
+    name, *others = (cell if isinstance(cell, str) else f"{cell:,}" for cell in cells)
+    values = (element("td", cell, class_=side) for cell, side in zip(others, sides[1:], strict=True))
+    return element("tr", element("th", name, scope="row"), *values)
 
 
 def wide(name: str, *content: str) -> Html:
@@ -110,25 +141,28 @@ def wide(name: str, *content: str) -> Html:
     return element("div", *content, class_="wide", role="region", aria_label=name, tabindex=0)
 
 
-def _cell(value: str | float) -> Html:
-    return element("td", value) if isinstance(value, str) else element("td", f"{value:,}", class_="number")
-
-
-def block(text: str, most: int | None = None, advice: str = "") -> Html:
+def block(text: str, most: int | None = None) -> Html:
     """Return text of several lines, such as a function wrote, as it is.
 
     Args:
         text: any.
-        most: how many characters of it are shown; of a longer one the beginning and the end. All if None.
-        advice: where all of it is to be seen.
+        most: about how many bytes of a page it may have; of a longer one the beginning and the end are shown. All of
+            it if None.
     """
-    return element("pre", Html("\n"), cut(readable(text), most, advice), tabindex=0)
+    shown, size = readable(text), size_of(text)
+    if most is not None and size > most:
+        kept = most * len(shown) // size
+        start, end = shown[: kept // 3], shown[len(shown) - (kept - kept // 3) :]
+        shown = f"{start}\n… {len(shown) - kept:,} characters are left out …\n{end}"
+    return element("pre", Html("\n"), shown, tabindex=0)
 
 
-def cut(text: str, most: int | None, advice: str) -> str:
-    """Return so many characters of a text at most, its beginning and its end, with a note of what is left out."""
-    if most is None or len(text) <= most:
-        return text
-    start, end = text[: most // 3], text[len(text) - (most - most // 3) :]
-    left_out = len(text) - len(start) - len(end)
-    return f"{start}\n… {left_out:,} characters are left out{f'; {advice}' if advice else ''} …\n{end}"
+def shortened(text: str, most: int) -> str:
+    """Return the beginning of a text, which takes about so many bytes of a page at most."""
+    size = size_of(text)
+    return text if size <= most else f"{text[: most * len(text) // size]}…"
+
+
+def size_of(text: str) -> int:
+    """Return how many bytes of a page a text takes."""
+    return len(joined(text).encode())

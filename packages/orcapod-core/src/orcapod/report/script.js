@@ -2,13 +2,15 @@
 "use strict";
 
 /* A field with data-filters="items" hides those elements of class "item" below the element with that id that
-   do not have all of its words; and groups of which nothing is left. Without this script all of them are seen. */
+   do not have all of its words, and groups of which nothing is left; few that are left are opened. Without this
+   script all of them are seen. */
+const FEW = 3;
 for (const field of document.querySelectorAll("input[data-filters]")) {
   const list = document.getElementById(field.dataset.filters);
   const entries = [...list.querySelectorAll(".item")];
   const texts = entries.map((entry) => entry.textContent.toLowerCase());
   const groups = [...list.querySelectorAll(".group")];
-  const wereOpen = groups.map((group) => group.open);
+  const wereOpen = new Map([...entries, ...groups].map((fold) => [fold, fold.open]));
   const told = document.getElementById(field.getAttribute("aria-describedby"));
   const filter = () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -17,10 +19,9 @@ for (const field of document.querySelectorAll("input[data-filters]")) {
       entry.hidden = !words.every((word) => texts[at].includes(word));
       count += !entry.hidden;
     });
-    groups.forEach((group, at) => {
-      group.hidden = !group.querySelector(".item:not([hidden])");
-      group.open = words.length ? !group.hidden : wereOpen[at];
-    });
+    for (const group of groups) group.hidden = !group.querySelector(".item:not([hidden])");
+    for (const [fold, wasOpen] of wereOpen)
+      fold.open = words.length ? groups.includes(fold) || (count <= FEW && !fold.hidden) : wasOpen;
     told.textContent = words.length ? `${count.toLocaleString("en")} of ${entries.length.toLocaleString("en")}` : "";
   };
   field.addEventListener("input", filter);

@@ -1,0 +1,103 @@
+"""``packet_times``: when the packets of each node of a run were at work, and how long each took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from orcapod.arrow import array_of
+from orcapod.compute import pc
+from orcapod.ledger.logs import told_in
+from orcapod.ledger.run_summary import NodeSummary, RunSummary
+from orcapod.ledger.store import Store
+from orcapod.protocols import RecordPath
+from orcapod.records import RECORD_ID, RUN_ID, SECONDS, result_path
+
+__all__ = ["PacketTimes", "packet_times"]
+
+_TIME, _LABEL = "__timestamp", "__node_label"
+_LENGTH = pa.duration("us")
+
+
+@dataclass(frozen=True, slots=True)
+class PacketTimes:
+    """Times of the packets of a function node that a run has computed.
+
+    Attributes:
+        first: when the first of them began, as far as that is known; None if nothing is.
+        last: when the last of them ended, likewise.
+        seconds: how long the function took for each that was computed, of those whose results are in the store.
+        told_by: what tells when packets ended: ``logs`` or ``statuses``; of ``results`` it is known when they were
+            stored, up to a second later.
+    """
+
+    first: datetime | None
+    last: datetime | None
+    seconds: pa.Array[Any]
+    told_by: Literal["logs", "statuses", "results"]
+
+
+def packet_times(store: Store, run: RunSummary) -> Mapping[str, PacketTimes]:
+    """Return the times of the packets of each function node of a run, by label."""
+    events = {told_by: _events(store, run, f"_{room}") for told_by, room in (("logs", "log"), ("statuses", "status"))}
+    return {label: _times(store, run, node, events) for label, node in run.functions.items()}
+
+
+def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[datetime, datetime]]:
+    """Return when logs or statuses tell of the first and of the last packet of each node."""
+    found = told_in(
+        store.database, [(*run.pipeline, room)], [pc.field(RUN_ID) == run.run_id], None, columns=[_LABEL, _TIME]
+    )
+    if not found.num_rows:
+        return {}
+    spans: list[Any] = found.group_by(_LABEL).aggregate([(_TIME, "min"), (_TIME, "max")]).to_pylist()
+    return {span[_LABEL]: (span[f"{_TIME}_min"], span[f"{_TIME}_max"]) for span in spans}
+
+
+def _times(
+    store: Store, run: RunSummary, node: NodeSummary, events: Mapping[str, Mapping[str, tuple[datetime, datetime]]]
+) -> PacketTimes:
+    results, label = _results(store, run, node), node.record.label
+    seconds = results.column(SECONDS).combine_chunks()
+    length = pc.floor(pc.multiply(seconds, 1e6)).cast(pa.int64()).cast(_LENGTH)
+    began = pc.min(pc.subtract(results.column(_TIME).combine_chunks(), length)).as_py()
+    stored = pc.max(results.column(_TIME)).as_py()
+    spans = [spans[label] for spans in events.values() if label in spans]
+    first = min([*(start for start, _ in spans), *([began] if began else [])], default=None)
+    last = max((end for _, end in spans), default=stored)
+    told_by: Any = next((told_by for told_by, spans in events.items() if label in spans), "results")
+    return PacketTimes(first and max(first, run.started), last and min(last, run.ended or last), seconds, told_by)
+
+
+def _results(store: Store, run: RunSummary, node: NodeSummary) -> pa.Table:
+    """Return when the results were stored that a node has computed in a run, and how long each took."""
+    path = node.record.path
+    own = pc.field(RUN_ID) == run.run_id
+    found = store.database.get_records(result_path(path[:-1]), [_TIME, SECONDS], where=own)
+    if SECONDS not in found.column_names:  # they are in another store, or there never was one
+        types: dict[str, pa.DataType] = {
+            RECORD_ID: pa.large_binary(),
+            _TIME: pa.timestamp("us", "UTC"),
+            SECONDS: pa.float64(),
+        }
+        return pa.table({name: array_of([], type_) for name, type_ in types.items()})
+    sharing = [other.record for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
+    if len(sharing) == 1:
+        return found
+    ids = found.column(RECORD_ID)
+    is_own = _is_among(store, run, path, ids)
+    for other in takewhile(node.record.__ne__, sharing):  # what one before it has computed, it has found
+        is_own = pc.and_not(is_own, _is_among(store, run, other.path, ids))
+    return found.filter(is_own)
+
+
+def _is_among(store: Store, run: RunSummary, path: RecordPath, ids: pa.ChunkedArray[Any]) -> Any:
+    """Say which results the entries at a path stand for."""
+    entries = store.database.at(*run.pipeline).get_records(path, [RECORD_ID])
+    known = entries.column(RECORD_ID).combine_chunks() if entries.num_rows else array_of([], pa.large_binary())
+    return pc.is_in(ids, value_set=known)
