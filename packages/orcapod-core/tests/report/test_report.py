@@ -86,6 +86,19 @@ def test_it_shows_what_ran_what_failed_and_why_it_differs(tmp_path: Path) -> Non
         assert f"changed {changed} value in source: x" in told
 
 
+def test_tags_that_are_called_as_what_is_told_of_them_confuse_nothing(tmp_path: Path) -> None:
+    database = MemoryDatabase()
+    for count in (2, 3):
+        with op.Pipeline("study", database) as made:
+            rows = [{"change": "gone", "why": f"w{x}", "node": x, "x": x} for x in range(count)]
+            limited_pod = op.FunctionPod(op.PythonPacketFunction(limited, "y"))
+            limited_pod(DictSource(rows, ["change", "why", "node"], source_id="s"), label="f")
+        made.run(progress=False)
+    told = text_of(written(database, tmp_path / "run.html"))
+    assert "f equal 2 f new 1" in told
+    assert "gone" not in told
+
+
 def test_whatever_text_there_is_nothing_of_it_is_anything_else(tmp_path: Path) -> None:
     database = MemoryDatabase()
     ran(database, note=HOSTILE, tags={HOSTILE: HOSTILE})

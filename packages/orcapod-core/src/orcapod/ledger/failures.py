@@ -90,15 +90,15 @@ def _told(rows: pa.Table) -> pa.Table:
     }
     texts = zip(column["__traceback"].to_pylist(), column["__error"].to_pylist(), strict=True)
     failures = [FailureText.of(trace, error) for trace, error in texts]
-    places = [failure.location or (None, None, None) for failure in failures]
+    file, line, function = zip(*(failure.location or (None, None, None) for failure in failures), strict=True)
     columns = {
         "node": rows.column("__node_label"),
         "tag": tag_texts(rows),
-        "error": [failure.error for failure in failures],
-        "message": [failure.message for failure in failures],
-        "file": [place[0] for place in places],
-        "line": [place[1] for place in places],
-        "function": [place[2] for place in places],
+        "error": array_of([failure.error for failure in failures], _TEXT),
+        "message": array_of([failure.message for failure in failures], _TEXT),
+        "file": array_of(file, _TEXT),
+        "line": array_of(line, pa.int64()),
+        "function": array_of(function, _TEXT),
         **{name: column[told] for name, told in _TOLD.items()},
     }
     return pa.table(columns, schema=_SCHEMA)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from orcapod.records import RECORD_ID, RUN_ID, SECONDS, result_path
 __all__ = ["PacketTimes", "packet_times"]
 
 _TIME, _LABEL = "__timestamp", "__node_label"
-_LENGTH = pa.duration("us")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +48,37 @@ def packet_times(store: Store, run: RunSummary) -> Mapping[str, PacketTimes]:
     return {label: _times(store, run, node, events) for label, node in run.functions.items()}
 
 
-def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[datetime, datetime]]:
+def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[int, int]]:
     """Return when logs or statuses tell of the first and of the last packet of each node."""
-    found = told_in(
-        store.database, [(*run.pipeline, room)], [pc.field(RUN_ID) == run.run_id], None, columns=[_LABEL, _TIME]
-    )
+    of_run = [pc.field(RUN_ID) == run.run_id]
+    found = told_in(store.database, [(*run.pipeline, room)], of_run, None, columns=[_LABEL, _TIME])
     if not found.num_rows:
         return {}
+    found = pa.table({_LABEL: found.column(_LABEL), _TIME: _microseconds(found)})
     spans: list[Any] = found.group_by(_LABEL).aggregate([(_TIME, "min"), (_TIME, "max")]).to_pylist()
     return {span[_LABEL]: (span[f"{_TIME}_min"], span[f"{_TIME}_max"]) for span in spans}
 
 
 def _times(
-    store: Store, run: RunSummary, node: NodeSummary, events: Mapping[str, Mapping[str, tuple[datetime, datetime]]]
+    store: Store, run: RunSummary, node: NodeSummary, events: Mapping[str, Mapping[str, tuple[int, int]]]
 ) -> PacketTimes:
     results, label = _results(store, run, node), node.record.label
     seconds = results.column(SECONDS).combine_chunks()
-    length = pc.floor(pc.multiply(seconds, 1e6)).cast(pa.int64()).cast(_LENGTH)
-    began = pc.min(pc.subtract(results.column(_TIME).combine_chunks(), length)).as_py()
-    stored = pc.max(results.column(_TIME)).as_py()
-    spans = [spans[label] for spans in events.values() if label in spans]
-    first = min([*(start for start, _ in spans), *([began] if began else [])], default=None)
-    last = max((end for _, end in spans), default=stored)
+    stored = _microseconds(results)
+    began = pc.min(pc.subtract(stored, pc.floor(pc.multiply(seconds, 1e6)).cast(pa.int64()))).as_py()
+    told = [spans[label] for spans in events.values() if label in spans]
+    first = min([*(start for start, _ in told), *([] if began is None else [began])], default=None)
+    last = max((end for _, end in told), default=pc.max(stored).as_py())
     told_by: Any = next((told_by for told_by, spans in events.items() if label in spans), "results")
-    return PacketTimes(first and max(first, run.started), last and min(last, run.ended or last), seconds, told_by)
+    if first is None or last is None:
+        return PacketTimes(None, None, seconds, told_by)
+    start, end = (_EPOCH + timedelta(microseconds=moment) for moment in (first, last))
+    return PacketTimes(max(start, run.started), min(end, run.ended or end), seconds, told_by)
+
+
+def _microseconds(rows: pa.Table) -> Any:
+    """Return the times of rows, in microseconds since 1970."""
+    return rows.column(_TIME).combine_chunks().cast(pa.int64())
 
 
 def _results(store: Store, run: RunSummary, node: NodeSummary) -> pa.Table:

@@ -121,17 +121,3 @@ def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime,
     """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
     rows = rows_of(database.at(*pipeline).get_records(RUNS, ["__ended"]))
     return sorted((row["__ended"], row["__run_id"]) for row in rows)
-
-
-def last_run(database: Database, pipelines: Sequence[RecordPath]) -> RunSummary | None:
-    """Return the last run of these pipelines to end, or, where none has, the last one to begin; None if none has."""
-    ended = [(*end, pipeline) for pipeline in pipelines for end in ended_runs(database, pipeline)]
-    begun = [] if ended else [(run_id, pipeline) for pipeline in pipelines for run_id in run_ids(database, pipeline)]
-    *_, run_id, pipeline = max(ended or begun, default=("", ()))
-    return runs_of(database, pipeline, [run_id])[0] if run_id else None
-
-
-def run_before(database: Database, run: RunSummary) -> RunSummary | None:
-    """Return the run of the same pipeline that had last ended when a run began; None if none had."""
-    ended = [run_id for end, run_id in ended_runs(database, run.pipeline) if end <= run.started]
-    return runs_of(database, run.pipeline, ended[-1:])[0] if ended else None

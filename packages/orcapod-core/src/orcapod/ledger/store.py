@@ -22,8 +22,9 @@ from orcapod.ledger.logs import told_in
 from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
+from orcapod.ledger.recent_runs import last_run
 from orcapod.ledger.routes import NodeInRun
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, last_run, run_ids, runs_of
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, run_ids, runs_of
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.ledger.trace import Tracer

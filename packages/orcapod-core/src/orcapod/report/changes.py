@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pyarrow as pa
+
 from orcapod.ledger import RunSummary, Store, compare
-from orcapod.ledger.run_summary import run_before
+from orcapod.ledger.recent_runs import run_before
 from orcapod.report.html import Html, element, joined, table
 from orcapod.report.overview import instant
 
@@ -23,8 +25,7 @@ def changes(store: Store, run: RunSummary) -> Html:
         return element("p", f"There is nothing to compare: {reason}.")
     counts: Counter[tuple[str, str, str]] = Counter()
     for label, rows in compare(store, before.run_id, run.run_id).items():
-        *_, change, why = rows.columns
-        pairs: list[Any] = [change.to_pylist(), why.to_pylist()]
+        pairs: list[Any] = [_last(rows, name).to_pylist() for name in ("change", "why")]
         counts.update((label, *pair) for pair in zip(*pairs, strict=True))
     told = element("p", "Compared with run ", element("code", before.run_id), " of ", instant(before.started), ".")
     note = element("p", before.note, class_="quiet") if before.note else ""
@@ -39,3 +40,8 @@ def changes(store: Store, run: RunSummary) -> Html:
     return joined(
         told, note, table("What became of rows of the same tags", headings, listed[:_MOST], numbers=["rows"]), rest
     )
+
+
+def _last(rows: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+    """Return a column that is behind those of the tags, and begins with ``_`` where one of them bears its name."""
+    return rows.column([each for each in rows.column_names if each.lstrip("_") == name][-1])
