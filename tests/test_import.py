@@ -46,6 +46,7 @@ ROOMS = [
     "sources",
     "streams",
     "types",
+    "ui",
 ]
 
 

@@ -45,6 +45,7 @@ from orcapod.sources import (
 )
 from orcapod.testing import argument_faults
 from orcapod.types import TypeRegistry
+from orcapod.ui import app
 
 Arguments = Mapping[str, Callable[[], object]]
 DOORS: dict[str, tuple[Callable[..., object], Arguments, tuple[str, ...]]] = {}
@@ -234,6 +235,7 @@ door("store.trace", lambda **asked: str(op.open_store(ran()).trace(**asked)),
     pipeline="p", node="n", tag={"k": 1}, column="y", run=a_run)  # fmt: skip
 door("store.impact", lambda **asked: op.open_store(ran()).impact(**asked), source_id="s", record_id="row_0", run=a_run)
 door("store.lineage", lambda **asked: op.open_store(ran()).lineage(**asked), pipeline="p", node="n", run=a_run)
+door("app", app, "store", "token", store=lambda: op.open_store(ran()), token="secret")
 door("write_report", op.write_report, "store", "path", store=ran, path="run.html", run=a_run)
 door("verify_store", op.verify_store, store="memory://", repair=False, result_database=None, files=None)
 

@@ -13,6 +13,7 @@ from orcapod.execution import INTERRUPTIONS, FailureText
 from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
+from orcapod.records import RUN_ID
 
 __all__ = ["failed_packets", "tag_texts"]
 
@@ -34,7 +35,7 @@ def failed_packets(store: Store, run: RunSummary) -> pa.Table:
         ``logs``, which are null of statuses.
     """
     logged = _told(_failed_last(store, run))
-    of_run = [pc.field("__run_id") == run.run_id, pc.field("__state") == "FAILED"]
+    of_run = {RUN_ID: run.run_id, "__state": "FAILED"}
     stated = _told(told_in(store.database, [(*run.pipeline, "_status")], of_run, None))
     stated = stated.filter(pc.invert(pc.is_in(_rows_of(stated), value_set=_rows_of(logged))))
     found = pa.concat_tables([logged, stated])

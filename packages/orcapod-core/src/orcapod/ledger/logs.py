@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import and_
+from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import Expression, pc
-from orcapod.protocols import Database, RecordPath
+from orcapod.arrow import array_of
+from orcapod.protocols import Database, RecordPath, find_records
 
 __all__ = ["told_in"]
 
@@ -17,7 +16,7 @@ __all__ = ["told_in"]
 def told_in(
     database: Database,
     rooms: Sequence[RecordPath],
-    conditions: Sequence[Expression],
+    values: Mapping[str, object],
     tag: Mapping[str, object] | None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
@@ -26,18 +25,21 @@ def told_in(
     Args:
         database: the store.
         rooms: below which paths they are.
-        conditions: all of which have to hold.
+        values: texts and booleans that their columns have.
         tag: tags that their rows have, some of them.
         columns: which are read, the time among them; all if None.
     """
     tags = {name: str(value) for name, value in (tag or {}).items()}
+    wanted: dict[str, pa.Array[Any]] = {
+        name: array_of([value], pa.bool_() if isinstance(value, bool) else pa.large_string())
+        for name, value in {**values, **tags}.items()
+    }
     tables = []
     for path in database.list_paths():
         if not any(path[: len(room)] == room for room in rooms):
             continue
         if tags and not tags.keys() <= {*database.get_records_by_ids(path, []).column_names}:
             continue
-        where = [*conditions, *(pc.field(name) == value for name, value in tags.items())]
-        tables.append(database.get_records(path, columns, where=reduce(and_, where) if where else None))
+        tables.append(find_records(database, path, wanted, columns))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     return found.sort_by("__timestamp") if found.num_columns else found

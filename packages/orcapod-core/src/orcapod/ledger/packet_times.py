@@ -50,7 +50,7 @@ def packet_times(store: Store, run: RunSummary) -> Mapping[str, PacketTimes]:
 
 def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[int, int]]:
     """Return when logs or statuses tell of the first and of the last packet of each node."""
-    of_run = [pc.field(RUN_ID) == run.run_id]
+    of_run = {RUN_ID: run.run_id}
     found = told_in(store.database, [(*run.pipeline, room)], of_run, None, columns=[_LABEL, _TIME])
     if not found.num_rows:
         return {}

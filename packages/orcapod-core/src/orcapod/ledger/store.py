@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of, table_of
 from orcapod.checks import Checks
-from orcapod.compute import Expression, pc
+from orcapod.compute import pc
 from orcapod.databases.open import open_existing
 from orcapod.datagrams import free_name
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
@@ -324,8 +324,8 @@ class Store:
             tag: only of rows with these tags; some of them are enough.
             failed: only of packets that failed, or only of those that did not.
         """
-        success = [] if failed is None else [pc.field("__success") == pc.scalar(not failed)]
-        return told_in(self.database, self._rooms("_log"), [*self._of(run, node), *success], tag)
+        success = {} if failed is None else {"__success": not failed}
+        return told_in(self.database, self._rooms("_log"), self._of(run, node) | success, tag)
 
     def statuses(
         self, run: str | None = None, node: str | None = None, tag: Mapping[str, object] | None = None
@@ -377,7 +377,7 @@ class Store:
         """
         check = Checks("trace")
         tags, output = check.mapping("tag", tag, "{'patient': 1}"), check.text_or_none("column", column)
-        tracer, traced = self._tracer("trace", pipeline, node, run)
+        tracer, traced = self.tracer("trace", pipeline, node, run)
         entry = only_row(tracer.entries(traced), tags, traced.run)
         return tracer.row(traced, entry, tracer.outputs(traced, output))
 
@@ -423,7 +423,7 @@ class Store:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
         """
-        return lineage(*self._tracer("lineage", pipeline, node, run))
+        return lineage(*self.tracer("lineage", pipeline, node, run))
 
     def size(self) -> pa.Table:
         """Return how many rows and bytes there are of each pipeline, node and kind of records.
@@ -479,12 +479,13 @@ class Store:
     def _rooms(self, name: str) -> list[RecordPath]:
         return [(*pipeline, name) for pipeline in self._pipelines()]
 
-    def _of(self, run: str | None, node: str | None) -> list[Expression]:
-        """Return the conditions that rows are of a run and of a node, where these are given."""
-        of_run = [] if run is None else [pc.field("__run_id") == self.run(run).run_id]
-        return of_run if node is None else [*of_run, pc.field("__node_label") == node]
+    def _of(self, run: str | None, node: str | None) -> dict[str, object]:
+        """Return what rows have that are of a run and of a node, where these are given."""
+        of_run: dict[str, object] = {} if run is None else {"__run_id": self.run(run).run_id}
+        return of_run if node is None else {**of_run, "__node_label": node}
 
-    def _tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+    def tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
+        """Return what reads provenance, and the node whose rows are asked for; see ``trace``."""
         check = Checks(asker)
         pipeline, node = check.text("pipeline", pipeline), check.text("node", node)
         return Tracer(self.database, self._runs()), NodeInRun(*self.node(pipeline, node, run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -68,8 +69,13 @@ def _figures(run: RunSummary) -> Html:
     return element("ul", *items, class_="figures")
 
 
-def graph(run: RunSummary) -> Html:
-    """Return the plan of a run, coloured by what became of its nodes, and the same in numbers."""
+def graph(run: RunSummary, named: Callable[[str], str] = str) -> Html:
+    """Return the plan of a run, coloured by what became of its nodes, and the same in numbers.
+
+    Args:
+        run: the run.
+        named: returns what is shown in the table for the label of a node.
+    """
     picture = wide("Plan of the pipeline", Html(run_picture(run).to_svg()))
     if run.ended is None:
         told = "The run has not ended, so that it is not known yet what its nodes did."
@@ -79,18 +85,20 @@ def graph(run: RunSummary) -> Html:
         "failed; amber: some were not computed, since what they are made of failed; a broken border: nothing was done."
     )
     headings = ["node", "rows in", "rows out", *_STATES, "time", "saved", "ran on"]
-    nodes = table("What each node did", headings, map(_node_row, run.nodes.values()), numbers=headings[1:-1])
+    nodes = table(
+        "What each node did", headings, (_node_row(node, named) for node in run.nodes.values()), numbers=headings[1:-1]
+    )
     return joined(picture, element("p", colours, class_="quiet small"), nodes)
 
 
-def _node_row(node: NodeSummary) -> list[Any]:
+def _node_row(node: NodeSummary, named: Callable[[str], str]) -> list[Any]:
     totals = node.totals
     is_function = node.record.kind == "function"
     counts = [totals.counts.get(state, 0 if is_function and state != "incomplete" else "") for state in _STATES]
     taken = " + ".join(f"{count:,}" for count in totals.taken)
     times = [duration(seconds) if seconds else "" for seconds in (totals.seconds, totals.saved)]
     coloured = [_count(state, count) for state, count in zip(_STATES, counts, strict=True)]
-    return [node.record.label, taken, totals.given, *coloured, *times, totals.executor]
+    return [named(node.record.label), taken, totals.given, *coloured, *times, totals.executor]
 
 
 def _count(state: str, count: Any) -> Any:

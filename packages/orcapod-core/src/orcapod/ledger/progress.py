@@ -1,0 +1,48 @@
+"""``progress_of``: what the nodes of a run have done so far, as far as it is in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from orcapod.arrow import array_of
+from orcapod.ledger.run_summary import RunSummary
+from orcapod.protocols import Database, RecordPath, find_records
+from orcapod.records import RUN_ID, result_path
+
+__all__ = ["NodeProgress", "progress_of"]
+
+
+class NodeProgress(NamedTuple):
+    """Packets of a function node that a run has done with; what it found is not among them.
+
+    Attributes:
+        computed: how many results it has stored; those of nodes that share a function are counted together.
+        failed: of how many a log says that they failed.
+    """
+
+    computed: int = 0
+    failed: int = 0
+
+
+def progress_of(database: Database, run: RunSummary) -> Mapping[str, NodeProgress]:
+    """Return what the function nodes of a run have done so far, by label; no values are read."""
+    view = database.at(*run.pipeline)
+    of_run = {RUN_ID: array_of([run.run_id], pa.large_string())}
+    found = {}
+    for label, node in run.functions.items():
+        path = node.record.path
+        failed = {"__node_label": array_of([label], pa.large_string()), "__success": array_of([False], pa.bool_())}
+        found[label] = NodeProgress(
+            _count(database, result_path(path[:-1]), of_run), _count(view, ("_log", *path), of_run | failed)
+        )
+    return found
+
+
+def _count(database: Database, path: RecordPath, values: Mapping[str, pa.Array[Any]]) -> int:
+    """Return how many records have these values; none where there are none at all."""
+    if not database.get_records_by_ids(path, []).num_columns:
+        return 0
+    return find_records(database, path, values, []).num_rows

@@ -1,0 +1,4 @@
+from orcapod.ui.application import app
+from orcapod.ui.server import serve
+
+__all__ = ["app", "serve"]

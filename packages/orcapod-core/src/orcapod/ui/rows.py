@@ -1,0 +1,139 @@
+"""``NodeRows``: the rows that a node gave in a run, of which a page looks at a few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pat
+
+from orcapod.arrow import array_of
+from orcapod.compute import pc
+from orcapod.ledger import RunSummary, Store
+from orcapod.ledger.run_summary import NodeSummary
+from orcapod.ledger.stored_results import results_at
+from orcapod.records import RECORD_ID, result_path
+from orcapod.ui.cells import cell
+
+__all__ = ["NodeRows", "matching", "texts_of"]
+
+_TERM = re.compile(r'(?:([^\s="]+)=)?(?:"([^"]*)"|(\S+))')
+_FEW = 10_000  # results that are looked up one by one
+
+
+@dataclass(frozen=True)
+class NodeRows:
+    """Rows that a function node gave in a run that has ended, whose number and order never change.
+
+    Attributes:
+        store: where they are.
+        run: the run.
+        node: the node.
+        entries: the records of all rows: their keys, tags and results.
+    """
+
+    store: Store
+    run: RunSummary
+    node: NodeSummary
+    entries: pa.Table
+
+    @classmethod
+    def of(cls, store: Store, run_id: str, label: str) -> NodeRows:
+        """Return the rows of a node.
+
+        Raises:
+            UnknownRunError: there is no such run, or it has not ended.
+            LabelError: it had no such node.
+        """
+        run, node = store.node("/".join(store.run(run_id).pipeline), label, run_id)
+        (entries,) = store.entries_in(label, run, wanted=_is_shown)
+        return cls(store, run, node, entries)
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of its rows."""
+        return [name for name in self.entries.column_names if not name.startswith("_")]
+
+    def results(self, entries: pa.Table) -> pa.Table:
+        """Return what is stored of the results of some rows, their values among it."""
+        if not entries.num_columns:
+            return entries
+        return results_at(self.store.database, self.node.record.path, entries.column(RECORD_ID))
+
+    def found(self, query: str) -> pa.Table:
+        """Return the records of the rows in which a person finds what was typed; see ``matching``."""
+        if not [*_terms(query)] or not self.entries.num_rows:
+            return self.entries
+        return self.entries.filter(matching(self._texts, query))
+
+    @cached_property
+    def _texts(self) -> Mapping[str, Any]:
+        """What is looked for in: the tags as text, and the outputs that are texts or numbers."""
+        database, path = self.store.database, result_path(self.node.record.path[:-1])
+        schema = database.get_records_by_ids(path, []).schema
+        names = [field.name for field in schema if not field.name.startswith("_") and _is_plain(field.type)]
+        ids = self.entries.column(RECORD_ID)
+        columns = {name: self.entries.column(name) for name in self.tags}
+        if names:
+            wanted = [RECORD_ID, *names]
+            few: list[Any] | None = ids.to_pylist() if len(ids) <= _FEW else None
+            results = (
+                database.get_records(path, wanted)
+                if few is None
+                else database.get_records_by_ids(path, [*dict.fromkeys(few)], wanted)
+            )
+            at = pc.index_in(ids, value_set=results.column(RECORD_ID).combine_chunks())
+            columns |= {name: results.column(name).take(at) for name in names if name not in columns}
+        return texts_of(pa.table(columns))
+
+
+def matching(texts: Mapping[str, Any], query: str) -> Any:
+    """Say in which rows of some columns is all that was typed.
+
+    Args:
+        texts: the columns, as text; at least one.
+        query: words, all of which are to be found, in any column, whatever their case; ``column=value`` says in which,
+            and is all of what is there. Quotes keep several words together.
+    """
+    conditions = [_holds(texts, name, text) for name, text in _terms(query)]
+    if not conditions:
+        return array_of([True] * len(next(iter(texts.values()))), pa.bool_())
+    return reduce(pc.and_, conditions)
+
+
+def _terms(query: str) -> Iterator[tuple[str, str]]:
+    """Give what was typed: words, each with the column that it is to be in, if one is named."""
+    for name, quoted, word in _TERM.findall(query):
+        yield name, quoted or word
+
+
+def _holds(texts: Mapping[str, Any], name: str, text: str) -> Any:
+    if name in texts:
+        return pc.fill_null(pc.equal(pc.utf8_lower(texts[name]), text.lower()), False)
+    wanted = f"{name}={text}" if name else text
+    found = [pc.fill_null(pc.match_substring(column, wanted, ignore_case=True), False) for column in texts.values()]
+    return reduce(pc.or_, found)
+
+
+def _is_shown(column: str) -> bool:
+    return column == RECORD_ID or not column.startswith("_")
+
+
+def _is_plain(type_: Any) -> bool:
+    return pat.is_primitive(type_) or pat.is_string(type_) or pat.is_large_string(type_)
+
+
+def texts_of(columns: pa.Table) -> Mapping[str, Any]:
+    """Return columns as they are seen, to look for words in them."""
+    return {name: _text(column) for name, column in zip(columns.column_names, columns.columns, strict=True)}
+
+
+def _text(column: Any) -> Any:
+    if pat.is_string(column.type) or pat.is_large_string(column.type) or pat.is_integer(column.type):
+        return pc.cast(column, pa.large_string())
+    values: Sequence[Any] = column.to_pylist()
+    return array_of([cell(value) for value in values], pa.large_string())

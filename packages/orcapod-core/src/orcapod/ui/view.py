@@ -1,0 +1,62 @@
+"""``View``: a store as its pages look at it, which remembers what never changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+import pyarrow as pa
+
+from orcapod.errors import UnknownRowError
+from orcapod.ledger import ComputedRow, Store, compare
+from orcapod.ui.rows import NodeRows
+
+__all__ = ["View"]
+
+_REMEMBERED = 4  # a million rows of a node take some 100 MB
+_TRACES = 32
+_KEY = re.compile("(?:[0-9a-f]{2})+")
+
+
+class View:
+    """A store, and the rows that were last looked at of runs that have ended.
+
+    Args:
+        store: the store; it is not closed with the view.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._rows = lru_cache(_REMEMBERED)(lambda run_id, label: NodeRows.of(store, run_id, label))
+        self._compared = lru_cache(_REMEMBERED)(lambda before, after: compare(store, before, after))
+        self._traced = lru_cache(_TRACES)(self._trace)
+
+    def rows(self, run_id: str, label: str) -> NodeRows:
+        """Return the rows that a node gave in a run."""
+        return self._rows(self.store.run(run_id).run_id, label)
+
+    def compared(self, before: str, after: str) -> Mapping[str, pa.Table]:
+        """Return what became of the rows of each node from one run to another."""
+        return self._compared(before, after)
+
+    def traced(self, run_id: str, label: str, key: str) -> ComputedRow:
+        """Return the tree of a row that a node gave in a run, given the key of its record as text.
+
+        Raises:
+            UnknownRowError: it gave no such row.
+        """
+        return self._traced(self.store.run(run_id).run_id, label, key)
+
+    def _trace(self, run_id: str, label: str, key: str) -> ComputedRow:
+        pipeline = "/".join(self.store.run(run_id).pipeline)
+        tracer, node = self.store.tracer("trace", pipeline, label, run_id)
+        found = tracer.entries(node).with_keys([bytes.fromhex(key)] if _KEY.fullmatch(key) else [])
+        if not found.num_rows:
+            raise UnknownRowError(
+                f"node {label!r}, run {run_id}: found no row {key!r}, expected one of the "
+                f"{node.summary.totals.given:,} that it gave",
+                node=label,
+                found=key,
+            )
+        return tracer.row(node, found.slice(0, 1), tracer.outputs(node, None))

@@ -1,0 +1,342 @@
+"""The pages tell what the ledger tells, escape all of it, lead to each other, and write nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import orcapod as op
+from orcapod.databases import MemoryDatabase
+from orcapod.observers import LoggingObserver
+from orcapod.protocols import Database
+from orcapod.sources import DictSource
+from orcapod.ui import app
+
+EVIL = """</script><script>alert(1)</script><img src=x onerror="alert(2)">'"&amp;"""
+MEAN = f"mean {EVIL}"
+PATIENTS = 130
+
+
+def night(store: Path | Database, patients: int, factor: float, note: str = "") -> str:
+    """Run a study of so many patients, of whom each 17th fails; return the run's name."""
+
+    @op.function_pod(output_keys=["bmi", "curve"])
+    def bmi(weight: float) -> tuple[float, np.ndarray]:
+        print("weighed", weight, EVIL)
+        if weight < 0:
+            raise ValueError(f"a weight of {weight} {EVIL}")
+        return weight / factor, np.arange(weight)
+
+    @op.function_pod(output_keys="mean")
+    def mean(bmi: list[float]) -> float:
+        return sum(bmi) / len(bmi)
+
+    rows = [
+        {"patient": f"p{at:03}", "site": "ab"[at % 2], "weight": 50.0 + at if at % 17 else -1.0}
+        for at in range(1, patients + 1)
+    ]
+    with op.Pipeline("study/clinic", store) as pipeline:
+        source = DictSource(rows, ["patient", "site"], source_id="patients", record_id_column="patient")
+        each = bmi.pod(source, label="bmi").select_packet_columns(["bmi"])
+        mean.pod(each.group_by("site", tags="drop", incomplete="keep"), label=MEAN)
+    run = pipeline.run(observer=LoggingObserver(pipeline.log_database), note=note, tags={"who": EVIL} if note else {})
+    if not isinstance(store, Database):
+        pipeline.database.close()
+    return run.run_id
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three runs, which no test writes to."""
+    path = tmp_path_factory.mktemp("ui") / "lab.db"
+    night(path, PATIENTS - 30, 4.0, f"first {EVIL}")
+    night(path, PATIENTS, 4.0, "more patients")
+    night(path, PATIENTS, 5.0)
+    return path
+
+
+class Page(HTMLParser):
+    """What a page says and leads to."""
+
+    def __init__(self, client: TestClient, page: str, /, **query: object) -> None:
+        super().__init__()
+        address = f"{page}?{urlencode(query)}" if query else page
+        answer = client.get(address)
+        self.status, self.source = answer.status_code, answer.text
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.fields: dict[str, str | None] = {}
+        self.text = ""
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        assert not any(name.startswith("on") for name in found), "a page has no handlers"
+        if tag == "a":
+            self.links.append(found["href"] or "")
+        if tag == "input":
+            self.fields[found.get("name") or ""] = found.get("value")
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] not in (["style"], ["script"]):
+            self.text += data
+
+
+def entered(store: op.ledger.Store) -> TestClient:
+    client = TestClient(app(store, "a-token"), base_url="http://127.0.0.1:8765")
+    assert client.get("/?token=a-token").status_code == 200
+    return client
+
+
+@pytest.fixture
+def client(lab: Path) -> Iterator[TestClient]:
+    with op.open_store(lab) as store:
+        yield entered(store)
+
+
+@pytest.fixture(scope="module")
+def runs(lab: Path) -> list[str]:
+    with op.open_store(lab) as store:
+        return [str(run) for run in store.runs()["run_id"].to_pylist()]
+
+
+def test_runs_are_listed_and_found_by_what_is_typed(client: TestClient, runs: list[str]) -> None:
+    page = Page(client, "/")
+    assert [link for link in page.links if link.startswith("/run?")] == [f"/run?run={run}" for run in reversed(runs)]
+    assert f"first {EVIL}, who={EVIL}" in page.text
+    found = Page(client, "/", q="MORE patients")
+    assert [link for link in found.links if link.startswith("/run?")] == [f"/run?run={runs[1]}"]
+    assert found.fields == {"q": "MORE patients"}
+    assert Page(client, "/", q="outcome=failed").text.count("…") == 3
+
+
+def test_a_run_shows_its_nodes_with_their_numbers(client: TestClient, runs: list[str]) -> None:
+    page = Page(client, "/run", run=runs[1])
+    for told in ("more patients", "SyncPipelineOrchestrator", "28 computed", "95 cached", "7 failed", MEAN):
+        assert told in page.text
+    assert f"/node?{urlencode({'run': runs[1], 'node': MEAN})}" in page.links
+
+
+def test_rows_are_shown_some_at_a_time_and_found_by_value(client: TestClient, runs: list[str]) -> None:
+    first = Page(client, "/node", run=runs[1], node="bmi")
+    assert "123 of 123 rows" in first.text
+    assert "float64 array of 51 elements" in first.text
+    assert first.source.count("/trace?") == 50
+    last = Page(client, "/node", run=runs[1], node="bmi", page=2)
+    assert last.source.count("/trace?") == 23
+    assert {"/node?" + urlencode({"run": runs[1], "node": "bmi", "page": 2})} <= {*first.links}
+
+    def found(q: str) -> str:
+        return Page(client, "/node", run=runs[1], node="bmi", q=q).text
+
+    assert "1 of 123 rows" in found("patient=p001")
+    assert "0 of 123 rows" in found("patient=p00")
+    assert "9 of 123 rows" in found("P00")
+    assert "4 of 123 rows" in found("p00 site=a")
+    assert "1 of 123 rows" in found("bmi=12.75")
+    assert "0 of 123 rows" in found(EVIL)
+
+
+def test_a_row_leads_to_all_that_it_was_made_of(client: TestClient, runs: list[str]) -> None:
+    rows = Page(client, "/node", run=runs[2], node=MEAN)
+    (way, _) = [link for link in rows.links if link.startswith("/trace?")]
+    page = Page(client, way)
+    assert "site=b" in page.text
+    assert "of 61 rows by SelectPacketColumns and GroupBy" in page.text
+    (members,) = [link for link in page.links if "&at=" in link]
+    group = Page(client, members)
+    assert group.text.count("weight of patients::patient=") == 20
+    (more,) = [link for link in group.links if "&start=20" in link]
+    assert "41 more" in group.text
+    assert "patients::patient=p043" in Page(client, more).text
+    member = Page(client, f"{members}.1")
+    assert "What the function wrote" in member.text
+    assert "weighed 53.0" in member.text
+
+
+def test_output_is_found_by_node_tag_outcome_and_text(client: TestClient, runs: list[str]) -> None:
+    def told(**query: object) -> str:
+        return Page(client, "/logs", run=runs[2], **query).text
+
+    assert "132 of 132 packets" in told()
+    assert "130 of 130 packets" in told(node="bmi")
+    assert "7 of 7 packets" in told(outcome="failed")
+    assert "125 of 125 packets" in told(outcome="fine")
+    assert "1 of 132 packets" in (one := told(q="patient=p017 site=b"))
+    assert f"ValueError: a weight of -1.0 {EVIL}" in one
+    assert f"weighed -1.0 {EVIL}" in one
+    assert "1 of 130 packets" in told(node="bmi", q='p017 "a weight of"')
+    assert "0 of 7 packets" in told(outcome="failed", q="patient=p01")
+
+
+def test_two_runs_are_compared_row_by_row_and_why(client: TestClient, runs: list[str]) -> None:
+    page = Page(client, "/compare")
+    assert page.tags.count("option") == 2 * 4
+    before, after = runs[0], runs[1]
+    counted = Page(client, "/compare", before=before, after=after)
+    assert "95" in counted.text
+    new = Page(client, "/compare", before=before, after=after, node="bmi", change="new")
+    assert "bmi: 28 rows new" in new.text
+    edited = Page(client, "/compare", before=runs[1], after=runs[2], node="bmi")
+    assert "code: closure" in edited.text
+    assert "bmi: 123 rows that are not equal" in edited.text
+    assert [link for link in edited.links if "page=2" in link]
+
+
+def test_code_is_shown_as_it_was(client: TestClient, runs: list[str]) -> None:
+    (way,) = [link for link in Page(client, "/node", run=runs[0], node="bmi").links if link.startswith("/code?")]
+    assert "return (weight / factor, np.arange(weight))" in Page(client, way).text
+
+
+def test_every_link_leads_to_a_page_and_nothing_in_one_is_more_than_text(client: TestClient) -> None:
+    waiting, seen = ["/"], set[str]()
+    for address in waiting:
+        kind = address.partition("?")[0]
+        if address in seen or sum(each.startswith(f"{kind}?") for each in seen) > 12:
+            continue
+        seen.add(address)
+        page = Page(client, address)
+        assert page.status == 200, address
+        assert page.tags.count("script") == 2, address
+        assert "img" not in page.tags
+        waiting += page.links
+    assert {each.partition("?")[0] for each in seen} >= {"/", "/run", "/node", "/trace", "/logs", "/compare", "/code"}
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "told"),
+    [
+        ("/nowhere", 404, "no page /nowhere"),
+        ("/run", 400, "without run="),
+        ("/run?" + urlencode({"run": EVIL}), 404, EVIL.replace("'", "\\'")),
+        ("/run?run=ffff", 404, "found 0 runs whose name begins with 'ffff'"),
+        ("/node?run={run}&node=bmj", 404, "had no node 'bmj'; it had ['patients', 'bmi'"),
+        ("/node?run={run}&node=bmi&page=x", 400, "found page=x, expected a number"),
+        ("/node?run={run}&node=bmi&page=99999999999999999999", 400, "expected a number"),
+        ("/trace?run={run}&node=bmi&row=00", 404, "found no row '00'"),
+        ("/trace?run={run}&node=bmi&row=<b>", 404, "found no row '<b>'"),
+        ("/logs?run={run}&node=bmj", 404, "had no node 'bmj'"),
+        ("/logs?run={run}&outcome=odd", 400, "expected failed or fine"),
+        ("/compare?before={run}&after=ffff", 404, "found 0 runs"),
+        ("/compare?before={run}&after={run}&node=x", 400, "found node=x, expected one that both runs have"),
+        ("/code?code=odd", 400, "method:hex"),
+        ("/code?code=code-v1:00", 404, "code-v1:00"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(
+    client: TestClient, runs: list[str], address: str, status: int, told: str
+) -> None:
+    page = Page(client, address.format(run=runs[0]))
+    assert page.status == status
+    assert told in page.text
+    assert "Traceback" not in page.text
+    assert "/" in page.links
+
+
+def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:
+    rows = Page(client, "/node", run=runs[0], node=MEAN)
+    way = next(link for link in rows.links if link.startswith("/trace?"))
+    for at, status in (("0.9999", 404), ("7", 404), ("0.0.5.5.5", 404), ("-1", 400), ("0..1", 400)):
+        assert Page(client, f"{way}&at={at}").status == status
+
+
+def test_browsing_leaves_every_file_as_it_was(lab: Path, tmp_path: Path) -> None:
+    path = shutil.copy(lab, tmp_path / "lab.db")
+
+    def files() -> dict[str, bytes]:
+        return {str(each): hashlib.sha256(each.read_bytes()).digest() for each in tmp_path.rglob("*") if each.is_file()}
+
+    before = files()
+    with op.open_store(path) as store:
+        client = entered(store)
+        for link in Page(client, "/").links:
+            for further in Page(client, link).links:
+                Page(client, further)
+    assert files() == before
+
+
+def test_many_visitors_at_a_time_see_the_same(lab: Path, runs: list[str]) -> None:
+    with op.open_store(lab) as store:
+        client = entered(store)
+        addresses = ["/", f"/run?run={runs[0]}", f"/node?run={runs[0]}&node=bmi", f"/logs?run={runs[1]}"] * 6
+        with ThreadPoolExecutor(8) as pool:
+            answers = [*pool.map(lambda address: client.get(address).text, addresses)]
+        assert answers[:4] * 6 == answers
+
+
+def test_a_store_without_runs_says_so() -> None:
+    page = Page(entered(op.open_store(MemoryDatabase())), "/")
+    assert page.status == 200
+    assert "0 of 0 runs" in page.text
+
+
+def test_what_was_kept_of_no_run_is_said() -> None:
+    database = MemoryDatabase()
+
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("silent", database) as pipeline:
+        twice.pod(DictSource([{"i": 1, "x": 2}], ["i"], source_id="s"), label="twice")
+    run = pipeline.run().run_id
+    assert "Nothing was kept of this run" in Page(entered(op.open_store(database)), "/logs", run=run).text
+
+
+WRITER = """
+    import sys
+    import orcapod as op
+    from orcapod.observers import LoggingObserver
+    from orcapod.sources import DictSource
+
+    @op.function_pod(output_keys="y")
+    def step(x: int) -> int:
+        if x == 3:
+            raise ValueError("three")
+        if x == 6:
+            print("waiting", flush=True)  # it is captured
+            sys.__stdout__.write("ready\\n"); sys.__stdout__.flush()
+            sys.stdin.readline()
+        return x
+
+    with op.Pipeline("live", sys.argv[1]) as pipeline:
+        step.pod(DictSource([{"i": i, "x": i} for i in range(9)], ["i"], source_id="s"), label="step")
+    pipeline.run(observer=LoggingObserver(pipeline.log_database))
+"""
+
+
+def test_a_run_is_seen_while_another_process_makes_it_and_until_it_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    program = [sys.executable, "-c", textwrap.dedent(WRITER), str(path)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        with op.open_store(path) as store:
+            client = entered(store)
+            (run,) = store.runs()["run_id"].to_pylist()
+            deadline = monotonic() + 30  # what is done is there within a second
+            while "step51" not in (page := Page(client, "/run", run=run)).text and monotonic() < deadline:
+                pass
+            assert "step51" in page.text  # five computed, one failed
+            assert "has not ended, or was killed" in page.text
+            assert 'id="now" data-live' in page.source
+            assert "501live" in Page(client, "/").text
+            assert "not known which rows it gave" in Page(client, "/node", run=run, node="step").text
+            writer.communicate("\n", timeout=60)
+            page = Page(client, "/run", run=run)
+            assert "8 computed, 1 failed" in page.text
+            assert 'id="now" data-live' not in page.source

@@ -1,0 +1,251 @@
+"""The page of a store in a real browser, from a real server, and over every store."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener
+
+import pytest
+from playwright.sync_api import Page, expect
+from starlette.testclient import TestClient
+
+import orcapod as op
+from orcapod.observers import LoggingObserver
+from orcapod.protocols import Database
+from orcapod.sources import DictSource
+from orcapod.ui import app
+from orcapod_delta import DeltaDatabase
+from orcapod_postgres import PostgresDatabase
+
+EVIL = """</pre></script><script>document.title="owned"</script><img src="x" onerror="document.title='owned'">"""
+MEAN = f"mean {EVIL}"
+
+
+@op.function_pod(output_keys="bmi", identity="version")
+def bmi(weight: float) -> float:
+    print("weighed", weight, EVIL)
+    if weight < 0:
+        raise ValueError(f"a weight of {weight} {EVIL}")
+    return weight / 4
+
+
+@op.function_pod(output_keys="mean", identity="version")
+def mean(bmi: list[float]) -> float:
+    return sum(bmi) / len(bmi)
+
+
+def study(database: Database | Path, patients: int) -> str:
+    """Run a study of so many patients, of whom p13 fails; return the run's name."""
+    rows = [{"patient": f"p{at}", "weight": -1.0 if at == 13 else 50.0 + at} for at in range(patients)]
+    with op.Pipeline("study", database) as pipeline:
+        source = DictSource(rows, ["patient"], source_id="patients", record_id_column="patient")
+        each = bmi.pod(source, label="bmi")
+        mean.pod(each.batch(incomplete="keep"), label=MEAN)
+    run = pipeline.run(observer=LoggingObserver(pipeline.log_database), note=EVIL, progress=False)
+    if isinstance(database, Path):
+        pipeline.database.close()
+    return run.run_id
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lab") / "lab.db"
+    study(path, 30)
+    study(path, 60)
+    return path
+
+
+class Server:
+    """The page of a store, served by a process of its own, which ends with the block."""
+
+    def __init__(self, store: Path) -> None:
+        program = [sys.executable, "-m", "orcapod.ui", "--store", str(store), "--no-browser"]
+        self.process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+
+    def at(self, page: str, **query: object) -> str:
+        """The address of a page, with the token."""
+        start, _, token = self.url.partition("/?")
+        return f"{start}/{page}?{token}&{urlencode(query)}"
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(lab: Path) -> Iterator[Server]:
+    with Server(lab) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def runs(lab: Path) -> list[str]:
+    with op.open_store(lab) as store:
+        return [str(run) for run in store.runs()["run_id"].to_pylist()]
+
+
+Visit = Callable[..., Page]
+
+
+def test_a_person_goes_from_the_runs_to_a_value_and_unfolds_what_it_was_made_of(visit: Visit, server: Server) -> None:
+    page = visit(server.url)
+    assert "token" not in page.url
+    page.locator("#runs a").first.click()
+    page.locator("#nodes").get_by_role("link", name="mean").click()
+    page.get_by_role("link", name="trace").click()
+    tree = page.locator("#tree")
+    expect(tree).to_contain_text("bmi of 59 rows by Batch")
+    assert "patients::patient=p0" not in tree.inner_text()
+    tree.locator("summary").first.press("Enter")
+    expect(tree).to_contain_text("patients::patient=p0")
+    tree.get_by_role("link", name="39 more").click()
+    expect(tree).to_contain_text("patients::patient=p40")
+    expect(tree.get_by_role("link", name="19 more")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text(MEAN)
+    page.go_back()
+    expect(page.locator("#nodes")).to_be_visible()
+
+
+def test_the_output_of_a_failing_packet_is_found_by_typing(visit: Visit, server: Server, runs: list[str]) -> None:
+    page = visit(server.at("logs", run=runs[1]))
+    outputs = page.locator("#outputs")
+    expect(outputs).to_contain_text("32 of 32 packets")
+    page.get_by_label("Find: words").press_sequentially("P13 valueerror")
+    expect(outputs).to_contain_text("1 of 32 packets")
+    expect(outputs).to_contain_text(f"ValueError: a weight of -1.0 {EVIL}")
+    assert "q=P13+valueerror" in page.url
+    page.get_by_label("Packets").select_option("that did not fail")
+    expect(outputs).to_contain_text("0 of 31 packets")
+    page.reload()
+    expect(page.get_by_label("Find: words")).to_have_value("P13 valueerror")
+
+
+def test_rows_are_found_by_typing(visit: Visit, server: Server, runs: list[str]) -> None:
+    page = visit(server.at("node", run=runs[1], node="bmi"))
+    page.get_by_label("Find rows").press_sequentially("patient=p7")
+    expect(page.locator("#rows")).to_contain_text("1 of 59 rows")
+    expect(page.locator("#rows tbody th").first).to_have_text("p7")
+
+
+def test_names_notes_and_output_that_mean_harm_are_text_on_every_page(
+    visit: Visit, server: Server, runs: list[str]
+) -> None:
+    run, before = runs[1], runs[0]
+    for address in (
+        server.at(""),
+        server.at("run", run=run),
+        server.at("node", run=run, node=MEAN),
+        server.at("logs", run=run, q=EVIL),
+        server.at("compare", before=before, after=run, node=MEAN),
+    ):
+        page = visit(address)
+        assert EVIL in page.locator("main").inner_text()
+        assert page.title() != "owned"
+        assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_scrolls_sideways_on_a_phone(visit: Visit, server: Server, runs: list[str], scheme: str) -> None:
+    run, before = runs[1], runs[0]
+    for address in (
+        server.at(""),
+        server.at("run", run=run),
+        server.at("node", run=run, node="bmi"),
+        server.at("logs", run=run),
+        server.at("compare", before=before, after=run, node="bmi", change="new"),
+    ):
+        page = visit(address, width=375, scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375, address
+
+
+LIVE = """
+    import sys
+    import orcapod as op
+    from orcapod.sources import DictSource
+
+    @op.function_pod(output_keys="y")
+    def step(x: int) -> int:
+        if x in (3, 6):
+            sys.__stdout__.write("ready\\n")
+            sys.__stdout__.flush()
+            sys.stdin.readline()
+        return x
+
+    with op.Pipeline("live", sys.argv[1]) as pipeline:
+        step.pod(DictSource([{"i": i, "x": i} for i in range(9)], ["i"], source_id="s"), label="step")
+    pipeline.run(progress=False)
+"""
+
+
+def test_a_run_moves_while_somebody_looks(visit: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    program = [sys.executable, "-c", textwrap.dedent(LIVE), str(path)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        with Server(path) as served:
+            page = visit(served.url)
+            page.locator("#runs a").first.click()
+            computed = page.locator("#nodes tbody tr", has_text="step").locator("td").first
+            expect(computed).to_have_text("3", timeout=30_000)
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+            expect(computed).to_have_text("6", timeout=30_000)
+            writer.communicate("\n", timeout=60)
+            expect(page.locator("#now")).to_contain_text("succeeded", timeout=30_000)
+            expect(computed).to_have_text("9")
+            assert page.locator("[data-live]").count() == 0
+
+
+def test_ctrl_c_ends_a_server_without_a_word(lab: Path) -> None:
+    with Server(lab) as served:
+        browser = build_opener(HTTPCookieProcessor())
+        with browser.open(served.url) as answer:
+            assert answer.status == 200
+        served.process.send_signal(signal.SIGINT)
+        assert served.process.wait(30) == 0
+
+
+@pytest.fixture(params=["delta", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "delta":
+        store: Database = DeltaDatabase(tmp_path / "lab")
+    else:
+        store = PostgresDatabase(request.getfixturevalue("postgres_conninfo")).at(tmp_path.name)
+    with store:
+        yield store
+
+
+def test_every_store_is_looked_at_alike(database: Database) -> None:
+    before, run = study(database, 15), study(database, 20)
+    client = TestClient(app(op.open_store(database), "a-token"), base_url="http://127.0.0.1")
+    assert "2 of 2 runs" in client.get("/?token=a-token").text
+
+    def told(page: str, **query: object) -> str:
+        answer = client.get(f"/{page}?{urlencode(query)}")
+        assert answer.status_code == 200
+        return answer.text
+
+    assert "5 computed, 14 cached, 1 failed" in told("run", run=run).replace("\n", " ") or "14 cached" in told(
+        "run", run=run
+    )
+    rows = told("node", run=run, node="bmi", q="p7")
+    assert "1 of 19 rows" in rows
+    way = rows.split('href="/trace?')[1].split('"')[0].replace("&amp;", "&")
+    assert "patients::patient=p7" in client.get(f"/trace?{way}").text
+    assert "1 of 1 packets" in told("logs", run=run, q="patient=p13", outcome="failed")
+    assert "5 rows new" in told("compare", before=before, after=run, node="bmi", change="new")
+    assert "2 runs" in told("")
