@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
@@ -338,6 +339,30 @@ def test_nothing_that_users_name_moves_a_cursor_or_is_markup(tmp_path: Path) -> 
         assert not re.search(r"[\x1b\r]", shown + told)
         assert "\\x1b[2J" in shown + told
     assert all("[red]sc" in shown for _, shown, _ in done[:-1])
+
+
+def test_a_report_is_one_file(finished: tuple[Path, str], tmp_path: Path) -> None:
+    folder, run = finished
+    done = command("report", run, "--store", str(folder / "lab.db"), "-o", "to send.html", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "written to to send.html\n")
+    page = (tmp_path / "to send.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "found -3, expected a positive number" in page
+    nowhere = command("report", run, "--store", str(folder / "lab.db"), "-o", "no/where.html", cwd=tmp_path)
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")
+
+
+def test_a_page_is_served_until_an_interrupt(finished: tuple[Path, str]) -> None:
+    folder, run = finished
+    program = [sys.executable, "-m", "orcapod.cli", "ui", "--store", "lab.db", "--no-browser"]
+    with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = serving.stdout.readline().strip()
+        with build_opener(HTTPCookieProcessor()).open(address, timeout=60) as page:
+            assert run in page.read().decode()
+        serving.send_signal(signal.SIGINT)
+        assert serving.communicate(timeout=60) == ("", "")
+    assert serving.returncode == 0
 
 
 def on_terminal(*args: str, cwd: Path) -> str:

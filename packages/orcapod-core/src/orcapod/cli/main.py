@@ -23,6 +23,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("retry", "Run the packets again that failed in a run."),
     "reproduce": ("reproduce", "Call one packet's function again, and compare."),
     "graph": ("graph", "Show what a pipeline is made of."),
+    "report": ("report", "Write a run as a file to send to a colleague."),
+    "ui": ("ui", "Look at a store in a browser."),
     "runs": ("runs", "List the runs of a store."),
 }
 """In which file each command is at home, and what it does: help is shown without loading any of them."""
