@@ -175,6 +175,41 @@ def test_provenance_is_followed_past_groups(database: Any) -> None:
     assert found == [{"who": 1, "_source_x": "s::row_0::x"}, {"who": 2, "_source_x": "s::row_1::x"}]
 
 
+TEXTS = ["", "plain", "naïve ☃", 'quo"te', "back\\slash", "tab\t", "x" * 50]
+
+
+@pytest.mark.parametrize("size", [63, 64, 300, 3000])
+def test_lists_are_shown_however_long_they_are(database: Any, size: int) -> None:
+    """Of the tags of a large group, and of what its values come from: through that, provenance goes on."""
+    rows = [{"who": who, "site": f"{TEXTS[who % 7]} {who}", "x": who % 5} for who in range(size)]
+    for night in (rows, rows[:5] + rows[6:] + [{"who": -1, "site": "new", "x": 0}]):
+        pipeline = op.Pipeline("study", database)
+        with pipeline:
+            doubled = double.pod(DictSource(night, ["who", "site"], source_id="s"), label="doubled")
+            total.pod(doubled.batch(), label="total")
+        pipeline.run(progress=False).raise_for_errors()
+    (row,) = asked(database, 'SELECT who, site, total, _source_y FROM "study.total"')
+    assert listed(row["who"]) == [each["who"] for each in night]
+    assert listed(row["site"]) == [each["site"] for each in night]
+    wanted = asked(database, 'SELECT who, record_id FROM "study.doubled"')
+    ids = {each["who"]: each["record_id"] for each in wanted}
+    assert [name.split("::")[-2] for name in listed(row["_source_y"])] == [ids[each["who"]] for each in night]
+
+
+def test_a_list_of_which_a_piece_is_lost_is_no_shorter_list(database: Any) -> None:
+    rows = [(who, who % 5) for who in range(200)]
+    study(database, rows).run(progress=False)
+    place = next(path for path in database.list_paths() if path[-2:] == ("_members", "int64"))
+    piece = database.get_records(place).column(0)[3].as_py()
+    database.delete_records(place, [piece])
+    try:
+        (row,) = asked(database, 'SELECT who, total FROM "study.total"')
+    except DatabaseError as error:
+        assert piece.hex() in str(error)  # noqa: PT017  # both are answers
+    else:
+        assert row["who"] is None
+
+
 def test_a_view_follows_its_label(database: Any) -> None:
     """Another column upstream moves the node to another table; what was renamed shows what it last gave."""
     study(database, [(1, 1)]).run(progress=False)

@@ -319,7 +319,7 @@ door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 
 
 FOR_OTHERS = {
-    *("Dialect", "NodeTables", "SQLTable", "tables_of", "to_json", "view_names", "view_selects"),
+    *("Dialect", "ListDialect", "NodeTables", "SQLTable", "tables_of", "to_json", "view_names", "view_selects"),
     *("DatabaseView", "Layout", "SQLColumn", "check_format", "check_process", "checked_config", "checked_ids"),
     *(
         "checked_path",
@@ -328,7 +328,6 @@ FOR_OTHERS = {
         "closed_store",
         "conformed",
         "damaged_catalog",
-        "decoded_column",
         "duplicate_key",
         "filtered",
     ),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import orcapod as op
+from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError
 from orcapod.sources import DictSource
 
@@ -54,6 +55,17 @@ def test_several_stores_may_share_a_folder(tmp_path: Path) -> None:
     assert (made(one), made(other)) == (["1"], ["1", "2"])
     assert len(op.remove_orphans(one.database, files=tmp_path / "files", hours=_NOW)) == 1
     assert made(one) == ["1"]
+
+
+def test_stores_in_memory_have_no_files_in_common() -> None:
+    one, other = MemoryDatabase(), MemoryDatabase()
+    pipeline = op.Pipeline("study", one)
+    with pipeline:
+        make.pod(DictSource([{"x": 1}], [], source_id="s"), label="made")
+    pipeline.run().raise_for_errors()
+    assert op.verify_store(other).findings == ()
+    assert op.remove_orphans(other, hours=_NOW) == []
+    assert made(pipeline) == ["1"]
 
 
 def test_no_store_is_no_reason_to_remove_all(tmp_path: Path) -> None:

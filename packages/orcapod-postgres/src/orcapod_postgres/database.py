@@ -25,11 +25,11 @@ from orcapod.databases import (
     checked_ids,
     checked_table,
     chosen_columns,
-    decoded_column,
     duplicate_key,
     filtered,
     merged_schema,
     named_columns,
+    table_of,
 )
 from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
 from orcapod.protocols import Database, Key, NodeView, OnConflict, RecordPath, TableSize
@@ -470,14 +470,4 @@ def _fitting(
 
 def _table(layout: Layout, names: Sequence[str], batches: Any, where: str) -> pa.Table:
     schema = pa.schema([layout.schema.field(name) for name in names])
-    record_batches = [
-        pa.RecordBatch.from_arrays(
-            [
-                decoded_column(field, pg_column(field.type).from_pg, values, rows, where)
-                for field, values in zip(schema, zip(*rows, strict=True), strict=True)
-            ],
-            schema=schema,
-        )
-        for rows in batches
-    ]
-    return pa.Table.from_batches(record_batches, schema)
+    return table_of(schema, batches, where=where, read=lambda type_: pg_column(type_).from_pg)

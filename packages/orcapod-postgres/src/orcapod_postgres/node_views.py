@@ -15,9 +15,18 @@ import pyarrow as pa
 from psycopg import Connection
 from psycopg.sql import Identifier, Literal
 
-from orcapod.databases import HISTORY, Dialect, SQLTable, free_identifier, tables_of, view_names, view_selects
+from orcapod.databases import (
+    HISTORY,
+    Dialect,
+    ListDialect,
+    SQLTable,
+    free_identifier,
+    tables_of,
+    view_names,
+    view_selects,
+)
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, changes_path
+from orcapod.records import CHANGE_TYPES, PIECE_ID, PREFIX, SUFFIX, VALUES, changes_path
 from orcapod_postgres.catalog import LONGEST_NAME, Catalog
 from orcapod_postgres.pg_columns import escaped_text, pg_column, unescaped
 from orcapod_postgres.statements import statement
@@ -191,4 +200,30 @@ _ITEMS: dict[pa.DataType, str] = {
     pa.float64(): "double precision",
     pa.bool_(): "boolean",
 }
-_DIALECT = Dialect(_quoted, _literal, _shown, "encode({}, 'hex')", LONGEST_NAME)
+
+
+def _roots(trees: str, keys: str, column: str) -> str:
+    root = f"substr({keys}, (16 * root.nth - 15)::int, 16), (root.value ->> 'height')::int, CAST(0 AS bigint)"
+    listed = f"json_array_elements({trees}) WITH ORDINALITY AS root(value, nth)"
+    return f"{root} FROM {listed} WHERE root.value ->> 'column' = {column}"
+
+
+def _gathered(members: SQLTable, join: str, type_: Any) -> str:
+    """Return the statement for a list, an array or jsonb as ``_shown`` has it, out of the members of its pieces."""
+    key, values = (f"p.{members.columns[name]}" for name in (PIECE_ID, VALUES))
+    value = (
+        "m.value"
+        if PREFIX not in members.columns
+        else "{} || m.value || {}".format(*(f"p.{members.columns[name]}" for name in (PREFIX, SUFFIX)))
+    )
+    declared = _ITEMS.get(type_.value_type)
+    each = "json_array_elements" if declared is None else "json_array_elements_text"
+    kept = f"jsonb_agg(({value})::jsonb" if declared is None else f"array_agg(({value})::{declared}"
+    return (
+        f"SELECT CASE WHEN count(*) = count({key}) THEN {kept} ORDER BY tree.place, m.nth) END FROM tree"
+        f" LEFT JOIN {members.name} AS p ON {join}"
+        f" LEFT JOIN LATERAL {each}({values}) WITH ORDINALITY AS m(value, nth) ON true WHERE tree.height = 0"
+    )
+
+
+_DIALECT = Dialect(_quoted, _literal, _shown, "encode({}, 'hex')", ListDialect(_roots, _gathered), LONGEST_NAME)

@@ -11,15 +11,15 @@ from orcapod.databases.contract import (
 )
 from orcapod.databases.json_columns import to_json
 from orcapod.databases.location import is_path
+from orcapod.databases.long_lists import ListDialect, SQLTable
 from orcapod.databases.memory import MemoryDatabase
-from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, SQLTable, tables_of, view_names, view_selects
+from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, tables_of, view_names, view_selects
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import (
     Layout,
     SQLColumn,
     damaged_catalog,
-    decoded_column,
     free_identifier,
     path_of_text,
     path_text,
@@ -37,6 +37,7 @@ __all__ = [
     "DatabaseView",
     "Dialect",
     "Layout",
+    "ListDialect",
     "MemoryDatabase",
     "NoOpDatabase",
     "NodeTables",
@@ -53,7 +54,6 @@ __all__ = [
     "closed_store",
     "conformed",
     "damaged_catalog",
-    "decoded_column",
     "duplicate_key",
     "filtered",
     "free_identifier",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn, Self
@@ -34,6 +34,8 @@ from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["MemoryDatabase"]
 
+_NUMBERS = count(1)
+
 
 class MemoryDatabase(DatabaseView["_Memory"]):
     """A store that forgets everything when the process ends, or when any of its views is closed."""
@@ -51,7 +53,7 @@ class MemoryDatabase(DatabaseView["_Memory"]):
     @property
     def files_folder(self) -> Path | None:
         """The folder for files that functions make, which goes when the process ends."""
-        return temporary_folder()
+        return self._shared.files_folder
 
     def add_records(self, path: RecordPath, table: pa.Table, *, on_conflict: OnConflict = "skip") -> int:
         """Add the rows whose keys are not there yet; return how many were added."""
@@ -156,9 +158,10 @@ class MemoryDatabase(DatabaseView["_Memory"]):
 
 
 class _Memory:
-    """State that the views of one store share: the records by path."""
+    """State that the views of one store share: the records by path, and the folder for files."""
 
     def __init__(self) -> None:
+        self.files_folder = temporary_folder() / f"memory-{next(_NUMBERS)}"
         self._lock = Lock()
         self._stored: dict[RecordPath, _Records] | None = {}
 

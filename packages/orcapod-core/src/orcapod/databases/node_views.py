@@ -7,15 +7,16 @@ and is made anew only where its tables or columns are others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from orcapod.databases.long_lists import ListDialect, PieceTables, SQLTable, long_list, piece_tables
 from orcapod.databases.sql import free_identifier
 from orcapod.protocols import NodeView, RecordPath, decoding
-from orcapod.records import LARGE, RECORD_ID, RUN_ID, RUN_STARTS, STATES, changes_path, result_path
+from orcapod.records import LARGE, RECORD_ID, RUN_ID, RUN_STARTS, STATES, TREES, changes_path, result_path
 
-__all__ = ["HISTORY", "Dialect", "NodeTables", "SQLTable", "tables_of", "view_names", "view_selects"]
+__all__ = ["HISTORY", "Dialect", "NodeTables", "tables_of", "view_names", "view_selects"]
 
 HISTORY = "_history"
 """What is added to the name of a node's view for the view of all rows that it ever gave."""
@@ -23,21 +24,6 @@ HISTORY = "_history"
 _PERIOD = ("copies", "first_run", "first_at", "until_run", "until")
 _ENDS = ("first", "end")
 _MADE = {"run_id": RUN_ID, "timestamp": "__timestamp", "seconds": "__seconds"}
-
-
-@dataclass(frozen=True, slots=True)
-class SQLTable:
-    """Table as SQL names it.
-
-    Attributes:
-        name: quoted.
-        columns: likewise, by the names that records have.
-        schema: the types of records.
-    """
-
-    name: str
-    columns: Mapping[str, str]
-    schema: pa.Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +37,7 @@ class NodeTables:
         changes: what went and came back.
         starts: when runs began.
         result_join: the condition on which the result ``r`` belongs to the row ``e``.
+        pieces: where the long lists of its rows are, by column.
     """
 
     entries: SQLTable | None
@@ -59,6 +46,7 @@ class NodeTables:
     changes: SQLTable | None
     starts: SQLTable | None
     result_join: str
+    pieces: Mapping[str, PieceTables] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +58,7 @@ class Dialect:
         literal: returns a text as it is written.
         shown: returns an expression of a column of some type, as people read it.
         hexadecimal: the expression of bytes as digits, ``{}`` standing for them.
+        lists: how long lists are put together; None where they come whole.
         longest: the bytes of the longest name; None if there is no limit.
     """
 
@@ -77,6 +66,7 @@ class Dialect:
     literal: Callable[[str], str]
     shown: Callable[[str, pa.DataType], str]
     hexadecimal: str
+    lists: ListDialect | None = None
     longest: int | None = None
 
 
@@ -106,7 +96,8 @@ def tables_of(
     given = None if results is None else find((*results, *result_path(view.path[:-1])))
     join = "" if given is None or entries is None else joined("r", given, f"e.{entries.columns[RECORD_ID]}")
     states, changes, starts = (find((*pipeline, *path)) for path in (STATES, changes_path(view.path), RUN_STARTS))
-    return NodeTables(entries, given, states, changes, starts, join)
+    pieces = piece_tables(pipeline, entries, find, joined)
+    return NodeTables(entries, given, states, changes, starts, join, pieces)
 
 
 def view_selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str, str]:
@@ -185,7 +176,7 @@ def _selected(view: NodeView, tables: NodeTables, dialect: Dialect, period: Mapp
     """Return what is selected: tags and outputs, what is known of them, and where they come from."""
     entries, results = tables.entries, tables.results
     assert entries is not None
-    columns = {name: _column("e", entries, name, dialect) for name in view.tags}
+    columns = {name: _given(entries, name, tables, dialect) for name in view.tags}
     made = {"run_id": _column("e", entries, RUN_ID, dialect)}
     if results is not None:
         columns |= {name: _column("r", results, name, dialect) for name in view.outputs}
@@ -194,7 +185,7 @@ def _selected(view: NodeView, tables: NodeTables, dialect: Dialect, period: Mapp
             made["large"] = _column("r", results, LARGE, dialect)
     made["record_id"] = dialect.hexadecimal.format(f"e.{entries.columns[RECORD_ID]}")
     columns |= {_free(name, columns): expression for name, expression in {**period, **made}.items()}
-    columns |= {name: _column("e", entries, name, dialect) for name in view.sources if name in entries.columns}
+    columns |= {name: _given(entries, name, tables, dialect) for name in view.sources if name in entries.columns}
     return ", ".join(f"{expression} AS {name}" for name, expression in _named(columns, dialect))
 
 
@@ -203,6 +194,16 @@ def _nothing(view: NodeView, dialect: Dialect, known: Iterable[str]) -> str:
     columns = dict.fromkeys([*view.tags, *view.outputs], "NULL")
     columns |= {_free(name, columns): "NULL" for name in known} | dict.fromkeys(view.sources, "NULL")
     return f"SELECT {', '.join(f'NULL AS {name}' for name, _ in _named(columns, dialect))} WHERE 1 = 0"
+
+
+def _given(entries: SQLTable, name: str, tables: NodeTables, dialect: Dialect) -> str:
+    """Return the expression of a column of a row, also where that is a long list."""
+    short, pieces = _column("e", entries, name, dialect), tables.pieces.get(name)
+    if pieces is None or dialect.lists is None:
+        return short
+    is_cut = f"e.{entries.columns[name]} IS NULL AND e.{entries.columns[TREES]} IS NOT NULL"
+    long = long_list(entries, name, pieces, dialect.literal(name), dialect.lists)
+    return f"CASE WHEN {is_cut} THEN {long} ELSE {short} END"
 
 
 def _column(alias: str, table: SQLTable, name: str, dialect: Dialect) -> str:

@@ -7,7 +7,7 @@ bytes of ``orcapod.types.codec``. Its Arrow type is stored beside the table and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,7 +32,6 @@ __all__ = [
     "Layout",
     "SQLColumn",
     "damaged_catalog",
-    "decoded_column",
     "free_identifier",
     "path_of_text",
     "path_text",
@@ -54,6 +53,7 @@ _PYTHON_TYPES: Mapping[SQLType, frozenset[type]] = {
 _UNDECODABLE = (pa.ArrowException, SchemaError, TypeError, ValueError, OverflowError)
 """What Arrow and our own codec raise for values that they did not write."""
 
+_ROWS_AT_ONCE = 65_536  # in a batch of a table
 _NAN = "NaN"  # SQLite has no NaN: it would come back as NULL
 
 
@@ -177,38 +177,66 @@ def rows_of(path: RecordPath, table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def table_of(schema: pa.Schema, batches: Iterable[Sequence[Sequence[Any]]], *, where: str) -> pa.Table:
+def table_of(
+    schema: pa.Schema,
+    batches: Iterable[Sequence[Sequence[Any]]],
+    *,
+    where: str,
+    read: Callable[[pa.DataType], Callable[[Sequence[Any]], pa.Array[Any]]] = lambda type_: sql_column(type_).checked,
+) -> pa.Table:
     """Return batches of rows of SQL values as a table.
 
     Args:
         schema: the columns, the key first.
         batches: the rows, which may have more columns.
         where: what messages call the table.
+        read: gives for a type what makes an array of values.
 
     Raises:
         DamagedRecordError: a value is none of its column's type; says which column and record.
     """
+    reads = [read(field.type) for field in schema]
     return pa.Table.from_batches(
         [
             pa.RecordBatch.from_arrays(
                 [
-                    decoded_column(field, sql_column(field.type).checked, values, rows, where)
-                    for field, values in zip(schema, zip(*rows, strict=True), strict=False)
+                    _decoded(field, each, values, columns[0], where)
+                    for field, each, values in zip(schema, reads, columns, strict=False)
                 ],
                 schema=schema,
             )
-            for rows in batches
-            if rows
+            for columns in _gathered(batches)
         ],
         schema,
     )
 
 
-def decoded_column(
+def _gathered(batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[list[list[Any]]]:
+    """Give the columns of many rows at a time.
+
+    Rows are let go at once: Python's garbage collector looks through all tuples that are held, time and again, and not
+    through the values of a list.
+    """
+    columns: list[list[Any]] = []
+    for rows in batches:
+        if not rows:
+            continue
+        if not columns:
+            columns = [[] for _ in rows[0]]
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+            column += values
+        if len(columns[0]) >= _ROWS_AT_ONCE:
+            yield columns
+            columns = []
+    if columns:
+        yield columns
+
+
+def _decoded(
     field: pa.Field[Any],
     read: Callable[[Sequence[Any]], pa.Array[Any]],
     values: Sequence[Any],
-    rows: Sequence[Sequence[Any]],
+    keys: Sequence[Any],
     where: str,
 ) -> pa.Array[Any]:
     """Return the values of one column as an array.
@@ -217,7 +245,7 @@ def decoded_column(
         field: the column.
         read: what makes an array of values.
         values: its values.
-        rows: the rows that they are of, the key first.
+        keys: the keys of the rows that they are of.
         where: what messages call the table.
 
     Raises:
@@ -226,14 +254,14 @@ def decoded_column(
     try:
         return read(values)
     except _UNDECODABLE:
-        for row, value in zip(rows, values, strict=True):
+        for key, value in zip(keys, values, strict=True):
             try:
                 read([value])
             except _UNDECODABLE as error:
                 raise DamagedRecordError(
-                    f"{where}: column {field.name!r} of the record {_key(row[0])} is damaged: {error!s:.200}; "
+                    f"{where}: column {field.name!r} of the record {_key(key)} is damaged: {error!s:.200}; "
                     "op.verify_store(..., repair=True) moves the record aside, so that it is computed again",
-                    keys=[row[0]] if isinstance(row[0], str | bytes) else (),
+                    keys=[key] if isinstance(key, str | bytes) else (),
                     column=field.name,
                     expected=str(field.type),
                     found=shown(value),

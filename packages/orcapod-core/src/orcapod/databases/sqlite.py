@@ -47,7 +47,7 @@ from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteDatabase"]
 
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 1_024
 _SCANNED_BYTES = 4 << 20
 _SCANNED_ROWS = 2_000  # more Python objects than theirs leave the processor's cache
 _MANY_ROWS = 100

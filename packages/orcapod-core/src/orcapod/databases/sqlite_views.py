@@ -15,12 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.databases.node_views import Dialect, NodeTables, SQLTable, tables_of, view_names, view_selects
+from orcapod.databases.long_lists import ListDialect, SQLTable
+from orcapod.databases.node_views import Dialect, NodeTables, tables_of, view_names, view_selects
 from orcapod.databases.sql import free_identifier
 from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, changes_path
+from orcapod.records import CHANGE_TYPES, PREFIX, SUFFIX, VALUES, changes_path
 
 __all__ = ["VIEWS_TABLE", "answer", "outdated_views", "place_views"]
 
@@ -198,4 +199,25 @@ def _shown(column: str, type_: pa.DataType) -> str:
     return column
 
 
-_DIALECT = Dialect(quoted, _literal, _shown, "lower(hex({}))")
+def _roots(trees: str, keys: str, column: str) -> str:
+    root = f"substr({keys}, 16 * root.key + 1, 16), json_extract(root.value, '$.height'), 0"
+    return f"{root} FROM json_each({trees}) AS root WHERE json_extract(root.value, '$.column') = {column}"
+
+
+def _gathered(members: SQLTable, join: str, _type: pa.DataType) -> str:
+    """Return the statement for a list as JSON, out of the JSON of its pieces."""
+    values = f"p.{members.columns[VALUES]}"
+    part = f"substr({values}, 2, length({values}) - 2)"
+    if PREFIX in members.columns:  # a text with a NUL, that SQLite would cut short, is not shown
+        text = f"p.{members.columns[PREFIX]} || m.value || p.{members.columns[SUFFIX]}"
+        quoted_text = f"CASE WHEN m.value IS NULL THEN 'null' ELSE json_quote({text}) END"
+        listed = f"(SELECT group_concat({quoted_text}, ',') FROM json_each({values}) AS m)"
+        part = f"CASE WHEN instr({values}, '\\u0000') = 0 THEN {listed} END"
+    return (
+        "SELECT CASE WHEN count(*) = count(part) THEN '[' || group_concat(part, ',') || ']' END FROM"
+        f" (SELECT {part} AS part FROM tree LEFT JOIN {members.name} AS p ON {join} WHERE tree.height = 0"
+        " ORDER BY tree.place)"
+    )
+
+
+_DIALECT = Dialect(quoted, _literal, _shown, "lower(hex({}))", ListDialect(_roots, _gathered))

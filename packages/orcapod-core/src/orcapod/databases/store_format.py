@@ -6,11 +6,12 @@ from orcapod.errors import StoreVersionError
 
 __all__ = ["STORE_FORMAT", "check_format"]
 
-STORE_FORMAT = 6
+STORE_FORMAT = 7
 """The format of new stores.
 
 In 1, results lay below the names of pipelines; in 2, they had no checksums; in 3, SQLite files had an index per table;
-in 4, large values lay in their rows; in 5, no row of a node said which run wrote it.
+in 4, large values lay in their rows; in 5, no row of a node said which run wrote it; in 6, no other tool could find the
+pieces of long lists.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +13,7 @@ from orcapod.databases import Dialect, SQLTable, free_identifier, tables_of, vie
 from orcapod.display import shown
 from orcapod.errors import DatabaseError, PluginError
 from orcapod.protocols import Database, NodeView, RecordPath
+from orcapod.records import Members
 
 __all__ = ["answer"]
 
@@ -40,9 +42,18 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
                 there[path] = SQLTable(_quoted("/".join(path)), columns, table.schema)
             return there[path]
 
+        def find_whole(view: NodeView, path: RecordPath) -> SQLTable | None:
+            """Return a table, that of the node's rows with their long lists."""
+            table = database.get_records(path) if path == (*view.pipeline, *view.path) else None
+            if table is None or not table.num_columns:
+                return find(path)
+            name, whole = f"rows of {'/'.join(path)}", Members(database.at(*view.pipeline)).unpack(table)
+            connection.register(name, _plain(whole))
+            return SQLTable(_quoted(name), {each: _quoted(each) for each in whole.column_names}, whole.schema)
+
         try:
             for view in views:
-                tables = tables_of(view, view.pipeline, (), find, _joined)
+                tables = tables_of(view, view.pipeline, (), partial(find_whole, view), _joined)
                 names = view_names(view.pipeline, view.label)
                 for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
                     taken.append(free_identifier(wanted, taken))

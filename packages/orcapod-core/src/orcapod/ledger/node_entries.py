@@ -18,7 +18,7 @@ from orcapod.hashing import recipes
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.operators.keys import comparable
 from orcapod.protocols import Database, FindingDatabaseProtocol, find_records
-from orcapod.records import INCOMPLETE, RECORD_ID, RUN_ID, TREES, Members, NodeStates
+from orcapod.records import CUT, INCOMPLETE, RECORD_ID, RUN_ID, TREES, Members, NodeStates
 from orcapod.types import LogicalType, Schema, type_of_column
 
 __all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "record_column", "rows_with", "source_rows"]
@@ -164,7 +164,7 @@ class NodeEntries:
 
     def _at_rest(self, columns: Sequence[str]) -> list[str]:
         """Return the columns to read, so that long lists can be put together."""
-        return [*columns, *(name for name in self.schema.names if name == TREES and columns)]
+        return [*columns, *(name for name in self.schema.names if name in CUT and columns)]
 
     def _given(self, entries: pa.Table) -> pa.Table:
         """Return those that are in the state, as often as they are."""

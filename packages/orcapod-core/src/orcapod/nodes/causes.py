@@ -102,7 +102,8 @@ class Causes:
         origins = self._history.of_records(before.column(RECORD_ID).combine_chunks()).to_pylist()
         others = [differing(before, mine, source_info_name(name)) for name in self._columns]
         patterns = zip(*others, strict=True) if others else [()] * len(numbers)
-        found: list[_Row | None] = list(zip(origins, patterns, strict=True))
+        few: dict[_Row, _Row] = {}  # a tuple of its own for every row would keep the garbage collector busy
+        found: list[_Row | None] = [few.setdefault(row, row) for row in zip(origins, patterns, strict=True)]
         if at.null_count:
             found = [row if is_there else None for row, is_there in zip(found, at.is_valid().to_pylist(), strict=True)]
         return found

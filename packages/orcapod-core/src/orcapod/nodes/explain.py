@@ -146,7 +146,7 @@ class _ExplainedNode:
                 pending.look_up()
                 missing = pending.missing()
             else:
-                there = self._step.spec.cache.present([*{*ids} - {b""}])
+                there = self._there([*{*ids} - {b""}])
                 missing = [row for row, each in enumerate(ids) if each and each not in there]
             if missing:
                 self._missing.add(pending.chunk.take(missing), [pending.packet_hashes[row] for row in missing])
@@ -155,6 +155,13 @@ class _ExplainedNode:
             self._count_unknown(pending.chunk, pending.chunk.num_rows - pending.chunk.num_packets - refused)
             if self._is_read:
                 yield pending.stored_results()
+
+    def _there(self, record_ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records whose results are there; where one is not, all are read to say why."""
+        cache = self._step.spec.cache
+        if self._missing.has_rows and not cache.has_files:
+            return self._history.there(record_ids)
+        return cache.present(record_ids)
 
     def _wanted(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         for chunk in chunks:

@@ -57,6 +57,11 @@ class MissingRows(ExplainedRows):
         self._chunks: list[Chunk] = []
         self._hashes: list[pa.Array[Any]] = [pa.array([], pa.large_binary())]
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether there are any."""
+        return bool(self._chunks)
+
     def add(self, chunk: Chunk, packet_hashes: Sequence[bytes]) -> None:
         names = [*chunk.schema.tags, *{chunk.origins[name].provenance: None for name in self._columns}]
         kept = names or chunk.batch.schema.names[:1]  # a batch without columns has no rows

@@ -24,7 +24,19 @@ from orcapod.records.folder_claims import claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.large_values import LARGE
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
-from orcapod.records.members import PIECE_ID, TREES, Members, whole_pieces
+from orcapod.records.members import (
+    CUT,
+    MOST,
+    PIECE_ID,
+    PIECES,
+    PREFIX,
+    SUFFIX,
+    TREES,
+    VALUES,
+    Members,
+    piece_paths,
+    whole_pieces,
+)
 from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
 from orcapod.records.prune import Keep, PruneReport, prune
@@ -56,11 +68,15 @@ from orcapod.records.stubs import PRUNED, STUB_COLUMNS, Stubs, lost_results
 __all__ = [
     "CHANGE_TYPES",
     "CHECKSUM",
+    "CUT",
     "ENVIRONMENTS",
     "INCOMPLETE",
     "LARGE",
     "MEMBERS",
+    "MOST",
+    "PIECES",
     "PIECE_ID",
+    "PREFIX",
     "PRUNED",
     "RECORD_ID",
     "RUNS",
@@ -71,8 +87,10 @@ __all__ = [
     "STATES",
     "STATE_TYPES",
     "STUB_COLUMNS",
+    "SUFFIX",
     "TREES",
     "UNTIL",
+    "VALUES",
     "Attempts",
     "Claims",
     "CodeRecords",
@@ -107,6 +125,7 @@ __all__ = [
     "lost_results",
     "new_run_id",
     "node_path",
+    "piece_paths",
     "prune",
     "record_ids",
     "record_ids_in",

@@ -48,7 +48,7 @@ class LargeValues:
         self._bytes = {at: name for at, name in enumerate(outputs) if types[at] == pa.large_binary()}
         self._types = {at: arrow for at, arrow in enumerate(types) if at in self._bytes or holds_kept(arrow)}
         self.columns = [LARGE] if self._bytes else []
-        is_apart = self._types and folder != temporary_folder()
+        is_apart = self._types and folder is not None and not folder.is_relative_to(temporary_folder())
         self._files = FileStore(folder) if folder is not None and is_apart else None
         self._begun: dict[int, tuple[bytes | memoryview, Writing]] = {}
         self._writing: deque[tuple[dict[str, Any], Writing]] = deque()

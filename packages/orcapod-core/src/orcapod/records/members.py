@@ -24,23 +24,35 @@ from orcapod.protocols import BufferingDatabaseProtocol, Database, RecordPath, d
 from orcapod.records.address import MEMBERS
 from orcapod.types import Schema, encode, type_of_column
 
-__all__ = ["PIECE_ID", "TREES", "Members", "whole_pieces"]
+__all__ = [
+    "CUT",
+    "MOST",
+    "PIECES",
+    "PIECE_ID",
+    "PREFIX",
+    "SUFFIX",
+    "TREES",
+    "VALUES",
+    "Members",
+    "piece_paths",
+    "whole_pieces",
+]
 
-TREES = "__members"
-"""The column of entries that says of which pieces their lists are made."""
+TREES, PIECES = "__members", "__pieces"
+"""Columns of entries: which of their lists are made of pieces, and the keys of the highest ones."""
+CUT = (TREES, PIECES)
 PIECE_ID = "__piece_id"
 VALUES = "__values"
 PREFIX, SUFFIX = "__prefix", "__suffix"
 
 _FEWEST = 64  # members of a list that is cut
-_LEAST, _MOST = 3, 12  # members of a piece but the last
+MOST = 12
+"""Members of a piece at most."""
+_LEAST = 3
+_KEY_BYTES = 16
 _MASK = 3  # one member in 4 ends a piece
 _INDEX = pa.large_binary()
-_ARROW = pa.large_list(
-    pa.struct(
-        [("column", pa.large_string()), ("level", pa.int64()), ("height", pa.int64()), ("piece", pa.large_binary())]
-    )
-)
+_ARROW = pa.large_list(pa.struct([("column", pa.large_string()), ("level", pa.int64()), ("height", pa.int64())]))
 
 
 @dataclass(slots=True)
@@ -69,12 +81,13 @@ class Members:
         self._database = database
 
     def pack(self, entries: pa.Table) -> pa.Table:
-        """Return entries as they are at rest: long lists are null, and another column has their roots.
+        """Return entries as they are at rest: long lists are null, and two more columns have their roots.
 
         Their pieces are stored before anything can refer to them.
         """
         new: dict[RecordPath, list[pa.Table]] = {}
         roots: list[list[dict[str, Any]] | None] = [None] * entries.num_rows
+        highest = [b""] * entries.num_rows
         for name in [field.name for field in entries.schema if pa.types.is_large_list(field.type)]:
             column = entries.column(name).combine_chunks()
             rows = [row for row, size in enumerate(_sizes(column)) if size >= _FEWEST]
@@ -82,8 +95,8 @@ class Members:
                 continue
             for level, (values, bounds) in enumerate(_levels(column.take(pa.array(rows, pa.int64())))):
                 for row, tree in zip(rows, _planted(values, bounds, new), strict=True):
-                    root = {"column": name, "level": level, "height": tree.height, "piece": tree.keys[0]}
-                    roots[row] = [*(roots[row] or ()), root]
+                    roots[row] = [*(roots[row] or ()), {"column": name, "level": level, "height": tree.height}]
+                    highest[row] += tree.keys[0]
             is_short = pc.invert(pc.is_in(counted(0, len(column)), value_set=pa.array(rows, pa.int64())))
             at = entries.schema.get_field_index(name)
             entries = entries.set_column(at, name, pc.if_else(is_short, column, pa.scalar(None, column.type)))
@@ -93,7 +106,8 @@ class Members:
             self._store(path, pa.concat_tables(tables))
         if isinstance(self._database, BufferingDatabaseProtocol):
             self._database.flush()  # entries may be committed before them else
-        return entries.append_column(TREES, pa.array(roots, _ARROW))
+        entries = entries.append_column(TREES, pa.array(roots, _ARROW))
+        return entries.append_column(PIECES, pa.array([keys or None for keys in highest], pa.large_binary()))
 
     def unpack(self, entries: pa.Table, columns: Collection[str] | None = None) -> pa.Table:
         """Return entries as they were before ``pack``.
@@ -107,15 +121,16 @@ class Members:
         """
         if TREES not in entries.column_names:
             return entries
-        at_rest, entries = entries.column(TREES), entries.drop_columns([TREES])
+        at_rest = zip(*(entries.column(name).to_pylist() for name in CUT), strict=True)
+        entries = entries.drop_columns(list(CUT))
         trees: dict[tuple[str, int], list[_Tree]] = {}
         with decoding(MEMBERS, None, TREES):
-            for row, roots in enumerate(at_rest.to_pylist()):
-                for root in roots or ():
-                    name = root["column"]
+            for row, (roots, highest) in enumerate(at_rest):
+                for at, root in enumerate(roots or ()):
+                    name, piece = root["column"], highest[_KEY_BYTES * at : _KEY_BYTES * (at + 1)]
                     if name in entries.column_names and (columns is None or name in columns):
                         leaf_type = _level_type(entries.schema.field(name).type, root["level"])
-                        trees.setdefault((name, row), []).append(_Tree(leaf_type, root["height"], [root["piece"]]))
+                        trees.setdefault((name, row), []).append(_Tree(leaf_type, root["height"], [piece]))
         read = iter(self._read([tree for levels in trees.values() for tree in levels]))
         lists = {place: _nested([next(read) for _ in levels]) for place, levels in trees.items()}
         for name in dict.fromkeys(name for name, _ in lists):
@@ -235,7 +250,7 @@ def _cuts(values: Any, start: int, stop: int) -> list[int]:
     members: list[Any] = encode(values.slice(start, stop - start)).to_pylist()
     for end, member in enumerate(members, start + 1):
         length = end - start
-        if length == _MOST or (length >= _LEAST and not crc32(member) & _MASK):
+        if length == MOST or (length >= _LEAST and not crc32(member) & _MASK):
             ends.append(end)
             start = end
     return ends if ends and start == stop else [*ends, stop]
@@ -279,6 +294,13 @@ def _level_type(type_: Any, level: int) -> Any:
         floors.append(pa.int64())
         type_ = type_.value_type
     return [*floors[1:], type_][level]
+
+
+def piece_paths(type_: Any) -> tuple[RecordPath, RecordPath] | None:
+    """Return where the keys and the members of cut lists of a type are; None of what is no list, or has lists in it."""
+    if not pa.types.is_large_list(type_) or pa.types.is_large_list(type_.value_type):
+        return None
+    return _path(_INDEX), _path(type_.value_type)
 
 
 def _path(type_: pa.DataType) -> RecordPath:

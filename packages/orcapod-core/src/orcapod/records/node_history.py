@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from orcapod.records.address import RUN_STARTS, RUNS, FunctionUri, result_path
 from orcapod.records.code import CodeRecords
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.ledger import totals_in
-from orcapod.records.members import TREES, Members
+from orcapod.records.members import CUT, Members
 from orcapod.records.result_cache import RECORD_ID
 from orcapod.records.run_record import NodeTotals
 from orcapod.records.states import RUN_ID, NodeStates
@@ -108,6 +108,15 @@ class NodeHistory:
         self._label = label
         self._before = runs.before
 
+    def there(self, record_ids: Iterable[bytes]) -> set[bytes]:
+        """Return those of these records that are stored: for many, of which it is known that all will be read."""
+        return self._stored.intersection(record_ids)
+
+    @cached_property
+    def _stored(self) -> set[bytes]:
+        stored: list[Any] = [each for table in self._by_preference for each in table.column(RECORD_ID).to_pylist()]
+        return set(stored)
+
     def of_packets(self, packet_hashes: pa.Array[Any]) -> Any:
         """Return what made the last result of each packet, as a position in ``origins``; null where there is none.
 
@@ -174,7 +183,8 @@ class NodeHistory:
             columns: those that are wanted beside the result.
         """
         results = self._results.get_records(result_path(self._uri), ["__packet_hash"], where=pc.field(RUN_ID) == run_id)
-        cut = [TREES] if TREES in self._records.get_records_by_ids(path, []).column_names else []
+        there = self._records.get_records_by_ids(path, []).column_names
+        cut = [name for name in CUT if name in there]
         entries = self._records.get_records(path, [RECORD_ID, *columns, *cut])
         if not results.num_rows or not entries.num_rows:
             return pa.table({}), pa.array([], pa.large_binary())

@@ -108,6 +108,11 @@ class ResultCache:
         self._lost: set[bytes] = set()
 
     @property
+    def has_files(self) -> bool:
+        """Whether files belong to the results, without which they are not there."""
+        return bool(self._files)
+
+    @property
     def size_limit(self) -> SizeLimit | None:
         """Bytes that a result may have, less what is stored beside it; None for any size."""
         most: int | None = getattr(self._database, "max_record_bytes", None)  # a store that does not say has no limit
@@ -232,6 +237,7 @@ class NoOpCache:
     """Cache of a function that is used without a database: always empty."""
 
     size_limit: SizeLimit | None = None
+    has_files = False
 
     def __init__(self, outputs: Schema) -> None:
         self._outputs = outputs

@@ -23,7 +23,7 @@ from orcapod.arrow import array_of
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding, find_records
 from orcapod.records.address import RECORD_ID, changes_path
-from orcapod.records.members import TREES, Members
+from orcapod.records.members import CUT, Members
 
 __all__ = [
     "CHANGE_TYPES",
@@ -108,19 +108,19 @@ class GivenEntries:
         others = keys if not own else [] if len(own) == len(keys) else _without(keys, own)
         self.own += len(own)
         self.others += len(others)
-        self._own_sum += sum(map(_number, own))
+        self._own_sum += sum(map(int.from_bytes, own))
         if not self.is_certain:
             self._claimed.update(own)
-        self._others_sum += sum(map(_number, others))
-        self._others += b"".join(key[:_KEY_BYTES] for key in others)
+        self._others_sum += sum(map(int.from_bytes, others))
+        self._others += b"".join([key[:_KEY_BYTES] for key in others])
 
     def settle(self, written: Collection[bytes]) -> None:
         """Take what this run has not written after all, given the keys that it has, for what others wrote."""
         lost = self._claimed.difference(written)
-        total = sum(map(_number, lost))
+        total = sum(map(int.from_bytes, lost))
         self.own, self.others = self.own - len(lost), self.others + len(lost)
         self._own_sum, self._others_sum = self._own_sum - total, self._others_sum + total
-        self._others += b"".join(key[:_KEY_BYTES] for key in lost)
+        self._others += b"".join([key[:_KEY_BYTES] for key in lost])
         self._claimed.clear()
         self.is_certain = True
 
@@ -217,7 +217,7 @@ class NodeStates:
         if wanted is None:
             return self._database.get_records(self._path)
         names = self._database.get_records_by_ids(self._path, []).column_names[1:]
-        needed = [name for name in names if name in (RUN_ID, TREES) or wanted(name)]
+        needed = [name for name in names if name in (RUN_ID, *CUT) or wanted(name)]
         return self._database.get_records(self._path, needed)
 
     def entries(self, number: int | None = None, wanted: Callable[[str], bool] | None = None) -> pa.Table:
@@ -363,10 +363,6 @@ def _state(row: Mapping[str, Any]) -> State:
     with decoding(STATES, row.get("__state_id"), "__number"):
         number, rows, own = (index(row[name]) for name in ("__number", "__rows", "__own"))
         return State(number, str(row[RUN_ID]), rows, own, bytes(memoryview(row["__digest"])))
-
-
-def _number(key: bytes) -> int:
-    return int.from_bytes(key, "big")
 
 
 def _without(keys: Sequence[bytes], own: Collection[bytes]) -> list[bytes]:
