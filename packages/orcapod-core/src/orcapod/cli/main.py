@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from orcapod.cli.exits import DIFFERS, FAILED, FINE, UNREADABLE, USAGE
+from orcapod.cli.suggestion import unknown
 from orcapod.errors import DatabaseError, ExecutionError, OrcapodError
 
 __all__ = ["main"]
@@ -26,6 +27,20 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("report", "Write a run as a file to send to a colleague."),
     "ui": ("ui", "Look at a store in a browser."),
     "runs": ("runs", "List the runs of a store."),
+    "show": ("show", "Show one run: what each node did, what failed, what it ran on."),
+    "logs": ("logs", "Print what functions wrote, and how they failed."),
+    "trace": ("trace", "Show what a row was made of, or what was made of it."),
+    "compare": ("compare", "Say what differs between two runs, and why."),
+    "ls": ("ls", "List pipelines and nodes, their rows and columns."),
+    "head": ("head", "Print the first rows of a node."),
+    "export": ("export", "Write the rows of a node to a file."),
+    "sql": ("sql", "Ask the store in SQL."),
+    "size": ("size", "Say how large the store is, and what of."),
+    "prune": ("prune", "Remove values that no present row needs."),
+    "compact": ("compact", "Give back the space of what was removed."),
+    "fsck": ("fsck", "Check that all is as it was stored."),
+    "doctor": ("doctor", "Say what is installed here, and how the store is."),
+    "completion": ("completion", "Print the script by which a shell completes."),
 }
 """In which file each command is at home, and what it does: help is shown without loading any of them."""
 
@@ -46,11 +61,15 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in _COMMANDS or args[0].startswith("-"):
+        if args[0] in _COMMANDS or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        near = get_close_matches(args[0], _COMMANDS, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_COMMANDS)}"
-        raise click.UsageError(f"there is no command {args[0]!r}; {advice}", ctx)
+        raise unknown("command", args[0], _COMMANDS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        items = [
+            CompletionItem(name, help=told) for name, (_, told) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]  # a group's own loads all commands
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -72,7 +91,7 @@ class _Commands(click.Group):
     epilog=f"Exit codes: 0 fine, {FAILED} packets failed, {USAGE} it cannot be done as asked, {DIFFERS} a difference "
     f"was found, {UNREADABLE} the store cannot be read.",
 )
-@click.version_option(version("orcapod-core"), prog_name="orcapod")
+@click.version_option(package_name="orcapod-core", prog_name="orcapod")
 def _orcapod() -> None:
     """See what ran, what failed and what it said, what a value was made of, and what a run would do.
 
@@ -82,6 +101,8 @@ def _orcapod() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit with its code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than a store
     try:
         code = _orcapod.main(args, prog_name="orcapod", standalone_mode=False)
     except click.ClickException as error:

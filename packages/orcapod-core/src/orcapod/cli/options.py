@@ -13,7 +13,7 @@ import click
 
 from orcapod.cli.output import Output
 
-__all__ = ["output_option", "store_option"]
+__all__ = ["find_store", "output_option", "store_option"]
 
 _SETTINGS = "orcapod.toml"
 _ON_DISK = re.compile(r"((?:sqlite|delta):///|)([^:]+)", re.IGNORECASE)
@@ -37,7 +37,7 @@ def _output(_ctx: click.Context, _param: click.Parameter, is_json: bool) -> Outp
 
 
 def _store(ctx: click.Context, _param: click.Parameter, given: str | None) -> str:
-    if found := given or _in_settings() or os.environ.get("ORCAPOD_STORE"):
+    if found := find_store(given)[0]:
         return found
     if ctx.resilient_parsing:  # for the shell, which completes what is being typed
         return ""
@@ -46,12 +46,23 @@ def _store(ctx: click.Context, _param: click.Parameter, given: str | None) -> st
     )
 
 
-def _in_settings() -> str | None:
-    """Return the store that the settings of this folder, or of the nearest one above, name."""
+def find_store(given: str | None = None) -> tuple[str | None, str]:
+    """Return which store is meant, and what says so: the option, the settings, or the environment.
+
+    Args:
+        given: by the option.
+    """
+    if given:
+        return given, "--store"
     here = Path.cwd()
     file = next((path for folder in (here, *here.parents) if (path := folder / _SETTINGS).is_file()), None)
-    if file is None:
-        return None
+    if file is not None and (named := _in_settings(file)):
+        return named, str(file)
+    return os.environ.get("ORCAPOD_STORE") or None, "ORCAPOD_STORE"
+
+
+def _in_settings(file: Path) -> str | None:
+    """Return the store that settings name."""
     try:
         store = tomllib.loads(file.read_text("utf-8")).get("store")
     except (OSError, ValueError) as error:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import islice
+from math import isfinite, isnan
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orcapod.display import one_line
+from orcapod.display import one_line, sizes
 
-__all__ = ["Output"]
+__all__ = ["OUTCOMES", "Output", "json_of", "text_of"]
+
+OUTCOMES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow", "UNFINISHED": "yellow"}
+"""How outcomes of runs are coloured."""
 
 _ENDLESS = 100_000  # columns: what reads a pipe has no width
+_WIDEST = 80  # columns of a cell
+_MOST = 1000  # rows that a person is shown
+_MEMBERS = 8
+_SHORT_BYTES = 16
+_DTYPES = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 
 
 class Output:
@@ -60,11 +70,46 @@ class Output:
         table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
         for name in shown:
             is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-            table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-        for row in rows:
-            texts = [text_of(row.get(name)) for name in shown]
+            heading = Text(one_line(name, _WIDEST))
+            table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+        for row in rows[:_MOST]:
+            texts = [one_line(text_of(row.get(name)), _WIDEST) for name in shown]
             table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in texts))
         self.console.print(table)
+        if len(rows) > _MOST:
+            self.line(f"and {len(rows) - _MOST:,} more, which --json gives")
+
+    def facts(self, facts: Mapping[str, Any], *, styles: Mapping[str, str] | None = None) -> None:
+        """Show facts to a person, each by its name; those that are nothing are left out."""
+        told = {name: text_of(value) for name, value in facts.items() if value not in (None, "", {}, [])}
+        width = max(map(len, told), default=0)
+        for name, text in told.items():
+            line = Text(f"{name:{width}}  ", style="bold")
+            self.print(line.append(one_line(text), style=(styles or {}).get(text, "not bold")))
+
+    def stream(self, rows: Iterable[Mapping[str, Any]], show: Callable[[Mapping[str, Any]], None]) -> None:
+        """Show rows one by one, as they come; as JSON, an array of them with a line for each.
+
+        Args:
+            rows: what is shown.
+            show: shows one to a person.
+        """
+        if not self.is_json:
+            for row in rows:
+                show(row)
+                sys.stdout.flush()
+            return
+        before = "[\n"
+        for row in rows:
+            sys.stdout.write(f"{before}{json.dumps(json_of(row), ensure_ascii=False)}\n")
+            sys.stdout.flush()
+            before = ","
+        sys.stdout.write("]\n" if before == "," else "[]\n")
+
+    def print(self, text: Text) -> None:
+        """Show a line that has styles of its own to a person."""
+        if not self.is_json:
+            self.console.print(text)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Show a line of text to a person; a program has the facts alone."""
@@ -77,35 +122,55 @@ class Output:
             self.line(one_line(each), style)
 
     def json(self, value: object) -> None:
-        """Write a value as JSON: times by ISO 8601, bytes as hexadecimal digits, what has no end as null."""
-        sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
+        """Write a value as JSON; see ``json_of``."""
+        sys.stdout.write(json.dumps(json_of(value), ensure_ascii=False, indent=2) + "\n")
 
 
 def text_of(value: object) -> str:
-    """Return a value as one line for a person."""
+    """Return a value as one line for a person: what is large, in short."""
     match value:
         case None:
             return ""
+        case str():
+            return one_line(value)
+        case bool():
+            return str(value)
         case datetime():
             return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value.tzinfo else str(value)
-        case int() if not isinstance(value, bool):
+        case int():
             return f"{value:,}"
         case float():
             return f"{value:.6g}"
         case bytes():
-            return value.hex()
+            return value.hex() if len(value) <= _SHORT_BYTES else f"{sizes(len(value))[0]} of bytes"
+        case {"dtype": str(dtype), "shape": list(shape), "data": _, **_others}:
+            return f"{_dtype(dtype)} array of {' × '.join(map(str, shape)) or 'no dimension'}"
+        case {"data": data, "size": size, "file": _, **_others} if isinstance(data, bytes) or size:
+            return f"{sizes(size or len(data))[0]} of data"
+        case Mapping():
+            members = [f"{text_of(name)}: {text_of(each)}" for name, each in islice(value.items(), _MEMBERS)]
+            return f"{{{', '.join(members)}{', …' if len(value) > _MEMBERS else ''}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(text_of, value[:_MEMBERS]))}{', …' if len(value) > _MEMBERS else ''}]"
         case _:
             return one_line(str(value))
 
 
-def _plain(value: Any) -> Any:
+def _dtype(text: str) -> str:
+    """Return the name of a NumPy dtype, given as ``<f8``; others as they are given."""
+    kind, size = text[1:2], text[2:]
+    return f"{_DTYPES[kind]}{8 * int(size)}" if kind in _DTYPES and size.isdecimal() else one_line(text)
+
+
+def json_of(value: Any) -> Any:
+    """Return a value as JSON has it: times by ISO 8601, bytes as hexadecimal digits, what has no end as text."""
     match value:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if value - value == 0 else None if value != value else str(value)
+            return value if isfinite(value) else None if isnan(value) else str(value)
         case Mapping():
-            return {str(key): _plain(each) for key, each in value.items()}
+            return {str(key): json_of(each) for key, each in value.items()}
         case bytes():
             return value.hex()
         case datetime() | date() | time():
@@ -113,6 +178,6 @@ def _plain(value: Any) -> Any:
         case timedelta():
             return value.total_seconds()
         case list() | tuple():
-            return [_plain(each) for each in value]
+            return [json_of(each) for each in value]
         case _:
             return str(value)

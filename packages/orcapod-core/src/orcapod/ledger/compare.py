@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -41,8 +41,9 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
 
     Returns:
         for each node a table of the tags, those of the later run first, and of ``change``: ``equal``, ``close``,
-        ``changed``, ``new`` or ``gone`` (``unknown`` where a result is no longer in the store), and ``why`` it is
-        changed: which parts of the code, or which inputs. Where a tag bears one of these names, it begins with ``_``.
+        ``changed``, ``new`` or ``gone`` (``unknown`` where a result is no longer in the store), ``why`` it is
+        changed: which parts of the code, or which inputs; and ``outputs``, those that differ of one that is close or
+        changed. Where a tag bears one of these names, it begins with ``_``.
 
     Raises:
         UnknownRunError: there is no such run, or it has not ended.
@@ -74,6 +75,7 @@ class _NodeComparison:
         self._runs = before, after
         self._paths = [run.functions[label].record.path for run in self._runs]
         self._before, self._after = store.entries_in(label, *self._runs, wanted=_is_no_provenance)
+        self._outputs: Sequence[str] = ()
 
     def table(self) -> pa.Table:
         """Return the tags of all rows, what became of each, and why."""
@@ -85,39 +87,44 @@ class _NodeComparison:
         there, wanted = (_numbered(_tag_hashes(entries)) for entries in (before, after))
         at = pc.index_in(wanted, value_set=there)
         gone = before.filter(pc.invert(pc.is_in(there, value_set=wanted)))
-        changes, reasons = self._changes(before.take(at.drop_null()), after.filter(at.is_valid()))
+        changes, reasons, outputs = self._changes(before.take(at.drop_null()), after.filter(at.is_valid()))
         changes = _placed(_placed(changes, at.is_valid(), "new"), differs, "equal")
-        reasons = _placed(_placed(reasons, at.is_valid(), None), differs, None)
+        reasons, outputs = (_placed(_placed(each, at.is_valid(), None), differs, None) for each in (reasons, outputs))
         shown = [entries.select(_visible(entries)) for entries in (self._after, gone) if entries.num_columns]
         rows = _concatenated(shown) if shown else pa.table({})
         columns: dict[str, Any] = dict(zip(rows.column_names, rows.columns, strict=True))
         columns[free_name("change", tags)] = pa.concat_arrays([changes, _repeated("gone", gone.num_rows)])
         columns[free_name("why", tags)] = pa.concat_arrays([reasons, _repeated(None, gone.num_rows)])
+        outputs = pa.concat_arrays([outputs, _repeated(None, gone.num_rows)])
+        columns[free_name("outputs", tags)] = _named(self._outputs, outputs)
         return pa.table(columns)
 
-    def _changes(self, before: pa.Table, after: pa.Table) -> tuple[pa.Array[Any], pa.Array[Any]]:
-        """Return what became of rows with the same tags, and why."""
+    def _changes(self, before: pa.Table, after: pa.Table) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
+        """Return what became of rows with the same tags, why, and which outputs differ, as ``_named`` reads it."""
         if not after.num_rows:
-            return _repeated(None, 0), _repeated(None, 0)
+            return (_repeated(None, 0),) * 3
         one, other = (
             results_at(self._store.database, path, entries.column(RECORD_ID))
             for path, entries in zip(self._paths, (before, after), strict=True)
         )
         is_equal = is_close = pc.equal(before.column(RECORD_ID), after.column(RECORD_ID))
+        moved = _repeated(None, after.num_rows)
         if (outputs := _visible(one)) and set(outputs) == set(_visible(other)):
             found = [_same(one.column(name), other.column(name), self._rtol) for name in outputs]
+            self._outputs = outputs
+            moved = _joined(pc.invert(equal) for equal, _ in found)
             is_equal = pc.or_(is_equal, reduce(pc.and_, (equal for equal, _ in found)))
             is_close = pc.or_(is_close, reduce(pc.and_, (close for _, close in found)))
         is_known = pc.and_(has_values(one), has_values(other))
         differing = pc.if_else(is_known, pc.if_else(is_close, "close", "changed"), "unknown")
         changes = _combined(pc.if_else(pc.and_(is_known, is_equal), "equal", differing))
         differs = pc.not_equal(changes, "equal")
+        moved = pc.if_else(pc.is_in(changes, value_set=pa.array(["close", "changed"])), moved, None)
         rows = [table.filter(differs) for table in (before, after, one, other)]
         if "__code" not in one.column_names or "__code" not in other.column_names:  # they are in another store
-            return changes, _repeated(None, len(changes))
-        return changes, _placed(self._reasons(*rows), differs, None) if rows[0].num_rows else _repeated(
-            None, len(changes)
-        )
+            return changes, _repeated(None, len(changes)), moved
+        reasons = _placed(self._reasons(*rows), differs, None) if rows[0].num_rows else _repeated(None, len(changes))
+        return changes, reasons, moved
 
     def _reasons(self, before: pa.Table, after: pa.Table, one: pa.Table, other: pa.Table) -> pa.Array[Any]:
         """Return why the records of these rows differ; there are few different reasons, so that each is made once."""
@@ -129,8 +136,7 @@ class _NodeComparison:
         facts = [one.column("__code"), other.column("__code")]
         facts.append(pc.not_equal(one.column("__packet_hash"), other.column("__packet_hash")))
         facts += [pc.not_equal(_comparable(before.column(name)), _comparable(after.column(name))) for name in names]
-        facts = [pc.fill_null(pc.cast(_combined(fact), pa.string()), "") for fact in facts]
-        encoded = pc.binary_join_element_wise(*facts, "|").dictionary_encode()
+        encoded = _joined(facts).dictionary_encode()
         columns = [name.removeprefix(SOURCE_INFO) for name in names]
         of_sources = [column for column, name in zip(columns, names, strict=True) if _is_of_source(after.column(name))]
         reasons = [self._reason(text.split("|"), columns, of_sources) for text in encoded.dictionary.to_pylist()]
@@ -214,6 +220,23 @@ def _placed(values: pa.Array[Any], mask: Any, other: str | None) -> pa.Array[Any
 def _repeated(text: str | None, length: int) -> pa.Array[Any]:
     repeated: pa.Array[Any] = pa.array([text] * length, pa.string())
     return repeated
+
+
+def _joined(facts: Iterable[Any]) -> Any:
+    """Return facts about rows as one text for each: ``true|false``."""
+    return pc.binary_join_element_wise(
+        *(pc.fill_null(pc.cast(_combined(fact), pa.string()), "") for fact in facts), "|"
+    )
+
+
+def _named(names: Sequence[str], flags: Any) -> Any:
+    """Return of which names each row has a flag, given its flags as one text; there are few different ones."""
+    encoded = flags.dictionary_encode()
+    lists = [
+        [name for name, flag in zip(names, text.split("|"), strict=True) if flag == "true"]
+        for text in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(lists, pa.list_(pa.string())).take(encoded.indices)
 
 
 def _combined(column: Any) -> Any:

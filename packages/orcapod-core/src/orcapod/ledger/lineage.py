@@ -21,7 +21,7 @@ from orcapod.ledger.trace import Tracer
 from orcapod.records import RECORD_ID
 from orcapod.streams import inputs_first
 
-__all__ = ["Impact", "check_source", "impacts", "lineage"]
+__all__ = ["Impact", "check_source", "descendants", "impacts", "lineage"]
 
 _MOST_LISTS = 16  # that rows are looked for by
 _SOURCE_ROW = ["source_id", "record_id"]
@@ -73,6 +73,30 @@ def impacts(tracer: Tracer, run: RunSummary, source_id: str, record_id: str) -> 
         if rows.num_rows:
             pipeline = "/".join(run.pipeline)
             found.append(Impact(pipeline, node.record.label, rows.num_rows, partial(entries.tags_of, rows)))
+    return found
+
+
+def descendants(tracer: Tracer, node: NodeInRun, entry: pa.Table) -> list[Impact]:
+    """Return the function nodes of a run with rows that have values which were made of a row, as ``impacts`` does.
+
+    Args:
+        tracer: the reader of the store.
+        node: the function node that gave the row.
+        entry: the record of the row.
+    """
+    run, found = node.run, list[Impact]()
+    touched = {node.key: {*keys_of(entry)}}
+    nodes = [NodeInRun(run, each) for each in run.functions.values()]
+    for below in inputs_first(nodes, tracer.routes.functions_above):
+        if below.key in touched:
+            continue
+        above = [each for each in tracer.routes.functions_above(below) if touched.get(each.key)]
+        touched[below.key] = {key for each in above for key in _made_of(tracer, below, each, touched[each.key])}
+        entries = tracer.entries(below)
+        rows = entries.with_keys(touched[below.key], []) if touched[below.key] and below.run is run else _NO_VALUES
+        if rows.num_rows:
+            pipeline = "/".join(run.pipeline)
+            found.append(Impact(pipeline, below.record.label, rows.num_rows, partial(entries.tags_of, rows)))
     return found
 
 

@@ -111,12 +111,6 @@ def runs_of(database: Database, pipeline: RecordPath, ids: Sequence[str] | None 
     return sorted(runs, key=lambda run: run.run_id)
 
 
-def run_ids(database: Database, pipeline: RecordPath) -> list[str]:
-    """Return the names of the runs of a pipeline that have begun, in the order in which they did."""
-    rows: list[Any] = database.at(*pipeline).get_records(RUN_STARTS, []).to_pylist()
-    return sorted(row["__run_id"] for row in rows)
-
-
 def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime, str]]:
     """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
     rows = rows_of(database.at(*pipeline).get_records(RUNS, ["__ended"]))

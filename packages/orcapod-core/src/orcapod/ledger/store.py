@@ -9,24 +9,24 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of, table_of
+from orcapod.arrow import table_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.databases.open import open_existing
-from orcapod.datagrams import free_name
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
 from orcapod.ledger.duckdb_engine import answer
-from orcapod.ledger.lineage import Impact, check_source, impacts, lineage
+from orcapod.ledger.lineage import Impact, check_source, descendants, impacts, lineage
 from orcapod.ledger.logs import told_in
 from orcapod.ledger.node_entries import only_row
+from orcapod.ledger.node_rows import with_results
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.recent_runs import last_run
 from orcapod.ledger.routes import NodeInRun
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, run_ids, runs_of
+from orcapod.ledger.run_names import pipelines_in, run_names
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, runs_of
 from orcapod.ledger.size import store_sizes
-from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.ledger.trace import Tracer
 from orcapod.protocols import (
     Database,
@@ -35,19 +35,9 @@ from orcapod.protocols import (
     ViewingDatabaseProtocol,
     checked_database,
 )
-from orcapod.records import (
-    ENVIRONMENTS,
-    RECORD_ID,
-    RUN_STARTS,
-    CodeRecords,
-    NodeStates,
-    lost_results,
-)
+from orcapod.records import ENVIRONMENTS, CodeRecords, NodeStates
 
 __all__ = ["Store", "open_store"]
-
-_MADE = {"__run_id": "run_id", "__timestamp": "timestamp", "__seconds": "seconds"}
-"""What is told of a result beside its outputs, and under which name."""
 
 
 def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) -> Store:
@@ -122,7 +112,7 @@ class Store:
         pipelines = self._pipelines()
         if found := [run for pipeline in pipelines for run in runs_of(self.database, pipeline, [name])]:
             return found[0]
-        begun = {run: pipeline for pipeline in pipelines for run in run_ids(self.database, pipeline)}
+        begun = run_names(self.database)
         named = [run for run in begun if run.startswith(name)]
         if len(named) != 1:
             shown = ", ".join(sorted(named or begun)[-3:]) or "none"
@@ -170,24 +160,8 @@ class Store:
             PrunedResultError: values were pruned.
             DamagedRecordError: a result is not there, for another reason.
         """
-        _, summary = self.node(pipeline, node, run)
-        entries = self.entries(pipeline, node, run)
-        if not entries.num_columns:
-            return entries
-        results = results_at(self.database, summary.record.path, entries.column(RECORD_ID))
-        lost: list[Any] = entries.column(RECORD_ID).filter(pc.invert(has_values(results))).to_pylist()
-        if lost and results.num_columns > 1:  # or they are in another store
-            raise lost_results(self.database, summary.record.path[:-1], lost)
-        columns: dict[str, Any] = {
-            name: table.column(name)
-            for table in (entries, results)
-            for name in table.column_names
-            if not name.startswith("_")
-        }
-        ids: list[Any] = entries.column(RECORD_ID).to_pylist()
-        made: dict[str, Any] = {"record_id": array_of([each.hex() for each in ids], pa.large_string())}
-        made |= {shown: results.column(name) for name, shown in _MADE.items() if name in results.column_names}
-        return pa.table(columns | {free_name(name, columns): column for name, column in made.items()})
+        begun, summary = self.node(pipeline, node, run)
+        return with_results(self.database, summary, *self.entries_in(node, begun))
 
     def entries(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
         """Return the records of the rows that a node gave, as docs/records.md describes them; see ``rows``."""
@@ -407,6 +381,22 @@ class Store:
             check_source(runs, source)
         return found
 
+    def descendants(self, pipeline: str, node: str, tag: Mapping[str, Any], run: str | None = None) -> list[Impact]:
+        """Return what was made of a row of a function node, in the run that gave it: every node with such rows.
+
+        Args:
+            pipeline: the name of the pipeline.
+            node: the label of the node.
+            tag: tags of the row; see ``trace``.
+            run: the run that gave the row; the last one that has ended if None.
+
+        Returns:
+            as ``impact`` does. Rows count that have values made of its values; not those that it was only joined with.
+        """
+        tags = Checks("descendants").mapping("tag", tag, "{'patient': 1}")
+        tracer, traced = self._tracer("descendants", pipeline, node, run)
+        return descendants(tracer, traced, only_row(tracer.entries(traced), tags, traced.run))
+
     def lineage(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
         """Return which values of sources the rows of a node were made of.
 
@@ -470,7 +460,7 @@ class Store:
         return f"<Store {self.database!r}>"
 
     def _pipelines(self) -> list[RecordPath]:
-        return [path[:-1] for path in self.database.list_paths() if path[-1:] == RUN_STARTS]
+        return pipelines_in(self.database)
 
     def _runs(self, pipeline: str | None = None) -> list[RunSummary]:
         names = [name for name in self._pipelines() if pipeline in (None, "/".join(name))]

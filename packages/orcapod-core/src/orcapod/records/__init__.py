@@ -39,7 +39,7 @@ from orcapod.records.members import (
 )
 from orcapod.records.node_history import NodeHistory, PastRuns, ResultOrigin
 from orcapod.records.pipeline_records import INCOMPLETE, NoOpRecords, PipelineRecords
-from orcapod.records.prune import Keep, PruneReport, prune
+from orcapod.records.prune import Keep, PruneReport, functions_of, prune
 from orcapod.records.result_cache import (
     CHECKSUM,
     SECONDS,
@@ -121,6 +121,7 @@ __all__ = [
     "changes_path",
     "claims_in",
     "damaged_results",
+    "functions_of",
     "is_computed",
     "lost_results",
     "new_run_id",

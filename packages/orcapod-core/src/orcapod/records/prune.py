@@ -24,7 +24,7 @@ from orcapod.records.states import RUN_ID, NodeStates, State, states_in
 from orcapod.records.stubs import STUB_COLUMNS, Stubs
 from orcapod.types import loaded_bytes
 
-__all__ = ["Keep", "PruneReport", "prune"]
+__all__ = ["Keep", "PruneReport", "functions_of", "prune"]
 
 Keep = Literal["present"]
 """What stays, however old it is: what the present rows of all pipelines on a store need."""
@@ -90,23 +90,24 @@ class PruneReport:
 def prune(
     database: Database,
     results: Database,
-    pipeline: RecordPath,
-    *,
+    *pipelines: RecordPath,
     keep: Keep,
     older_than: str | timedelta,
     dry_run: bool,
     logs: bool,
+    functions: Collection[FunctionUri] | None = None,
 ) -> PruneReport:
     """Remove the values of results that no present row needs and that are older.
 
     Args:
         database: where the records of pipelines are.
         results: where the results are: the same store, or another.
-        pipeline: whose logs and statuses go with them.
+        pipelines: whose logs and statuses go with them.
         keep: what stays, however old it is.
         older_than: what is younger stays.
         dry_run: whether to say what would go, and remove nothing.
         logs: whether logs and statuses go, of runs that are older and of which no result is left.
+        functions: whose results go; those of all if None.
 
     Raises:
         ConfigError: an argument is not what it has to be.
@@ -124,9 +125,9 @@ def prune(
     pruning = _Pruning(stores, results, before, dry_run=dry_run)
     for path in results.list_paths():
         if path[0] == "_result" and len(path) == len(result_path(())) + 4:
-            pruning.results(path[1:])
-    if logs:
-        pruning.logs(database.at(*pipeline), pipeline)
+            pruning.results(path[1:], spared=functions is not None and path[1:] not in functions)
+    for pipeline in pipelines if logs else ():
+        pruning.logs(database.at(*pipeline))
     return pruning.report()
 
 
@@ -221,14 +222,14 @@ class _Pruning:
         self._rows: list[tuple[Any, ...]] = []
         self._left: set[str] = set()
 
-    def results(self, uri: FunctionUri) -> None:
-        """Prune the results of a function."""
+    def results(self, uri: FunctionUri, *, spared: bool = False) -> None:
+        """Prune the results of a function, unless they are spared."""
         path = result_path(uri)
         known = self._results.get_records(path, [RUN_ID, "__timestamp"])
         is_old = pc.less(known.column("__timestamp"), pa.scalar(self._before, pa.timestamp("us", "UTC")))
         self._needed = self._needs.of_function(uri)
         old: list[Any] = known.filter(is_old).column(0).to_pylist()
-        doomed = [] if uri in self._needs.in_use else [key for key in old if key not in self._needed]
+        doomed = [] if spared or uri in self._needs.in_use else [key for key in old if key not in self._needed]
         stubs = Stubs(self._results, uri)
         rows = size = 0
         seconds, gone = 0.0, set[bytes]()
@@ -265,7 +266,7 @@ class _Pruning:
             self._needed = self._needs.of_function(uri)
         return [] if uri in self._needs.in_use else [key for key in keys if key not in self._needed]
 
-    def logs(self, view: Database, pipeline: RecordPath) -> None:
+    def logs(self, view: Database) -> None:
         """Prune logs and statuses of a pipeline's runs of which no result is left; those of its last run stay."""
         kept = self._left | self._needs.last | {*self._needs.going_on}
         for path in view.list_paths():
@@ -293,6 +294,11 @@ class _Pruning:
         columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * len(_TYPES)
         arrays = [pa.array(column, type_) for column, type_ in zip(columns, _TYPES.values(), strict=True)]
         return PruneReport(pa.table(arrays, list(_TYPES)), self._dry_run, tuple(self._needs.going_on))
+
+
+def functions_of(database: Database, pipeline: RecordPath) -> set[FunctionUri]:
+    """Return the functions that a pipeline ever had rows of."""
+    return {path[:-1] for path in database.at(*pipeline).list_paths() if is_entries_path(path)}
 
 
 def is_entries_path(path: RecordPath) -> bool:

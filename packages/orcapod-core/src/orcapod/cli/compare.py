@@ -1,0 +1,144 @@
+"""``orcapod compare``: what differs between two runs, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from orcapod.arrow import rows_of
+from orcapod.cli.exits import DIFFERS, FINE
+from orcapod.cli.names import find_run, node_option, pipeline_option, run_argument
+from orcapod.cli.options import output_option, store_option
+from orcapod.cli.output import Output, text_of
+from orcapod.cli.suggestion import unknown
+from orcapod.compute import pc
+from orcapod.ledger import RunSummary, compare, open_store
+
+__all__ = ["compare_command"]
+
+_CHANGES = ("equal", "close", "changed", "new", "gone", "unknown")
+_STYLES = {"close": "yellow", "changed": "red", "new": "green", "gone": "red", "unknown": "yellow"}
+_WHYS = 3  # reasons of a node that a person is shown
+
+
+@click.command("compare")
+@run_argument("before")
+@run_argument("after")
+@store_option
+@output_option
+@pipeline_option
+@node_option
+@click.option(
+    "--rtol", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Part by which numbers are close."
+)
+@click.option(
+    "--rows", "most", type=click.IntRange(0), default=10, show_default=True, help="Rows listed, of each node."
+)
+def compare_command(
+    before: str, after: str, store: str, output: Output, pipeline: str | None, node: str | None, rtol: float, most: int
+) -> int:
+    """Say what became of each node and output from one RUN to another, and why; with a difference the exit code is 3.
+
+    Rows are held against each other by their tags. Of what became of nothing, nothing is said.
+    """
+    with open_store(store) as ledger:
+        runs = [find_run(ledger, name, pipeline) for name in (before, after)]
+        found = compare(ledger, *(run.run_id for run in runs), rtol=rtol)
+    alone = _alone(*runs)
+    if node is not None:
+        if node not in found and node not in alone:
+            raise unknown("function node", node, (*found, *alone))
+        found = {label: table for label, table in found.items() if label == node}
+        alone = {label: change for label, change in alone.items() if label == node}
+    columns = [line for label, table in found.items() for line in _columns(label, table)]
+    rows = [row for label, table in found.items() for row in _rows(label, table, most)]
+    differs = bool(alone) or any(line["equal"] < line["rows"] - line["close"] for line in columns)
+    if output.is_json:
+        names = {"before": runs[0].run_id, "after": runs[1].run_id}
+        output.json({**names, "differs": differs, "nodes": alone, "columns": columns, "rows": rows})
+    else:
+        _show(output, columns, rows, alone)
+    return DIFFERS if differs else FINE
+
+
+def _alone(before: RunSummary, after: RunSummary) -> dict[str, str]:
+    """Return the function nodes that one of two runs has alone."""
+    gone = {label: "gone" for label in before.functions if label not in after.functions}
+    return gone | {label: "new" for label in after.functions if label not in before.functions}
+
+
+def _columns(label: str, table: pa.Table) -> list[dict[str, Any]]:
+    """Return what became of each output of a node; one line for the node where no output differs."""
+    at = _positions(table)
+    counts = Counter[Any](table.column(at["change"]).to_pylist())
+    whys = Counter[Any](pc.drop_null(table.column(at["why"])).to_pylist())
+    line = {
+        "node": label,
+        "column": None,
+        "rows": table.num_rows,
+        **{change: counts[change] for change in _CHANGES},
+        "why": dict(whys),
+    }
+    outputs = table.column(at["outputs"])
+    differing = Counter[Any]()
+    for change, names in zip(table.column(at["change"]).to_pylist(), outputs.to_pylist(), strict=True):
+        differing.update((name, change) for name in names or ())
+    named = dict.fromkeys(name for name, _ in differing)
+    lines = []
+    for name in named or [None]:
+        moved = {change: differing[name, change] if name else counts[change] for change in ("close", "changed")}
+        same = counts["equal"] + counts["close"] + counts["changed"] - sum(moved.values())
+        lines.append({**line, "column": name, **moved, "equal": same})
+    return lines
+
+
+def _rows(label: str, table: pa.Table, most: int) -> list[dict[str, Any]]:
+    """Return the first rows of a node that differ."""
+    at = _positions(table)
+    differing = table.filter(pc.not_equal(table.column(at["change"]), "equal")).slice(0, most)
+    told = {*at.values()}
+    rows = []
+    for row in rows_of(differing):
+        tags = {name: value for name, value in row.items() if name not in told}
+        rows.append({"node": label, "tags": tags, **{name: row[column] for name, column in at.items()}})
+    return rows
+
+
+def _positions(table: pa.Table) -> Mapping[str, str]:
+    """Return what the columns behind the tags are called: not the same where a tag is called so."""
+    return dict(zip(("change", "why", "outputs"), table.column_names[-3:], strict=True))
+
+
+def _show(
+    output: Output, columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], alone: Mapping[str, str]
+) -> None:
+    for label, change in alone.items():
+        output.line(f"node {label} is {change}", _STYLES[change])
+    shown = [change for change in _CHANGES if change in _CHANGES[:1] or any(line[change] for line in columns)]
+    lines = [
+        {
+            "node": line["node"],
+            "output": line["column"],
+            **{change: line[change] for change in shown},
+            "why": "; ".join(f"{why} ({count:,})" for why, count in Counter(line["why"]).most_common(_WHYS)),
+        }
+        for line in columns
+    ]
+    output.table(lines, nothing="no node is in both runs")
+    if rows:
+        output.line()
+        listed = [
+            {
+                "node": row["node"],
+                "row": ", ".join(f"{name}={text_of(value)}" for name, value in row["tags"].items()),
+                "change": row["change"],
+                "outputs": ", ".join(row["outputs"] or ()),
+                "why": row["why"],
+            }
+            for row in rows
+        ]
+        output.table(listed, styles=_STYLES)

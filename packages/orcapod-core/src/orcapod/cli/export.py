@@ -1,0 +1,138 @@
+"""``orcapod export``: the rows of a node, as a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from orcapod.arrow import rows_of
+from orcapod.cli.names import find_node, node_argument, pipeline_option, run_option
+from orcapod.cli.options import output_option, store_option
+from orcapod.cli.output import Output, json_of
+from orcapod.ledger import Store, open_store
+from orcapod.ledger.node_rows import in_portions, with_results
+from orcapod.ledger.run_summary import NodeSummary, RunSummary
+from orcapod.records import RECORD_ID
+
+__all__ = ["export_command"]
+
+
+@click.command("export")
+@node_argument
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@store_option
+@output_option
+@pipeline_option
+@run_option
+@click.option("--force", is_flag=True, help="Take the place of a file that is there.")
+def export_command(
+    node: str, file: Path, store: str, output: Output, pipeline: str | None, run: str | None, *, force: bool
+) -> None:
+    """Write the rows of a function node to FILE: .parquet, .arrow, .csv, .json or .jsonl, by its name.
+
+    Rows are those of its last whole run, or of another. The file is there whole, or not at all.
+    """
+    write = _WRITERS.get(file.suffix.lower())
+    if write is None:
+        raise click.UsageError(f"found the file {str(file)!r}, expected one that ends in {', '.join(_WRITERS)}")
+    if file.exists() and not force:
+        raise click.UsageError(f"{str(file)!r} is there; give another name, or --force to write in its place")
+    with open_store(store) as ledger:
+        begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
+        part = file.with_name(f".{os.getpid()}-{file.name}")
+        try:
+            rows = write(_portions(ledger, begun, summary), part)
+            if force:
+                part.replace(file)
+            else:
+                os.link(part, file)  # which fails if somebody else has made it meanwhile
+        except OSError as error:
+            raise click.UsageError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
+        finally:
+            part.unlink(missing_ok=True)
+    facts = {"file": str(file), "node": node, "run_id": begun.run_id, "rows": rows, "bytes": file.stat().st_size}
+    if output.is_json:
+        output.json(facts)
+    else:
+        output.line(f"{rows:,} rows of {node}, run {begun.run_id}, are in {file}")
+
+
+def _portions(store: Store, run: RunSummary, node: NodeSummary) -> Iterator[pa.Table]:
+    """Give the rows; once at least."""
+    label = node.record.label
+    (entries,) = store.entries_in(label, run, wanted=lambda name: name == RECORD_ID or not name.startswith("_"))
+    return in_portions(
+        entries.num_rows, lambda start, count: with_results(store.database, node, entries.slice(start, count))
+    )
+
+
+def _write_parquet(tables: Iterator[pa.Table], file: Path) -> int:
+    parquet = import_module("pyarrow.parquet")  # which takes as long to import as all else, and nobody else needs it
+    return _written(tables, lambda schema: parquet.ParquetWriter(file, schema))
+
+
+def _write_arrow(tables: Iterator[pa.Table], file: Path) -> int:
+    return _written(tables, lambda schema: pa.ipc.new_file(str(file), schema))
+
+
+def _written(tables: Iterator[pa.Table], opened: Callable[[pa.Schema], Any]) -> int:
+    first, rows = next(tables), 0
+    with opened(first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
+
+
+def _write_csv(tables: Iterator[pa.Table], file: Path) -> int:
+    rows = 0
+    with file.open("x", encoding="utf-8", newline="") as sink:
+        writer = csv.writer(sink)
+        for table in tables:
+            if not rows:
+                writer.writerow(table.column_names)
+            writer.writerows([_cell(value) for value in row.values()] for row in rows_of(table))
+            rows += table.num_rows
+    return rows
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as CSV has it: what is made of others as JSON."""
+    return json.dumps(json_of(value), ensure_ascii=False) if isinstance(value, list | Mapping) else json_of(value)
+
+
+def _write_jsonl(tables: Iterator[pa.Table], file: Path) -> int:
+    rows = 0
+    with file.open("x", encoding="utf-8") as sink:
+        for table in tables:
+            sink.writelines(f"{json.dumps(json_of(row), ensure_ascii=False)}\n" for row in rows_of(table))
+            rows += table.num_rows
+    return rows
+
+
+def _write_json(tables: Iterator[pa.Table], file: Path) -> int:
+    rows = 0
+    with file.open("x", encoding="utf-8") as sink:
+        for row in (row for table in tables for row in rows_of(table)):
+            sink.write(("[\n" if not rows else ",\n") + json.dumps(json_of(row), ensure_ascii=False))
+            rows += 1
+        sink.write("\n]\n" if rows else "[]\n")
+    return rows
+
+
+_WRITERS: Mapping[str, Callable[[Iterator[pa.Table], Path], int]] = {
+    ".parquet": _write_parquet,
+    ".arrow": _write_arrow,
+    ".csv": _write_csv,
+    ".json": _write_json,
+    ".jsonl": _write_jsonl,
+}

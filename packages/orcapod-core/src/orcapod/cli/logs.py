@@ -1,0 +1,97 @@
+"""``orcapod logs``: what functions wrote in a run, and how they failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+from rich.text import Text
+
+from orcapod.cli.names import find_run, node_option, pipeline_option, read_tags, run_argument
+from orcapod.cli.options import output_option, store_option
+from orcapod.cli.output import Output, text_of
+from orcapod.cli.suggestion import unknown
+from orcapod.display import one_line
+from orcapod.ledger import RunSummary, Store, open_store
+from orcapod.ledger.log_reader import LogReader
+
+__all__ = ["logs_command"]
+
+_STREAMS = {"stdout": "", "stderr": "yellow", "python_logs": "cyan", "traceback": "red"}
+_PAUSE = 0.3  # seconds, at least, before the store is asked again
+_SHARE = 4  # of the time that asking takes, how many times as long a pause is
+
+
+@click.command("logs")
+@run_argument()
+@store_option
+@output_option
+@pipeline_option
+@node_option
+@click.option("--tag", "tags", multiple=True, metavar="K=V", help="Only packets with this tag; may be given again.")
+@click.option("--failed", is_flag=True, help="Only packets that failed.")
+@click.option("--stderr", is_flag=True, help="Of what they wrote, only what went to stderr.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+def logs_command(
+    run: str,
+    store: str,
+    output: Output,
+    pipeline: str | None,
+    node: str | None,
+    tags: tuple[str, ...],
+    *,
+    failed: bool,
+    stderr: bool,
+    follow: bool,
+) -> None:
+    """Print what functions wrote in RUN, and how they failed, in the order of time.
+
+    Logs are kept by runs that are given a LoggingObserver.
+    """
+    streams = ["stderr"] if stderr else [*_STREAMS]
+    with open_store(store) as ledger:
+        found = find_run(ledger, run, pipeline)
+        reader = _reader(ledger, found, node, tags, failed=failed)
+        entries = ({"run_id": found.run_id, **entry} for entry in _entries(ledger, found, reader, follow=follow))
+        told = (entry for entry in entries if not stderr or entry["stderr"])
+        output.stream(told, lambda entry: _show(output, entry, streams))
+
+
+def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, ...], *, failed: bool) -> LogReader:
+    database = store.database.at(*run.pipeline)
+    known = LogReader(database, run.run_id).tags() if given else set()
+    chosen = run.functions
+    if node is not None:
+        if node not in run.functions:
+            raise unknown("function node", node, run.functions)
+        chosen = {node: run.functions[node]}
+    tags = read_tags(given, store, *((run, summary) for summary in chosen.values()))
+    for name in tags:
+        if name not in known:
+            raise unknown("tag", name, sorted(known))
+    texts = {name: str(value) for name, value in tags.items()}
+    return LogReader(database, run.run_id, node=node, tags=texts, failed=True if failed else None)
+
+
+def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """Give the entries; those of a run that goes on as they come, until it has ended and all of them were given."""
+    while True:
+        has_ended = store.run(run.run_id).ended is not None  # before they are read: then these are the last
+        asked = time.monotonic()
+        for entry in reader.entries():
+            yield entry._asdict()
+        if has_ended or not follow:
+            return
+        time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - asked)))
+
+
+def _show(output: Output, entry: Mapping[str, Any], streams: list[str]) -> None:
+    tags = ", ".join(f"{name}={text_of(value)}" for name, value in entry["tags"].items() if value is not None)
+    head = Text(f"{text_of(entry['timestamp'])}  ", style="dim")
+    head.append(one_line(entry["node"]), style="bold not dim").append(f"  {tags}", style="not dim")
+    output.print(head if entry["success"] else head.append("  FAILED", style="red not dim"))
+    for stream in streams:
+        for line in (entry[stream] or "").expandtabs().splitlines():
+            output.line(f"  {one_line(line)}", _STREAMS[stream])

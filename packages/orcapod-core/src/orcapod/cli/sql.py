@@ -1,0 +1,26 @@
+"""``orcapod sql``: a question to a store, in SQL."""
+
+from __future__ import annotations
+
+import click
+
+from orcapod.arrow import rows_of
+from orcapod.cli.options import output_option, store_option
+from orcapod.cli.output import Output
+from orcapod.ledger import open_store
+
+__all__ = ["sql_command"]
+
+
+@click.command("sql")
+@click.argument("statement")
+@store_option
+@output_option
+def sql_command(statement: str, store: str, output: Output) -> None:
+    """Print the answer to one SELECT: "study.bmi" has the present rows of a node, "study.bmi_history" all it ever gave.
+
+    It is put to the store's own engine, SQLite or PostgreSQL, or to DuckDB.
+    """
+    with open_store(store) as ledger:
+        answer = ledger.sql(statement)
+    output.table(rows_of(answer), nothing="no rows")

@@ -1,0 +1,98 @@
+"""``orcapod trace``: what a row was made of, and what was made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from orcapod.arrow import rows_of
+from orcapod.cli.names import find_node, find_run, node_argument, pipeline_option, read_tags, run_option
+from orcapod.cli.options import output_option, store_option
+from orcapod.cli.output import Output, text_of
+from orcapod.display import one_line
+from orcapod.ledger import Impact, Store, open_store
+
+__all__ = ["trace_command"]
+
+_MOST = 3  # rows of a node that a person is shown
+
+
+@click.command("trace")
+@node_argument
+@click.argument("row", nargs=-1, metavar="K=V... [COLUMN]")
+@store_option
+@output_option
+@pipeline_option
+@run_option
+@click.option("--down", is_flag=True, help="What was made of it, in place of what it was made of.")
+def trace_command(
+    node: str,
+    row: tuple[str, ...],
+    store: str,
+    output: Output,
+    pipeline: str | None,
+    run: str | None,
+    *,
+    down: bool,
+) -> None:
+    """Show what a row of a function node was made of: a tree, down to the rows of sources.
+
+    K=V are tags of the row, as many as tell it from all others; COLUMN is one of its outputs. With --down, NODE may be
+    a source, too: then give what provenance calls the row, such as row_0 or patient=1.
+    """
+    with open_store(store) as ledger:
+        if down:
+            _show(output, _down(ledger, node, row, pipeline, run))
+            return
+        given = [text for text in row if "=" in text]
+        columns = [text for text in row if "=" not in text]
+        if len(columns) > 1:
+            raise click.UsageError(f"found the columns {', '.join(columns)}, expected one; a tag is patient=1")
+        begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
+        tags = read_tags(given, ledger, (begun, summary))
+        tree = ledger.trace("/".join(begun.pipeline), node, tags, columns[0] if columns else None, begun.run_id)
+        if output.is_json:
+            output.json(tree.to_dict(None))
+        for line in str(tree).splitlines():
+            output.line(one_line(line))
+
+
+def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run: str | None) -> list[Impact]:
+    """Return the nodes with rows that were made of a row, of a source or of a function."""
+    if (source := _source(store, node, pipeline, run)) is not None:
+        run_id, source_id = source
+        if len(row) != 1:
+            raise click.UsageError(f"found {len(row)} names of a row, expected one, such as row_0 or patient=1")
+        return store.impact(source_id, row[0], run_id)
+    begun, summary = find_node(store, node, pipeline=pipeline, run=run)
+    tags = read_tags(row, store, (begun, summary))
+    return store.descendants("/".join(begun.pipeline), node, tags, begun.run_id)
+
+
+def _source(store: Store, label: str, pipeline: str | None, run: str | None) -> tuple[str, str] | None:
+    """Return the run and the id of a source, if that is what is called so in a run, in the last that has ended."""
+    runs = store.runs(pipeline)
+    ended = [row["run_id"] for row in rows_of(runs.select(["run_id", "ended"])) if row["ended"] is not None]
+    if run is None and not ended:
+        return None
+    begun = store.run(ended[-1]) if run is None else find_run(store, run, pipeline)
+    found = begun.nodes.get(label)
+    return (begun.run_id, found.record.name) if found is not None and found.record.kind == "source" else None
+
+
+def _show(output: Output, impacts: Sequence[Impact]) -> None:
+    if output.is_json:
+        told = [
+            {"pipeline": each.pipeline, "node": each.node, "rows": each.rows, "tags": rows_of(each.tags())}
+            for each in impacts
+        ]
+        output.json(told)
+        return
+    if not impacts:
+        output.line("nothing was made of it")
+    for each in impacts:
+        rows = rows_of(each.tags().slice(0, _MOST))
+        tags = "; ".join(", ".join(f"{name}={text_of(value)}" for name, value in row.items()) for row in rows)
+        more = ", ..." if each.rows > _MOST else ""
+        output.line(one_line(f"{each.pipeline}/{each.node}: {each.rows:,} rows: {tags}{more}"))
