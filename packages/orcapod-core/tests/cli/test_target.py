@@ -77,7 +77,7 @@ def command(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def computed(done: subprocess.CompletedProcess[str]) -> list[tuple[str, int, int]]:
     nodes = json.loads(done.stdout)["nodes"]
-    return [(node["node"], node["computed"], node["cached"]) for node in nodes if node["computed"] is not None]
+    return [(node["node"], node["computed"], node["cached"]) for node in nodes if node["kind"] == "function"]
 
 
 @pytest.mark.parametrize(("script", "jobs"), [("thread", []), ("process", ["--jobs", "1"])])
@@ -128,10 +128,10 @@ def test_what_there_is_not_is_told_with_the_nearest_that_there_is(tmp_path: Path
     says = "name a pipeline, or a function without arguments that returns one"
     advice = "say which one is meant, or what returns it"
     expected = {
-        "stdy.py": "there is no file 'stdy.py'; did you mean 'study.py'?",
-        "stdy": "there is no module 'stdy'; did you mean 'study'?",
+        "stdy.py": "there is no file 'stdy.py'; did you mean 'study.py'? there are none.py, study.py, two.py",
+        "stdy": "there is no module 'stdy'; did you mean 'study'? there are none, study, two",
         "lab.study": "there is no module 'lab'; there are none, study, two",
-        "study.py:pipelin": "study.py has no 'pipelin'; did you mean 'pipeline'?",
+        "study.py:pipelin": "there is no pipeline 'pipelin'; did you mean 'pipeline'? there are pipeline, built",
         "study:number": f"study:number is no pipeline, of type int; {says}",
         "study:asks": f"study:asks is no pipeline, of type function; {says}",
         "study:Kind": f"study:Kind is no pipeline, of type EnumType; {says}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from orcapod.cli.names import find_run
 from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.target import load_pipeline
@@ -27,7 +28,8 @@ def graph_command(target: str, output: Output, form: str | None, svg: Path | Non
     pipeline = load_pipeline(target, output)
     picture = pipeline.graph()
     if run is not None:
-        totals = {label: node.totals for label, node in open_store(pipeline.database).nodes(run).items()}
+        begun = find_run(open_store(pipeline.database), run, "/".join(pipeline.name))
+        totals = {label: node.totals for label, node in begun.nodes.items()}
         counts = {label: node.counts for label, node in totals.items() if node.counts}
         picture = picture.after(counts, {label: node.given for label, node in totals.items()})
     if svg is not None:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import Any, NoReturn
 
 import click
@@ -14,6 +14,7 @@ from click.shell_completion import CompletionItem
 
 from orcapod.cli.exits import DIFFERS, FAILED, FINE, UNREADABLE, USAGE
 from orcapod.cli.suggestion import unknown
+from orcapod.display import one_line
 from orcapod.errors import DatabaseError, ExecutionError, OrcapodError
 
 __all__ = ["main"]
@@ -106,15 +107,22 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         code = _orcapod.main(args, prog_name="orcapod", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo(_seen(shown.getvalue()), err=True)
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130  # as shells have it
     except OrcapodError as error:
-        click.echo(f"orcapod: {error}", err=True)
+        click.echo(f"orcapod: {_seen(str(error))}", err=True)
         code = _code_of(error)
     sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _seen(message: str) -> str:
+    """Return a message in which nothing that is named moves a cursor."""
+    return "\n".join(map(one_line, message.splitlines()))
 
 
 def _code_of(error: OrcapodError) -> int:

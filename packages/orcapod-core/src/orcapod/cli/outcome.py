@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orcapod.cli.output import Output
+from orcapod.cli.options import find_store
+from orcapod.cli.output import OUTCOMES, Output
+from orcapod.cli.show import node_facts
 from orcapod.display import duration
 from orcapod.execution import FailureKind
 from orcapod.ledger import RunSummary
@@ -16,9 +18,9 @@ from orcapod.protocols import Database
 
 __all__ = ["show_outcome"]
 
-_STYLES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow"}
 _STATES = ("computed", "cached", "failed", "incomplete", "skipped")
 _ALWAYS = ("computed", "cached", "failed")
+_MANY = 10  # a second: of fewer, digits behind the point count
 
 
 def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database, output: Output) -> None:
@@ -30,7 +32,7 @@ def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database,
         store: where it is recorded.
         output: where it is shown.
     """
-    nodes = [_node(label, node.totals) for label, node in run.nodes.items()]
+    nodes = [node_facts(node) for node in run.nodes.values()]
     saved = sum(node["saved"] for node in nodes)
     failures = [_failure(kind, _more(run.run_id, kind, store)) for kind in kinds]
     if output.is_json:
@@ -44,31 +46,18 @@ def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database,
         output.lines(f"{kind.count:,} × {kind.message} ({', '.join(kind.nodes)})", "red")
         output.lines("\n".join([*([str(kind.location)] if kind.location else []), *failure["more"]]))
     told_saved = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
-    output.line(f"run {run.run_id}: {run.outcome}{told_saved}", _STYLES.get(run.outcome, ""))
-
-
-def _node(label: str, totals: Any) -> dict[str, Any]:
-    is_computing = bool(totals.counts)
-    return {
-        "node": label,
-        **{state: totals.counts.get(state, 0) if is_computing else None for state in _STATES},
-        "rows_in": list(totals.taken),
-        "rows_out": totals.given,
-        "seconds": totals.seconds,
-        "per_second": totals.counts.get("computed", 0) / totals.seconds if totals.seconds else None,
-        "saved": totals.saved,
-    }
+    output.line(f"run {run.run_id}: {run.outcome}{told_saved}", OUTCOMES.get(run.outcome, ""))
 
 
 def _shown(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
-    rate, taken = node["per_second"], node["rows_in"]
+    rate, taken = node["computed"] / node["seconds"] if node["seconds"] else None, node["taken"]
     return {
         "node": node["node"],
-        **{state: node[state] for state in states},
+        **{state: node[state] if node["kind"] == "function" else None for state in states},
         "rows in": " + ".join(f"{count:,}" for count in taken) if len(taken) > 1 else next(iter(taken), None),
-        "rows out": node["rows_out"],
+        "rows out": node["given"],
         "time": duration(node["seconds"]) if node["seconds"] else "",
-        "rate": "" if rate is None else f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s",
+        "rate": "" if rate is None else f"{rate:,.0f}/s" if rate >= _MANY else f"{rate:.2g}/s",
         "saved": duration(node["saved"]) if node["saved"] else "",
     }
 
@@ -88,6 +77,14 @@ def _failure(kind: FailureKind, more: Sequence[str]) -> dict[str, Any]:
 
 def _more(run_id: str, kind: FailureKind, store: Database) -> list[str]:
     """Return the commands that show what is known of failures."""
-    path = store.to_config().get("path")
-    named = ["--store", os.path.relpath(path) if Path(path).is_absolute() else path] if isinstance(path, str) else []
+    named = _store_option(store)
     return [shlex.join(["orcapod", "logs", run_id, "--failed", "--node", node, *named]) for node in kind.nodes]
+
+
+def _store_option(store: Database) -> Sequence[str]:
+    """Return how a store is named to a command, as far as that has to be said."""
+    path, (default, _) = store.to_config().get("path"), find_store()
+    if not isinstance(path, str):  # its address may have a password in it
+        return () if default else ("--store", "URL")
+    is_default = default is not None and default.rpartition(":///")[2] == str(Path(path).absolute())
+    return () if is_default else ("--store", os.path.relpath(path) if Path(path).is_absolute() else path)

@@ -11,12 +11,13 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.cli.calling import debug
 from orcapod.cli.exits import DIFFERS, FAILED, FINE
+from orcapod.cli.names import find_run
 from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.tags import tag_values
 from orcapod.cli.target import check_nodes, load_pipeline, run_user_code, user_traceback
 from orcapod.datagrams import Chunk, Tag
-from orcapod.display import one_line, shown
+from orcapod.display import shown
 from orcapod.execution import checked_where
 from orcapod.hashing import hash_rows
 from orcapod.ledger import RunSummary, Store, open_store
@@ -43,9 +44,10 @@ def reproduce_command(run: str, node: str, packet: Sequence[str], target: str, o
     check_nodes(pipeline, [node])
     found = pipeline[node]
     if not isinstance(found, FunctionNode):
-        raise click.UsageError(f"{one_line(node)!r} is no function: it computes nothing; name a node that does")
+        raise click.UsageError(f"{node!r} is no function: it computes nothing; name a node that does")
     store = open_store(pipeline.database)
-    begun, _ = store.node("/".join(pipeline.name), node, run)
+    name = "/".join(pipeline.name)
+    begun, _ = store.node(name, node, find_run(store, run, name).run_id)
     with run_user_code(output):
         row = _row(found, packet)
         (arguments,) = found.function.arguments(row)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from orcapod.cli.exits import FINE
+from orcapod.cli.names import find_run
 from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.running import run_options, run_pipeline
@@ -28,7 +29,7 @@ def retry_command(run: str, target: str, output: Output, **how: Any) -> int:
     Nothing else is computed: nodes of which no packet failed in that run give what is there.
     """
     pipeline = load_pipeline(target, output)
-    before = open_store(pipeline.database).run(run)
+    before = find_run(open_store(pipeline.database), run, "/".join(pipeline.name))
     affected = {label for label, node in before.nodes.items() if node.totals.counts.get("failed", 0)}
     for label, node in pipeline.nodes.items():
         if any(part.label in affected for part in node.inputs):

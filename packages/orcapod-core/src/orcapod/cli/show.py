@@ -15,7 +15,7 @@ from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.log_reader import LogReader
 from orcapod.ledger.run_summary import NodeSummary
 
-__all__ = ["show_command"]
+__all__ = ["node_facts", "show_command"]
 
 _MOST = 10  # ways to fail
 _COUNTS = ("computed", "cached", "failed", "incomplete", "skipped")
@@ -37,7 +37,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         environment = ledger.environment(found.run_id)
         failures = _failures(ledger, found)
     facts = _facts(found)
-    nodes = [_node(node) for node in found.nodes.values()]
+    nodes = [node_facts(node) for node in found.nodes.values()]
     if output.is_json:
         output.json({**facts, "environment": environment, "nodes": nodes, "failures": failures})
         return
@@ -70,7 +70,8 @@ def _facts(run: RunSummary) -> dict[str, Any]:
     }
 
 
-def _node(node: NodeSummary) -> dict[str, Any]:
+def node_facts(node: NodeSummary) -> dict[str, Any]:
+    """Return what a node is, and what it did in a run, as JSON tells of it."""
     record, totals = node.record, node.totals
     return {
         "node": record.label,

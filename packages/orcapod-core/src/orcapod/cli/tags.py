@@ -9,7 +9,7 @@ import click
 import pyarrow as pa
 
 from orcapod.arrow import array_of
-from orcapod.cli.target import nearest
+from orcapod.cli.suggestion import unknown
 from orcapod.operators.nested import item_of
 from orcapod.types import LogicalType, Schema
 
@@ -47,7 +47,7 @@ def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> 
     found: dict[str, list[Any]] = {}
     for name, text in pairs_of(given, option):
         if name not in types:
-            raise click.UsageError(f"{option}: there is no tag {name!r}{nearest(name, types)}")
+            raise unknown("tag", name, types)
         found.setdefault(name, []).append(_read(name, text, types[name], option))
     return found
 

@@ -9,9 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.util import find_spec
-from inspect import Parameter, signature
+from inspect import Parameter, isfunction, signature
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -19,10 +18,11 @@ from typing import Any
 import click
 
 from orcapod.cli.output import Output
+from orcapod.cli.suggestion import unknown
 from orcapod.display import one_line
 from orcapod.pipeline import Pipeline
 
-__all__ = ["check_nodes", "load_pipeline", "nearest", "run_user_code", "user_frames", "user_traceback"]
+__all__ = ["check_nodes", "load_pipeline", "run_user_code", "user_frames", "user_traceback"]
 
 _NOT_THE_USERS = (f"{Path(__file__).parent.parent}{os.sep}", "<frozen importlib", str(importlib.__file__), ast.__file__)
 _IS_MAIN = ("__name__ == '__main__'", "'__main__' == __name__")
@@ -32,7 +32,7 @@ class BrokenTargetError(click.ClickException):
     """The user's code fails while it is loaded: it is shown with its traceback."""
 
     def show(self, file: Any = None) -> None:
-        click.echo(self.message, file=file, err=True)
+        click.echo(self.message, file=file, err=file is None)
 
 
 def load_pipeline(target: str, output: Output) -> Pipeline:
@@ -60,7 +60,7 @@ def load_pipeline(target: str, output: Output) -> Pipeline:
         except (Exception, SystemExit) as error:
             if isinstance(error, click.ClickException):
                 raise
-            told = f"{one_line(home)} cannot be loaded: {type(error).__name__}, see above"
+            told = f"{home} cannot be loaded: {type(error).__name__}, see above"
             raise BrokenTargetError(f"{user_traceback(error)}\n{told}") from error
 
 
@@ -98,8 +98,7 @@ def user_frames(error: BaseException) -> TracebackType | None:
 def _main_module(file: Path) -> ModuleType:
     """Return the main module that a file makes, without what it does only when it is run."""
     if not file.is_file():
-        near = nearest(file.name, (each.name for each in file.parent.glob("*.py")))
-        raise click.UsageError(f"there is no file {one_line(str(file))!r}{near}")
+        raise unknown("file", file.name, sorted(each.name for each in file.parent.glob("*.py")))
     path = str(file.absolute())
     tree = ast.parse(file.read_bytes(), path)
     for statement in tree.body:
@@ -127,8 +126,7 @@ def _imported(name: str) -> ModuleType:
     parent, _, last = name.rpartition(".")
     folders = getattr(_imported(parent), "__path__", ()) if parent else [here]
     if name not in sys.modules and (not last or find_spec(name) is None):
-        near = nearest(last, (each.stem for folder in folders for each in Path(folder).glob("*.py")))
-        raise click.UsageError(f"there is no module {one_line(name)!r}{near}")
+        raise unknown("module", name, sorted(each.stem for folder in folders for each in Path(folder).glob("*.py")))
     return importlib.import_module(name)
 
 
@@ -144,8 +142,9 @@ def _pipeline(module: ModuleType, home: str, name: str) -> Pipeline:
     if isinstance(made, Pipeline):
         return made
     if value is None:
-        makers = (key for key, each in vars(module).items() if callable(each) and not key.startswith("_"))
-        raise click.UsageError(f"{home} has no {one_line(name)!r}{nearest(name, (*found, *makers))}")
+        own = (key for key, each in vars(module).items() if getattr(each, "__module__", "") == module.__name__)
+        makers = (key for key in own if isfunction(vars(module)[key]) and _needs_nothing(vars(module)[key]))
+        raise unknown("pipeline", name, [*found, *makers])
     kind = f"{'what it returns is ' if made is not value else ''}of type {type(made).__name__}"
     raise click.UsageError(
         f"{home}:{name} is no pipeline, {kind}; name a pipeline, or a function without arguments that returns one"
@@ -169,14 +168,4 @@ def check_nodes(pipeline: Pipeline, labels: Iterable[str]) -> None:
     """
     for label in labels:
         if label not in pipeline.nodes:
-            name = one_line("/".join(pipeline.name))
-            raise click.UsageError(f"{name} has no node {one_line(label)!r}{nearest(label, pipeline.nodes)}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return what is to be said of a name that there is not: the nearest one, or some that there are."""
-    there = sorted({*names})
-    near = get_close_matches(name, there, n=1)
-    if near:
-        return f"; did you mean {one_line(near[0])!r}?"
-    return f"; there are {one_line(', '.join(there[:10]))}" if there else ""
+            raise unknown("node", label, pipeline.nodes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from orcapod.cli.options import output_option, store_option
@@ -31,6 +33,6 @@ def ui_command(store: str, output: Output, port: int, no_browser: bool) -> None:
         if output.is_json:
             output.json({"address": address})
         output.line(address)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
 
     serve(store, port=port, open_browser=not no_browser, announce=announce)

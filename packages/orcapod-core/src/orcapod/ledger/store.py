@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from orcapod.arrow import table_of
 from orcapod.checks import Checks
-from orcapod.compute import pc
 from orcapod.databases.open import open_existing
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
 from orcapod.hashing import ContentHash, Part
@@ -394,7 +393,7 @@ class Store:
             as ``impact`` does. Rows count that have values made of its values; not those that it was only joined with.
         """
         tags = Checks("descendants").mapping("tag", tag, "{'patient': 1}")
-        tracer, traced = self._tracer("descendants", pipeline, node, run)
+        tracer, traced = self.tracer("descendants", pipeline, node, run)
         return descendants(tracer, traced, only_row(tracer.entries(traced), tags, traced.run))
 
     def lineage(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
