@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -194,9 +195,19 @@ def importing(module: str) -> float:
 def process(*arguments: str) -> float:
     """How long a fresh process takes from start to end, in processor time: others may use the machine too."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], check=True, stdin=subprocess.DEVNULL, env=CACHING)
+    nothing = subprocess.DEVNULL
+    subprocess.run([sys.executable, *arguments], check=True, stdin=nothing, stdout=nothing, env=CACHING)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def commands(folder: Path, repeat: int) -> list[list[float]]:
+    """What a process of the command takes: its help, the runs of a store, one run, and what a row was made of."""
+    store = folder / "commands.db"
+    run_pipeline(store, numbers(SMALL), {"computed": SMALL, "cached": 0, "failed": 0})
+    calls = (["--help"], ["runs"], ["show", "last"], ["trace", "increment", "i=7"], ["head", "increment"])
+    ours = [["-m", "orcapod.cli", *call, *(["--store", str(store)] if "--help" not in call else [])] for call in calls]
+    return in_turns(repeat, *(partial(process, *call) for call in (*ours, ["-c", "import pyarrow"])))
 
 
 def drawing(nodes: int) -> Callable[[], float]:
@@ -231,7 +242,7 @@ def brought_along(distribution: str) -> set[str]:
 
 def main() -> None:
     """Take the measures asked for; exit code 1 if a target was missed."""
-    kinds = ["cold", "logged", "warm", "growth", "hash", "join", "import", "install", "start", "picture"]
+    kinds = ["cold", "logged", "warm", "growth", "hash", "join", "import", "install", "start", "command", "picture"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="how often each measure is taken (default 5)")
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
@@ -255,6 +266,10 @@ def main() -> None:
             table.line(f"warm run, {LARGE:,} packets, µs each", *runs.warm(LARGE), at_most=4)
         if "growth" in wanted:
             table.line(f"cold, {LARGE:,} against {SMALL:,}, µs each", *runs.growth(), at_most=1.3)
+        if "command" in wanted:
+            *ours, beside = commands(Path(folder), many)
+            for name, mine in zip(("--help", "runs", "show", "trace", "head"), ours, strict=True):
+                table.line(f"orcapod {name}, ms", mine, beside, at_most=1.5 if name == "--help" else 3, unit=1e3)
     if "hash" in wanted:
         table.rate("hashing rows of 6 columns", hashing(repeat), HASHED, at_least=700_000)
     if "join" in wanted:

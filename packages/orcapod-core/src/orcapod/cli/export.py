@@ -63,7 +63,7 @@ def export_command(
     if output.is_json:
         output.json(facts)
     else:
-        output.line(f"{rows:,} rows of {node}, run {begun.run_id}, are in {file}")
+        output.line(f"{rows:,} rows of {node}, run {begun.run_id}: {file}")
 
 
 def _portions(store: Store, run: RunSummary, node: NodeSummary) -> Iterator[pa.Table]:

@@ -40,7 +40,7 @@ class Output:
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
-        self.console = Console(
+        self.console = _Console(
             markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS, soft_wrap=True
         )
 
@@ -124,6 +124,13 @@ class Output:
     def json(self, value: object) -> None:
         """Write a value as JSON; see ``json_of``."""
         sys.stdout.write(json.dumps(json_of(value), ensure_ascii=False, indent=2) + "\n")
+
+
+class _Console(Console):
+    """Console that leaves it to the command what is done when nobody reads it any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the very error that is being handled
 
 
 def text_of(value: object) -> str:

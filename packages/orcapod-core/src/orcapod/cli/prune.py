@@ -53,8 +53,18 @@ def prune_command(
         facts = {"dry_run": report.is_dry_run, "rows": report.rows, "bytes": report.bytes, "seconds": report.seconds}
         output.json({**facts, "going_on": report.going_on, "table": rows})
         return
-    shown = [{**row, "bytes": sizes(row["bytes"])[0], "seconds": duration(row["seconds"])} for row in rows]
-    output.table([{name.replace("seconds", "to compute"): row[name] for name in row} for row in shown])
+    shown = [
+        {
+            "kind": row["kind"],
+            "function": row["function"],
+            "nodes": ", ".join(row["nodes"]),
+            "rows": row["rows"],
+            "bytes": sizes(row["bytes"])[0],
+            "to compute": duration(row["seconds"]) if row["seconds"] else "",
+        }
+        for row in rows
+    ]
+    output.table(shown)
     for run in report.going_on:
         output.line(f"run {run} goes on: the results of its functions stay")
     if rows and not yes:

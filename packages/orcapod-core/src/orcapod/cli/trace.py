@@ -95,4 +95,4 @@ def _show(output: Output, impacts: Sequence[Impact]) -> None:
         rows = rows_of(each.tags().slice(0, _MOST))
         tags = "; ".join(", ".join(f"{name}={text_of(value)}" for name, value in row.items()) for row in rows)
         more = ", ..." if each.rows > _MOST else ""
-        output.line(one_line(f"{each.pipeline}/{each.node}: {each.rows:,} rows: {tags}{more}"))
+        output.line(one_line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}"))

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of, rows_of
+from orcapod.arrow import array_of, empty_table, rows_of, scalar_of
+from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, find_records
 from orcapod.records import RUN_ID
 
@@ -16,6 +17,8 @@ __all__ = ["LogEntry", "LogReader"]
 
 _AT_ONCE = 200
 _TIME = "__timestamp"
+_FOUND: dict[str, pa.DataType] = {"key": pa.large_string(), "at": pa.timestamp("us", "UTC"), "path": pa.int64()}
+_NOTHING = empty_table(pa.schema(_FOUND))
 
 
 class LogEntry(NamedTuple):
@@ -68,7 +71,7 @@ class LogReader:
         self._values: dict[str, Any] = {name: array_of([text], pa.large_string()) for name, text in texts.items()}
         if failed is not None:
             self._values["__success"] = array_of([not failed], pa.bool_())
-        self._seen: set[str] = set()
+        self._seen: Any = _NOTHING.column("key")
 
     def tags(self) -> set[str]:
         """Return the tags that entries have, of whatever run and node."""
@@ -76,26 +79,27 @@ class LogReader:
 
     def entries(self) -> Iterator[LogEntry]:
         """Give what has come since it was asked last: keys and times are read at once, what was written as it goes."""
-        found: list[tuple[datetime, str, RecordPath]] = []
-        for path in self._paths():
-            if self._values.keys() <= {*self._columns(path)}:
-                table = find_records(self._database, path, self._values, [_TIME])
-                keys: list[Any] = table.column(0).to_pylist()
-                times = [row[_TIME] for row in rows_of(table.select([_TIME]))]
-                found += [(at, key, path) for at, key in zip(times, keys, strict=True) if key not in self._seen]
-        found.sort()
-        for start in range(0, len(found), _AT_ONCE):
-            some = found[start : start + _AT_ONCE]
-            by_path: dict[RecordPath, list[str]] = {}
-            for _, key, path in some:
-                by_path.setdefault(path, []).append(key)
+        paths = [path for path in self._paths() if self._values.keys() <= {*self._columns(path)}]
+        tables = [_NOTHING]
+        for number, path in enumerate(paths):
+            table = find_records(self._database, path, self._values, [_TIME]).rename_columns(["key", "at"])
+            table = table.filter(pc.invert(pc.is_in(table.column("key"), value_set=self._seen.combine_chunks())))
+            tables.append(table.append_column("path", pa.repeat(scalar_of(number, pa.int64()), table.num_rows)))
+        found = pa.concat_tables(tables).sort_by([("at", "ascending"), ("key", "ascending")])
+        for start in range(0, found.num_rows, _AT_ONCE):
+            some = found.slice(start, _AT_ONCE)
+            keys: list[Any] = some.column("key").to_pylist()
+            numbers: list[Any] = some.column("path").to_pylist()
+            by_path: dict[int, list[str]] = {}
+            for key, number in zip(keys, numbers, strict=True):
+                by_path.setdefault(number, []).append(key)
             read = {
                 key: entry
-                for path, keys in by_path.items()
-                for key, entry in _read(self._database.get_records_by_ids(path, keys))
+                for number, these in by_path.items()
+                for key, entry in _read(self._database.get_records_by_ids(paths[number], these))
             }
-            self._seen.update(read)
-            yield from (read[key] for _, key, _ in some if key in read)
+            yield from (read[key] for key in keys if key in read)
+        self._seen = pa.chunked_array([*self._seen.chunks, *found.column("key").chunks], pa.large_string())
 
     def _paths(self) -> list[RecordPath]:
         return [path for path in self._database.list_paths() if path[0] == "_log"]

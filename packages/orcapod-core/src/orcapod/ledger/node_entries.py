@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import array_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import RECORD_TAG, SOURCE_TAG
 from orcapod.display import shown
@@ -69,7 +70,7 @@ class NodeEntries:
 
     def with_records(self, record_ids: Sequence[bytes]) -> pa.Table:
         """Return the entries that have one of these results."""
-        return self._given(self._found({RECORD_ID: pa.array(record_ids, pa.large_binary())}))
+        return self._given(self._found({RECORD_ID: array_of(record_ids, pa.large_binary())}))
 
     def with_tags(self, tags: Mapping[str, Any]) -> tuple[pa.Table, pa.Table]:
         """Return the entries with these tags, those of the state and those of any; their keys and tags alone.
@@ -154,7 +155,7 @@ class NodeEntries:
                 found=str(self.tags),
                 node=label,
             )
-        return type_of_column(pa.array([], self.schema.field(tag).type))
+        return type_of_column(pa.nulls(0, self.schema.field(tag).type))
 
     def _found(self, values: Mapping[str, pa.Array[Any]], columns: Sequence[str] | None = None) -> pa.Table:
         if not self.schema.names:
@@ -221,8 +222,8 @@ def is_list(type_: Any) -> bool:
 
 def source_rows(entries: pa.Table) -> pa.Table:
     """Return the source rows of entries: the number of the entry's ``row``, ``source_id`` and ``record_id``."""
-    text = pa.array([], pa.large_string())
-    tables = [pa.table({"row": pa.array([], pa.int64()), "source_id": text, "record_id": text})]
+    text = pa.nulls(0, pa.large_string())
+    tables = [pa.table({"row": pa.nulls(0, pa.int64()), "source_id": text, "record_id": text})]
     for name in entries.column_names:
         if name.startswith(SOURCE_TAG):
             rows, sources = flat(entries.column(name))

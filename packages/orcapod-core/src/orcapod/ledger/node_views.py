@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from orcapod.arrow import rows_of
 from orcapod.databases import view_names
 from orcapod.protocols import Database, NodeView, RecordPath
 from orcapod.records import RUN_ID, RUN_STARTS, RUNS, GraphRecords, result_path, totals_in
@@ -31,7 +31,7 @@ def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath
     view = database.at(*pipeline)
     planned = {(run_id, label): path for run_id, label, path in sorted(_planned(view))}
     paths = {label: path for (_, label), path in planned.items()}
-    ends: list[Any] = view.get_records(RUNS).to_pylist()
+    ends = rows_of(view.get_records(RUNS))
     for row in sorted(ends, key=lambda end: (end["__ended"], end[RUN_ID])):
         run_id = row[RUN_ID]
         complete = [label for label, node in totals_in(row).items() if node.is_complete]
@@ -41,7 +41,7 @@ def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath
 
 def _planned(database: Database) -> Iterator[tuple[str, str, RecordPath]]:
     """Give in which run which node was to have its rows where."""
-    starts: list[Any] = database.get_records(RUN_STARTS).to_pylist()
+    starts = rows_of(database.get_records(RUN_STARTS))
     graphs = GraphRecords(database)
     plans = {graph_id: graphs.nodes(graph_id) for graph_id in {start["__graph_id"] for start in starts}}
     for start in starts:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import rows_of
 from orcapod.datagrams import SEPARATOR, SOURCE_INFO
 from orcapod.errors import SchemaError
 from orcapod.ledger.links import known_of, matching, unnested
@@ -154,8 +155,8 @@ class Tracer:
 
     def _result(self, uri: RecordPath, record_id: bytes) -> ResultRecord:
         """Return what is known of a result beside its values, which may be gone."""
-        found: list[Any] = self._database.get_records_by_ids(result_path(uri), [record_id], _RESULT).to_pylist()
-        found = found or Stubs(self._database, uri).among([record_id]).to_pylist()
+        found = rows_of(self._database.get_records_by_ids(result_path(uri), [record_id], _RESULT))
+        found = found or rows_of(Stubs(self._database, uri).among([record_id]))
         return ResultRecord(*(found[0][name] for name in _RESULT)) if found else ResultRecord()
 
     def _environment(self, run_id: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath, decoding, find_records
 from orcapod.records.address import RECORD_ID, changes_path
@@ -235,7 +235,7 @@ class NodeStates:
         counts = self.counts(entries, number)
         often: list[Any] = counts.to_pylist()
         if max(often) <= 1:
-            return self.unpacked(entries.filter(pc.equal(counts, 1)))
+            return self.unpacked(entries.filter(pc.equal(counts, scalar_of(1, pa.int64()))))
         rows = [row for row, count in enumerate(often) for _ in range(count)]
         return self.unpacked(entries.take(array_of(rows, pa.int64())))
 
@@ -259,7 +259,8 @@ class NodeStates:
                 more[key] += count
             own = pc.cast(pc.is_in(entries.column(RUN_ID), value_set=wrote), pa.int64())
             changed = pc.index_in(entries.column(0), value_set=array_of(list(more), pa.large_binary()))
-        changes = array_of([*more.values(), 0], pa.int64()).take(pc.fill_null(changed, len(more)))
+        changed = pc.fill_null(changed, scalar_of(len(more), pa.int32()))
+        changes = array_of([*more.values(), 0], pa.int64()).take(changed)
         counts: pa.Array[Any] = pc.add(own, changes).combine_chunks()
         return counts
 
