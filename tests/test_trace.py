@@ -64,5 +64,6 @@ def test_a_share_of_a_group_leads_to_all_of_it_and_each_row_to_what_it_has_touch
         assert {node: hit.rows for node, hit in hits.items()} == {"plus": 1, "total": 1, "share": len(members)}
         assert {row["i"] for row in hits["share"].tags().to_pylist()} == {int(name[2:]) for name in members}
     assert store.lineage("p", "total", run=runs[1]).to_pylist() == [
-        {"k": "ab"[i % 2], "source_id": "s", "record_id": f"i={i}", "column": "x"} for i in (0, 2, 4, 1, 3)
+        {"k": "ab"[i % 2], "row": i % 2, "source_id": "s", "record_id": f"i={i}", "column": "x"}
+        for i in (0, 2, 4, 1, 3)
     ]

@@ -166,6 +166,29 @@ def test_the_inputs_of_groups_of_any_size_are_told_apart(members: int) -> None:
     assert [str(reason.cause) for reason in results[1].reasons["all"]] == ["input y: from another record than before"]
 
 
+@op.function_pod(output_keys="mean", identity="version")
+def mean(x: list[float]) -> float:
+    return sum(x) / len(x)
+
+
+@pytest.mark.parametrize("members", [2, 100])
+def test_a_group_is_the_same_with_other_members(members: int) -> None:
+    database = MemoryDatabase()
+    named = []
+    for night in range(2):
+        rows = [{"site": site, "who": who, "x": 1.0 + who} for site in "ab" for who in range(members)]
+        rows += [{"site": "b", "who": -1, "x": 9.0}, {"site": "c", "who": 0, "x": 1.0}] if night else []
+        with op.Pipeline("study", database) as pipeline:
+            source = DictSource(rows, ["site", "who"], source_id="s", record_id_column=["site", "who"])
+            mean.pod(source.group_by("site"), label="mean")
+        if night:
+            (reason,) = [each for each in pipeline.explain("mean").reasons if "site='b'" in str(each)]
+            assert "input x" in str(reason)
+        named.append(pipeline.run().run_id)
+    found = {row["site"]: (row["change"], row["why"]) for row in changes(database, *named, label="mean")}
+    assert found == {"a": ("equal", None), "b": ("changed", "input: x"), "c": ("new", None)}
+
+
 def test_a_tag_that_was_renamed_or_is_of_another_type_ends_no_comparison() -> None:
     database, found = MemoryDatabase(), []
     for row, tag in (({"who": 1, "x": 1.0}, "who"), ({"whom": 1, "x": 1.0}, "whom"), ({"whom": "a", "x": 1.0}, "whom")):

@@ -198,7 +198,9 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, there: str) -> None:
         op.write_report(database, target)
     assert [path.name for path in tmp_path.iterdir()] == ["run.html"] * (there == "folder")
     (tmp_path / "old.html").write_text("old")
-    assert written(database, tmp_path / "old.html").endswith("</html>")
+    with (tmp_path / "old.html").open() as reader:
+        assert written(database, tmp_path / "old.html").endswith("</html>")
+        assert reader.read() == "old"  # whoever is reading it reads on
     assert len(list(tmp_path.iterdir())) == 1 + (there == "folder")
 
 
@@ -216,7 +218,7 @@ def test_a_part_that_cannot_be_read_is_named_and_the_others_are_there(tmp_path: 
 @op.function_pod("y")
 def talkative(x: int) -> int:
     if x % 10 == 3:
-        print(f"output {x} " + "<&>" * 10 + "0123456789" * 200 + f" end {x}")
+        print(f"output {x} " + "<&>" * 700 + f" end {x}")
         raise ValueError(f"{x} is no good")
     return x
 

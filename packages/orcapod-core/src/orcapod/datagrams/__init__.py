@@ -13,6 +13,7 @@ from orcapod.datagrams.column_names import (
     column_called,
     free_name,
     source_info_name,
+    telling_tags,
 )
 from orcapod.datagrams.completeness import COMPLETENESS, Completeness
 from orcapod.datagrams.datagram import Datagram, Packet, Tag, row_of
@@ -39,5 +40,6 @@ __all__ = [
     "regroup",
     "row_of",
     "source_info_name",
+    "telling_tags",
     "with_packets",
 ]

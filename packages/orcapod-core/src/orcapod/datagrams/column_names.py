@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 from unicodedata import normalize
 
+import pyarrow as pa
+
 from orcapod.checks import Checks
 from orcapod.errors import SchemaError
 
@@ -22,6 +24,7 @@ __all__ = [
     "column_called",
     "free_name",
     "source_info_name",
+    "telling_tags",
 ]
 
 SEPARATOR = "::"
@@ -53,6 +56,15 @@ def column_called(name: str, columns: Iterable[str]) -> str | None:
 def free_name(name: str, columns: Iterable[str]) -> str:
     """Return a name for one more column beside the user's: itself, or with ``_`` where one of them bears it."""
     return f"_{name}" if name in columns else name
+
+
+def telling_tags(schema: pa.Schema, tags: Iterable[str]) -> list[str]:
+    """Return the tags that tell rows from others in another run: a group is the same with other members.
+
+    So those count that are no lists, if there are any.
+    """
+    names = list(tags)
+    return [name for name in names if not pa.types.is_large_list(schema.field(name).type)] or names
 
 
 class Collision(NamedTuple):

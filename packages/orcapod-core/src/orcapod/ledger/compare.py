@@ -13,7 +13,7 @@ import pyarrow.types as pat
 
 from orcapod.checks import Checks
 from orcapod.compute import pc
-from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name
+from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name, telling_tags
 from orcapod.errors import ConfigError, UnknownCodeError
 from orcapod.hashing import compare_parts, hash_rows
 from orcapod.ledger.run_summary import RunSummary
@@ -180,7 +180,7 @@ def _keys(entries: pa.Table) -> Any:
 
 def _tag_hashes(entries: pa.Table) -> pa.Array[Any]:
     """Return what tells the tags of rows, and what they are called, from those of others."""
-    tags = sorted(_visible(entries))
+    tags = sorted(telling_tags(entries.schema, _visible(entries))) if entries.num_columns else []
     if tags and entries.num_rows:
         return pa.array([each for batch in entries.select(tags).to_batches() for each in hash_rows(batch)])
     return pa.array([b""] * entries.num_rows, pa.binary())

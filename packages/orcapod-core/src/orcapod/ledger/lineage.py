@@ -184,8 +184,10 @@ def lineage(tracer: Tracer, node: NodeInRun) -> pa.Table:
     others = sources.join(found, ["row", *_SOURCE_ROW], join_type="left anti")
     others = others.append_column("column", pa.nulls(others.num_rows, _TEXT)).select(found.column_names)
     rows = pa.concat_tables([found, others]).sort_by([(name, "ascending") for name in ["row", *_VALUE]])
-    tags = {name: entries.column(name).take(rows["row"]) for name in tracer.entries(node).tags}
-    return pa.table(tags | {free_name(name, tags): rows[name] for name in _VALUE})
+    # A list of a group's members, once for each of them, would be as long as the square of their number.
+    named = [name for name in tracer.entries(node).tags if not is_list(entries.schema.field(name).type)]
+    tags = {name: entries.column(name).take(rows["row"]) for name in named}
+    return pa.table(tags | {free_name(name, tags): rows[name] for name in ["row", *_VALUE]})
 
 
 def _from_above(tracer: Tracer, above: NodeInRun, links: Links, entries: pa.Table, values: pa.Table) -> pa.Table:

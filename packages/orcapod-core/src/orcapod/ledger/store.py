@@ -405,8 +405,9 @@ class Store:
             run: the run that gave them; the last one that has ended if None.
 
         Returns:
-            for each row of the node the tags, and for each value that it was made of ``source_id``, ``record_id`` and
-            ``column``. Of a source row that it was only joined with, none of whose values it has, ``column`` is null.
+            for each row of the node its tags, but no lists, ``row``, which of those that ``rows`` gives it is, and for
+            each value that it was made of ``source_id``, ``record_id`` and ``column``. Of a source row that it was only
+            joined with, none of whose values it has, ``column`` is null.
 
         Raises:
             UnknownRunError: there is no such run of the pipeline, or none at all.

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as pat
 
 from orcapod.compute import counted, pc
-from orcapod.datagrams import Chunk, source_info_name
+from orcapod.datagrams import Chunk, source_info_name, telling_tags
 from orcapod.hashing import hash_rows
 from orcapod.records import RECORD_ID
 from orcapod.types import Schema, encode
@@ -106,12 +106,13 @@ def texts_of_tags(entries: pa.Table, tags: Schema) -> list[tuple[str | None, ...
 
 def tag_keys(entries: pa.Table, tags: Schema) -> pa.Array[Any]:
     """Return what tells rows apart by their tags."""
-    if not tags:
+    names = telling_tags(entries.schema, tags)
+    if not names:
         return pa.repeat(pa.scalar(b"", pa.large_binary()), entries.num_rows)
-    if len(tags) == 1 and not pat.is_nested(entries.schema.field(next(iter(tags))).type):
-        return entries.column(next(iter(tags))).combine_chunks()
-    batches = entries.select(list(tags)).combine_chunks().to_batches()
-    return pa.array([each for batch in batches for each in hash_rows(batch, tags)], pa.large_binary())
+    if len(names) == 1 and not pat.is_nested(entries.schema.field(names[0]).type):
+        return entries.column(names[0]).combine_chunks()
+    batches = entries.select(names).combine_chunks().to_batches()
+    return pa.array([each for batch in batches for each in hash_rows(batch, tags.select(names))], pa.large_binary())
 
 
 def differing(before: pa.Table, after: pa.Table, column: str) -> list[bool]:

@@ -19,7 +19,8 @@ __all__ = ["failures"]
 
 _ROOM = 1_500_000  # bytes of a page that are for outputs
 _ROOM_OF_FIRST = 600_000  # of these, for the first output of each kind, of which as much as there is is shown
-_PACKETS = 2_000  # that are listed
+_LOOKED_AT = 20_000  # packets that are listed, if they wrote the same as others
+_PACKETS = 2_000  # that are listed of those that wrote something else
 _KINDS = 500  # likewise
 _ROOM_OF_TAGS = 300_000
 _OPEN = 3  # kinds that are not folded
@@ -78,12 +79,14 @@ def _told(run: RunSummary, known: Mapping[str, int]) -> list[Html]:
 
 def _listed(found: pa.Table, kinds: Sequence[FailureKind]) -> list[Html]:
     """Return every kind, with as many of its packets and as much of their outputs as there is room for."""
-    most = fair_share([kind.count for kind in kinds[:_KINDS]], _PACKETS)
-    shown = [_packets(found.take(array_of(kind.rows[:most], pa.int64()))) for kind in kinds[:_KINDS]]
+    looked_at = fair_share([kind.count for kind in kinds[:_KINDS]], _LOOKED_AT)
+    alike = [_packets(found.take(array_of(kind.rows[:looked_at], pa.int64()))) for kind in kinds[:_KINDS]]
+    most = fair_share([len(packets) for packets in alike], _PACKETS)
+    shown = [packets[:most] for packets in alike]
     first = fair_share([packets[0].size for packets in shown], _ROOM_OF_FIRST)
     rest = _ROOM - sum(min(packets[0].size, first) for packets in shown)
     others = fair_share([each.size for packets in shown for each in packets[1:]], rest)
-    tags = _ROOM_OF_TAGS // sum(map(len, shown))
+    tags = fair_share([size_of("; ".join(each.tags)) for packets in shown for each in packets], _ROOM_OF_TAGS)
     parts = []
     for number, (kind, packets) in enumerate(zip(kinds, shown, strict=False)):
         items = [_item(each, others if at else first, tags, is_open=not at) for at, each in enumerate(packets)]
