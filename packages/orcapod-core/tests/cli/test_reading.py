@@ -73,7 +73,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder = tmp_path_factory.mktemp("study")
     path = folder / "lab.db"
     nights = [({1: 80.0, 2: 60.0}, "first"), ({1: 100.0, 2: 60.0, 3: -1.0}, "then"), ({1: 80.0}, HOSTILE)]
-    runs = [night(path, weights, note, scale="new") for weights, note in nights]
+    runs = [
+        night(path, weights, note, scale="new", **({HOSTILE: HOSTILE} if note == HOSTILE else {}))
+        for weights, note in nights
+    ]
     other = op.Pipeline("other", path)
     with other:
         loud.pod(DictSource([{"k": 1, "weight": 1.0}], ["k"], source_id="o"), label=LABEL)
@@ -115,7 +118,7 @@ def orcapod(study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 COMMANDS = {
     "runs": (["runs"], 0),
-    "show": (["show", "last"], 0),
+    "show": (["show", "last", "--pipeline", "study"], 0),
     "logs": (["logs", "last~1", "--pipeline", "study"], 0),
     "trace": (["trace", "bmi", "patient=1"], 0),
     "compare": (["compare", "last~2", "last~1", "--pipeline", "study"], 3),

@@ -11,10 +11,9 @@ from math import isfinite, isnan
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from orcapod.display import one_line, sizes
+from orcapod.display import one_line, sizes, width_of
 
 __all__ = ["OUTCOMES", "Output", "json_of", "text_of"]
 
@@ -23,6 +22,7 @@ OUTCOMES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow", "UNFIN
 
 _ENDLESS = 100_000  # columns: what reads a pipe has no width
 _WIDEST = 80  # columns of a cell
+_LEAST = 24  # columns of a cell of a table that does not fit
 _MOST = 1000  # rows that a person is shown
 _MEMBERS = 8
 _SHORT_BYTES = 16
@@ -40,9 +40,8 @@ class Output:
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
-        self.console = _Console(
-            markup=False, highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS, soft_wrap=True
-        )
+        self.console = _Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._width = self.console.width if sys.stdout.isatty() else _ENDLESS
 
     def table(
         self,
@@ -67,24 +66,22 @@ class Output:
             self.line(nothing)
             return
         shown = list(rows[0] if columns is None else columns)
-        table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-        for name in shown:
-            is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-            heading = Text(one_line(name, _WIDEST))
-            table.add_column(heading, justify="right" if is_number else "left", overflow="fold")
-        for row in rows[:_MOST]:
-            texts = [one_line(text_of(row.get(name)), _WIDEST) for name in shown]
-            table.add_row(*(Text(text, style=(styles or {}).get(text, "")) for text in texts))
-        self.console.print(table)
+        numbers = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in shown]
+        cells = [[one_line(text_of(row.get(name)), _WIDEST) for name in shown] for row in rows[:_MOST]]
+        headings = [one_line(name, _WIDEST) for name in shown]
+        widths = _fitted([max(map(width_of, column)) for column in zip(headings, *cells, strict=True)], self._width)
+        self.print(_row(headings, widths, numbers, dict.fromkeys(headings, "bold")))
+        for texts in cells:
+            self.print(_row(texts, widths, numbers, styles or {}))
         if len(rows) > _MOST:
             self.line(f"and {len(rows) - _MOST:,} more, which --json gives")
 
     def facts(self, facts: Mapping[str, Any], *, styles: Mapping[str, str] | None = None) -> None:
         """Show facts to a person, each by its name; those that are nothing are left out."""
-        told = {name: text_of(value) for name, value in facts.items() if value not in (None, "", {}, [])}
-        width = max(map(len, told), default=0)
+        told = {one_line(name): text_of(value) for name, value in facts.items() if value not in (None, "", {}, [])}
+        width = max(map(width_of, told), default=0)
         for name, text in told.items():
-            line = Text(f"{name:{width}}  ", style="bold")
+            line = Text(f"{name}{' ' * (width - width_of(name))}  ", style="bold")
             self.print(line.append(one_line(text), style=(styles or {}).get(text, "not bold")))
 
     def stream(self, rows: Iterable[Mapping[str, Any]], show: Callable[[Mapping[str, Any]], None]) -> None:
@@ -124,6 +121,27 @@ class Output:
     def json(self, value: object) -> None:
         """Write a value as JSON; see ``json_of``."""
         sys.stdout.write(json.dumps(json_of(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Return how wide columns are so that a table fits: the widest lose of what they have beyond a few words."""
+    fitted = list(widths)
+    over = sum(fitted) + len(fitted) - 1 - room
+    while over > 0 and (widest := max(fitted)) > _LEAST:
+        fitted[fitted.index(widest)] -= 1
+        over -= 1
+    return fitted
+
+
+def _row(texts: Sequence[str], widths: Sequence[int], numbers: Sequence[bool], styles: Mapping[str, str]) -> Text:
+    """Return a row of a table, numbers to the right."""
+    line = Text()
+    for text, width, is_number in zip(texts, widths, numbers, strict=True):
+        shown = one_line(text, width)
+        space = " " * (width - width_of(shown))
+        line.append(space * is_number).append(shown, styles.get(text, "")).append(space * (not is_number) + " ")
+    line.rstrip()
+    return line
 
 
 class _Console(Console):
