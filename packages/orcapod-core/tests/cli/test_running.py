@@ -224,6 +224,18 @@ def test_a_plan_says_what_and_why_and_a_dry_run_the_same(finished: tuple[Path, s
         assert store.runs().num_rows == 0
 
 
+def test_plans_and_runs_load_no_pandas(again: tuple[Path, str]) -> None:
+    folder, _ = again
+    (folder / "study.py").write_text(STUDY.replace("if x < 0:", "if x < -3:"))
+    seen = "import sys\nfrom orcapod.cli.main import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
+    seen += "print({'pandas', 'numpy.testing'} & {*sys.modules})"
+    for name in ("plan", "run"):
+        program = [sys.executable, "-c", seen, name, "study.py"]
+        shown = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert "scaled" in shown
+        assert shown.endswith("set()\n"), name
+
+
 def test_a_plan_shows_the_lines_that_were_edited(again: tuple[Path, str]) -> None:
     folder, _ = again
     (folder / "study.py").write_text(STUDY.replace("if x < 0:", "if x < -3:"))
