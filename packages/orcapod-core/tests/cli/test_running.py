@@ -57,6 +57,10 @@ with pipeline:
 """
 
 
+def line_of(text: str) -> int:
+    return STUDY[: STUDY.index(text)].count("\n") + 1
+
+
 def command(*args: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", "orcapod.cli", *args]
     return subprocess.run(program, cwd=cwd, input=given, capture_output=True, text=True, timeout=60, check=False)
@@ -137,7 +141,7 @@ def test_a_run_tells_of_each_node_and_of_each_kind_of_failure_once(folder: Path)
     assert re.match(r"guessed +2 +0 +0 +3 +2 +2 +[\d.]+ ms +[\d,]+/s", lines[3])
     assert lines[5:7] == [
         "2 × ValueError: found -3, expected a positive number (scaled)",
-        f'File "study.py", line {STUDY[: STUDY.index("raise ValueError")].count(chr(10)) + 1}, in checked',
+        f'File "study.py", line {line_of("raise ValueError")}, in checked',
     ]
     assert lines[8] == "1 × OSError: the \\x1b[2J disk is [red]away (scaled)"
     run = lines[-1].removeprefix("run ").removesuffix(": FAILED")
@@ -182,6 +186,19 @@ def test_what_cannot_be_done_is_told_and_nothing_is_run(finished: tuple[Path, st
         assert expected[args] in told
     with op.open_store(folder / "lab.db") as store:
         assert store.runs().num_rows == 1
+
+
+def test_what_is_warned_of_is_one_line_and_names_no_file_of_ours(finished: tuple[Path, str], tmp_path: Path) -> None:
+    text = STUDY.replace('"lab.db"', "op.databases.MemoryDatabase()").replace(
+        "if x == 7 and", "if x == 7 and nowhere and"
+    )
+    (tmp_path / "study.py").write_text(text)
+    done = command("run", "study.py", "--only", "scaled", "--where", "who=99", cwd=tmp_path)
+    where, *others = sorted(done.stderr.splitlines(), key=lambda line: "study.py" in line)
+    assert where == "warning: where: no row has who=99; check how it is written"
+    place = f"{tmp_path / 'study.py'}:{line_of('def scale') - 1}"
+    assert [line.partition(" (module")[0] for line in others] == [f"warning: {place}: scale: cannot follow nowhere"]
+    assert "orcapod logs" not in command("run", "study.py", cwd=tmp_path).stdout
 
 
 def test_the_first_failure_ends_a_run_that_is_told_to(folder: Path) -> None:

@@ -9,9 +9,23 @@ from typing import Any
 import click
 
 from orcapod.cli.target import user_frames, user_traceback
+from orcapod.files import Unreadable
 from orcapod.functions import PythonPacketFunction
 
-__all__ = ["debug"]
+__all__ = ["call_again", "debug"]
+
+
+def call_again(function: PythonPacketFunction, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Call a function here, and return its outputs in the form that Arrow stores.
+
+    Raises:
+        ValueTypeError: a file that it is to be given is not what it was, or an output is not of its type.
+        Exception: whatever the function raises.
+    """
+    for value in arguments.values():
+        if isinstance(value, Unreadable):
+            raise value.error
+    return function.call(arguments)
 
 
 def debug(function: PythonPacketFunction, arguments: Mapping[str, Any]) -> bool:
@@ -22,7 +36,7 @@ def debug(function: PythonPacketFunction, arguments: Mapping[str, Any]) -> bool:
         arguments: what it is called with.
     """
     try:
-        function.call(arguments)
+        call_again(function, arguments)
     except Exception as error:  # noqa: BLE001  # it is what is looked for
         click.echo(user_traceback(error), err=True)
         pdb.post_mortem(user_frames(error) or error.__traceback__)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from io import StringIO, TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -104,6 +106,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit with its code."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than a store
+    warnings.showwarning = _show_warning
     try:
         code = _orcapod.main(args, prog_name="orcapod", standalone_mode=False)
     except click.ClickException as error:
@@ -118,6 +121,19 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         click.echo(f"orcapod: {_seen(str(error))}", err=True)
         code = _code_of(error)
     sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: object,  # noqa: ARG001  # warnings calls it so
+    filename: str,
+    lineno: int,
+    *_: object,
+    **__: object,
+) -> None:
+    """Write a warning as one line, with the place where that is the user's."""
+    place = "" if Path(filename).is_relative_to(Path(__file__).parent) else f"{filename}:{lineno}: "
+    click.echo(one_line(f"warning: {place}{message}"), err=True)
 
 
 def _seen(message: str) -> str:

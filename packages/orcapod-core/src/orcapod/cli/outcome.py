@@ -77,6 +77,8 @@ def _failure(kind: FailureKind, more: Sequence[str]) -> dict[str, Any]:
 
 def _more(run_id: str, kind: FailureKind, store: Database) -> list[str]:
     """Return the commands that show what is known of failures."""
+    if store.to_config().get("type") == "memory":
+        return []
     named = _store_option(store)
     return [shlex.join(["orcapod", "logs", run_id, "--failed", "--node", node, *named]) for node in kind.nodes]
 

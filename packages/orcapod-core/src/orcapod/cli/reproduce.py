@@ -9,7 +9,7 @@ import click
 import pyarrow as pa
 
 from orcapod.checks import Checks
-from orcapod.cli.calling import debug
+from orcapod.cli.calling import call_again, debug
 from orcapod.cli.exits import DIFFERS, FAILED, FINE
 from orcapod.cli.names import find_run
 from orcapod.cli.options import output_option
@@ -94,7 +94,7 @@ _Outputs = Mapping[str, Any]
 def _called(node: FunctionNode, arguments: Mapping[str, Any]) -> tuple[_Outputs | None, str | None]:
     """Return what a function gives, or the traceback of how it fails."""
     try:
-        stored = node.function.call(arguments)
+        stored = call_again(node.function, arguments)
     except Exception as error:  # noqa: BLE001  # it is what is to be seen
         return None, user_traceback(error)
     types = node.function.signature.outputs.types

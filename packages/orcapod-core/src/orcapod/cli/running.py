@@ -79,6 +79,8 @@ def run_pipeline(
         debugs: whether the first failed packet is called again in the debugger.
         part: further arguments of ``Pipeline.run``.
     """
+    if pipeline.database.to_config().get("type") == "noop":
+        raise click.UsageError("the store of the pipeline keeps nothing, so that nothing can be told of a run of it")
     functions = [node for node in pipeline.nodes.values() if isinstance(node, FunctionNode)]
     schemas = [node.inputs[0].schema.tags for node in functions]
     name, logs = _RunName(), pipeline.log_database
