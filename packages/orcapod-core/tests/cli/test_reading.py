@@ -227,6 +227,11 @@ def test_logs_are_told_by_node_tag_outcome_and_stream(study: Study, orcapod: Com
     assert "Traceback" not in text
 
 
+def test_where_no_logs_were_kept_it_is_said_so(study: Study, orcapod: Command) -> None:
+    assert "LoggingObserver" in orcapod("logs", study.runs[3]).out
+    assert orcapod("logs", study.runs[3], "--json").json == []
+
+
 def test_a_tag_of_another_type_or_name_is_refused_with_what_was_expected(study: Study, orcapod: Command) -> None:
     for tag, told in (
         ("patient=one", "expected a whole number"),
@@ -360,7 +365,7 @@ def test_sql_is_answered_by_the_store(orcapod: Command) -> None:
     assert orcapod("sql", 'SELECT patient, bmi FROM "study.bmi"', "--json").json == [{"patient": 1, "bmi": 20.0}]
     assert "no rows" in orcapod("sql", 'SELECT patient FROM "study.bmi" WHERE bmi < 0').out
     wrong = orcapod("sql", "DROP TABLE x")
-    assert (wrong.code, wrong.out) == (4, "")
+    assert (wrong.code, wrong.out, "one SELECT" in wrong.err) == (2, "", True)
 
 
 def test_a_shell_completes_commands_runs_nodes_and_pipelines_and_never_complains(

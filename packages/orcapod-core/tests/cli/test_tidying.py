@@ -241,6 +241,12 @@ def test_logs_are_followed_while_another_process_runs_and_end_with_it(path: Path
             first = following.stdout.readline()
             assert json.loads(first)["stdout"] == "computed 0\n"
             assert running.poll() is None
+            show = subprocess.run(
+                [*ORCAPOD, "show", *new, "--json", "--store", str(path)], capture_output=True, check=True, timeout=60
+            )
+            told = json.loads(show.stdout)
+            assert (told["outcome"], told["ended"]) == ("UNFINISHED", None)
+            assert [node["given"] for node in told["nodes"]] == [None, None]
             gate.write_text("go on")
             rest = following.stdout.read()
             assert following.wait(60) == 0

@@ -100,17 +100,21 @@ def test_what_is_equal_needs_no_result_to_be_read() -> None:
     assert [(row["who"], row["change"]) for row in changes(database, one, other)] == [(1, "equal"), (2, "new")]
 
 
-@op.function_pod(output_keys=("double", "sign"), identity="version")
+@op.function_pod(output_keys=("level", "sign"), identity="version")
 def measured(x: float) -> tuple[float, int]:
-    return 2 * x, 1 if x > 0 else -1
+    return 1000 + x, 1 if x > 0 else -1
 
 
 def test_of_a_row_that_differs_it_is_said_which_outputs_do() -> None:
     with MemoryDatabase() as database:
         nights: list[Rows] = [[(1, 1.0), (2, 2.0), (3, 3.0)], [(1, 1.05), (2, -2.0), (4, 3.0)]]
         one, other = (study(database, rows, measured).run(progress=False).run_id for rows in nights)
-        found = {row["who"]: (row["change"], row["outputs"]) for row in changes(database, one, other, rtol=0.1)}
-    assert found == {1: ("close", ["double"]), 2: ("changed", ["double", "sign"]), 3: ("gone", None), 4: ("new", None)}
+        for rtol, first, second in (
+            (0.1, ("close", ["level"]), ["sign"]),
+            (0.0, ("changed", ["level"]), ["level", "sign"]),
+        ):
+            found = {row["who"]: (row["change"], row["outputs"]) for row in changes(database, one, other, rtol=rtol)}
+            assert found == {1: first, 2: ("changed", second), 3: ("gone", None), 4: ("new", None)}
 
 
 def test_it_is_said_why_a_row_has_changed() -> None:

@@ -74,18 +74,15 @@ def _alone(before: RunSummary, after: RunSummary) -> dict[str, str]:
 def _columns(label: str, table: pa.Table) -> list[dict[str, Any]]:
     """Return what became of each output of a node; one line for the node where no output differs."""
     at = _positions(table)
-    counts = Counter[Any](table.column(at["change"]).to_pylist())
-    whys = Counter[Any](pc.drop_null(table.column(at["why"])).to_pylist())
-    line = {
-        "node": label,
-        "column": None,
-        "rows": table.num_rows,
-        **{change: counts[change] for change in _CHANGES},
-        "why": dict(whys),
-    }
-    outputs = table.column(at["outputs"])
+    counts = _counted(table.column(at["change"]))
+    whys = _counted(table.column(at["why"]))
+    line: dict[str, Any] = {"node": label, "column": None, "rows": table.num_rows}
+    line |= {change: counts[change] for change in _CHANGES} | {"why": dict(whys.most_common())}
+    told = table.filter(table.column(at["outputs"]).is_valid())
     differing = Counter[Any]()
-    for change, names in zip(table.column(at["change"]).to_pylist(), outputs.to_pylist(), strict=True):
+    for change, names in zip(
+        told.column(at["change"]).to_pylist(), told.column(at["outputs"]).to_pylist(), strict=True
+    ):
         differing.update((name, change) for name in names or ())
     named = dict.fromkeys(name for name, _ in differing)
     lines = []
@@ -94,6 +91,11 @@ def _columns(label: str, table: pa.Table) -> list[dict[str, Any]]:
         same = counts["equal"] + counts["close"] + counts["changed"] - sum(moved.values())
         lines.append({**line, "column": name, **moved, "equal": same})
     return lines
+
+
+def _counted(column: Any) -> Counter[Any]:
+    """Return how often there is each text."""
+    return Counter({each["values"]: each["counts"] for each in pc.value_counts(pc.drop_null(column)).to_pylist()})
 
 
 def _rows(label: str, table: pa.Table, most: int) -> list[dict[str, Any]]:

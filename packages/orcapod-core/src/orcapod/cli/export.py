@@ -44,17 +44,14 @@ def export_command(
     write = _WRITERS.get(file.suffix.lower())
     if write is None:
         raise click.UsageError(f"found the file {str(file)!r}, expected one that ends in {', '.join(_WRITERS)}")
-    if file.exists() and not force:
-        raise click.UsageError(f"{str(file)!r} is there; give another name, or --force to write in its place")
+    _check_free(file, force=force)
     with open_store(store) as ledger:
         begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
         part = file.with_name(f".{os.getpid()}-{file.name}")
         try:
             rows = write(_portions(ledger, begun, summary), part)
-            if force:
-                part.replace(file)
-            else:
-                os.link(part, file)  # which fails if somebody else has made it meanwhile
+            _check_free(file, force=force)  # somebody may have made it meanwhile
+            part.replace(file)
         except OSError as error:
             raise click.UsageError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
         finally:
@@ -64,6 +61,11 @@ def export_command(
         output.json(facts)
     else:
         output.line(f"{rows:,} rows of {node}, run {begun.run_id}: {file}")
+
+
+def _check_free(file: Path, *, force: bool) -> None:
+    if file.exists() and not force:
+        raise click.UsageError(f"{str(file)!r} is there; give another name, or --force to write in its place")
 
 
 def _portions(store: Store, run: RunSummary, node: NodeSummary) -> Iterator[pa.Table]:

@@ -20,6 +20,7 @@ from orcapod.ledger.log_reader import LogReader
 __all__ = ["logs_command"]
 
 _STREAMS = {"stdout": "", "stderr": "yellow", "python_logs": "cyan", "traceback": "red"}
+_NOTHING = "nothing; logs are kept by runs that are given a LoggingObserver"
 _PAUSE = 0.3  # seconds, at least, before the store is asked again
 _SHARE = 4  # of the time that asking takes, how many times as long a pause is
 
@@ -56,7 +57,7 @@ def logs_command(
         reader = _reader(ledger, found, node, tags, failed=failed)
         entries = ({"run_id": found.run_id, **entry} for entry in _entries(ledger, found, reader, follow=follow))
         told = (entry for entry in entries if not stderr or entry["stderr"])
-        output.stream(told, lambda entry: _show(output, entry, streams))
+        output.stream(told, lambda entry: _show(output, entry, streams), nothing=_NOTHING)
 
 
 def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, ...], *, failed: bool) -> LogReader:

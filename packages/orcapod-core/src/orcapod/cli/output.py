@@ -84,17 +84,28 @@ class Output:
             line = Text(f"{name}{' ' * (width - width_of(name))}  ", style="bold")
             self.print(line.append(one_line(text), style=(styles or {}).get(text, "not bold")))
 
-    def stream(self, rows: Iterable[Mapping[str, Any]], show: Callable[[Mapping[str, Any]], None]) -> None:
+    def stream(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        show: Callable[[Mapping[str, Any]], None],
+        *,
+        nothing: str = "nothing",
+    ) -> None:
         """Show rows one by one, as they come; as JSON, an array of them with a line for each.
 
         Args:
             rows: what is shown.
             show: shows one to a person.
+            nothing: what a person reads where there are no rows.
         """
         if not self.is_json:
+            is_empty = True
             for row in rows:
                 show(row)
                 sys.stdout.flush()
+                is_empty = False
+            if is_empty:
+                self.line(nothing)
             return
         before = "[\n"
         for row in rows:

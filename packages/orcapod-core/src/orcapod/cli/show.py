@@ -37,7 +37,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         environment = ledger.environment(found.run_id)
         failures = _failures(ledger, found)
     facts = _facts(found)
-    nodes = [node_facts(node) for node in found.nodes.values()]
+    nodes = [node_facts(node, has_ended=found.ended is not None) for node in found.nodes.values()]
     if output.is_json:
         output.json({**facts, "environment": environment, "nodes": nodes, "failures": failures})
         return
@@ -54,6 +54,9 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         output.line(one_line(f"{failure['count']:,} × {failure['node']}: {failure['error']}", 160), "red")
     if found.count("failed"):
         output.line(f"orcapod logs {found.run_id} --failed shows what they said")
+    if found.ended is None:
+        output.line("it goes on, or was killed: what its nodes did is known once it ends")
+        output.line(f"orcapod logs {found.run_id} --follow shows what they say meanwhile")
 
 
 def _facts(run: RunSummary) -> dict[str, Any]:
@@ -70,22 +73,14 @@ def _facts(run: RunSummary) -> dict[str, Any]:
     }
 
 
-def node_facts(node: NodeSummary) -> dict[str, Any]:
-    """Return what a node is, and what it did in a run, as JSON tells of it."""
+def node_facts(node: NodeSummary, *, has_ended: bool = True) -> dict[str, Any]:
+    """Return what a node is, and what it did in a run, as JSON tells of it: nothing is known while the run goes on."""
     record, totals = node.record, node.totals
-    return {
-        "node": record.label,
-        "kind": record.kind,
-        "name": record.name,
-        "inputs": record.inputs,
-        "taken": totals.taken,
-        "given": totals.given,
-        **{name: totals.counts.get(name, 0) for name in _COUNTS},
-        "seconds": totals.seconds,
-        "saved": totals.saved,
-        "executor": totals.executor,
-        "code": record.code,
-    }
+    did = {"taken": totals.taken, "given": totals.given}
+    did |= {name: totals.counts.get(name, 0) for name in _COUNTS}
+    did |= {"seconds": totals.seconds, "saved": totals.saved, "executor": totals.executor}
+    told = {"node": record.label, "kind": record.kind, "name": record.name, "inputs": record.inputs}
+    return {**told, **(did if has_ended else dict.fromkeys(did)), "code": record.code}
 
 
 def _line(node: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +89,7 @@ def _line(node: dict[str, Any]) -> dict[str, Any]:
     return {
         "node": node["node"],
         "kind": node["kind"],
-        "rows in": " + ".join(f"{count:,}" for count in node["taken"]),
+        "rows in": " + ".join(f"{count:,}" for count in node["taken"] or ()),
         "rows out": node["given"],
         **{name: node[name] if name in counted else None for name in _COUNTS[:3]},
         "took": duration(node["seconds"]) if node["seconds"] else "",

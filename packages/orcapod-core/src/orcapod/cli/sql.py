@@ -7,6 +7,7 @@ import click
 from orcapod.arrow import rows_of
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output
+from orcapod.errors import DatabaseError
 from orcapod.ledger import open_store
 
 __all__ = ["sql_command"]
@@ -22,5 +23,10 @@ def sql_command(statement: str, store: str, output: Output) -> None:
     It is put to the store's own engine, SQLite or PostgreSQL, or to DuckDB.
     """
     with open_store(store) as ledger:
-        answer = ledger.sql(statement)
+        try:
+            answer = ledger.sql(statement)
+        except DatabaseError as error:
+            if type(error) is not DatabaseError or error.is_transient:  # it is not because of the statement
+                raise
+            raise click.UsageError(str(error)) from error
     output.table(rows_of(answer), nothing="no rows")

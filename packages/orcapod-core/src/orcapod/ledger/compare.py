@@ -42,8 +42,9 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
     Returns:
         for each node a table of the tags, those of the later run first, and of ``change``: ``equal``, ``close``,
         ``changed``, ``new`` or ``gone`` (``unknown`` where a result is no longer in the store), ``why`` it is
-        changed: which parts of the code, or which inputs; and ``outputs``, those that differ of one that is close or
-        changed. Where a tag bears one of these names, it begins with ``_``.
+        changed: which parts of the code, or which inputs; and ``outputs``, those that differ of a row that is close,
+        and those that are not even close of one that is changed. Where a tag bears one of these names, it begins with
+        ``_``.
 
     Raises:
         UnknownRunError: there is no such run, or it has not ended.
@@ -111,10 +112,10 @@ class _NodeComparison:
         moved = _repeated(None, after.num_rows)
         if (outputs := _visible(one)) and set(outputs) == set(_visible(other)):
             found = [_same(one.column(name), other.column(name), self._rtol) for name in outputs]
-            self._outputs = outputs
-            moved = _joined(pc.invert(equal) for equal, _ in found)
             is_equal = pc.or_(is_equal, reduce(pc.and_, (equal for equal, _ in found)))
             is_close = pc.or_(is_close, reduce(pc.and_, (close for _, close in found)))
+            self._outputs = outputs
+            moved = _joined(pc.invert(pc.if_else(is_close, equal, close)) for equal, close in found)
         is_known = pc.and_(has_values(one), has_values(other))
         differing = pc.if_else(is_known, pc.if_else(is_close, "close", "changed"), "unknown")
         changes = _combined(pc.if_else(pc.and_(is_known, is_equal), "equal", differing))
