@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from time import monotonic
@@ -163,7 +164,7 @@ def test_a_row_leads_to_all_that_it_was_made_of(client: TestClient, runs: list[s
     (more,) = [link for link in group.links if "&start=20" in link]
     assert "41 more" in group.text
     assert "patients::patient=p043" in Page(client, more).text
-    member = Page(client, f"{members}.1")
+    member = Page(client, f"{members}.0.1")
     assert "What the function wrote" in member.text
     assert "weighed 53.0" in member.text
 
@@ -187,6 +188,8 @@ def test_two_runs_are_compared_row_by_row_and_why(client: TestClient, runs: list
     page = Page(client, "/compare")
     assert page.tags.count("option") == 2 * 4
     before, after = runs[0], runs[1]
+    proposed = Page(client, "/compare", after=after).source.partition('name="after"')[0]
+    assert f'value="{before}" selected' in proposed
     counted = Page(client, "/compare", before=before, after=after)
     assert "95" in counted.text
     new = Page(client, "/compare", before=before, after=after, node="bmi", change="new")
@@ -250,8 +253,17 @@ def test_what_is_not_there_is_told_with_what_is(
 def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:
     rows = Page(client, "/node", run=runs[0], node=MEAN)
     way = next(link for link in rows.links if link.startswith("/trace?"))
-    for at, status in (("0.9999", 404), ("7", 404), ("0.0.5.5.5", 404), ("-1", 400), ("0..1", 400)):
+    for at, status in (
+        ("0.9999.0", 404),
+        ("0.0.9999", 404),
+        ("0.0", 404),
+        ("7", 404),
+        ("0.0.0.5.5", 404),
+        ("-1", 400),
+        ("0..1", 400),
+    ):
         assert Page(client, f"{way}&at={at}").status == status
+    assert Page(client, f"{way}&at=0&start=9999").status == 200
 
 
 def test_browsing_leaves_every_file_as_it_was(lab: Path, tmp_path: Path) -> None:
@@ -282,6 +294,44 @@ def test_a_store_without_runs_says_so() -> None:
     page = Page(entered(op.open_store(MemoryDatabase())), "/")
     assert page.status == 200
     assert "0 of 0 runs" in page.text
+
+
+def test_rows_in_which_nothing_can_be_looked_for_are_shown_and_not_found() -> None:
+    database = MemoryDatabase()
+
+    @op.function_pod(output_keys="y")
+    def ones(x: int) -> np.ndarray:
+        return np.ones((x, 3), np.int8)
+
+    with op.Pipeline("bare", database) as pipeline:
+        ones.pod(DictSource([{"x": 2}], [], source_id="s"), label="ones")
+    run = pipeline.run().run_id
+    client = entered(op.open_store(database))
+    assert "int8 array of 2 × 3 elements" in Page(client, "/node", run=run, node="ones").text
+    assert "0 of 1 rows" in Page(client, "/node", run=run, node="ones", q="int8").text
+
+
+def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    def run(database: Database, results: Database | None = None, x: int = 2) -> op.Pipeline:
+        with op.Pipeline("bare", database, results) as pipeline:
+            twice.pod(DictSource([{"i": 1, "x": x}], ["i"], source_id="s"), label="twice")
+        pipeline.run()
+        return pipeline
+
+    def rows(database: Database) -> str:
+        store = op.open_store(database)
+        return Page(entered(store), "/node", run=store.runs()["run_id"][0].as_py(), node="twice").text
+
+    elsewhere, pruned = MemoryDatabase(), MemoryDatabase()
+    run(elsewhere, MemoryDatabase())
+    assert "The values are in another store" in rows(elsewhere)
+    run(pruned)
+    run(pruned, x=3).prune(older_than=timedelta(microseconds=1), dry_run=False)
+    assert "Values that were pruned are not shown" in rows(pruned)
 
 
 def test_what_was_kept_of_no_run_is_said() -> None:

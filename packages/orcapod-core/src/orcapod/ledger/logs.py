@@ -12,6 +12,8 @@ from orcapod.protocols import Database, RecordPath, find_records
 
 __all__ = ["told_in"]
 
+_TEXT = pa.large_string()
+
 
 def told_in(
     database: Database,
@@ -25,13 +27,13 @@ def told_in(
     Args:
         database: the store.
         rooms: below which paths they are.
-        values: texts and booleans that their columns have.
+        values: what their columns have: a text, a boolean, or one of several texts.
         tag: tags that their rows have, some of them.
         columns: which are read, the time among them; all if None.
     """
     tags = {name: str(value) for name, value in (tag or {}).items()}
     wanted: dict[str, pa.Array[Any]] = {
-        name: array_of([value], pa.bool_() if isinstance(value, bool) else pa.large_string())
+        name: array_of(value if isinstance(value, list) else [value], pa.bool_() if isinstance(value, bool) else _TEXT)
         for name, value in {**values, **tags}.items()
     }
     tables = []

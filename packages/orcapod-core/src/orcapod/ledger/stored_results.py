@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,17 +17,25 @@ __all__ = ["has_values", "provenance_at", "results_at"]
 _MANY = 100_000
 
 
-def results_at(database: Database, path: RecordPath, ids: pa.ChunkedArray[Any]) -> pa.Table:
+def results_at(
+    database: Database, path: RecordPath, ids: pa.ChunkedArray[Any], columns: Sequence[str] | None = None
+) -> pa.Table:
     """Return what is stored of records of a node at a path, in their order; null where nothing is.
 
     Of results whose values were pruned, what is left of them; then there is a column that says when that was.
+
+    Args:
+        database: the store.
+        path: of the node.
+        ids: the records.
+        columns: which of their columns are read, the id first in any case; all if None.
     """
     wanted: list[Any] = pc.unique(ids).to_pylist()
     results = result_path(path[:-1])
     if len(wanted) < _MANY:
-        found = database.get_records_by_ids(results, wanted)
+        found = database.get_records_by_ids(results, wanted, columns)
     else:  # as many are found sooner by reading all
-        found = database.get_records(results)
+        found = database.get_records(results, columns)
     if not found.num_columns:
         return pa.table({RECORD_ID: pa.nulls(len(ids), pa.large_binary())})
     gone = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=found.column(RECORD_ID).combine_chunks()))))

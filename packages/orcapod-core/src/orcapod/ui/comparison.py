@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ __all__ = ["comparison_page"]
 
 _CHANGES = ("equal", "close", "changed", "new", "gone", "unknown")
 _REASONS = 20
+_OFFERED = 500  # runs, of those that ended last
 
 
 def comparison_page(view: View, query: Query) -> str:
@@ -42,21 +43,22 @@ def comparison_page(view: View, query: Query) -> str:
 
 
 def _choice(view: View, before: str, after: str) -> Html:
-    """Return the form in which two runs are chosen."""
-    runs: list[Any] = view.store.runs().to_pylist()
-    ended = {
-        run[
-            "run_id"
-        ]: f"{run['pipeline']} · {run['started']:%Y-%m-%d %H:%M:%S} · {run['outcome'].lower()} {run['note']}"
-        for run in reversed(runs)
-        if run["outcome"] != UNFINISHED
-    }
+    """Return the form in which two runs are chosen; where only the later one is, the one before it is proposed."""
+    ended: list[Any] = [run for run in view.store.runs().to_pylist()[::-1] if run["outcome"] != UNFINISHED]
+    if after and not before:
+        later = view.store.run(after)
+        of_pipeline = (run["run_id"] for run in ended if run["pipeline"] == "/".join(later.pipeline))
+        before = next((run_id for run_id in of_pipeline if run_id < later.run_id), "")
+    offered = {run["run_id"]: _in_words(run) for run in ended[:_OFFERED]}
+    offered |= {run["run_id"]: _in_words(run) for run in ended if run["run_id"] in (before, after)}
+    options = {"": "choose a run", **offered}
     return filter_form(
-        "compare",
-        "",
-        choice("Before", "before", {"": "choose a run", **ended}, before),
-        choice("After", "after", {"": "choose a run", **ended}, after),
+        "compare", "", choice("Before", "before", options, before), choice("After", "after", options, after)
     )
+
+
+def _in_words(run: Mapping[str, Any]) -> str:
+    return f"{run['pipeline']} · {run['started']:%Y-%m-%d %H:%M:%S} · {run['outcome'].lower()} {run['note']}"
 
 
 def _change_column(rows: pa.Table) -> str:

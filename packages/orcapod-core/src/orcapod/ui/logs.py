@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow as pa
 from orcapod.compute import pc
 from orcapod.errors import ConfigError
 from orcapod.ledger import RunSummary
+from orcapod.ledger.logs import told_in
 from orcapod.report import Html, block, element, fold, joined
 from orcapod.report.overview import instant
 from orcapod.ui.cells import in_words
@@ -27,6 +29,8 @@ _WRITTEN = {
     "__python_logs": "log messages",
 }
 _LONGEST = 20_000
+_ID, _RUN, _NODE, _TIME = "__log_id", "__run_id", "__node_label", "__timestamp"
+_OUTCOMES: Mapping[str, dict[str, Any]] = {"": {}, "failed": {"__success": False}, "fine": {"__success": True}}
 
 
 def logs_page(view: View, query: Query) -> str:
@@ -35,12 +39,15 @@ def logs_page(view: View, query: Query) -> str:
     node = query.get("node") or None
     if node is not None:
         node_in(run, node)
-    failed = {"": None, "failed": True, "fine": False}
-    if (outcome := query.get("outcome", "")) not in failed:
+    if (outcome := query.get("outcome", "")) not in _OUTCOMES:
         raise ConfigError(f"found outcome={outcome}, expected failed or fine")
-    logs = view.store.logs(run.run_id, node, failed=failed[outcome])
-    found = _holding(logs, query.get("q", ""))
+    read, words = partial(told_in, view.store.database, [(*run.pipeline, "_log")], tag=None), query.get("q", "")
+    wanted = {_RUN: run.run_id} | ({_NODE: node} if node else {}) | _OUTCOMES[outcome]
+    logs = read(wanted, columns=None if words else [_TIME])
+    found = _holding(logs, words)
     here = part(found, query)
+    if here.num_rows and not words:  # of all others no output is read
+        here = read({_ID: here.column(_ID).to_pylist()})
     told = element(
         "p", f"{found.num_rows:,} of {logs.num_rows:,} packets with output", class_="quiet small", role="status"
     )
@@ -71,11 +78,11 @@ def _output(row: Mapping[str, Any]) -> Html:
     state = element("span", "failed" if is_failed else "fine", class_=f"badge {'failed' if is_failed else 'computed'}")
     heading = element(
         "span",
-        element("strong", row["__node_label"] or "unbound"),
+        element("strong", row[_NODE] or "unbound"),
         f" {in_words(tags)} · ",
         state,
         " · ",
-        instant(row["__timestamp"]),
+        instant(row[_TIME]),
     )
     written = [
         part
@@ -105,5 +112,5 @@ def _holding(logs: pa.Table, words: str) -> pa.Table:
     if not logs.num_rows or not words:
         return logs
     names = [name for name in logs.column_names if name in _WRITTEN or not name.startswith("_")]
-    texts = {name: pc.cast(logs.column(name), pa.large_string()) for name in [*names, "__node_label"]}
+    texts = {name: pc.cast(logs.column(name), pa.large_string()) for name in [*names, _NODE]}
     return logs.filter(matching(texts, words))

@@ -40,7 +40,9 @@ def node_page(view: View, query: Query) -> str:
     counts = node.totals.counts
     if counts:
         told["packets"] = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"
-        told["took"] = f"{duration(node.totals.seconds)}; what was found had taken {duration(node.totals.saved)}"
+        told["took"] = duration(node.totals.seconds)
+        if node.totals.saved:
+            told["saved"] = f"{duration(node.totals.saved)}, which what was found had taken"
     told["code"] = link(address("code", code=record.code), element("code", record.code.rpartition(":")[2][:12]))
     told["output"] = link(address("logs", run=run.run_id, node=record.label), "what it wrote")
     return framed(record.label, terms(told), *_rows(view, run, node, query), trail=run_trail(run))

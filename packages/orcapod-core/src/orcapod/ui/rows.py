@@ -16,13 +16,12 @@ from orcapod.compute import pc
 from orcapod.ledger import RunSummary, Store
 from orcapod.ledger.run_summary import NodeSummary
 from orcapod.ledger.stored_results import results_at
-from orcapod.records import RECORD_ID, result_path
+from orcapod.records import RECORD_ID
 from orcapod.ui.cells import cell
 
 __all__ = ["NodeRows", "matching", "texts_of"]
 
 _TERM = re.compile(r'(?:([^\s="]+)=)?(?:"([^"]*)"|(\S+))')
-_FEW = 10_000  # results that are looked up one by one
 
 
 @dataclass(frozen=True)
@@ -68,27 +67,16 @@ class NodeRows:
         """Return the records of the rows in which a person finds what was typed; see ``matching``."""
         if not [*_terms(query)] or not self.entries.num_rows:
             return self.entries
-        return self.entries.filter(matching(self._texts, query))
+        return self.entries.filter(matching(self._texts, query)) if self._texts else self.entries.slice(0, 0)
 
     @cached_property
     def _texts(self) -> Mapping[str, Any]:
         """What is looked for in: the tags as text, and the outputs that are texts or numbers."""
-        database, path = self.store.database, result_path(self.node.record.path[:-1])
-        schema = database.get_records_by_ids(path, []).schema
-        names = [field.name for field in schema if not field.name.startswith("_") and _is_plain(field.type)]
-        ids = self.entries.column(RECORD_ID)
-        columns = {name: self.entries.column(name) for name in self.tags}
-        if names:
-            wanted = [RECORD_ID, *names]
-            few: list[Any] | None = ids.to_pylist() if len(ids) <= _FEW else None
-            results = (
-                database.get_records(path, wanted)
-                if few is None
-                else database.get_records_by_ids(path, [*dict.fromkeys(few)], wanted)
-            )
-            at = pc.index_in(ids, value_set=results.column(RECORD_ID).combine_chunks())
-            columns |= {name: results.column(name).take(at) for name in names if name not in columns}
-        return texts_of(pa.table(columns))
+        outputs = [field.name for field in self.results(self.entries.slice(0, 0)).schema if _is_plain(field)]
+        ids, path = self.entries.column(RECORD_ID), self.node.record.path
+        values = results_at(self.store.database, path, ids, outputs) if outputs else pa.table({})
+        tags = self.entries.select(self.tags)
+        return {**texts_of(values.select(outputs)), **texts_of(tags)}
 
 
 def matching(texts: Mapping[str, Any], query: str) -> Any:
@@ -123,8 +111,10 @@ def _is_shown(column: str) -> bool:
     return column == RECORD_ID or not column.startswith("_")
 
 
-def _is_plain(type_: Any) -> bool:
-    return pat.is_primitive(type_) or pat.is_string(type_) or pat.is_large_string(type_)
+def _is_plain(field: pa.Field[Any]) -> bool:
+    """Say whether a column is an output whose values are texts, numbers or times."""
+    is_text = pat.is_string(field.type) or pat.is_large_string(field.type)
+    return not field.name.startswith("_") and (is_text or pat.is_primitive(field.type))
 
 
 def texts_of(columns: pa.Table) -> Mapping[str, Any]:

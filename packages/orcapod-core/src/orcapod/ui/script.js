@@ -10,8 +10,10 @@ const asked = async (address) => {
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 };
 
-/* An element with data-live is asked for again as long as the page has it with that attribute. */
+/* An element with data-live is asked for again as long as the page has it with that attribute; a store that takes long
+   to answer is asked less often. */
 const follow = async () => {
+  const began = performance.now();
   if (!document.hidden) {
     try {
       const page = await asked(location.href);
@@ -28,7 +30,7 @@ const follow = async () => {
       state.textContent = "The server gives no answer; what is shown may be old.";
     }
   }
-  if (document.querySelector("[data-live]")) setTimeout(follow, 1500);
+  if (document.querySelector("[data-live]")) setTimeout(follow, Math.max(1500, 4 * (performance.now() - began)));
 };
 if (document.querySelector("[data-live]")) setTimeout(follow, 1500);
 

@@ -19,14 +19,18 @@ from orcapod.ui.logs import outputs
 from orcapod.ui.rows import NodeRows
 from orcapod.ui.view import View
 
-__all__ = ["trace_page"]
+__all__ = ["element_at", "elements_below", "trace_page"]
 
 _MEMBERS = 20
 _UNFOLDED = 40  # elements that are shown at once
 _PLACE = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,99}")
 
 Place = tuple[int, ...]
-"""Where in a tree an element is: which of those below the root, which of those below that, and so on."""
+"""Where in a tree an element is: which of those below the root, which of those below that, and so on.
+
+Below a group these are two numbers: of the member from which on some are read, and which of what these were made of,
+since a member may be made of no row, and of several.
+"""
 
 
 def trace_page(view: View, query: Query) -> str:
@@ -35,7 +39,7 @@ def trace_page(view: View, query: Query) -> str:
     row, place = view.traced(run_id, label, key), _place(query.get("at", ""))
     rows = view.rows(run_id, label)
     tree = _Tree({"run": rows.run.run_id, "node": label, "row": key})
-    origin = _found(row, place)
+    origin = element_at(row, place)
     title = f"{label} {in_words(row.tags)}"
     trail = run_trail(rows.run) | {label: address("node", run=rows.run.run_id, node=label)}
     if place:
@@ -77,7 +81,7 @@ class _Tree:
         return element("div", self._below(origin, place, start), id="tree")
 
     def _below(self, origin: Origin, place: Place, start: int = 0) -> Html:
-        items = [self._item(each, place + steps) for steps, each in _below(origin, start)]
+        items = [self._item(each, place + steps) for steps, each in elements_below(origin, start)]
         if isinstance(origin, RowGroup) and (left := len(origin) - start - _MEMBERS) > 0:
             items.append(element("li", self._way(place, f"{left:,} more", start + _MEMBERS)))
         return element("ul", *items, class_="tree")
@@ -136,22 +140,14 @@ def _values(rows: NodeRows, row: ComputedRow) -> Html:
     )
 
 
-def _below(origin: Origin, start: int) -> list[tuple[Place, Origin]]:
-    """Return what is right below an element, of a group some members, and the steps to each."""
-    if not isinstance(origin, RowGroup):
-        return [((at,), each) for at, each in enumerate(origin.inputs)]
-    stop = min(start + _MEMBERS, len(origin))
-    members = origin.members(start, stop)
-    if len(members) == stop - start:
-        return [((at,), each) for at, each in enumerate(members, start)]
-    found: list[tuple[Place, Origin]] = []
-    for at in range(start, stop):  # some were made of no row, or of several
-        some = origin.members(at, at + 1)
-        found += [((at,) if len(some) == 1 else (at, step), each) for step, each in enumerate(some)]
-    return found
+def elements_below(origin: Origin, start: int) -> list[tuple[Place, Origin]]:
+    """Return what is right below an element, of a group the members from one on, and the steps to each."""
+    if isinstance(origin, RowGroup):
+        return [((start, at), each) for at, each in enumerate(origin.members(start, start + _MEMBERS))]
+    return [((at,), each) for at, each in enumerate(origin.inputs)]
 
 
-def _found(root: Origin, place: Place) -> Origin:
+def element_at(root: Origin, place: Place) -> Origin:
     """Return the element of a tree at a place.
 
     Raises:
@@ -161,14 +157,12 @@ def _found(root: Origin, place: Place) -> Origin:
     try:
         for step in steps:
             if isinstance(origin, RowGroup):
-                some = origin.members(step, step + 1)
-                origin = some[0] if len(some) == 1 else some[next(steps)]
+                origin = origin.members(step, step + _MEMBERS)[next(steps)]
             else:
                 origin = origin.inputs[step]
     except (IndexError, StopIteration):
-        raise UnknownRowError(
-            f"found no element {'.'.join(map(str, place))} in this trace; start from its row"
-        ) from None
+        told = ".".join(map(str, place))
+        raise UnknownRowError(f"found no element {told} in this trace; start from its row") from None
     return origin
 
 
