@@ -11,6 +11,7 @@ import pytest
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.display import duration, html_table, shortened, sizes
+from orcapod.execution import PacketErrors
 from orcapod.sources import ArrowTableSource, DictSource
 
 EVIL = "<script>alert('&')</script>"
@@ -76,7 +77,7 @@ def test_names_and_values_are_text_and_never_markup(what: str) -> None:
 
 @pytest.mark.parametrize("what", SHOWN)
 def test_a_repr_is_short(what: str) -> None:
-    assert len(repr(SHOWN[what]).splitlines()) < 5
+    assert len(repr(SHOWN[what]).splitlines()) <= 5
 
 
 def test_a_source_shows_its_first_rows() -> None:
@@ -107,17 +108,45 @@ def test_showing_computes_nothing() -> None:
     assert calls == []
 
 
-def test_a_result_shows_counts_and_the_first_failures() -> None:
+@op.function_pod("z", identity="version")
+def lose(x: str) -> str:
+    raise OSError(f"the disk of {x} \x1b[2J<b>is</b> away")
+
+
+def test_a_result_shows_counts_and_each_kind_of_failure_once() -> None:
     made = op.Pipeline("p", MemoryDatabase())
     with made:
-        fail.pod(DictSource([{"k": i, "x": f"x{i}"} for i in range(12)], ["k"], source_id="s"))
-    page = made.run()._repr_html_()
-    texts = Reader(page).texts
-    assert texts[texts.index("fail") :][:4] == ["fail", "0", "0", "12"]
-    assert "12 failed, the first 10 of them" in texts
-    assert "{'k': 9}" in texts
-    assert "ValueError: no number: x9" in texts
-    assert "{'k': 10}" not in texts
+        source = DictSource([{"k": i, "x": f"x{i}"} for i in range(12)], ["k"], source_id="s")
+        fail.pod(source)
+        lose.pod(DictSource([{"k": i, "x": f"x{i}"} for i in (3, 4)], ["k"], source_id="t"))
+    result = made.run()
+    page = Reader(result._repr_html_()).texts
+    assert page[page.index("fail") :][:4] == ["fail", "0", "0", "12"]
+    line, at = (each.pod.packet_function.function.__code__.co_firstlineno + 2 for each in (fail, lose))
+    assert page[page.index("14 failed") :] == [
+        *("14 failed", "packets", "node", "exception", "where", "one of them"),
+        *("12", "fail", "ValueError: no number: x0", f"test_display.py, line {line}, in fail", "{'k': 0}"),
+        *("2", "lose", "OSError: the disk of x3 \\x1b[2J<b>is</b> away"),
+        *(
+            f"test_display.py, line {at}, in lose",
+            "{'k': 3}",
+        ),
+    ]
+    shown = repr(result).splitlines()
+    assert shown[-4] == "  12 × ValueError: no number: x0 (fail)"
+    assert shown[-3].startswith("    File ")
+    assert shown[-3].endswith(f'test_display.py", line {line}, in fail')
+    assert shown[-2] == "  2 × OSError: the disk of x3 \\x1b[2J<b>is</b> away (lose)"
+    assert shown[-1].endswith(", in lose>")
+
+
+def test_a_result_shows_what_the_cache_saved_in_all() -> None:
+    counts = {label: {"computed": 0, "cached": 1, "failed": 0} for label in "ab"}
+    result = op.RunResult("r", PacketErrors(), counts, saved={"a": 4000.0, "b": 3600.0})
+    assert repr(result).splitlines()[-1] == "  the cache saved 2.1 h in all>"
+    assert "Run r: the cache saved 2.1 h" in Reader(result._repr_html_()).texts
+    less = op.RunResult("r", PacketErrors(), counts, saved={"a": 0.4, "b": 0.3})
+    assert "saved 0" not in repr(less)
 
 
 def test_long_values_are_shortened() -> None:

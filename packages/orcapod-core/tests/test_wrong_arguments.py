@@ -348,7 +348,7 @@ FOR_OTHERS = {
     *("InputEvent", "Operator", "OperatorStream", "PushOperator", "RowwiseOperator"),
     *("in_turn", "ordered", "run_operator"),
     *("CachedSource", "LiveSource", "StoredSource", "TableSource", "spooled"),  # made by other sources and by nodes
-    *("NoOpObserver", "ProgressObserver", "is_terminal"),  # take nothing
+    *("NoOpObserver", "ProgressObserver", "is_watched"),  # take nothing
 }
 """What is for those who write a store, an executor or an operator, or what nobody makes."""
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import accumulate
 from pathlib import Path
 from reprlib import Repr
+from typing import Any
 from unicodedata import combining, east_asian_width
 
 __all__ = [
     "discreet",
     "duration",
     "html_table",
+    "notebook_display",
     "one_line",
     "shortened",
     "shown",
@@ -142,6 +144,12 @@ def text_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str
         "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))])
         for name, *cells in lines
     )
+
+
+def notebook_display() -> Callable[..., Any] | None:
+    """Return what shows things in the cell of a notebook, where this is one."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return sys.modules["IPython.display"].display if hasattr(shell, "kernel") else None
 
 
 def warn_user(message: str) -> None:

@@ -238,7 +238,7 @@ class Pipeline(Mapping[str, Node]):
                 what is there is given. A value that no row has is warned of, as in ``recompute``.
             note: what is to be said of the run, in ``_run_starts``.
             tags: likewise, by name: ``{"reason": "nightly"}``.
-            progress: whether to draw on ``stderr`` how far the run is; if None, where that is a terminal.
+            progress: whether to draw how far the run is; if None, on a terminal, as ``stderr``, and in a notebook.
 
         Raises:
             ConfigError: an argument is not what it has to be; nothing was computed then.

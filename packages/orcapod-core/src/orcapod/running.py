@@ -22,7 +22,7 @@ from orcapod.nodes import (
     labels_in_order,
     reasons_of,
 )
-from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_terminal
+from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver, is_watched
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, adapted
 from orcapod.records import new_run_id
@@ -47,7 +47,7 @@ def watching(*observers: ExecutionObserver | None, progress: bool | None) -> Exe
     """Return whom a run tells: the observers that were given, each once, and who draws its progress."""
     given = [observer for observer in observers if observer is not None]
     told = list({id(observer): observer for observer in given}.values())
-    if is_terminal() if progress is None else Checks().flag("progress", progress):
+    if is_watched() if progress is None else Checks().flag("progress", progress):
         told.append(ProgressObserver())
     match told:
         case []:

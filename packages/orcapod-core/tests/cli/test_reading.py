@@ -386,7 +386,7 @@ def test_a_shell_completes_commands_runs_nodes_and_pipelines_and_never_complains
         assert shown.err == ""
         return {line.rpartition(",")[2] for line in shown.out.splitlines() if line}
 
-    assert completed("ru") == {"runs"}
+    assert completed("ru") == {"run", "runs"}
     assert completed("show", study.runs[0]) == {study.runs[0]}
     assert completed("compare", "last", "l") == {"last"}
     assert completed("head", "b") == {"bmi"}

@@ -170,3 +170,14 @@ def test_an_interrupt_gives_the_cursor_back() -> None:
     assert time.monotonic() - started < 20
     assert "stopped" in shown, shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+def test_a_label_is_text_and_moves_no_cursor() -> None:
+    more = """
+with pipeline:
+    slow.pod(ListSource("x", [5], source_id="t"), label="[red]dark\\x1b[2Jening[/red]")
+pipeline.run()
+"""
+    shown = seen(program("pass", more))
+    assert "[red]dark\\x1b[2Jening[/red]" in plain(shown)
+    assert "\x1b[2J" not in shown

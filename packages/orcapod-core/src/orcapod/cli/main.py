@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -14,11 +16,19 @@ from click.shell_completion import CompletionItem
 
 from orcapod.cli.exits import DIFFERS, FAILED, FINE, UNREADABLE, USAGE
 from orcapod.cli.suggestion import unknown
+from orcapod.display import one_line
 from orcapod.errors import DatabaseError, ExecutionError, OrcapodError
 
 __all__ = ["main"]
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "Run a pipeline: compute what is missing."),
+    "plan": ("plan", "Say what a run would compute, and why."),
+    "retry": ("retry", "Run the packets again that failed in a run."),
+    "reproduce": ("reproduce", "Call one packet's function again, and compare."),
+    "graph": ("graph", "Show what a pipeline is made of."),
+    "report": ("report", "Write a run as a file to send to a colleague."),
+    "ui": ("ui", "Look at a store in a browser."),
     "runs": ("runs", "List the runs of a store."),
     "show": ("show", "Show one run: what each node did, what failed, what it ran on."),
     "logs": ("logs", "Print what functions wrote, and how they failed."),
@@ -96,18 +106,39 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit with its code."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may have fewer characters than a store
+    warnings.showwarning = _show_warning
     try:
         code = _orcapod.main(args, prog_name="orcapod", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo(_seen(shown.getvalue()), err=True)
         code = USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130  # as shells have it
     except OrcapodError as error:
-        click.echo(f"orcapod: {error}", err=True)
+        click.echo(f"orcapod: {_seen(str(error))}", err=True)
         code = _code_of(error)
     sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: object,  # noqa: ARG001  # warnings calls it so
+    filename: str,
+    lineno: int,
+    *_: object,
+    **__: object,
+) -> None:
+    """Write a warning as one line, with the place where that is the user's."""
+    place = "" if Path(filename).is_relative_to(Path(__file__).parent) else f"{filename}:{lineno}: "
+    click.echo(one_line(f"warning: {place}{message}"), err=True)
+
+
+def _seen(message: str) -> str:
+    """Return a message in which nothing that is named moves a cursor."""
+    return "\n".join(map(one_line, message.splitlines()))
 
 
 def _code_of(error: OrcapodError) -> int:

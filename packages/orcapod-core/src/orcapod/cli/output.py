@@ -123,6 +123,11 @@ class Output:
         """Show a line of text to a person; a program has the facts alone."""
         self.print(Text(one_line(text), style=style))
 
+    def lines(self, text: str, style: str = "") -> None:
+        """Show a text of several lines to a person, none of which moves a cursor."""
+        for each in text.splitlines():
+            self.line(one_line(each), style)
+
     def json(self, value: object) -> None:
         """Write a value as JSON; see ``json_of``."""
         sys.stdout.write(json.dumps(json_of(value), ensure_ascii=False, indent=2) + "\n")

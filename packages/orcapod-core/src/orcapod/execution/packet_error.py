@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.datagrams import Packet, Tag
 
 __all__ = ["Location", "PacketError", "PacketErrors", "location_in"]
@@ -82,14 +83,14 @@ class PacketErrors(tuple[PacketError, ...]):
         tags = [{name: str(value) for name, value in error.tag.items() if value is not None} for error in self]
         locations = [error.location or (None, None, None) for error in self]
         text = pa.large_string()
-        columns: dict[str, pa.Array[Any]] = {"node": pa.array([error.node_label for error in self], text)}
-        columns |= {name: pa.array([each.get(name) for each in tags], text) for name in names}
+        columns: dict[str, pa.Array[Any]] = {"node": array_of([error.node_label for error in self], text)}
+        columns |= {name: array_of([each.get(name) for each in tags], text) for name in names}
         columns |= {
-            "error": pa.array([type(error.exception).__qualname__ for error in self], text),
-            "message": pa.array([error.message for error in self], text),
-            "file": pa.array([location[0] for location in locations], text),
-            "line": pa.array([location[1] for location in locations], pa.int64()),
-            "function": pa.array([location[2] for location in locations], text),
+            "error": array_of([type(error.exception).__qualname__ for error in self], text),
+            "message": array_of([error.message for error in self], text),
+            "file": array_of([location[0] for location in locations], text),
+            "line": array_of([location[1] for location in locations], pa.int64()),
+            "function": array_of([location[2] for location in locations], text),
         }
         return pa.table(columns)
 

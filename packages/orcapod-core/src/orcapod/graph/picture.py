@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Self
+from typing import Self
 
-from orcapod.display import shown
+from orcapod.display import notebook_display, shown
 from orcapod.errors import PipelineError
 from orcapod.graph.box import Box
 from orcapod.graph.graph import Graph
@@ -77,7 +77,7 @@ class Picture:
 
     def show(self) -> None:
         """Show it: in the cell of a notebook, else in a browser; as text where there is neither."""
-        if display := _notebook_display():
+        if display := notebook_display():
             display(self)
         elif not _has_browser() or not webbrowser.open(self._file().as_uri()):
             sys.stdout.write(f"{self}\n")
@@ -101,12 +101,6 @@ class Picture:
         return tree(self.title, self.boxes)
 
     __repr__ = __str__
-
-
-def _notebook_display() -> Callable[[object], Any] | None:
-    """Return what shows things in the cell of a notebook, where this is one."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return sys.modules["IPython.display"].display if hasattr(shell, "kernel") else None
 
 
 def _has_browser() -> bool:

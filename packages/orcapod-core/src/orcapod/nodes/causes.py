@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import pc
 from orcapod.datagrams import source_info_name
 from orcapod.errors import PipelineError, UnknownCodeError
@@ -74,7 +75,7 @@ class Causes:
             for row, differing in zip(unmet, self._of_tags(rows, unmet), strict=True):
                 keys[row] = differing
         if failed:
-            tags = texts_of_tags(rows.entries(pa.repeat(True, count)), self._tags)
+            tags = texts_of_tags(rows.entries(pa.repeat(scalar_of(True, pa.bool_()), count)), self._tags)
             keys = [failed.get(tag, key) for tag, key in zip(tags, keys, strict=True)]
         groups, found = Counter(keys), dict[_Key, list[int]]()
         for row, key in enumerate(keys):

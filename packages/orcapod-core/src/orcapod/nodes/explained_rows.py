@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import array_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, source_info_name, telling_tags
 from orcapod.hashing import hash_rows
@@ -30,7 +31,7 @@ class ExplainedRows(ABC):
 
     def entries_at(self, numbers: Sequence[int]) -> pa.Table:
         """Return the same of the rows of these numbers, in their order."""
-        wanted = pa.array(numbers, pa.int64())
+        wanted = array_of(numbers, pa.int64())
         return self.entries(pc.is_in(counted(0, len(self.packet_hashes)), value_set=wanted))
 
 
@@ -55,7 +56,7 @@ class MissingRows(ExplainedRows):
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = columns
         self._chunks: list[Chunk] = []
-        self._hashes: list[pa.Array[Any]] = [pa.array([], pa.large_binary())]
+        self._hashes: list[pa.Array[Any]] = [array_of([], pa.large_binary())]
 
     @property
     def has_rows(self) -> bool:
@@ -66,7 +67,7 @@ class MissingRows(ExplainedRows):
         names = [*chunk.schema.tags, *{chunk.origins[name].provenance: None for name in self._columns}]
         kept = names or chunk.batch.schema.names[:1]  # a batch without columns has no rows
         self._chunks.append(chunk.with_batch(chunk.batch.select(kept)))
-        self._hashes.append(pa.array(packet_hashes, pa.large_binary()))
+        self._hashes.append(array_of(packet_hashes, pa.large_binary()))
 
     @property
     def packet_hashes(self) -> pa.Array[Any]:  # type: ignore[override]  # they grow
@@ -112,7 +113,7 @@ def tag_keys(entries: pa.Table, tags: Schema) -> pa.Array[Any]:
     if len(names) == 1 and not pat.is_nested(entries.schema.field(names[0]).type):
         return entries.column(names[0]).combine_chunks()
     batches = entries.select(names).combine_chunks().to_batches()
-    return pa.array([each for batch in batches for each in hash_rows(batch, tags.select(names))], pa.large_binary())
+    return array_of([each for batch in batches for each in hash_rows(batch, tags.select(names))], pa.large_binary())
 
 
 def differing(before: pa.Table, after: pa.Table, column: str) -> list[bool]:

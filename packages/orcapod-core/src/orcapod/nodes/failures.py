@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.compute import pc
+from orcapod.arrow import array_of, rows_of, table_of
 from orcapod.errors import PipelineError
 from orcapod.execution import INTERRUPTIONS, FailureText
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, find_records
 from orcapod.records import RunLedger
 
 __all__ = ["recorded_failures"]
@@ -53,8 +53,8 @@ def recorded_failures(database: Database, path: RecordPath, label: str, *, has_r
 
 def _rows(database: Database, path: RecordPath, run_id: str) -> list[_Row]:
     """Return what is kept of a run, in the order of time."""
-    rows: list[Any] = database.get_records(path, where=pc.field("__run_id") == pc.scalar(run_id)).to_pylist()
-    return sorted(rows, key=lambda row: row["__timestamp"])
+    found = find_records(database, path, {"__run_id": array_of([run_id], pa.large_string())})
+    return sorted(rows_of(found), key=lambda row: row["__timestamp"])
 
 
 def _table(label: str, failed: list[_Row]) -> pa.Table:
@@ -63,7 +63,7 @@ def _table(label: str, failed: list[_Row]) -> pa.Table:
     text = pa.large_string()
     types: dict[str, pa.DataType] = dict.fromkeys(["node", *tags, "error", "message", "file"], text)
     types |= {"line": pa.int64(), "function": text, "traceback": text}
-    return pa.Table.from_pylist([{"node": label, **row} for row in rows], schema=pa.schema(types))
+    return table_of([{**dict.fromkeys(tags), "node": label, **row} for row in rows], types)
 
 
 def _tags_of(row: _Row) -> tuple[tuple[str, Any], ...]:

@@ -6,13 +6,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from traceback import format_exception_only
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from orcapod.checks import Checks
-from orcapod.display import duration, html_table
+from orcapod.display import duration, html_table, one_line
 from orcapod.errors import IncompleteError, LabelError
-from orcapod.execution import EVERYTHING, InFlight, PacketErrors, PacketTally, Recomputed, RunLoop, Selection, Step
+from orcapod.execution import (
+    EVERYTHING,
+    FailureKind,
+    InFlight,
+    PacketErrors,
+    PacketTally,
+    Recomputed,
+    RunLoop,
+    Selection,
+    Step,
+    failure_kinds,
+)
 from orcapod.functions import ErrorPolicy, NodeConfig
 from orcapod.hashing import Fingerprint
 from orcapod.interrupts import Stop
@@ -25,7 +36,7 @@ __all__ = ["Run", "RunResult", "checked_tags"]
 
 _STATES = ("computed", "cached", "failed", "incomplete", "skipped")
 _ALWAYS = ("computed", "cached", "failed")
-_SHOWN_ERRORS = 10
+_SHOWN_KINDS = 10
 _FORMS = 16  # arguments, what was returned, Arrow's, the store's, that of the next node, each with a copy at times
 
 
@@ -301,16 +312,22 @@ class RunResult:
             states = [str(shown_counts.get(state, "" if counts is None else 0)) for state in _STATES]
             times = [duration(found[label]) if label in found else "" for found in (self.seconds, self.saved)]
             rows.append((label, *states, " + ".join(map(str, moved.taken)), str(moved.given), *times))
-        shown = html_table(f"Run {self.run_id}", headings, rows)
+        shown = html_table(f"Run {self.run_id}{f': {saved}' if (saved := self._saved()) else ''}", headings, rows)
         if not self.errors:
             return shown
-        failed = [
-            (error.node_label, dict(error.tag), "".join(format_exception_only(error.exception)).strip())
-            for error in self.errors[:_SHOWN_ERRORS]
+        kinds = failure_kinds(self.errors.to_table())
+        told = [
+            (f"{kind.count:,}", ", ".join(kind.nodes), *_in_short(kind), dict(self.errors[kind.rows[0]].tag))
+            for kind in kinds[:_SHOWN_KINDS]
         ]
-        more = len(self.errors) - len(failed)
-        caption = f"{len(self.errors)} failed" + (f", the first {len(failed)} of them" if more else "")
-        return shown + html_table(caption, ["node", "tag", "exception"], failed)
+        more = f", the {len(told)} kinds of most packets" if len(told) < len(kinds) else ""
+        headings = ["packets", "node", "exception", "where", "one of them"]
+        return shown + html_table(f"{len(self.errors):,} failed{more}", headings, told)
+
+    def _saved(self) -> str:
+        """Return how long the cache has saved in all, in words; nothing where that is next to nothing."""
+        saved = sum(self.saved.values())
+        return f"the cache saved {duration(saved)}" if saved >= 1 else ""
 
     def __repr__(self) -> str:
         failed = f"{len(self.errors)} failed" if self.errors else f"{self._incomplete} incomplete"
@@ -325,7 +342,20 @@ class RunResult:
                 saved = self.saved.get(label, 0.0)
                 told = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
                 lines.append(f"  {label}: {shown}{again}{told}")
+        kinds = failure_kinds(self.errors.to_table()) if self.errors else []
+        lines += [f"  {one_line(line)}" for kind in kinds[:_SHOWN_KINDS] for line in str(kind).splitlines()]
+        if len(kinds) > _SHOWN_KINDS:
+            lines.append(f"  and {len(kinds) - _SHOWN_KINDS} more kinds of failures")
+        if (saved_in_all := self._saved()) and sum(map(bool, self.saved.values())) > 1:
+            lines.append(f"  {saved_in_all} in all")
         return "\n".join(lines) + ">"
+
+
+def _in_short(kind: FailureKind) -> tuple[str, str]:
+    """Return the last line of a failure's message, and where it was raised."""
+    location = kind.location
+    where = f"{Path(location.file).name}, line {location.line}, in {location.function}" if location else ""
+    return one_line(kind.message.strip().rpartition("\n")[2]), where
 
 
 def checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ _HOMES = {
     "NoOpObserver": "orcapod.protocols",
     "ProgressObserver": "progress",
     "StatusObserver": "status",
-    "is_terminal": "progress",
+    "is_watched": "drawing",
 }
 
 __all__ = list(_HOMES)

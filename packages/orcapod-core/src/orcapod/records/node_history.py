@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, rows_of, scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import SOURCE_INFO
 from orcapod.hashing import ContentHash, Part
@@ -47,8 +48,8 @@ class PastRuns:
     def __init__(self, database: Database, before: str = "") -> None:
         self.before = before
         self._graphs = GraphRecords(database)
-        starts: list[Any] = database.get_records(RUN_STARTS).to_pylist()
-        ends: list[Any] = database.get_records(RUNS).to_pylist()
+        starts = rows_of(database.get_records(RUN_STARTS))
+        ends = rows_of(database.get_records(RUNS))
         self._plans = {start[RUN_ID]: start["__graph_id"] for start in starts}
         self._ends = sorted(
             (end for end in ends if end[RUN_ID] in self._plans and (not before or end[RUN_ID] < before)),
@@ -187,7 +188,7 @@ class NodeHistory:
         cut = [name for name in CUT if name in there]
         entries = self._records.get_records(path, [RECORD_ID, *columns, *cut])
         if not results.num_rows or not entries.num_rows:
-            return pa.table({}), pa.array([], pa.large_binary())
+            return pa.table({}), array_of([], pa.large_binary())
         at = pc.index_in(entries.column(RECORD_ID), value_set=results.column(RECORD_ID).combine_chunks())
         hashes = results.column("__packet_hash").take(at.drop_null()).combine_chunks()
         return Members(self._records).unpack(entries.filter(at.is_valid())), hashes
@@ -224,9 +225,10 @@ class NodeHistory:
         first = len(self.origins)
         distinct: list[Any] = codes.dictionary.to_pylist()
         self.origins += [ResultOrigin(path[1:], code) for code in distinct]
-        origin = pc.add(codes.indices, pa.scalar(first, pa.int32()))
+        origin = pc.add(codes.indices, scalar_of(first, pa.int32()))
         kept = table.select([RECORD_ID, "__packet_hash"]).append_column("origin", origin)
-        newest_first = pc.subtract(table.num_rows - 1, counted(0, table.num_rows))
+        last = scalar_of(table.num_rows - 1, pa.int64())
+        newest_first = pc.subtract(last, counted(0, table.num_rows))
         made_by = table.column(RUN_ID)[-1].as_py() if RUN_ID in columns else ""
         return made_by, kept.take(newest_first).combine_chunks()
 

@@ -1,0 +1,92 @@
+"""What a run did, as commands show it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orcapod.cli.options import find_store
+from orcapod.cli.output import OUTCOMES, Output
+from orcapod.cli.show import node_facts
+from orcapod.display import duration
+from orcapod.execution import FailureKind
+from orcapod.ledger import RunSummary
+from orcapod.protocols import Database
+
+__all__ = ["show_outcome"]
+
+_STATES = ("computed", "cached", "failed", "incomplete", "skipped")
+_ALWAYS = ("computed", "cached", "failed")
+_MANY = 10  # a second: of fewer, digits behind the point count
+
+
+def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database, output: Output) -> None:
+    """Show what each node of a run did, then each kind of failure once, and the command that shows more of it.
+
+    Args:
+        run: the run.
+        kinds: of its failures, as far as they are known.
+        store: where it is recorded.
+        output: where it is shown.
+    """
+    nodes = [node_facts(node) for node in run.nodes.values()]
+    saved = sum(node["saved"] for node in nodes)
+    failures = [_failure(kind, _more(run.run_id, kind, store)) for kind in kinds]
+    if output.is_json:
+        told = {"run_id": run.run_id, "outcome": run.outcome, "saved": saved, "nodes": nodes, "failures": failures}
+        output.json(told)
+        return
+    shown = [state for state in _STATES if state in _ALWAYS or any(node[state] for node in nodes)]
+    output.table([_shown(node, shown) for node in nodes])
+    output.line()
+    for kind, failure in zip(kinds, failures, strict=True):
+        output.lines(f"{kind.count:,} × {kind.message} ({', '.join(kind.nodes)})", "red")
+        output.lines("\n".join([*([str(kind.location)] if kind.location else []), *failure["more"]]))
+    told_saved = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
+    output.line(f"run {run.run_id}: {run.outcome}{told_saved}", OUTCOMES.get(run.outcome, ""))
+
+
+def _shown(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
+    rate, taken = node["computed"] / node["seconds"] if node["seconds"] else None, node["taken"]
+    return {
+        "node": node["node"],
+        **{state: node[state] if node["kind"] == "function" else None for state in states},
+        "rows in": " + ".join(f"{count:,}" for count in taken) if len(taken) > 1 else next(iter(taken), None),
+        "rows out": node["given"],
+        "time": duration(node["seconds"]) if node["seconds"] else "",
+        "rate": "" if rate is None else f"{rate:,.0f}/s" if rate >= _MANY else f"{rate:.2g}/s",
+        "saved": duration(node["saved"]) if node["saved"] else "",
+    }
+
+
+def _failure(kind: FailureKind, more: Sequence[str]) -> dict[str, Any]:
+    file, line, function = kind.location or (None, None, None)
+    where = {"file": file, "line": line, "function": function}
+    return {
+        "count": kind.count,
+        "error": kind.error,
+        "message": kind.message,
+        "nodes": kind.nodes,
+        **where,
+        "more": more,
+    }
+
+
+def _more(run_id: str, kind: FailureKind, store: Database) -> list[str]:
+    """Return the commands that show what is known of failures."""
+    if store.to_config().get("type") == "memory":
+        return []
+    named = _store_option(store)
+    return [shlex.join(["orcapod", "logs", run_id, "--failed", "--node", node, *named]) for node in kind.nodes]
+
+
+def _store_option(store: Database) -> Sequence[str]:
+    """Return how a store is named to a command, as far as that has to be said."""
+    path, (default, _) = store.to_config().get("path"), find_store()
+    if not isinstance(path, str):  # its address may have a password in it
+        return () if default else ("--store", "URL")
+    is_default = default is not None and default.rpartition(":///")[2] == str(Path(path).absolute())
+    return () if is_default else ("--store", os.path.relpath(path) if Path(path).is_absolute() else path)

@@ -1,0 +1,65 @@
+"""``orcapod plan``: what a run would compute, and why."""
+
+from __future__ import annotations
+
+import click
+
+from orcapod.cli.options import output_option
+from orcapod.cli.output import Output
+from orcapod.cli.target import check_nodes, load_pipeline, run_user_code
+from orcapod.nodes import NodePlan, Plan
+
+__all__ = ["plan_command", "show_plan"]
+
+_COLUMNS = ("cached", "new", "stale", "failed", "unknown")
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@click.command("plan")
+@click.argument("target")
+@click.argument("node", required=False)
+@output_option
+@click.option("--diff", is_flag=True, help="Show the whole difference of code that was edited.")
+def plan_command(target: str, node: str | None, output: Output, diff: bool) -> None:
+    """Say what a run of TARGET would compute of each node, or of one, and why. Nothing is computed or written."""
+    pipeline = load_pipeline(target, output)
+    check_nodes(pipeline, [] if node is None else [node])
+    with run_user_code(output):
+        plan = pipeline.plan() if node is None else Plan({node: pipeline.plan(node)})
+    show_plan(plan, output, diff=diff)
+
+
+def show_plan(plan: Plan, output: Output, *, diff: bool = False) -> None:
+    """Show what would be computed.
+
+    Args:
+        plan: what ``Pipeline.plan`` gave.
+        output: where it is shown.
+        diff: whether code that was edited is shown with all lines that differ.
+    """
+    if output.is_json:
+        output.json({"nodes": [_node(node) for node in plan.values()]})
+        return
+    rows = [{"node": label, **{name: getattr(node, name) for name in _COLUMNS}} for label, node in plan.items()]
+    output.table(rows, nothing="there is no function in it")
+    for node in plan.values():
+        told = [(f"{node.label}: {reason}", reason.diff) for reason in node.reasons]
+        for text, changes in [*told, *((f"{node.label}: {note}", "") for note in node.notes)]:
+            output.lines(text)
+            for line in changes.splitlines() if diff else ():
+                output.line(line, _STYLES.get(line[:1], ""))
+
+
+def _node(node: NodePlan) -> object:
+    reasons = [
+        {
+            "cause": type(reason.cause).__name__.lower(),
+            "why": str(reason.cause),
+            "count": reason.count,
+            "examples": reason.examples,
+            "diff": reason.diff,
+        }
+        for reason in node.reasons
+    ]
+    counts = {name: getattr(node, name) for name in _COLUMNS}
+    return {"node": node.label, **counts, "calls": node.calls, "reasons": reasons, "notes": node.notes}

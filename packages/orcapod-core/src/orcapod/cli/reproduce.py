@@ -1,0 +1,168 @@
+"""``orcapod reproduce``: calls the function of one packet again, and compares what it gives with what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from orcapod.checks import Checks
+from orcapod.cli.calling import call_again, debug
+from orcapod.cli.exits import DIFFERS, FAILED, FINE
+from orcapod.cli.names import find_run
+from orcapod.cli.options import output_option
+from orcapod.cli.output import Output
+from orcapod.cli.tags import tag_values
+from orcapod.cli.target import check_nodes, load_pipeline, run_user_code, user_traceback
+from orcapod.datagrams import Chunk, Tag
+from orcapod.display import shown
+from orcapod.execution import checked_where
+from orcapod.hashing import hash_rows
+from orcapod.ledger import RunSummary, Store, open_store
+from orcapod.ledger.node_entries import NodeEntries, keys_of
+from orcapod.nodes import FunctionNode
+from orcapod.records import RECORD_ID
+
+__all__ = ["reproduce_command"]
+
+
+@click.command("reproduce")
+@click.argument("run")
+@click.argument("node")
+@click.argument("packet", nargs=-1, required=True, metavar="TAG=VALUE...")
+@click.argument("target")
+@click.option("--pdb", "debugs", is_flag=True, help="Open the debugger where it fails.")
+@output_option
+def reproduce_command(run: str, node: str, packet: Sequence[str], target: str, output: Output, debugs: bool) -> int:
+    """Call the function of one packet of NODE here, and compare what it gives with what RUN has stored.
+
+    The packet is named by its tags; TARGET is the pipeline: file.py:NAME. Nothing is written.
+    """
+    pipeline = load_pipeline(target, output)
+    check_nodes(pipeline, [node])
+    found = pipeline[node]
+    if not isinstance(found, FunctionNode):
+        raise click.UsageError(f"{node!r} is no function: it computes nothing; name a node that does")
+    store = open_store(pipeline.database)
+    name = "/".join(pipeline.name)
+    begun, _ = store.node(name, node, find_run(store, run, name).run_id)
+    with run_user_code(output):
+        row = _row(found, packet)
+        (arguments,) = found.function.arguments(row)
+        if debugs:
+            return FAILED if debug(found.function, arguments) else FINE
+        made, failure = _called(found, arguments)
+    stored = _stored(store, begun, found, dict(Tag(row, 0)))
+    differing = [] if made is None or stored is None else _differing(found, made, stored)
+    told = {
+        "run_id": begun.run_id,
+        "node": node,
+        "tag": dict(Tag(row, 0)),
+        "arguments": arguments,
+        "output": made and _values(found, made),
+        "stored": stored and _values(found, stored),
+        "differing": differing,
+        "traceback": failure,
+        "traceback_in_run": _failure_in(store, begun, node, dict(Tag(row, 0))),
+        "is_code_the_same": begun.functions[node].record.code == str(found.function.fingerprint()),
+    }
+    if output.is_json:
+        output.json(told)
+    else:
+        _show(told, output)
+    return FAILED if failure else DIFFERS if differing else FINE
+
+
+def _row(node: FunctionNode, packet: Sequence[str]) -> Chunk:
+    """Return the one row of a node's input that has these tags."""
+    tags = node.inputs[0].schema.tags
+    where = checked_where(Checks("reproduce"), "the packet", tag_values(packet, [tags], "the packet"), [tags])
+    rows = [chunk.slice(row, 1) for chunk in node.inputs[0].chunks() for row in sorted(where.rows(chunk))]
+    if len(rows) != 1:
+        some = "; ".join(", ".join(f"{name}={value}" for name, value in Tag(row, 0).items()) for row in rows[:3])
+        advice = f", such as {some}; give the tags that tell them apart" if rows else ""
+        raise click.UsageError(f"{node.label!r} takes {len(rows)} rows with {' '.join(packet)}, expected one{advice}")
+    return rows[0]
+
+
+_Outputs = Mapping[str, Any]
+"""The outputs of one packet by name, each a column of one row."""
+
+
+def _called(node: FunctionNode, arguments: Mapping[str, Any]) -> tuple[_Outputs | None, str | None]:
+    """Return what a function gives, or the traceback of how it fails."""
+    try:
+        stored = call_again(node.function, arguments)
+    except Exception as error:  # noqa: BLE001  # it is what is to be seen
+        return None, user_traceback(error)
+    types = node.function.signature.outputs.types
+    return {name: dtype.from_python([value]) for (name, dtype), value in zip(types.items(), stored, strict=True)}, None
+
+
+def _stored(store: Store, run: RunSummary, node: FunctionNode, tags: Mapping[str, Any]) -> _Outputs | None:
+    """Return what a run gave for a row; None if it gave nothing, or that is no longer there."""
+    entries = NodeEntries(store.database.at(*run.pipeline), run.functions[node.label])
+    if not entries.schema.names:
+        return None
+    given, _ = entries.with_tags(tags)
+    if not given.num_rows:
+        return None
+    ids: list[Any] = entries.with_keys(keys_of(given)[:1]).column(RECORD_ID).to_pylist()
+    results = node.lookup(node.function.code()).spec.cache.lookup(ids)
+    if not results.num_rows:
+        return None
+    return {name: results.column(name).combine_chunks() for name in node.function.signature.outputs}
+
+
+def _differing(node: FunctionNode, made: _Outputs, stored: _Outputs) -> list[str]:
+    """Return the outputs that are not what is stored."""
+    outputs = node.function.signature.outputs
+
+    def hashes(name: str) -> list[list[bytes]]:
+        columns = made[name], stored[name]
+        return [hash_rows(pa.RecordBatch.from_pydict({name: each}), outputs.select([name])) for each in columns]
+
+    return [name for name in outputs if hashes(name)[0] != hashes(name)[1]]
+
+
+def _values(node: FunctionNode, outputs: _Outputs) -> dict[str, Any]:
+    types = node.function.signature.outputs.types
+    return {name: types[name].to_python(column)[0] for name, column in outputs.items()}
+
+
+def _failure_in(store: Store, run: RunSummary, node: str, tags: Mapping[str, Any]) -> str | None:
+    """Return the traceback with which a row failed in a run, where it was kept."""
+    logs = store.logs(run.run_id, node, tags, failed=True)
+    return logs.column("__traceback")[-1].as_py() if logs.num_rows else None
+
+
+def _show(told: Mapping[str, Any], output: Output) -> None:
+    def show(heading: str, values: Mapping[str, Any]) -> None:
+        output.lines(heading, "bold")
+        for name, value in values.items():
+            output.lines(f"  {name} = {shown(value)}")
+
+    tags = ", ".join(f"{name}={value}" for name, value in told["tag"].items())
+    show(f"{told['node']}({tags}) is called with", told["arguments"])
+    if told["traceback"]:
+        output.lines("and fails", "bold red")
+        output.lines(told["traceback"])
+    else:
+        show("and gives", told["output"])
+    match told:
+        case {"stored": None, "traceback_in_run": str(trace)} if trace.rstrip() == told["traceback"]:
+            output.lines(f"as it did in run {told['run_id']}")
+        case {"stored": None, "traceback_in_run": str(trace)}:
+            output.lines(f"in run {told['run_id']} it failed", "bold red")
+            output.lines(trace)
+        case {"stored": None}:
+            output.lines(f"run {told['run_id']} has stored nothing to compare it with")
+        case {"differing": []} if told["output"] is not None:
+            output.lines(f"as run {told['run_id']} has stored it", "green")
+        case _:
+            show(f"run {told['run_id']} has stored", told["stored"])
+            output.lines(f"they differ in {', '.join(told['differing'])}" if told["differing"] else "", "red")
+    if not told["is_code_the_same"]:
+        output.lines("the code is not that of the run", "yellow")

@@ -1,0 +1,66 @@
+"""Tags that a command is given, ``k=v``, as values of the types that they have in a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+import pyarrow as pa
+
+from orcapod.arrow import array_of
+from orcapod.cli.suggestion import unknown
+from orcapod.operators.nested import item_of
+from orcapod.types import LogicalType, Schema
+
+__all__ = ["pairs_of", "tag_values"]
+
+
+def pairs_of(given: Iterable[str], option: str) -> list[tuple[str, str]]:
+    """Return names and values of texts ``name=value``.
+
+    Raises:
+        UsageError: one has no name.
+    """
+    pairs = [(name, value, sign) for name, sign, value in (text.partition("=") for text in given)]
+    for name, value, sign in pairs:
+        if not (name and sign):
+            raise click.UsageError(f"{option}: found {name + sign + value!r}, expected name=value: subject=s1")
+    return [(name, value) for name, value, _ in pairs]
+
+
+def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> Mapping[str, list[Any]]:
+    """Return the values that are given of each tag; of a tag that is a list, those of its members.
+
+    Args:
+        given: texts, ``subject=s1``.
+        schemas: the tags that there are.
+        option: what it is called in messages.
+
+    Raises:
+        UsageError: there is no such tag, or it never has such a value.
+    """
+    types: dict[str, LogicalType] = {}
+    for schema in schemas:
+        for name, dtype in schema.types.items():
+            types.setdefault(name, _innermost(dtype))
+    found: dict[str, list[Any]] = {}
+    for name, text in pairs_of(given, option):
+        if name not in types:
+            raise unknown("tag", name, types)
+        found.setdefault(name, []).append(_read(name, text, types[name], option))
+    return found
+
+
+def _innermost(dtype: LogicalType) -> LogicalType:
+    while (item := item_of(dtype)) is not None:
+        dtype = item
+    return dtype
+
+
+def _read(name: str, text: str, dtype: LogicalType, option: str) -> Any:
+    try:
+        (value,) = dtype.to_python(array_of([text], pa.large_string()).cast(dtype.arrow))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise click.UsageError(f"{option}: {name}={text!r} never holds: the tag is {dtype.name}") from error
+    return value
