@@ -73,8 +73,7 @@ class Pipeline(Mapping[str, Node]):
     again; a run says so.
 
     Args:
-        name: what it is called, without ``/``, or the parts of a hierarchical name; scopes what it keeps of its nodes
-            and runs.
+        name: what it is called, or the parts of a hierarchical name; scopes what it keeps of its nodes and runs.
         database: where records are kept: a database, a URL, or the path of an SQLite file; memory if None.
         result_database: where computed packets are kept; in the same store if None. They belong to the store, whatever
             the pipelines on it are called, so that no other computes them again.
@@ -101,12 +100,6 @@ class Pipeline(Mapping[str, Node]):
         if not self.name or not all(part and part[0] != "_" for part in self.name):
             raise PipelineError(
                 f"found the name {name!r}, expected a non-empty string that does not start with '_', or several"
-            )
-        if slashed := next((part for part in self.name if "/" in part), None):  # a ledger joins the parts by it
-            raise PipelineError(
-                f"found the name {name!r}, expected one without '/'; give the parts of a hierarchical name, as in "
-                f"{tuple(filter(None, slashed.split('/')))}",
-                found=slashed,
             )
         self.database = _opened(database) if database is not None else MemoryDatabase()
         self._records = self.database.at(*self.name)
