@@ -67,7 +67,7 @@ def test_commands_print_what_the_page_says(
         told = (line for line in shown.splitlines() if line.strip(" ~^"))  # each Python marks frames otherwise
         return "\n".join(CHANGING.sub(" # ", line).strip(" #") for line in told)
 
-    assert printed("python program.py") == ""
+    subprocess.run([sys.executable, "program.py"], capture_output=True, check=True)
     for block in CONSOLE.findall(text):
         for told in block.split("\n$ "):
             command, _, expected = told.partition("\n")
