@@ -204,9 +204,11 @@ def test_one_run_is_told_with_its_nodes_environment_and_failures(study: Study, o
     assert [node["node"] for node in told["nodes"]] == ["patients", "bmi", "select_packet_columns", "batch", "mean"]
     counts = {node["node"]: (node["taken"], node["given"], node["computed"], node["failed"]) for node in told["nodes"]}
     assert counts["bmi"] == ([3], 2, 1, 1)
-    assert told["failures"] == [{"node": "bmi", "error": "ValueError: a weight of -1.0", "count": 1}]
+    (failure,) = told["failures"]
+    assert (failure["count"], failure["nodes"], failure["function"]) == (1, ["bmi"], "bmi")
+    assert failure["message"] == "ValueError: a weight of -1.0"
     shown = orcapod("show", study.runs[1]).out
-    assert "1 × bmi: ValueError: a weight of -1.0" in shown
+    assert "1 × ValueError: a weight of -1.0 (bmi)" in shown
     assert f"orcapod logs {study.runs[1]} --failed" in shown
 
 

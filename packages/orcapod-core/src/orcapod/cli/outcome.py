@@ -10,7 +10,7 @@ from typing import Any
 
 from orcapod.cli.options import find_store
 from orcapod.cli.output import OUTCOMES, Output
-from orcapod.cli.show import node_facts
+from orcapod.cli.show import failure_facts, failure_lines, node_facts
 from orcapod.display import duration
 from orcapod.execution import FailureKind
 from orcapod.ledger import RunSummary
@@ -34,7 +34,7 @@ def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database,
     """
     nodes = [node_facts(node) for node in run.nodes.values()]
     saved = sum(node["saved"] for node in nodes)
-    failures = [_failure(kind, _more(run.run_id, kind, store)) for kind in kinds]
+    failures = [{**failure_facts(kind), "more": _more(run.run_id, kind, store)} for kind in kinds]
     if output.is_json:
         told = {"run_id": run.run_id, "outcome": run.outcome, "saved": saved, "nodes": nodes, "failures": failures}
         output.json(told)
@@ -43,8 +43,9 @@ def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database,
     output.table([_shown(node, shown) for node in nodes])
     output.line()
     for kind, failure in zip(kinds, failures, strict=True):
-        output.lines(f"{kind.count:,} × {kind.message} ({', '.join(kind.nodes)})", "red")
-        output.lines("\n".join([*([str(kind.location)] if kind.location else []), *failure["more"]]))
+        what, where = failure_lines(kind)
+        output.lines(what, "red")
+        output.lines("\n".join(filter(None, [where, *failure["more"]])))
     told_saved = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
     output.line(f"run {run.run_id}: {run.outcome}{told_saved}", OUTCOMES.get(run.outcome, ""))
 
@@ -59,19 +60,6 @@ def _shown(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
         "time": duration(node["seconds"]) if node["seconds"] else "",
         "rate": "" if rate is None else f"{rate:,.0f}/s" if rate >= _MANY else f"{rate:.2g}/s",
         "saved": duration(node["saved"]) if node["saved"] else "",
-    }
-
-
-def _failure(kind: FailureKind, more: Sequence[str]) -> dict[str, Any]:
-    file, line, function = kind.location or (None, None, None)
-    where = {"file": file, "line": line, "function": function}
-    return {
-        "count": kind.count,
-        "error": kind.error,
-        "message": kind.message,
-        "nodes": kind.nodes,
-        **where,
-        "more": more,
     }
 
 

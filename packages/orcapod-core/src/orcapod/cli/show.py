@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import click
@@ -11,13 +10,14 @@ from orcapod.cli.names import find_run, pipeline_option, run_argument
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import OUTCOMES, Output
 from orcapod.display import duration, one_line
-from orcapod.ledger import RunSummary, Store, open_store
-from orcapod.ledger.log_reader import LogReader
+from orcapod.execution import FailureKind, failure_kinds
+from orcapod.ledger import RunSummary, open_store
+from orcapod.ledger.failures import failed_packets
 from orcapod.ledger.run_summary import NodeSummary
 
-__all__ = ["node_facts", "show_command"]
+__all__ = ["failure_facts", "failure_lines", "node_facts", "show_command"]
 
-_MOST = 10  # ways to fail
+_MOST = 10  # kinds of failures
 _COUNTS = ("computed", "cached", "failed", "incomplete", "skipped")
 _TOLD = ("note", "orchestrator", "python", "platform", "git_commit")
 
@@ -35,11 +35,11 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
     with open_store(store) as ledger:
         found = find_run(ledger, run, pipeline)
         environment = ledger.environment(found.run_id)
-        failures = _failures(ledger, found)
+        kinds = failure_kinds(failed_packets(ledger, found))
     facts = _facts(found)
     nodes = [node_facts(node, has_ended=found.ended is not None) for node in found.nodes.values()]
     if output.is_json:
-        output.json({**facts, "environment": environment, "nodes": nodes, "failures": failures})
+        output.json({**facts, "environment": environment, "nodes": nodes, "failures": [*map(failure_facts, kinds)]})
         return
     shown = {"run": found.run_id, "pipeline": facts["pipeline"], "outcome": found.outcome, "started": found.started}
     shown["took"] = None if found.duration is None else duration(found.duration.total_seconds())
@@ -50,8 +50,12 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
     output.facts({**shown, **found.tags}, styles=OUTCOMES)
     output.line()
     output.table([_line(node) for node in nodes], nothing="no nodes")
-    for failure in failures[:_MOST]:
-        output.line(one_line(f"{failure['count']:,} × {failure['node']}: {failure['error']}", 160), "red")
+    for what, where in map(failure_lines, kinds[:_MOST]):
+        output.line(one_line(what, 160), "red")
+        if where:
+            output.lines(where)
+    if len(kinds) > _MOST:
+        output.line(f"and {len(kinds) - _MOST:,} more kinds of failures")
     if found.count("failed"):
         output.line(f"orcapod logs {found.run_id} --failed shows what they said")
     if found.ended is None:
@@ -97,10 +101,13 @@ def _line(node: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _failures(store: Store, run: RunSummary) -> list[dict[str, Any]]:
-    """Return how packets failed, by what their tracebacks end with; those of most packets first."""
-    if not run.count("failed") and run.ended is not None:
-        return []
-    entries = LogReader(store.database.at(*run.pipeline), run.run_id, failed=True).entries()
-    ends = Counter((entry.node, (entry.traceback or "").strip().rpartition("\n")[2]) for entry in entries)
-    return [{"node": node, "error": error, "count": count} for (node, error), count in ends.most_common()]
+def failure_facts(kind: FailureKind) -> dict[str, Any]:
+    """Return how packets failed alike, as JSON tells of it."""
+    file, line, function = kind.location or (None, None, None)
+    told = {"count": kind.count, "error": kind.error, "message": kind.message, "nodes": kind.nodes}
+    return {**told, "file": file, "line": line, "function": function}
+
+
+def failure_lines(kind: FailureKind) -> tuple[str, str]:
+    """Return how packets failed alike, as a person reads it: what, and where in the user's code."""
+    return f"{kind.count:,} × {kind.message} ({', '.join(kind.nodes)})", str(kind.location or "")

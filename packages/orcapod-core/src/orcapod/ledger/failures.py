@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of, scalar_of
+from orcapod.arrow import array_of, empty_table, scalar_of
 from orcapod.compute import pc
 from orcapod.execution import INTERRUPTIONS, FailureText
 from orcapod.ledger.logs import told_in
@@ -84,7 +84,7 @@ def tag_texts(table: pa.Table) -> Any:
 def _told(rows: pa.Table) -> pa.Table:
     """Return what rows of logs or of statuses tell of failures."""
     if not rows.num_rows:
-        return _SCHEMA.empty_table()
+        return empty_table(_SCHEMA)
     nothing = array_of([None] * rows.num_rows, _TEXT)
     column = {
         name: rows.column(name) if name in rows.column_names else nothing for name in (*_TOLD.values(), "__error")
