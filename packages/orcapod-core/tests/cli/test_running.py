@@ -303,7 +303,25 @@ def test_one_packet_is_called_again_and_compared(finished: tuple[Path, str]) -> 
     told = json.loads(other.stdout)
     assert (other.returncode, told["arguments"], told["differing"]) == (3, {"y": 4}, ["word"])
     assert told["output"] != told["stored"]
-    assert told["is_code_the_same"]
+    assert (told["is_code_the_same"], told["is_input_the_same"]) == (True, True)
+
+
+def test_a_packet_that_is_another_one_today_is_told_of(again: tuple[Path, str]) -> None:
+    folder, run = again
+    (folder / "study.py").write_text(STUDY.replace("[1, 2, -3", "[1, 5, -3"))
+    done = command("reproduce", run, "scaled", "who=1", "study.py", cwd=folder)
+    assert (done.returncode, done.stdout.splitlines()[2:]) == (
+        3,
+        [
+            "  x = 5",
+            "and gives",
+            "  y = 10",
+            f"run {run} has stored",
+            "  y = 4",
+            "they differ in y",
+            "the input is not that of the run",
+        ],
+    )
 
 
 def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tuple[Path, str]) -> None:
@@ -320,9 +338,10 @@ def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tu
     assert debugged.stderr.splitlines()[-1] == "ValueError: found -3, expected a positive number"
 
 
-def test_a_run_stands_in_the_debugger_at_its_first_failure(again: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("how", [("--jobs", "1"), ("--fail-fast",)])
+def test_a_run_stands_in_the_debugger_at_its_first_failure(again: tuple[Path, str], how: tuple[str, ...]) -> None:
     folder, _ = again
-    done = command("run", "study.py", "--pdb", "--jobs", "1", cwd=folder, given="p 10 * x\nq\n")
+    done = command("run", "study.py", "--pdb", *how, cwd=folder, given="p 10 * x\nq\n")
     assert done.returncode == 1
     assert "-> raise ValueError(" in done.stdout
     assert "(Pdb) -30\n" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pdb
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, TypeVar, cast
@@ -13,7 +14,7 @@ from orcapod.cli.exits import FAILED, FINE
 from orcapod.cli.outcome import show_outcome
 from orcapod.cli.output import Output
 from orcapod.cli.tags import tag_values
-from orcapod.cli.target import run_user_code, user_traceback
+from orcapod.cli.target import run_user_code, user_frames, user_traceback
 from orcapod.datagrams import row_of
 from orcapod.errors import DatabaseError
 from orcapod.execution import FailureKind, failure_kinds
@@ -109,6 +110,9 @@ def run_pipeline(
         raise failure
     if failure is not None:
         click.echo(user_traceback(failure), err=True)
+        if debugs:
+            with run_user_code(output):
+                pdb.post_mortem(user_frames(failure) or failure.__traceback__)
     elif debugs and result.errors:
         first = result.errors[0]
         function = cast(FunctionNode, pipeline[first.node_label]).function
