@@ -56,6 +56,11 @@ def orcapod(url: str, capsys: pytest.CaptureFixture[str]) -> Command:
     return run
 
 
+def paths(url: str) -> list[tuple[str, ...]]:
+    with op.databases.open_database(url) as database:
+        return database.list_paths()
+
+
 def test_every_store_tells_what_ran_what_it_said_what_rows_were_made_of_and_what_differs(
     url: str, orcapod: Command, tmp_path: Path
 ) -> None:
@@ -114,7 +119,9 @@ def test_every_store_tells_what_ran_what_it_said_what_rows_were_made_of_and_what
     assert rows == [{"k": "a", "i": 0, "y": 2}]
     _, told = orcapod("export", "plus", str(tmp_path / "out.jsonl"), "--run", runs[0])
     assert [json.loads(line)["y"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [2, 3]
+    files, tables = {*tmp_path.rglob("*")}, paths(url)
     code, told = orcapod("doctor")
     assert (code, *(told["store"][name] for name in ("read", "written", "locked", "runs"))) == (0, *["yes"] * 3, 2)
+    assert ({*tmp_path.rglob("*")}, paths(url)) == (files, tables)
     code, told = orcapod("fsck")
     assert (code, told["ok"]) == (0, True)

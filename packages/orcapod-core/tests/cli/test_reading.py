@@ -21,6 +21,7 @@ from orcapod.observers import LoggingObserver
 from orcapod.sources import DictSource
 
 HOSTILE = "\x1b[2J[red]\r\n\u202eevil"
+NAME = "na\x1b[2J\nme"
 LABEL = "loud\x1b[2J[red]\r\n\u202eevil"
 
 
@@ -46,13 +47,13 @@ def loud(weight: float) -> float:
 
 def night(path: Path, weights: dict[int, float], note: str = "", **tags: str) -> str:
     rows = [
-        {"patient": at, "day": date(2026, 1, at), "dose": at / 2, "ok": at > 1, "name": f"n{at}{HOSTILE}"}
+        {"patient": at, "day": date(2026, 1, at), "dose": at / 2, "ok": at > 1, NAME: f"n{at}{HOSTILE}"}
         | {"weight": weight, "who": HOSTILE}
         for at, weight in weights.items()
     ]
     pipeline = op.Pipeline("study", path)
     with pipeline:
-        names = ["patient", "day", "dose", "ok", "name"]
+        names = ["patient", "day", "dose", "ok", NAME]
         each = bmi.pod(DictSource(rows, names, source_id="patients", record_id_column="patient"), label="bmi")
         mean.pod(each.select_packet_columns(["bmi"]).batch(), label="mean")
     observer = LoggingObserver(pipeline.log_database)
@@ -138,7 +139,10 @@ COMMANDS = {
 def test_every_command_is_a_process_that_writes_json(study: Study, name: str) -> None:
     args, code = COMMANDS[name]
     program = [sys.executable, "-m", "orcapod.cli", *args, "--json"]
-    done = subprocess.run(program, cwd=study.folder, capture_output=True, text=True, timeout=60, check=False)
+    nobody = subprocess.DEVNULL  # to be asked
+    done = subprocess.run(
+        program, cwd=study.folder, stdin=nobody, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == code, done.stderr
     if code == 2:
         assert (done.stdout, "--yes" in done.stderr) == ("", True)
@@ -214,7 +218,7 @@ def test_logs_are_told_by_node_tag_outcome_and_stream(study: Study, orcapod: Com
     assert (failed["node"], failed["tags"]["patient"], failed["success"]) == ("bmi", "3", False)
     assert failed["stderr"] == f"no weight: {HOSTILE}\n"
     assert "ValueError: a weight of -1.0" in failed["traceback"]
-    for tag in ("patient=3", "day=2026-01-03", "dose=1.5", f"name=n3{HOSTILE}"):
+    for tag in ("patient=3", "day=2026-01-03", "dose=1.5", f"{NAME}=n3{HOSTILE}"):
         assert orcapod("logs", run_id, "--tag", tag, "--json").json == [failed]
     assert len(orcapod("logs", run_id, "--tag", "ok=true", "--tag", "patient=3", "--json").json) == 1
     assert orcapod("logs", run_id, "--tag", "ok=false", "--tag", "patient=3", "--json").json == []
@@ -254,7 +258,7 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
     assert "└─ weight, who of patients::patient=1" in shown
     (below,) = orcapod("trace", "bmi", "day=2026-01-01", "--down", "--json").json
     assert (below["node"], below["rows"], below["tags"][0]["patient"]) == ("mean", 1, [1])
-    of_source = orcapod("trace", "patients", "patient=1", "--down", "--pipeline", "study", "--json").json
+    of_source = orcapod("trace", "patients", "patient=1", "--down", "--json").json
     assert [each["node"] for each in of_source] == ["bmi", "mean"]
     for args, told in (
         (["bmi", "patient=7"], "found 0 rows"),
@@ -278,8 +282,11 @@ def test_two_runs_are_compared_by_node_and_output(study: Study, orcapod: Command
         ("mean", None): (0, 0, 1),
     }
     assert lines["bmi", "bmi"]["why"] == {"value in source: weight or who": 1}
-    (changed, _) = found.json["rows"]
+    (changed, gone) = found.json["rows"]
     assert (changed["tags"]["patient"], changed["outputs"]) == (1, ["bmi"])
+    assert (changed["before"], changed["after"]) == ({"bmi": 20.0}, {"bmi": 25.0})
+    assert (gone["change"], gone["before"], gone["after"]) == ("gone", None, None)
+    assert "bmi: 20 → 25" in orcapod("compare", before, after).out
     same = orcapod("compare", before, before, "--node", "bmi", "--json")
     assert (same.code, same.json["differs"], same.json["rows"]) == (0, False, [])
     close = orcapod("compare", before, after, "--rtol", "0.5", "--node", "bmi", "--json")
@@ -296,7 +303,7 @@ def test_what_a_store_holds_is_listed(orcapod: Command) -> None:
         "bmi": ("study", 1),
         "mean": ("study", 1),
     }
-    assert nodes["bmi"]["tags"] == {"patient": "int", "day": "date", "dose": "float", "ok": "bool", "name": "str"}
+    assert nodes["bmi"]["tags"] == {"patient": "int", "day": "date", "dose": "float", "ok": "bool", NAME: "str"}
     assert [node["node"] for node in orcapod("ls", "--pipeline", "other", "--json").json] == [LABEL]
 
 

@@ -260,6 +260,18 @@ def names(path: Path) -> set[str]:
         return {*store.runs()["run_id"].to_pylist()}
 
 
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130)])
+def test_on_a_terminal_it_is_asked_before_a_store_is_changed(path: Path, answer: str, code: int) -> None:
+    night(path, 1)
+    ours, theirs = pty.openpty()
+    program = [*ORCAPOD, "compact", "--store", str(path)]
+    with subprocess.Popen(program, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
+        os.write(ours, answer.encode())
+        shown, asked = asking.communicate(timeout=60)
+    os.close(ours), os.close(theirs)
+    assert (asking.returncode, shown, "Write the store anew" in asked) == (code, "done\n" if code == 0 else "", True)
+
+
 @pytest.mark.parametrize("no_color", ["", "1"])
 def test_there_is_colour_on_a_terminal_alone_unless_nobody_wants_it(path: Path, no_color: str) -> None:
     night(path, 1)

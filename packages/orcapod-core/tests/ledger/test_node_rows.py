@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.ledger.node_rows import first_entries, in_portions, with_results
+from orcapod.ledger.node_rows import first_entries, in_portions, values_of, with_results
 from orcapod.protocols import Database
 from orcapod.sources import DictSource
 
@@ -63,6 +63,16 @@ def test_of_many_rows_few_are_read(tmp_path: Path) -> None:
         with InSmallPortions(tmp_path / "lab.db") as portions:
             assert first(portions, run_id, 3).column("y").to_pylist() == [0, 2, 4]
     assert read == [100]
+
+
+def test_a_row_is_found_by_its_tags_unless_there_are_several_or_none() -> None:
+    with MemoryDatabase() as database:
+        run_id = run(database, [5, 6])
+        begun, node = op.open_store(database).node("p", "n", run_id)
+        found = values_of(database, begun, node, {"i": 1})
+        assert found is not None
+        assert found["y"] == 12
+        assert [values_of(database, begun, node, tags) for tags in ({"i": 7}, {"k": 1}, {})] == [None] * 3
 
 
 @given(rows=st.integers(0, 300_000), width=st.integers(1, 10_000))

@@ -16,7 +16,9 @@ from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
 from orcapod.compute import pc
-from orcapod.ledger import RunSummary, compare, open_store
+from orcapod.display import shown
+from orcapod.ledger import RunSummary, Store, compare, open_store
+from orcapod.ledger.node_rows import values_of
 
 __all__ = ["compare_command"]
 
@@ -48,14 +50,17 @@ def compare_command(
     with open_store(store) as ledger:
         runs = [find_run(ledger, name, pipeline) for name in (before, after)]
         found = compare(ledger, *(run.run_id for run in runs), rtol=rtol)
+        if node is not None:
+            found = {label: table for label, table in found.items() if label == node}
+        rows = [row for label, table in found.items() for row in _rows(label, table, most)]
+        for row in rows:
+            row |= _values(ledger, runs, row)
     alone = _alone(*runs)
     if node is not None:
         if node not in found and node not in alone:
-            raise unknown("function node", node, (*found, *alone))
-        found = {label: table for label, table in found.items() if label == node}
+            raise unknown("function node", node, (label for run in runs for label in run.functions))
         alone = {label: change for label, change in alone.items() if label == node}
     columns = [line for label, table in found.items() for line in _columns(label, table)]
-    rows = [row for label, table in found.items() for row in _rows(label, table, most)]
     differs = bool(alone) or any(line["equal"] < line["rows"] - line["close"] for line in columns)
     if output.is_json:
         names = {"before": runs[0].run_id, "after": runs[1].run_id}
@@ -110,6 +115,16 @@ def _rows(label: str, table: pa.Table, most: int) -> list[dict[str, Any]]:
     return rows
 
 
+def _values(store: Store, runs: Sequence[RunSummary], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what those outputs of a row were before that differ, and what they are after; None where none does."""
+    wanted = row["outputs"] or ()
+    pairs = [
+        values_of(store.database, run, run.functions[row["node"]], row["tags"]) if wanted else None for run in runs
+    ]
+    told = [None if pair is None else {name: pair.get(name) for name in wanted} for pair in pairs]
+    return dict(zip(("before", "after"), told, strict=True))
+
+
 def _positions(table: pa.Table) -> Mapping[str, str]:
     """Return what the columns behind the tags are called: not the same where a tag is called so."""
     return dict(zip(("change", "why", "outputs"), table.column_names[-3:], strict=True))
@@ -120,12 +135,12 @@ def _show(
 ) -> None:
     for label, change in alone.items():
         output.line(f"node {label} is {change}", _STYLES[change])
-    shown = [change for change in _CHANGES if change in _CHANGES[:1] or any(line[change] for line in columns)]
+    changes = [change for change in _CHANGES if change == "equal" or any(line[change] for line in columns)]
     lines = [
         {
             "node": line["node"],
             "output": line["column"],
-            **{change: line[change] for change in shown},
+            **{change: line[change] for change in changes},
             "why": "; ".join(f"{why} ({count:,})" for why, count in Counter(line["why"]).most_common(_WHYS)),
         }
         for line in columns
@@ -138,9 +153,23 @@ def _show(
                 "node": row["node"],
                 "row": ", ".join(f"{name}={text_of(value)}" for name, value in row["tags"].items()),
                 "change": row["change"],
-                "outputs": ", ".join(row["outputs"] or ()),
+                "values": _moved(row),
                 "why": row["why"],
             }
             for row in rows
         ]
         output.table(listed, styles=_STYLES)
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    """Return which outputs of a row differ, and from what to what, where that is known."""
+    before, after = row["before"], row["after"]
+    if before is None or after is None:
+        return ", ".join(row["outputs"] or ())
+    return ", ".join(f"{name}: {_pair(before[name], after[name])}" for name in row["outputs"])
+
+
+def _pair(before: object, after: object) -> str:
+    """Return two values, in short if that tells them apart."""
+    short = text_of(before), text_of(after)
+    return " → ".join(short if short[0] != short[1] else (shown(before), shown(after)))

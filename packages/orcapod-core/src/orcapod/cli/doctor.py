@@ -21,7 +21,7 @@ from orcapod.cli.options import find_store, output_option
 from orcapod.cli.output import Output
 from orcapod.databases import STORE_FORMAT
 from orcapod.databases.open import open_existing
-from orcapod.display import discreet, one_line, sizes
+from orcapod.display import discreet, sizes
 from orcapod.errors import ConfigError, DatabaseError, ReadOnlyStoreError
 from orcapod.ledger import Store
 from orcapod.protocols import Database, files_folder_of
@@ -52,7 +52,7 @@ def doctor_command(store: str | None, output: Output) -> int:
         output.line(heading, "bold")
         for name, value in told.items():
             shown = ", ".join(value) if isinstance(value, list) else value
-            output.line(f"  {name.replace('_', ' ')}: {one_line('-' if shown is None else str(shown))}")
+            output.line(f"  {name.replace('_', ' ')}: {'-' if shown is None else shown}")
     return UNREADABLE if health.get("read", "yes") != "yes" else FINE
 
 

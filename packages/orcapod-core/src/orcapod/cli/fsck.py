@@ -10,7 +10,7 @@ from orcapod.cli.compact import ask
 from orcapod.cli.exits import DIFFERS, FINE
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output
-from orcapod.display import one_line, sizes
+from orcapod.display import sizes
 from orcapod.integrity import Finding, verify_store
 
 __all__ = ["fsck_command"]
@@ -31,10 +31,10 @@ def fsck_command(store: str, output: Output, *, repair: bool, yes: bool) -> int:
         output.json({**facts, "findings": [_finding(each) for each in report.findings]})
     else:
         for finding in report.damages:
-            output.line(one_line(str(finding)), "red")
+            output.line(str(finding), "red")
         for finding in report.findings:
             if not finding.is_damage:
-                output.line(one_line(str(finding)), "dim")
+                output.line(str(finding), "dim")
         moved = f", {report.moved:,} moved aside" if report.moved else ""
         state = "as they were stored" if report.ok else f"{len(report.damages):,} are damaged{moved}"
         output.line(f"{report.records:,} records, {sizes(report.bytes)[0]}: {state}", "green" if report.ok else "red")

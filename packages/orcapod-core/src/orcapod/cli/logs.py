@@ -91,8 +91,8 @@ def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) 
 def _show(output: Output, entry: Mapping[str, Any], streams: list[str]) -> None:
     tags = ", ".join(f"{name}={text_of(value)}" for name, value in entry["tags"].items() if value is not None)
     head = Text(f"{text_of(entry['timestamp'])}  ", style="dim")
-    head.append(one_line(entry["node"]), style="bold not dim").append(f"  {tags}", style="not dim")
+    head.append(one_line(entry["node"]), style="bold not dim").append(f"  {one_line(tags)}", style="not dim")
     output.print(head if entry["success"] else head.append("  FAILED", style="red not dim"))
     for stream in streams:
         for line in (entry[stream] or "").expandtabs().splitlines():
-            output.line(f"  {one_line(line)}", _STREAMS[stream])
+            output.line(f"  {line}", _STREAMS[stream])

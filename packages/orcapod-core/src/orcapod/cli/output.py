@@ -115,14 +115,13 @@ class Output:
         sys.stdout.write("]\n" if before == "," else "[]\n")
 
     def print(self, text: Text) -> None:
-        """Show a line that has styles of its own to a person."""
+        """Show a line that has styles of its own, and nothing that moves a cursor, to a person."""
         if not self.is_json:
             self.console.print(text)
 
     def line(self, text: str = "", style: str = "") -> None:
         """Show a line of text to a person; a program has the facts alone."""
-        if not self.is_json:
-            self.console.print(Text(text, style=style))
+        self.print(Text(one_line(text), style=style))
 
     def lines(self, text: str, style: str = "") -> None:
         """Show a text of several lines to a person, none of which moves a cursor."""

@@ -10,7 +10,6 @@ from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, find_run, node_argument, pipeline_option, read_tags, run_option
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
-from orcapod.display import one_line
 from orcapod.ledger import Impact, Store, open_store
 
 __all__ = ["trace_command"]
@@ -55,7 +54,7 @@ def trace_command(
         if output.is_json:
             output.json(tree.to_dict(None))
         for line in str(tree).splitlines():
-            output.line(one_line(line))
+            output.line(line)
 
 
 def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run: str | None) -> list[Impact]:
@@ -71,14 +70,17 @@ def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run
 
 
 def _source(store: Store, label: str, pipeline: str | None, run: str | None) -> tuple[str, str] | None:
-    """Return the run and the id of a source, if that is what is called so in a run, in the last that has ended."""
-    runs = store.runs(pipeline)
-    ended = [row["run_id"] for row in rows_of(runs.select(["run_id", "ended"])) if row["ended"] is not None]
-    if run is None and not ended:
-        return None
-    begun = store.run(ended[-1]) if run is None else find_run(store, run, pipeline)
-    found = begun.nodes.get(label)
-    return (begun.run_id, found.record.name) if found is not None and found.record.kind == "source" else None
+    """Return the run and the id of a source, if that is what is called so in a run, or in the last of a pipeline."""
+    if run is not None:
+        names = [find_run(store, run, pipeline).run_id]
+    else:
+        runs = rows_of(store.runs(pipeline).select(["pipeline", "run_id", "ended"]))
+        names = [*{row["pipeline"]: row["run_id"] for row in runs if row["ended"] is not None}.values()]
+    for run_id in reversed(names):
+        found = store.nodes(run_id).get(label)
+        if found is not None and found.record.kind == "source":
+            return run_id, found.record.name
+    return None
 
 
 def _show(output: Output, impacts: Sequence[Impact]) -> None:
@@ -95,4 +97,4 @@ def _show(output: Output, impacts: Sequence[Impact]) -> None:
         rows = rows_of(each.tags().slice(0, _MOST))
         tags = "; ".join(", ".join(f"{name}={text_of(value)}" for name, value in row.items()) for row in rows)
         more = ", ..." if each.rows > _MOST else ""
-        output.line(one_line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}"))
+        output.line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of
+from orcapod.arrow import array_of, rows_of
 from orcapod.compute import pc
 from orcapod.datagrams import free_name
+from orcapod.errors import PrunedResultError, SchemaError, UnknownRowError
+from orcapod.ledger.node_entries import NodeEntries, only_row
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.protocols import Database, ScanningDatabaseProtocol
 from orcapod.records import RECORD_ID, RUN_ID, NodeStates, lost_results
 
-__all__ = ["first_entries", "in_portions", "with_results"]
+__all__ = ["first_entries", "in_portions", "values_of", "with_results"]
 
 _AT_FIRST, _FASTER, _AT_ONCE = 64, 8, 20_000  # rows: values may be large, and nobody knows before they are read
 _BYTES_AT_ONCE = 32 << 20
@@ -63,6 +65,22 @@ def first_entries(database: Database, run: RunSummary, node: NodeSummary, count:
             if sum(each.num_rows for each in found) >= count:
                 return pa.concat_tables(found, promote_options="default").slice(0, count)
     return pa.concat_tables(found, promote_options="default") if found else pa.table({})
+
+
+def values_of(
+    database: Database, run: RunSummary, node: NodeSummary, tags: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the values of a row that a function node gave in a run, by output, given all of its tags.
+
+    Returns:
+        None where several rows have these tags, or where the tags or the values are not there any more.
+    """
+    try:
+        entry = only_row(NodeEntries(database.at(*run.pipeline), node), tags, run)
+        row = rows_of(with_results(database, node, entry))[0]
+    except (SchemaError, UnknownRowError, PrunedResultError):
+        return None
+    return {name: value for name, value in row.items() if name not in tags}
 
 
 def in_portions(rows: int, read: Callable[[int, int], pa.Table]) -> Iterator[pa.Table]:
