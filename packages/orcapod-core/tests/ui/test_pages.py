@@ -17,6 +17,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 import orcapod as op
@@ -248,6 +250,33 @@ def test_what_is_not_there_is_told_with_what_is(
     assert told in page.text
     assert "Traceback" not in page.text
     assert "/" in page.links
+
+
+def test_a_store_that_cannot_tell_says_why_and_no_more(lab: Path) -> None:
+    store = op.open_store(lab)
+    client = entered(store)
+    store.close()
+    page = Page(client, "/")
+    assert page.status == 500
+    assert "lab.db" in page.text
+    assert "closed" in page.text
+    assert "Traceback" not in page.text
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[*HealthCheck])  # one store for all
+def test_whatever_an_address_says_a_page_answers(client: TestClient, runs: list[str], data: st.DataObject) -> None:
+    texts = st.text(max_size=12) | st.sampled_from(
+        [*runs, runs[0][:8], "bmi", "patients", MEAN, EVIL, "0.0.1", '"', "="]
+    )
+    names = st.sampled_from(["run", "node", "row", "at", "start", "page", "q", "outcome", "before", "after", "change"])
+    page = data.draw(st.sampled_from(["/", "/run", "/node", "/trace", "/logs", "/compare", "/code"]))
+    query = data.draw(st.dictionaries(names | st.sampled_from(["part", "code"]), texts, max_size=5))
+    try:
+        address = urlencode({"run": runs[0], **query})
+    except UnicodeEncodeError:
+        return  # no browser can ask so
+    assert Page(client, f"{page}?{address}").status in (200, 400, 404)
 
 
 def test_a_place_that_no_trace_has_is_not_found(client: TestClient, runs: list[str]) -> None:

@@ -12,7 +12,7 @@ from orcapod.ledger.recent_runs import run_before
 from orcapod.report.html import Html, element, joined, table
 from orcapod.report.overview import instant
 
-__all__ = ["changes"]
+__all__ = ["changes", "told_column"]
 
 _MOST = 200  # that are listed
 
@@ -25,7 +25,7 @@ def changes(store: Store, run: RunSummary) -> Html:
         return element("p", f"There is nothing to compare: {reason}.")
     counts: Counter[tuple[str, str, str]] = Counter()
     for label, rows in compare(store, before.run_id, run.run_id).items():
-        pairs: list[Any] = [_last(rows, name).to_pylist() for name in ("change", "why")]
+        pairs: list[Any] = [told_column(rows, name).to_pylist() for name in ("change", "why")]
         counts.update((label, *pair) for pair in zip(*pairs, strict=True))
     told = element("p", "Compared with run ", element("code", before.run_id), " of ", instant(before.started), ".")
     note = element("p", before.note, class_="quiet") if before.note else ""
@@ -42,6 +42,6 @@ def changes(store: Store, run: RunSummary) -> Html:
     )
 
 
-def _last(rows: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+def told_column(rows: pa.Table, name: str) -> pa.ChunkedArray[Any]:
     """Return a column that is behind those of the tags, and begins with ``_`` where one of them bears its name."""
     return rows.column([each for each in rows.column_names if each.lstrip("_") == name][-1])

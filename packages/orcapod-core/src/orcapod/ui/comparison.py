@@ -12,6 +12,7 @@ from orcapod.compute import pc
 from orcapod.errors import ConfigError
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import Html, element, link, table
+from orcapod.report.changes import told_column
 from orcapod.ui.cells import cell
 from orcapod.ui.frame import Query, address, choice, filter_form, framed, pager, part
 from orcapod.ui.view import View
@@ -61,13 +62,8 @@ def _in_words(run: Mapping[str, Any]) -> str:
     return f"{run['pipeline']} · {run['started']:%Y-%m-%d %H:%M:%S} · {run['outcome'].lower()} {run['note']}"
 
 
-def _change_column(rows: pa.Table) -> str:
-    """Return the name of the column that says what became of a row, which stands before the last."""
-    return rows.column_names[-2]
-
-
 def _counts(label: str, rows: pa.Table, before: str, after: str) -> list[str | int]:
-    counts = Counter[Any](rows.column(_change_column(rows)).to_pylist())
+    counts = Counter[Any](told_column(rows, "change").to_pylist())
     ways = {each: address("compare", before=before, after=after, node=label, change=each) for each in _CHANGES}
     whole = link(address("compare", before=before, after=after, node=label), label)
     return [whole, *(link(ways[each], f"{counts[each]:,}") if counts[each] else "" for each in _CHANGES)]
@@ -75,10 +71,10 @@ def _counts(label: str, rows: pa.Table, before: str, after: str) -> list[str | i
 
 def _rows(rows: pa.Table, label: str, query: Query) -> Sequence[str]:
     """Return the rows of a node that differ, or those of one kind, and how often there is which reason."""
-    changes = rows.column(_change_column(rows))
+    changes = told_column(rows, "change")
     change = query.get("change", "")
     found = rows.filter(pc.equal(changes, change) if change else pc.not_equal(changes, "equal"))
-    why = Counter[Any](found.column(found.num_columns - 1).drop_null().to_pylist())
+    why = Counter[Any](told_column(found, "why").drop_null().to_pylist())
     here = part(found, query)
     columns = [[cell(value) for value in column.to_pylist()] for column in here.columns]
     heading = f"{label}: {found.num_rows:,} rows {change or 'that are not equal'}"

@@ -41,7 +41,7 @@ Query = Mapping[str, str]
 DIRECTIVES = {"connect-src": "'self'", "form-action": "'self'"}
 """What the pages may do beside being looked at: ask this server for more of themselves."""
 
-PAGE_ROWS = 50
+_PAGE_ROWS = 50
 RUN_PARTS = [name for name in SECTIONS if name != "Nodes"]
 """Parts of the report of a run that have a page of their own."""
 
@@ -68,8 +68,8 @@ def asked(query: Query, name: str) -> str:
     return value
 
 
-def number(query: Query, name: str, default: int = 0) -> int:
-    """Return a number that a query says.
+def number(query: Query, name: str) -> int:
+    """Return a number that a query says, 0 if it says none.
 
     Raises:
         ConfigError: it is none.
@@ -77,7 +77,7 @@ def number(query: Query, name: str, default: int = 0) -> int:
     value = query.get(name, "")
     if value and not (value.isascii() and value.isdigit() and len(value) < 10):
         raise ConfigError(f"found {name}={value}, expected a number")
-    return int(value) if value else default
+    return int(value or 0)
 
 
 def framed(title: str, *content: str, trail: Mapping[str, str] | None = None, has_heading: bool = False) -> str:
@@ -133,13 +133,13 @@ def took(seconds: float | None) -> Html:
 
 def part(rows: pa.Table, query: Query) -> pa.Table:
     """Return the rows of a list that are on this page of it."""
-    begin = _page(rows.num_rows, query)[0] * PAGE_ROWS
-    return rows.slice(begin, min(PAGE_ROWS, rows.num_rows - begin))
+    begin = _page(rows.num_rows, query)[0] * _PAGE_ROWS
+    return rows.slice(begin, min(_PAGE_ROWS, rows.num_rows - begin))
 
 
 def _page(count: int, query: Query) -> tuple[int, int]:
     """Return the number of this page of a list, and that of the last one."""
-    last = max(0, (count - 1) // PAGE_ROWS)
+    last = max(0, (count - 1) // _PAGE_ROWS)
     return min(number(query, "page"), last), last
 
 
@@ -154,14 +154,14 @@ def pager(count: int, query: Query, page: str) -> Html:
     at, last = _page(count, query)
     if not last:
         return Html("")
-    ways = {"First": 0, "Previous": at - 1, "Next": at + 1, "Last": last}
+    pages = {"First": 0, "Previous": at - 1, "Next": at + 1, "Last": last}
     shown = [
         link(address(page, **{**query, "page": to or None}), name)
         if 0 <= to <= last and to != at
         else element("span", name)
-        for name, to in ways.items()
+        for name, to in pages.items()
     ]
-    here = element("span", f"rows {at * PAGE_ROWS + 1:,} to {min(count, (at + 1) * PAGE_ROWS):,} of {count:,}")
+    here = element("span", f"rows {at * _PAGE_ROWS + 1:,} to {min(count, (at + 1) * _PAGE_ROWS):,} of {count:,}")
     return element("div", here, *shown, class_="pager quiet small", role="navigation", aria_label="Parts of the list")
 
 

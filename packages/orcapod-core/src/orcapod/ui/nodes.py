@@ -88,8 +88,8 @@ def _table(rows: NodeRows, here: pa.Table, count: int) -> list[str]:
     seconds = results.column("__seconds").to_pylist() if "__seconds" in results.column_names else [None] * len(keys)
     columns.append([took(each) for each in seconds])
     query = {"run": rows.run.run_id, "node": rows.node.record.label}
-    ways = [link(address("trace", **query, row=key.hex()), "trace") for key in keys]
-    shown: list[str] = [table(caption, [*tags, *outputs, "took", "made of"], zip(*columns, ways, strict=True))]
+    traces = [link(address("trace", **query, row=key.hex()), "trace") for key in keys]
+    shown: list[str] = [table(caption, [*tags, *outputs, "took", "made of"], zip(*columns, traces, strict=True))]
     if PRUNED in results.column_names and results.column(PRUNED).null_count < len(keys):
         shown.append(element("p", "Values that were pruned are not shown; a run computes them again.", class_="quiet"))
     if keys and not outputs:

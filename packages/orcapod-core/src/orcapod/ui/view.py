@@ -14,7 +14,7 @@ from orcapod.ui.rows import NodeRows
 
 __all__ = ["View"]
 
-_REMEMBERED = 4  # a million rows of a node take some 100 MB
+_REMEMBERED = 2  # a million rows of a node, and what is looked for in them, take some 300 MB
 _TRACES = 32
 _KEY = re.compile("(?:[0-9a-f]{2})+")
 
