@@ -189,6 +189,14 @@ def test_what_cannot_be_done_is_told_and_nothing_is_run(finished: tuple[Path, st
         assert store.runs().num_rows == 1
 
 
+def test_a_store_that_cannot_be_read_has_a_code_of_its_own(folder: Path) -> None:
+    (folder / "lab.db").write_text("no database, but long enough to be taken for one" * 30)
+    done = command("plan", "study.py", cwd=folder)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f'File "{folder / "study.py"}", line {line_of("pipeline = ")}, in <module>' in done.stderr
+    assert "file is not a database" in done.stderr
+
+
 def test_what_is_warned_of_is_one_line_and_names_no_file_of_ours(finished: tuple[Path, str], tmp_path: Path) -> None:
     text = STUDY.replace('"lab.db"', "op.databases.MemoryDatabase()").replace(
         "if x == 7 and", "if x == 7 and nowhere and"
