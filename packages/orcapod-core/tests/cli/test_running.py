@@ -216,10 +216,22 @@ def test_the_first_failure_ends_a_run_that_is_told_to(folder: Path) -> None:
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["outcome"], counts(told)["scaled"]) == ("FAILED", [2, 0, 1])
+    assert [(each["count"], each["line"]) for each in told["failures"]] == [(1, line_of("raise ValueError"))]
     first, second, *_, last = done.stderr.splitlines()
     assert first == "Traceback (most recent call last):"
     assert second.startswith(f'  File "{folder / "study.py"}", line ')
     assert last == "ValueError: found -3, expected a positive number"
+
+
+def test_a_bad_row_of_a_source_is_counted_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("who,x\n1,1\n2,two\n")
+    source = 'CSVSource("rows.csv", ["who"], data_schema={"x": int}, bad_rows="fail", source_id="people")'
+    text = re.sub(r"people = DictSource.*", f"people = {source}", STUDY).replace("DictSource\n", "CSVSource\n", 1)
+    (tmp_path / "study.py").write_text(text)
+    done = command("run", "study.py", "--pdb", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^people +1 +1$", done.stdout, re.MULTILINE)
+    assert "(people)" in done.stdout
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
