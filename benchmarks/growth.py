@@ -4,15 +4,18 @@ Usage: growth.py [--nights 30] [--rows 5000] [--changed 100] [--store sqlite|del
 
 One function per row, one over the group of all. *New* is the values of results and of rows of nodes, each stored once
 and never again; the store has indexes besides, says which rows came and went, and of which members groups were made.
+A Delta folder is made a day older after every night, since it keeps what others may still read for a day.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import tempfile
 import time
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +25,7 @@ from orcapod.databases import MemoryDatabase, SQLiteDatabase, open_database
 from orcapod.observers import StatusObserver
 from orcapod.protocols import Database
 from orcapod.sources import DictSource
+from orcapod_delta import DeltaDatabase
 
 
 @op.function_pod("bmi", identity="version")
@@ -45,6 +49,20 @@ def night(database: Database, weights: dict[int, float], *, statuses: bool) -> f
     observer = StatusObserver(pipeline.log_database) if statuses else None
     pipeline.run(observer=observer, progress=False).raise_for_errors()
     return time.process_time() - started
+
+
+def next_day(database: Database, folder: Path) -> Database:
+    """Return the store as the next night finds it: a Delta folder is a day older, and opened anew.
+
+    It has lost what no table has needed all day, which the log tells the time of, not the file.
+    """
+    if not isinstance(database, DeltaDatabase):
+        return database
+    database.vacuum(timedelta(0))
+    database.close()
+    for file in folder.rglob("*"):
+        os.utime(file, (time.time(), file.stat().st_mtime - 86_400))
+    return DeltaDatabase.from_config(database.to_config())
 
 
 def sizes(database: Database) -> tuple[Counter[str], Counter[str]]:
@@ -75,13 +93,15 @@ def main() -> None:
     options = parser.parse_args()
     chance = random.Random(0)
     weights = {patient: 60.0 + patient / 100 for patient in range(options.rows)}
-    with tempfile.TemporaryDirectory() as name, opened(options.store, Path(name)) as database:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        database = opened(options.store, folder)
         first = night(database, weights, statuses=options.statuses)
         after_first, taken = held(database, folder), []
         for _ in range(options.nights - 1):
             for patient in chance.sample(sorted(weights), options.changed):
                 weights[patient] += chance.random()
+            database = next_day(database, folder)
             taken.append(night(database, weights, statuses=options.statuses))
         whole = held(database, folder)
         rows, kinds = sizes(database)
@@ -96,6 +116,7 @@ def main() -> None:
         print(f"  a night: {(whole - after_first) / (options.nights - 1):,.0f} bytes")
         print(f"  a night with nothing new: {dict(rows_after - rows)} rows, {held(database, folder) - whole:,} bytes")
         print(f"  processor time: first {first:.2f} s, then {sum(taken) / len(taken):.2f} s, nothing new {idle:.2f} s")
+        database.close()
 
 
 def opened(store: str, folder: Path) -> Database:

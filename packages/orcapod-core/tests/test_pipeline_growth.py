@@ -180,8 +180,10 @@ def test_logs_and_statuses_of_runs_without_results_go_if_that_is_asked(database:
 
 def test_what_goes_is_said_as_a_text(database: Database) -> None:
     pipeline = study(database, {1: 80.0})
-    with pytest.raises(ConfigError, match="expected an amount of time; write a text such as '90d'"):
+    with pytest.raises(ConfigError, match="expected an amount of time, at most 1,000 years; write a text such"):
         pipeline.prune(older_than="soon")
+    with pytest.raises(ConfigError, match="found older_than .*expected an amount of time, at most 1,000 years"):
+        pipeline.prune(older_than=timedelta.max)
     for text in ("90d", "12 h", "2w"):
         assert pipeline.prune(older_than=text).rows == 0
 
@@ -206,8 +208,8 @@ def test_whatever_goes_the_present_is_right_and_the_past_is_as_it_was_or_says_th
         pipeline = study(database, weights)
         history.append((run(pipeline), {who: weight / 4 for who, weight in weights.items()}))
         assert {row["patient"]: row["bmi"] for row in rows(pipeline)} == history[-1][1]
-        if "invalidate" in also:
-            pipeline.bmi.invalidate(patient=[1, 2])
+        if "invalidate" in also and weights:
+            pipeline.bmi.invalidate(patient=list(weights)[:2])
         if "prune" in also:
             pipeline.prune(older_than=NOW, dry_run=False)
         if "compact" in also:
@@ -251,6 +253,15 @@ def test_what_is_invalidated_has_to_be_a_tag() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert rows(pipeline) == []
+
+
+def test_a_value_that_no_row_has_is_warned_of_when_it_is_invalidated() -> None:
+    pipeline = study(MemoryDatabase(), {1: 80.0, 2: 60.0})
+    run(pipeline)
+    with pytest.warns(UserWarning, match="invalidate: no row has patient=7, or patient=9; check how it is written"):
+        assert pipeline.bmi.invalidate(patient=[1, 7, 9]) == 1
+    with pytest.warns(UserWarning, match="invalidate: no row has patient=7"):
+        assert pipeline.bmi.invalidate(patient=7) == 0
 
 
 # Size and space

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -183,3 +184,64 @@ def test_a_table_that_deltalake_does_not_write_to_is_refused_with_the_reason(tmp
         log.with_name(f"{2:020}.json").write_text(json.dumps({"protocol": {**needs, "writerFeatures": []}}))
     with DeltaDatabase(tmp_path) as database:
         assert database.get_records(("p",))["key"].to_pylist() == ["a", "b"]
+
+
+def _pass_a_day(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        os.utime(file, (time.time(), file.stat().st_mtime - 86_400))
+
+
+def test_the_log_is_as_short_as_its_last_day_however_many_there_were(tmp_path: Path) -> None:
+    """A reader who has had the store open all the time goes on; what it was based on is long gone."""
+    log = tmp_path / "p.delta" / "_delta_log"
+    with DeltaDatabase(tmp_path) as first:
+        first.add_records(("p",), _rows("0"))
+    with DeltaDatabase(tmp_path) as reader:
+        assert reader.get_records(("p",)).num_rows == 1
+        for day in range(1, 30):
+            _pass_a_day(tmp_path)
+            with DeltaDatabase(tmp_path) as database:
+                database.add_records(("p",), _rows(str(day)))
+            if day > 9:
+                assert len(list(log.glob("*.checkpoint.parquet"))) <= 2
+                assert len(list(log.glob("*.json"))) <= 6
+        assert reader.get_records(("p",))["key"].to_pylist() == [str(day) for day in range(30)]
+
+
+def test_small_files_are_put_together_without_writing_a_large_one_anew(tmp_path: Path) -> None:
+    """What was put together is kept for a day: a table that grows a little every night would be there twice."""
+    large = pa.table({"key": [os.urandom(32).hex() for _ in range(15_000)]})
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        database.add_records(("p",), large)
+        (file,) = (tmp_path / "p.delta").glob("*.parquet")
+        assert 400_000 < file.stat().st_size < 900_000
+        for number in range(24):
+            database.add_records(("p",), pa.table({"key": [str(number)]}))
+        assert file.name in {Path(uri).name for uri in DeltaTable(tmp_path / "p.delta").file_uris()}
+        assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 8
+        assert database.get_records(("p",)).num_rows == 15_024
+
+
+def test_a_vacuum_leaves_no_commit(tmp_path: Path) -> None:
+    """Those that it left made tables miss their maintenance, which every fourth commit brings."""
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        for key in "abc":
+            database.add_records(("p",), _rows(key))
+        assert database.compact() == 2
+        version = DeltaTable(tmp_path / "p.delta").version()
+        assert database.vacuum(timedelta(0)) == 3
+        assert DeltaTable(tmp_path / "p.delta").version() == version
+        assert database.get_records(("p",))["key"].to_pylist() == ["a", "b", "c"]
+
+
+def test_files_do_not_repeat_what_the_log_tells_of_columns(tmp_path: Path) -> None:
+    """A small file would be mostly that; where columns come later, it is told anew."""
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        database.add_records(("p",), _rows("a"))
+        database.add_records(("p",), _rows("b"))
+        database.add_records(("p",), pa.table({"key": ["c"], "x": [2], "n": pa.array([1], pa.uint64())}))
+        database.add_records(("p",), _rows("d"))
+        expected = [("a", 0, None), ("b", 0, None), ("c", 2, 1), ("d", 0, None)]
+        assert [tuple(row.values()) for row in database.get_records(("p",)).to_pylist()] == expected
+    types = [pq.read_schema(file).field("x").metadata for file in (tmp_path / "p.delta").glob("*.parquet")]
+    assert sorted(bool(each and b"orcapod.type" in each) for each in types) == [False, False, True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,4 +85,10 @@ def test_a_wrong_argument_is_refused_in_our_words(name: str) -> None:
 @pytest.mark.parametrize("older_than", [None, 5, "x", float("nan")])
 def test_the_age_of_what_is_removed_is_a_timedelta(older_than: Any) -> None:
     with pytest.raises(ValueError, match="found older_than .*expected a timedelta; give one, as in"):
+        database().vacuum(older_than)
+
+
+@pytest.mark.parametrize("older_than", [timedelta(days=-1), timedelta.max])
+def test_the_age_of_what_is_removed_is_one_that_there_is(older_than: timedelta) -> None:
+    with pytest.raises(ValueError, match="found older_than .*expected an amount of time, at most 1,000 years"):
         database().vacuum(older_than)

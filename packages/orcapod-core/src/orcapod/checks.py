@@ -23,6 +23,7 @@ _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([kmgt]?)(i?)b?", re.IGNO
 _POWERS = ["", "k", "m", "g", "t"]
 _DURATION = re.compile(r"([0-9]{1,5}) ?([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=365_250)
 
 
 class Checks:
@@ -146,20 +147,26 @@ class Checks:
             raise self.wrong(name, found, f"an int from {least} {to}{also}")
         return found
 
-    def seconds(self, name: str, found: object, *, also: str = "") -> float:
+    def seconds(self, name: str, found: object, *, unit: str = "seconds", also: str = "") -> float:
         """Return an amount of seconds that one can wait: more than 0, and no more than a clock can count."""
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= TIMEOUT_MAX:
-            raise self.wrong(name, found, f"seconds, more than 0{also}")
+            raise self.wrong(name, found, f"{unit}, more than 0{also}")
         return found
 
     def duration(self, name: str, found: object) -> timedelta:
-        """Return an amount of time: a timedelta, or a text such as ``90d``, ``12h`` or ``2w``."""
+        """Return an amount of time: a timedelta, or a text such as ``90d``, ``12h`` or ``2w``; at most 1,000 years."""
+        duration: object = found
         if isinstance(found, str) and (match := _DURATION.fullmatch(found.strip())):
             number, unit = match.groups()
-            return timedelta(**{_UNITS[unit]: int(number)})
-        if isinstance(found, timedelta) and found >= timedelta():
-            return found
-        raise self.wrong(name, found, "an amount of time", "write a text such as '90d', '12h' or '2w', or a timedelta")
+            duration = timedelta(**{_UNITS[unit]: int(number)})
+        if isinstance(duration, timedelta) and timedelta() <= duration <= _LONGEST:
+            return duration
+        raise self.wrong(
+            name,
+            found,
+            "an amount of time, at most 1,000 years",
+            "write a text such as '90d', '12h' or '2w', or a timedelta",
+        )
 
     def size(self, name: str, found: object, *, least: int) -> int:
         """Return an amount of memory in bytes: an int, or a text such as ``2 GiB`` or ``500MB``.

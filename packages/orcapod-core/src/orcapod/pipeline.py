@@ -364,6 +364,8 @@ class Pipeline(Mapping[str, Node]):
     ) -> PruneReport:
         """Remove the values of results that are old and not needed, or say what would go; see docs/growth.md.
 
+        The bytes of the report are those of values in memory: a store that compresses them gives back fewer.
+
         Args:
             keep: what stays, however old it is: ``present``, what the present rows of all pipelines on the store need.
             older_than: how long ago a result was computed at least, ``90d``, ``12h``, ``2w`` or a ``timedelta``.

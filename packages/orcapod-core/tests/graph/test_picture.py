@@ -263,6 +263,15 @@ def test_a_run_of_something_else_is_refused() -> None:
         pipeline().graph("last")  # type: ignore[arg-type]
 
 
+def test_a_run_of_something_else_is_refused_though_a_label_is_shared() -> None:
+    other = op.Pipeline("other", MemoryDatabase())
+    with other:
+        invert.pod(numbers("n"), label="elsewhere")
+        invert.pod(numbers("n"), label="twice")
+    with pytest.raises(PipelineError, match="found a run of the nodes .*elsewhere.*, expected one of .*renamed"):
+        pipeline().graph(other.run(progress=False))
+
+
 def test_a_pipeline_draws_itself_and_what_is_wide_can_be_moved() -> None:
     made = pipeline()
     assert made._repr_svg_() == made.graph().to_svg()

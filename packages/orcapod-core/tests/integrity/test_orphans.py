@@ -71,3 +71,8 @@ def test_stores_in_memory_have_no_files_in_common() -> None:
 def test_no_store_is_no_reason_to_remove_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found no store"):
         op.remove_orphans(files=tmp_path)
+
+
+def test_the_age_of_what_is_removed_is_more_than_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found hours 0, expected hours, more than 0"):
+        op.remove_orphans(files=tmp_path, hours=0)

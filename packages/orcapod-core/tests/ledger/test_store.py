@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import stat
@@ -12,6 +13,7 @@ from threading import Event
 import pytest
 
 import orcapod as op
+from orcapod.databases import open_database
 from orcapod.errors import ConfigError, DatabaseError, LabelError, UnknownCodeError, UnknownRunError
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.sources import DictSource
@@ -167,6 +169,11 @@ def test_logs_and_failures_are_found_by_run_node_and_tag(path: Path) -> None:
         assert "a weight of -2.0" in failure["__traceback"]
         assert store.logs(node="bmi", tag={"patient": "b"}).num_rows == 3
         assert store.logs(node="bmi", tag={"nobody": "b"}).num_rows == 0
+        assert store.logs(node="bmi", tag={"nobody": "b"}).column_names == store.logs().column_names
+        assert store.logs(node="mean", failed=True).column_names == store.logs().column_names
+        for told in (store.logs, store.statuses):
+            with pytest.raises(LabelError, match=r"no pipeline had a node 'nope'; found \['batch', 'bmi', 'mean"):
+                told(node="nope")
         assert set(store.statuses(second)["__state"].to_pylist()) >= {"FAILED"}
 
 
@@ -250,3 +257,33 @@ def test_a_store_is_opened_by_url_or_object_which_stays_open(path: Path) -> None
     database.close()
     with pytest.raises(ConfigError):
         op.open_store(7)  # type: ignore[arg-type]
+
+
+def rows_of(store: op.Store, name: str) -> list[object]:
+    """The values of a view of this name, or of the one that it has instead, as is told."""
+    try:
+        return store.sql(f'SELECT bmi FROM "{name}"')["bmi"].to_pylist()
+    except DatabaseError as error:
+        other = re.search(rf'"{name}" is called "({name}~\d)" here, since that was taken', str(error))
+        if other is None:
+            raise
+        return rows_of(store, other[1])
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///{}/lab.db"])
+def test_names_that_differ_by_case_only_are_told_apart_in_sql(url: str, tmp_path: Path) -> None:
+    """SQL takes them for one, so that one has another name instead: asked for by its own, it is told, not the other."""
+    with open_database(url.format(tmp_path)) as database:
+        for name, weight in (("study", 4.0), ("Study", 8.0)):
+            with op.Pipeline(name, database) as pipeline:
+                source = DictSource([{"i": 1, "weight": weight}], ["i"], source_id="s")
+                bmi.pod(source, label="bmi")
+                bmi.pod(source.map_packets({"weight": "weight"}).filter({"i": 2}), label="BMI")
+            pipeline.run(progress=False)
+        store = op.open_store(database)
+        found = {name: rows_of(store, name) for name in ("study.bmi", "study.BMI", "Study.bmi", "Study.BMI")}
+        assert found == {"study.bmi": [1.0], "study.BMI": [], "Study.bmi": [2.0], "Study.BMI": []}
+        if url == "memory://":
+            with pytest.raises(DatabaseError, match='"study/_runs" is called "study/_runs~2" here'):
+                store.sql('SELECT * FROM "study/_runs"')
+            assert store.sql('SELECT __pipeline AS p FROM "study/_runs~2"')["p"].to_pylist() == ["study"]

@@ -9,7 +9,15 @@ import pytest
 
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import InputValidationError, OrcapodError
-from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource, StoredSource
+from orcapod.sources import (
+    ArrowTableSource,
+    CSVSource,
+    DataFrameSource,
+    DatasetSource,
+    DictSource,
+    ListSource,
+    StoredSource,
+)
 
 ROWS = [{"id": 1, "x": 0.5}, {"id": 2, "x": 1.5}]
 TABLE = pa.table({"id": [1, 2], "x": [0.5, 1.5]})
@@ -263,7 +271,7 @@ FILES = {
         {},
         ["column 'x'", "64 bits", "declare it as str"],
     ),
-    "a number beyond floats": (b"id,x\n1,0.5\n2,1e400\n", {}, ["column 'x'", "too large", "declare it as str"]),
+    "a number beyond floats": (b"id,x\n1,0.5\n2,1e400\n", {}, ["column 'x'", "too large", "declare str"]),
     "a tag that is not there": (b"a,x\n1,2\n", {}, ["tag column 'id'", "found columns ['a', 'x']"]),
 }
 
@@ -317,3 +325,62 @@ def test_objects_in_a_frame_of_polars_are_refused_and_not_taken_for_their_addres
         DataFrameSource(frame, ["id"])
     source = DictSource(frame.to_dicts(), ["id"])
     assert [packet["seen"] for _, packet in source.iter_packets()] == [{1, 2}, {3}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be"])
+def test_a_csv_file_in_another_encoding_is_refused_by_its_name(encoding, tmp_path):
+    file = tmp_path / "x.csv"
+    file.write_bytes("id,x\n1,ü\n2,b\n".encode(encoding))
+    with pytest.raises(InputValidationError, match=f"text in {encoding}, expected utf-8; give encoding='{encoding}'"):
+        CSVSource(file, ["id"])
+    assert CSVSource(file, ["id"], encoding=encoding).as_table()["x"].to_pylist() == ["ü", "b"]
+
+
+@pytest.mark.parametrize("declared", [None, float, float | None])
+def test_a_number_that_is_too_large_for_a_float_is_not_infinite(declared, tmp_path):
+    """One that is written as infinite is; with rows that may fail, the others are there."""
+    file = tmp_path / "x.csv"
+    file.write_text("id,x\n1,inf\n2,-1e999\n3,0.5\n")
+    schema = {} if declared is None else {"data_schema": {"x": declared}}
+    with pytest.raises(InputValidationError, match="row 1: column 'x': expected a float, found '-1e999', which is too"):
+        CSVSource(file, ["id"], **schema)
+    for third in ("0.5", "foo") if declared else ("0.5",):
+        file.write_text(f"id,x\n1,inf\n2,-1e999\n3,{third}\n")
+        source = CSVSource(file, ["id"], bad_rows="fail", **schema)
+        with pytest.warns(UserWarning, match="row 1: column 'x': expected a float, found '-1e999'"):
+            assert source.as_table()["x"].to_pylist() == [float("inf"), 0.5][: 2 if third == "0.5" else 1]
+
+
+_BEYOND = 2**64 + 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "column", "found"),
+    [
+        ('{"id": 1, "x": 1}\n{"id": %d, "x": 2}\n', "id", _BEYOND),
+        ('{"id": 1, "x": 0.5}\n{"id": 2, "x": %d}\n', "x", 2**53 + 1),
+        ('{"id": 1, "x": [0.5, 1]}\n{"id": 2, "x": [%d]}\n', "x", 10**40 + 1),
+        ('{"id": 1, "x": {"a": 2.5}}\n{"id": 2, "x": {"a": -%d}}\n', "x", _BEYOND),
+    ],
+)
+def test_whole_numbers_of_json_are_exact_or_refused(lines, column, found, tmp_path):
+    """One of more than 64 bits would make floats of a column of keys, and two keys one."""
+    file = tmp_path / "x.jsonl"
+    file.write_text(lines % found)
+    with pytest.raises(InputValidationError, match=f"line 2: column {column!r}: found -?{str(found)[:15]}"):
+        DatasetSource(file, ["id"])
+
+
+def test_whole_numbers_of_json_that_are_exact_are_kept(tmp_path):
+    """So are rounded ones where a float is what was asked for, and where rows may fail, all but those that are not."""
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"id": 9007199254740993, "x": 0.1234567890123456}\n{"id": 2, "x": 18446744073709551616}\n')
+    exact = [{"id": 2**53 + 1, "x": 0.1234567890123456}, {"id": 2, "x": 2.0**64}]
+    assert DatasetSource(file, ["id"]).as_table().to_pylist() == exact
+    file.write_text(f'{{"id": 1, "x": 0.5}}\n{{"id": 2, "x": {_BEYOND}}}\n{{"id": {_BEYOND}, "x": 1.5}}\n')
+    source = DatasetSource(file, ["id"], data_schema={"x": float}, bad_rows="fail")
+    with pytest.warns(UserWarning, match=f"row 2: column 'id': expected int, found {_BEYOND} in line 3"):
+        assert source.as_table().to_pylist() == [{"id": 1, "x": 0.5}, {"id": 2, "x": 2.0**64}]
+    file.write_text(f'{{"id": 1, "x": 0.5}}\n{{"id": 2, "x": {2**53 + 1}}}\n')
+    with pytest.warns(UserWarning, match=f"row 1: column 'x': expected float, found {2**53 + 1} in line 2"):
+        assert DatasetSource(file, ["id"], bad_rows="fail").as_table().to_pylist() == [{"id": 1, "x": 0.5}]

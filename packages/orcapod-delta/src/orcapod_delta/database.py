@@ -199,10 +199,10 @@ class DeltaDatabase(DatabaseView[Store]):
         They come from compaction, from deleting, and from writers that were killed. Normal use removes them after a
         day. Whoever asks for less takes them from processes that are reading or writing just now.
         """
-        Checks("vacuum").instance(
-            "older_than", older_than, timedelta, "a timedelta", "give one, as in timedelta(days=1)"
-        )
-        return self._maintain(lambda maintenance: maintenance.vacuum(older_than))
+        check = Checks("vacuum")
+        check.instance("older_than", older_than, timedelta, "a timedelta", "give one, as in timedelta(days=1)")
+        age = check.duration("older_than", older_than)
+        return self._maintain(lambda maintenance: maintenance.vacuum(age))
 
     def close(self) -> None:
         """Flush, and let go of all tables, for all views; closing twice is fine."""

@@ -21,14 +21,15 @@ RETENTION = timedelta(days=1)
 _COMMITS = 4
 """Commits from one maintenance to the next: so many, at most, are read one by one by whoever opens the table."""
 
-_TIERS = (8 << 20, 1 << 20, 128 << 10)
-"""Files of less than so many bytes are put together once there are some in a tier, to files of eight times as many.
+_TIERS = (16 << 20, 2 << 20, 256 << 10, 64 << 10)
+"""Files of less than so many bytes are put together once there are some in a tier, to files of a few times as many.
 
-So a row is written anew some times for every tier, and not at every maintenance, however large its table is.
+So a row is written anew some times for every tier, and not at every maintenance, however large its table is; and of
+what was put together, which others may read for a day, there is little at any time.
 """
 
 _MANY = 4
-_TARGET = 8 * _TIERS[0]
+_TARGET = _MANY * _TIERS[0]
 _SWEEP_SECONDS = 3600.0
 
 
@@ -62,6 +63,8 @@ class Maintenance:
             # A vacuum reads the log, which in object storage takes longer than to list the files.
             if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
                 self.vacuum(RETENTION)
+            if is_near:
+                self._clean_log()
         if is_due:
             self._compact_tier()
             with suppress(DeltaError, OSError):  # the next one will do it
@@ -73,7 +76,7 @@ class Maintenance:
         for tier in _TIERS:
             least = 0 if tier == _TIERS[-1] else tier // 8
             if sum(least <= size < tier for size in sizes) >= _MANY:
-                self._compact(8 * tier)
+                self._compact(_MANY * tier)
                 return
 
     def compact(self) -> int:
@@ -99,8 +102,15 @@ class Maintenance:
         table = self._snapshot.table
         assert table is not None
         table.create_checkpoint()
-        table.cleanup_metadata()
+        self._clean_log()
         return 0
+
+    def _clean_log(self) -> None:
+        """Remove what the log has of before the last checkpoint that is older than the retention."""
+        table = self._snapshot.table
+        assert table is not None
+        with suppress(DeltaError, OSError):  # the next one will do it
+            table.cleanup_metadata()
 
     def orphans(self, older_than: timedelta) -> list[str]:
         """Return the files which the table does not need and which are older than this, by their names below it.
@@ -109,25 +119,22 @@ class Maintenance:
         """
         folder = self._snapshot.location.folder
         staged = [] if folder is None else [str(file.relative_to(folder)) for file in _staged(folder, older_than)]
-        return [*self._vacuumed(older_than, dry_run=True), *staged]
+        return [*self._unneeded(older_than), *staged]
 
     def vacuum(self, older_than: timedelta) -> int:
         """Remove these files; return how many."""
-        # Looked for first, because a vacuum leaves two commits in the log also when there is nothing.
-        if found := self._vacuumed(older_than, dry_run=True):
-            self._vacuumed(older_than, dry_run=False)
-        removed, folder = len(found), self._snapshot.location.folder
-        for file in [] if folder is None else _staged(folder, older_than):
+        removed, filesystem = 0, self._snapshot.location.filesystem()
+        for name in self.orphans(older_than):  # not by deltalake, which leaves two commits in the log
             with suppress(FileNotFoundError):  # another process may be as tidy
-                file.unlink()
+                filesystem.delete_file(name)
                 removed += 1
         return removed
 
-    def _vacuumed(self, older_than: timedelta, *, dry_run: bool) -> list[str]:
+    def _unneeded(self, older_than: timedelta) -> list[str]:
         table = self._snapshot.table
         assert table is not None
         hours = older_than // timedelta(hours=1)
-        return table.vacuum(hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
+        return table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
 
 
 def _staged(folder: Path, older_than: timedelta) -> Iterator[Path]:

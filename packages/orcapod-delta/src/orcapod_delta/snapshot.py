@@ -42,7 +42,7 @@ _PROPERTIES = {
     # Statistics of _row only: those of extreme dates and of large decimals are wrong in deltalake 1.6, or panic.
     "delta.dataSkippingNumIndexedCols": "1",
     "delta.checkpointInterval": "50",
-    "delta.logRetentionDuration": "interval 7 days",
+    "delta.logRetentionDuration": "interval 1 days",  # older versions have lost files, so nobody can read them
     "delta.deletedFileRetentionDuration": "interval 1 days",
 }
 _GROUP_ROWS = 65_536
@@ -282,6 +282,8 @@ class Snapshot:
         data = layout.to_store(table, 1 + max((each.last for each in self.files), default=-1))
         if self.table is not None:
             grown = self.layout is not None and layout.names != self.layout.names
+            if not grown:  # the log tells of the columns: each file need not
+                data = pa.table(data.columns, schema=pa.schema([field.remove_metadata() for field in data.schema]))
             self._write(self.table, data, mode="append", schema_mode="merge" if grown else None)
             self.adopt()
             return

@@ -93,7 +93,10 @@ def answer(
         ours = {}
         for view, pipeline in views:
             selects = view_selects(view, _tables(connection, view, pipeline, results, find), _DIALECT)
-            for (name, *_), select in zip(_held_views(connection, pipeline, view.label), selects, strict=True):
+            held, wanted = _held_views(connection, pipeline, view.label), view_names(pipeline, view.label)
+            for (name, *_), called, select in zip(held, wanted, selects, strict=True):
+                if name != called and quoted(called) in statement and quoted(name) not in statement:
+                    raise sqlite3.DatabaseError(f"{quoted(called)} is called {quoted(name)} here, since that was taken")
                 connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
                 ours[name] = f"CREATE VIEW {quoted(name)} AS {select}"
         stored = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'view'")

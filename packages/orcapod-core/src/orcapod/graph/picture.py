@@ -53,7 +53,7 @@ class Picture:
             PipelineError: it was a run of something else.
         """
         labels = {**counts, **rows}
-        if labels and not labels.keys() & {box.label for box in self.boxes}:
+        if not labels.keys() <= {box.label for box in self.boxes}:
             found, expected = shown(list(labels)), shown([box.label for box in self.boxes])
             raise PipelineError(
                 f"found a run of the nodes {found}, expected one of {expected}; give what this pipeline's run returned",

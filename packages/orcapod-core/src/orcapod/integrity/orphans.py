@@ -39,7 +39,7 @@ def remove_orphans(
         DatabaseError: there is no such store, or it cannot be read; nothing was removed.
     """
     check = Checks("remove_orphans")
-    seconds = check.seconds("hours", hours) * _HOUR
+    seconds = check.seconds("hours", hours, unit="hours") * _HOUR
     if not stores:
         raise ConfigError("remove_orphans: found no store, expected all whose files lie in the folder")
     with ExitStack() as opened:

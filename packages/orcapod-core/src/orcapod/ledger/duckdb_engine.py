@@ -25,42 +25,55 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
 
     Raises:
         PluginError: DuckDB is not installed.
-        DatabaseError: DuckDB does not understand it, or it would do more than read.
+        DatabaseError: DuckDB does not understand it, or it would do more than read; or what it names is called
+            otherwise, since another name differs by case only.
     """
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config=_CLOSED) as connection:
         there: dict[RecordPath, SQLTable] = {}
-        taken: list[str] = []
+        whole: dict[RecordPath, SQLTable] = {}
+        called: dict[str, str] = {}
+
+        def free(wanted: str) -> str:
+            called[wanted] = free_identifier(wanted, called.values())
+            return called[wanted]
+
+        def placed(name: str, table: pa.Table) -> SQLTable:
+            name = free(name)
+            connection.register(name, _plain(table))
+            return SQLTable(_quoted(name), {each: _quoted(each) for each in table.column_names}, table.schema)
 
         def find(path: RecordPath) -> SQLTable | None:
             if path not in there:
                 table = database.get_records(path)
                 if not table.num_columns:
                     return None
-                connection.register("/".join(path), _plain(table))
-                columns = {name: _quoted(name) for name in table.column_names}
-                there[path] = SQLTable(_quoted("/".join(path)), columns, table.schema)
+                there[path] = placed("/".join(path), table)
             return there[path]
 
         def find_whole(view: NodeView, path: RecordPath) -> SQLTable | None:
             """Return a table, that of the node's rows with their long lists."""
-            table = database.get_records(path) if path == (*view.pipeline, *view.path) else None
-            if table is None or not table.num_columns:
+            if path != (*view.pipeline, *view.path):
                 return find(path)
-            name, whole = f"rows of {'/'.join(path)}", Members(database.at(*view.pipeline)).unpack(table)
-            connection.register(name, _plain(whole))
-            return SQLTable(_quoted(name), {each: _quoted(each) for each in whole.column_names}, whole.schema)
+            if path not in whole:
+                rows = Members(database.at(*view.pipeline)).unpack(database.get_records(path))
+                if not rows.num_columns:
+                    return None
+                whole[path] = placed(f"rows of {'/'.join(path)}", rows)
+            return whole[path]
 
         try:
+            for path in database.list_paths():
+                if "/".join(path).replace('"', '""').casefold() in statement.casefold():
+                    find(path)
             for view in views:
                 tables = tables_of(view, view.pipeline, (), partial(find_whole, view), _joined)
                 names = view_names(view.pipeline, view.label)
                 for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
-                    taken.append(free_identifier(wanted, taken))
-                    connection.execute(f"CREATE VIEW {_quoted(taken[-1])} AS {select}")
-            for path in database.list_paths():
-                if "/".join(path).replace('"', '""').casefold() in statement.casefold():
-                    find(path)
+                    connection.execute(f"CREATE VIEW {_quoted(free(wanted))} AS {select}")
+            for wanted, name in called.items():
+                if name != wanted and _quoted(wanted) in statement and _quoted(name) not in statement:
+                    raise ValueError(f"{_quoted(wanted)} is called {_quoted(name)} here, since that was taken")
             parsed = connection.extract_statements(statement)
             if [each.type for each in parsed] != [duckdb.StatementType.SELECT]:
                 raise ValueError(

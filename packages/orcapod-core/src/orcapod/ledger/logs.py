@@ -40,7 +40,9 @@ def told_in(
     for path in database.list_paths():
         if not any(path[: len(room)] == room for room in rooms):
             continue
-        if tags and not tags.keys() <= {*database.get_records_by_ids(path, []).column_names}:
+        nothing = database.get_records_by_ids(path, [], columns)
+        if not tags.keys() <= {*nothing.column_names}:
+            tables.append(nothing)
             continue
         tables.append(find_records(database, path, wanted, columns))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})

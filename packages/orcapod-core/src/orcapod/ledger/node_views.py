@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from orcapod.arrow import rows_of
 from orcapod.databases import view_names
@@ -24,12 +25,12 @@ def named_views(database: Database, pipelines: list[RecordPath], statement: str)
 
 
 def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath]:
-    """Return the function nodes that a pipeline ever had, by label, and where the present rows of each are.
+    """Return the function nodes that a pipeline ever had, as they came, by label, and where present rows of each are.
 
     That is where they were in the last run to end that gave all of them; if there is none, in the last that began.
     """
     view = database.at(*pipeline)
-    planned = {(run_id, label): path for run_id, label, path in sorted(_planned(view))}
+    planned = {(run_id, label): path for run_id, label, path in sorted(_planned(view), key=itemgetter(0))}
     paths = {label: path for (_, label), path in planned.items()}
     ends = rows_of(view.get_records(RUNS))
     for row in sorted(ends, key=lambda end: (end["__ended"], end[RUN_ID])):

@@ -296,6 +296,10 @@ class Store:
             node: only of one node.
             tag: only of rows with these tags; some of them are enough.
             failed: only of packets that failed, or only of those that did not.
+
+        Raises:
+            UnknownRunError: there is no such run.
+            LabelError: no pipeline had such a node.
         """
         success = {} if failed is None else {"__success": not failed}
         return told_in(self.database, self._rooms("_log"), self._of(run, node) | success, tag)
@@ -472,7 +476,17 @@ class Store:
     def _of(self, run: str | None, node: str | None) -> dict[str, object]:
         """Return what rows have that are of a run and of a node, where these are given."""
         of_run: dict[str, object] = {} if run is None else {"__run_id": self.run(run).run_id}
-        return of_run if node is None else {**of_run, "__node_label": node}
+        if node is None:
+            return of_run
+        known = {label for each in self._runs() for label in each.nodes}
+        if node not in known:
+            raise LabelError(
+                f"no pipeline had a node {node!r}; found {sorted(known)}",
+                node=node,
+                expected=f"one of {sorted(known)}",
+                found=repr(node),
+            )
+        return {**of_run, "__node_label": node}
 
     def tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:
         """Return what reads provenance, and the node whose rows are asked for; see ``trace``."""

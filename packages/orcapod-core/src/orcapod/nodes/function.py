@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -259,7 +260,7 @@ class FunctionNode(Node):
         return Past(self, self._records, self._cache("", "", None))
 
     def invalidate(self, /, **tags: Any) -> int:
-        """Have results computed again by the next run; return how many.
+        """Have results computed again by the next run; return how many, and warn of values that no row has.
 
         Nothing is removed: ``at`` reads what runs gave before. Until that run, the node gives no such rows. Results
         belong to the store, so the same packets of other pipelines on it are computed again as well.
@@ -278,6 +279,8 @@ class FunctionNode(Node):
         step = self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts)
         step.selection = Selection(again=again)
         firsts = list(step.ids_again(self.inputs[0].all_chunks()))
+        if unmet := again.unmet():
+            warnings.warn(unmet, stacklevel=2)
         newest = attempts.newest(firsts)
         there = self._cache("", "", None).there(newest)
         valid = [first for first, record_id in zip(firsts, newest, strict=True) if record_id in there]

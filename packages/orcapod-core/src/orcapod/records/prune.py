@@ -48,8 +48,9 @@ class PruneReport:
 
     Attributes:
         table: for each function and ``kind`` of records (``results``, ``logs``, ``statuses``): the ``nodes`` that it
-            has been, as ``pipeline.label``, how many ``rows`` go, about how many ``bytes`` they take with their files,
-            and for how many ``seconds`` the results were computed: what it costs to have them again.
+            has been, as ``pipeline.label``, how many ``rows`` go, about how many ``bytes`` they take with their files
+            (in memory: fewer in a store that compresses), and for how many ``seconds`` the results were computed: what
+            it costs to have them again.
         is_dry_run: whether nothing was removed.
         going_on: the runs that have not ended, because of which results of the functions of their pipelines stay.
     """
@@ -65,7 +66,7 @@ class PruneReport:
 
     @property
     def bytes(self) -> int:
-        """About how many bytes they take."""
+        """About how many bytes they take: in memory, and in files."""
         return int(pc.sum(self.table.column("bytes")).as_py() or 0)
 
     @property

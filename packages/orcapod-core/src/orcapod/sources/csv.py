@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from orcapod.checks import Checks
-from orcapod.compute import pc
+from orcapod.compute import counted, pc
 from orcapod.display import shown
 from orcapod.errors import InputValidationError, ValueTypeError
 from orcapod.sources.arrow import ArrowTableSource
@@ -26,6 +28,12 @@ _EXACT = 2.0**53
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 _CODE = r"^\s*[+-]?0\d"
 _DIGIT = r"\d"
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 class CSVSource(ArrowTableSource):
@@ -36,7 +44,7 @@ class CSVSource(ArrowTableSource):
     of which one begins with a zero, ``007``, are codes and stay text; one row ``A0456`` makes text of all others, so
     declare what names things. A column declared ``str`` keeps ``NA`` as it is. Elsewhere an empty field, and ``NA``,
     ``null`` and the like, are null; in a text column an empty field is ``""``, and null if it is declared
-    ``str | None``.
+    ``str | None``. A number in digits that no float is, ``1e999``, is a bad row.
 
     Args:
         path: the file; one that ends in ``.gz``, ``.bz2`` or ``.zst`` is unpacked.
@@ -103,6 +111,7 @@ class _File:
             data_schema: declared types.
             fails: whether a field that is no value of its type is null, and among the faults.
         """
+        self._check_encoding()
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
         self._fails = fails
         types: dict[str, pa.DataType] = {name: _written_as(dtype) for name, dtype in declared.items()}
@@ -132,7 +141,27 @@ class _File:
                 raise self._invalid(why, column=field.name)
             if pa.types.is_floating(field.type) and field.name not in declared:
                 self._check_exact(field.name, read.column(at))
+            if large := {} if field.name in texts else self._too_large(field.name, read.column(at)):
+                faults[field.name] = {**large, **faults.get(field.name, {})}
+                is_large = pc.is_in(counted(0, read.num_rows), value_set=pa.array(sorted(large), pa.int64()))
+                read = read.set_column(at, field.name, pc.if_else(is_large, None, read.column(at)))
         return read, faults
+
+    def _check_encoding(self) -> None:
+        """Refuse a file that is to be UTF-8 and begins as UTF-16 or UTF-32 does."""
+        start = b""
+        with suppress(OSError, pa.ArrowException, LookupError, ValueError):  # whoever reads all of it tells of these
+            if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig", "ascii"):
+                with pa.input_stream(str(self._path)) as file:
+                    start = file.read(4)
+        marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
+        unmarked = {b"\0": "utf-16-be"}.get(start[:1], {b"\0": "utf-16-le"}.get(start[1:2]))
+        if found := marked or unmarked:
+            raise self._invalid(
+                f"found text in {found}, expected {self._encoding}; give encoding={found!r}",
+                expected=self._encoding,
+                found=found,
+            )
 
     def _read(self, types: Mapping[str, pa.DataType]) -> pa.Table:
         from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
@@ -179,7 +208,7 @@ class _File:
         }
 
     def _check_exact(self, name: str, column: pa.ChunkedArray[Any]) -> None:
-        """Refuse numbers that were changed by being taken for floats: whole ones that fit in no int, and overflow."""
+        """Refuse whole numbers that were changed by being taken for floats: they fit in no int."""
         if not pc.any(pc.greater_equal(pc.abs(column), _EXACT)).as_py():
             return
         written = self._read({name: pa.large_string()}).column(name)
@@ -190,13 +219,17 @@ class _File:
                 "that is exact enough, in data_schema",
                 column=name,
             )
-        beyond = pc.match_substring_regex(written.filter(pc.is_inf(column)), _DIGIT)
-        if pc.any(beyond).as_py():
-            raise self._invalid(
-                f"column {name!r} holds numbers that are too large for a float; declare it as str in data_schema, or "
-                "write inf",
-                column=name,
-            )
+
+    def _too_large(self, name: str, column: pa.ChunkedArray[Any]) -> RowFaults:
+        """Return the rows of numbers that became infinite, or refuse the first: none may fail."""
+        if not pa.types.is_floating(column.type) or not pc.any(pc.is_inf(column)).as_py():
+            return {}
+        written = self._read({name: pa.large_string()}).column(name)
+        rows: list[Any] = pc.indices_nonzero(_became_infinite(column, written)).to_pylist()
+        faults = {row: _overflow(written[row].as_py()) for row in rows}
+        for row, error in {} if self._fails else faults.items():
+            raise self._invalid(f"row {row}: column {name!r}: {error}", **error.about(column=name, row=row))
+        return faults
 
     def _invalid(self, why: str, **about: Any) -> InputValidationError:
         return InputValidationError(f"{self._named}: {why}", **about)
@@ -240,7 +273,21 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
     except pa.ArrowInvalid:
         found = shown(texts[0].as_py())
         raise ValueTypeError(f"expected {dtype.name}, found {found}", expected=dtype.name, found=found) from None
-    return read.column(0)
+    column = read.column(0)
+    if pa.types.is_floating(column.type) and (at := pc.index(_became_infinite(column, texts), True).as_py()) >= 0:
+        raise _overflow(texts[at].as_py())
+    return column
+
+
+def _became_infinite(numbers: pa.ChunkedArray[Any], written: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Say of each number whether it is infinite, and was written in digits."""
+    became: pa.ChunkedArray[Any] = pc.and_kleene(pc.is_inf(numbers), pc.match_substring_regex(written, _DIGIT))
+    return became
+
+
+def _overflow(text: str) -> ValueTypeError:
+    why = f"expected a float, found {shown(text)}, which is too large for one; declare str in data_schema, or write inf"
+    return ValueTypeError(why, expected="float", found=shown(text))
 
 
 def _with_gaps(table: pa.Table, rows: Collection[int]) -> pa.Table:

@@ -34,7 +34,8 @@ class DatasetSource(ArrowTableSource):
     ``int``, or ``str`` where one is no whole number, or begins with a zero.
 
     A column that holds no null is ``T``, whatever the files declare. The types of JSON lines are those of the first
-    megabyte of each file; what comes later must be of these, and have no other columns: declare them.
+    megabyte of each file; what comes later must be of these, and have no other columns: declare them. A whole number
+    in a column of floats must be one that a float is, unless ``float`` is declared.
 
     Args:
         path: the file or folder.

@@ -129,6 +129,7 @@ class DatasetRows:
         else:
             schemas = [_feather(path).schema for path in files.paths]
         self._stored = pa.unify_schemas(schemas, promote_options="permissive").remove_metadata()
+        self._exact = pa.schema([field for field in self._stored if field.name not in types])
         fields = {field.name: field.type for field in self._stored} | self._partitions | self._texts
         twice = [name for name in self._stored.names if self._stored.names.count(name) > 1]
         self.schema = pa.schema([*fields.items(), *((name, fields[name]) for name in twice[1:])])
@@ -166,7 +167,7 @@ class DatasetRows:
         self, path: Path, names: Sequence[str]
     ) -> Iterator[tuple[pa.RecordBatch, Mapping[str, RowFaults]]]:
         if self._files.format == "jsonl" and self._fails:
-            yield from JSONLines(path).batches(self._stored)
+            yield from JSONLines(path, self._exact).batches(self._stored)
         else:
             yield from ((batch, {}) for batch in self._whole_batches(path, names))
 
@@ -181,7 +182,7 @@ class DatasetRows:
                 for at in range(reader.num_record_batches):
                     yield reader.get_batch(at)
             case _:
-                yield from json_lines(path, self._stored, "error")
+                yield from json_lines(path, self._stored, "error", exact=self._exact)
 
     def _used_by(self, where: Expression | None) -> list[str]:
         """Return the columns that a condition names: those without which it cannot be asked."""

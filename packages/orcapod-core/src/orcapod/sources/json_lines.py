@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -19,15 +20,18 @@ __all__ = ["JSONLines", "json_lines"]
 
 _BLOCK_BYTES = 1 << 20
 _BLANK_BYTES = 64  # of a line without an object
+_LONG = re.compile(rb"(?<![\d.])\d{16,}(?![\d.eE])")  # whole numbers of fewer digits are floats
+_NONE = pa.schema([])
 
 
-def json_lines(path: Path, schema: pa.Schema, unexpected: str) -> Any:
+def json_lines(path: Path, schema: pa.Schema, unexpected: str, *, exact: pa.Schema = _NONE) -> Any:
     """Open a file of JSON lines all of which are of its columns.
 
     Args:
         path: the file.
         schema: columns whose types are known.
         unexpected: what becomes of other columns: "infer", "error" or "ignore".
+        exact: columns whose floats have to be what the file says.
     """
     module: Any = import_module("pyarrow.json")  # only those who read such files should wait for it
     longest = 0
@@ -36,6 +40,7 @@ def json_lines(path: Path, schema: pa.Schema, unexpected: str) -> Any:
             longest = max(longest, len(line))
             if len(line) < _BLANK_BYTES and line.strip() == b"null":
                 raise pa.ArrowInvalid(f"line {number} is null")  # for which pyarrow ends the process, or gives a row
+            _check_exact(_Line(number, line), exact)
     return module.open_json(
         str(path),
         read_options=module.ReadOptions(block_size=max(_BLOCK_BYTES, 2 * longest), use_threads=False),
@@ -55,10 +60,12 @@ class JSONLines:
 
     Args:
         path: the file.
+        exact: columns whose floats have to be what the file says.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, exact: pa.Schema = _NONE) -> None:
         self._path = path
+        self._exact = exact
 
     def schema(self, declared: pa.Schema) -> pa.Schema:
         """Return its columns: those declared, and others in the types that their first values have.
@@ -67,6 +74,7 @@ class JSONLines:
             ArrowInvalid: they cannot be told.
         """
         first = next(self._blocks(), [])
+        first = [line for line in first if not _exceeds_ints(line)] or first
         try:
             return _table(first, declared, "infer").schema
         except pa.ArrowInvalid:
@@ -81,9 +89,9 @@ class JSONLines:
             tables: list[pa.Table] = []
             faults: dict[str, dict[int, ValueTypeError]] = {name: {} for name in schema.names}
             start = 0
-            for lines, table in _read(block, schema):
+            for lines, table in _read(block, schema, self._exact):
                 if table is None:
-                    table, found = _alone(lines[0], schema)
+                    table, found = _alone(lines[0], schema, self._exact)
                     for name, error in found.items():
                         faults[name][start] = error
                 tables.append(table)
@@ -107,12 +115,16 @@ class JSONLines:
             yield block
 
 
-def _read(lines: Sequence[_Line], schema: pa.Schema) -> Iterator[tuple[Sequence[_Line], pa.Table | None]]:
+def _read(
+    lines: Sequence[_Line], schema: pa.Schema, exact: pa.Schema
+) -> Iterator[tuple[Sequence[_Line], pa.Table | None]]:
     """Give consecutive lines and their rows; None for a line that is not of these columns."""
     spans = [lines]
     while spans:
         span = spans.pop()
         try:
+            for line in span:
+                _check_exact(line, exact)
             yield span, _table(span, schema, "error")
         except pa.ArrowInvalid:
             half = len(span) // 2
@@ -160,13 +172,49 @@ def _object(line: _Line) -> dict[str, Any]:
     return {}
 
 
+def _exceeds_ints(line: _Line) -> bool:
+    """Say whether a line holds a whole number that does not fit in 64 bits."""
+    return _LONG.search(line.text) is not None and any(
+        type(value) is int and not -(2**63) <= value < 2**63 for value in _object(line).values()
+    )
+
+
+def _check_exact(line: _Line, exact: pa.Schema) -> None:
+    """Check that numbers of a line are what floats of these columns hold.
+
+    Raises:
+        ArrowInvalid: one is not.
+    """
+    if not len(exact) or _LONG.search(line.text) is None:
+        return
+    values = _object(line)
+    for field in exact:
+        if (number := _rounded(values.get(field.name), field.type)) is not None:
+            raise pa.ArrowInvalid(
+                f"line {line.number}: column {field.name!r}: found {shown(number)}, which no float is, as others of it "
+                "are that have a point or do not fit in 64 bits"
+            )
+
+
+def _rounded(value: Any, type_: pa.DataType) -> int | None:
+    """Return the first whole number of a value that a float of its type is not; None if there is none."""
+    inside: list[tuple[Any, pa.DataType]] = []
+    if pa.types.is_floating(type_):
+        return value if type(value) is int and (abs(value) >> 1023 or int(float(value)) != value) else None
+    if isinstance(value, list) and pa.types.is_list(type_):
+        inside = [(each, type_.value_type) for each in value]
+    elif isinstance(value, dict) and pa.types.is_struct(type_):
+        inside = [(value.get(field.name), field.type) for field in type_]
+    return next((found for each in inside if (found := _rounded(*each)) is not None), None)
+
+
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
         raise ValueError("a name comes twice")
     return found
 
 
-def _alone(line: _Line, schema: pa.Schema) -> tuple[pa.Table, Mapping[str, ValueTypeError]]:
+def _alone(line: _Line, schema: pa.Schema, exact: pa.Schema) -> tuple[pa.Table, Mapping[str, ValueTypeError]]:
     """Return the row of a line that is not of these columns, null where it is not, and why, by column."""
     values = _object(line)
     columns: dict[str, Any] = {}
@@ -174,6 +222,7 @@ def _alone(line: _Line, schema: pa.Schema) -> tuple[pa.Table, Mapping[str, Value
     fields: Any = list(schema)
     for field in fields:
         try:
+            _check_exact(line, pa.schema([each for each in exact if each.name == field.name]))
             columns[field.name] = _table([line], pa.schema([field]), "ignore").column(0)
         except pa.ArrowInvalid:
             columns[field.name] = pa.chunked_array([pa.nulls(1, field.type)])
