@@ -267,7 +267,7 @@ def test_plans_and_runs_load_no_pandas(again: tuple[Path, str]) -> None:
     folder, _ = again
     (folder / "study.py").write_text(STUDY.replace("if x < 0:", "if x < -3:"))
     program = [sys.executable, "-c", SEVERAL + "\nprint({'pandas', 'numpy.testing'} & {*sys.modules})"]
-    program.append(json.dumps([["plan", "study.py"], ["run", "study.py"]]))
+    program.append(json.dumps([[name, "study.py"] for name in ("plan", "run", "plan")]))
     shown = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
     assert shown.count("scaled") > 2
     assert shown.endswith("set()\n")
