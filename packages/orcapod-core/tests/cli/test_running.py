@@ -189,6 +189,14 @@ def test_what_cannot_be_done_is_told_and_nothing_is_run(finished: tuple[Path, st
         assert store.runs().num_rows == 1
 
 
+def test_a_store_that_cannot_be_read_has_a_code_of_its_own(folder: Path) -> None:
+    (folder / "lab.db").write_text("no database, but long enough to be taken for one" * 30)
+    done = command("plan", "study.py", cwd=folder)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f'File "{folder / "study.py"}", line {line_of("pipeline = ")}, in <module>' in done.stderr
+    assert "file is not a database" in done.stderr
+
+
 def test_what_is_warned_of_is_one_line_and_names_no_file_of_ours(finished: tuple[Path, str], tmp_path: Path) -> None:
     text = STUDY.replace('"lab.db"', "op.databases.MemoryDatabase()").replace(
         "if x == 7 and", "if x == 7 and nowhere and"
@@ -208,10 +216,22 @@ def test_the_first_failure_ends_a_run_that_is_told_to(folder: Path) -> None:
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert (told["outcome"], counts(told)["scaled"]) == ("FAILED", [2, 0, 1])
+    assert [(each["count"], each["line"]) for each in told["failures"]] == [(1, line_of("raise ValueError"))]
     first, second, *_, last = done.stderr.splitlines()
     assert first == "Traceback (most recent call last):"
     assert second.startswith(f'  File "{folder / "study.py"}", line ')
     assert last == "ValueError: found -3, expected a positive number"
+
+
+def test_a_bad_row_of_a_source_is_counted_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("who,x\n1,1\n2,two\n")
+    source = 'CSVSource("rows.csv", ["who"], data_schema={"x": int}, bad_rows="fail", source_id="people")'
+    text = re.sub(r"people = DictSource.*", f"people = {source}", STUDY).replace("DictSource\n", "CSVSource\n", 1)
+    (tmp_path / "study.py").write_text(text)
+    done = command("run", "study.py", "--pdb", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^people +1 +1$", done.stdout, re.MULTILINE)
+    assert "(people)" in done.stdout
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
@@ -247,7 +267,7 @@ def test_plans_and_runs_load_no_pandas(again: tuple[Path, str]) -> None:
     folder, _ = again
     (folder / "study.py").write_text(STUDY.replace("if x < 0:", "if x < -3:"))
     program = [sys.executable, "-c", SEVERAL + "\nprint({'pandas', 'numpy.testing'} & {*sys.modules})"]
-    program.append(json.dumps([["plan", "study.py"], ["run", "study.py"]]))
+    program.append(json.dumps([[name, "study.py"] for name in ("plan", "run", "plan")]))
     shown = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
     assert shown.count("scaled") > 2
     assert shown.endswith("set()\n")
@@ -303,7 +323,25 @@ def test_one_packet_is_called_again_and_compared(finished: tuple[Path, str]) -> 
     told = json.loads(other.stdout)
     assert (other.returncode, told["arguments"], told["differing"]) == (3, {"y": 4}, ["word"])
     assert told["output"] != told["stored"]
-    assert told["is_code_the_same"]
+    assert (told["is_code_the_same"], told["is_input_the_same"]) == (True, True)
+
+
+def test_a_packet_that_is_another_one_today_is_told_of(again: tuple[Path, str]) -> None:
+    folder, run = again
+    (folder / "study.py").write_text(STUDY.replace("[1, 2, -3", "[1, 5, -3"))
+    done = command("reproduce", run, "scaled", "who=1", "study.py", cwd=folder)
+    assert (done.returncode, done.stdout.splitlines()[2:]) == (
+        3,
+        [
+            "  x = 5",
+            "and gives",
+            "  y = 10",
+            f"run {run} has stored",
+            "  y = 4",
+            "they differ in y",
+            "the input is not that of the run",
+        ],
+    )
 
 
 def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tuple[Path, str]) -> None:
@@ -320,9 +358,10 @@ def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tu
     assert debugged.stderr.splitlines()[-1] == "ValueError: found -3, expected a positive number"
 
 
-def test_a_run_stands_in_the_debugger_at_its_first_failure(again: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("how", [("--jobs", "1"), ("--fail-fast",)])
+def test_a_run_stands_in_the_debugger_at_its_first_failure(again: tuple[Path, str], how: tuple[str, ...]) -> None:
     folder, _ = again
-    done = command("run", "study.py", "--pdb", "--jobs", "1", cwd=folder, given="p 10 * x\nq\n")
+    done = command("run", "study.py", "--pdb", *how, cwd=folder, given="p 10 * x\nq\n")
     assert done.returncode == 1
     assert "-> raise ValueError(" in done.stdout
     assert "(Pdb) -30\n" in done.stdout

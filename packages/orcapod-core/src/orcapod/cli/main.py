@@ -113,7 +113,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         shown = StringIO()
         error.show(shown)
         click.echo(_seen(shown.getvalue()), err=True)
-        code = USAGE
+        code = getattr(error, "code", USAGE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130  # as shells have it

@@ -54,7 +54,7 @@ def _shown(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
     rate, taken = node["computed"] / node["seconds"] if node["seconds"] else None, node["taken"]
     return {
         "node": node["node"],
-        **{state: node[state] if node["kind"] == "function" else None for state in states},
+        **{state: node[state] if node[state] or node["kind"] == "function" else None for state in states},
         "rows in": " + ".join(f"{count:,}" for count in taken) if len(taken) > 1 else next(iter(taken), None),
         "rows out": node["given"],
         "time": duration(node["seconds"]) if node["seconds"] else "",

@@ -8,6 +8,7 @@ from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.target import check_nodes, load_pipeline, run_user_code
 from orcapod.nodes import NodePlan, Plan
+from orcapod.pipeline import Pipeline
 
 __all__ = ["plan_command", "show_plan"]
 
@@ -24,30 +25,31 @@ def plan_command(target: str, node: str | None, output: Output, diff: bool) -> N
     """Say what a run of TARGET would compute of each node, or of one, and why. Nothing is computed or written."""
     pipeline = load_pipeline(target, output)
     check_nodes(pipeline, [] if node is None else [node])
-    with run_user_code(output):
-        plan = pipeline.plan() if node is None else Plan({node: pipeline.plan(node)})
-    show_plan(plan, output, diff=diff)
+    show_plan(pipeline, output, node=node, diff=diff)
 
 
-def show_plan(plan: Plan, output: Output, *, diff: bool = False) -> None:
-    """Show what would be computed.
+def show_plan(pipeline: Pipeline, output: Output, *, node: str | None = None, diff: bool = False) -> None:
+    """Show what a run of a pipeline would compute.
 
     Args:
-        plan: what ``Pipeline.plan`` gave.
+        pipeline: the pipeline.
         output: where it is shown.
+        node: of which function node; of all if None.
         diff: whether code that was edited is shown with all lines that differ.
     """
+    with run_user_code(output):
+        plan = pipeline.plan() if node is None else Plan({node: pipeline.plan(node)})
     if output.is_json:
-        output.json({"nodes": [_node(node) for node in plan.values()]})
+        output.json({"nodes": [_node(each) for each in plan.values()]})
         return
     rows = [{"node": label, **{name: getattr(node, name) for name in _COLUMNS}} for label, node in plan.items()]
     output.table(rows, nothing="there is no function in it")
-    for node in plan.values():
-        told = [(f"{node.label}: {reason}", reason.diff) for reason in node.reasons]
-        for text, changes in [*told, *((f"{node.label}: {note}", "") for note in node.notes)]:
+    for each in plan.values():
+        told = [(f"{each.label}: {reason}", reason.diff) for reason in each.reasons]
+        for text, changes in [*told, *((f"{each.label}: {note}", "") for note in each.notes)]:
             output.lines(text)
             for line in changes.splitlines() if diff else ():
-                output.line(line, _STYLES.get(line[:1], ""))
+                output.lines(line, _STYLES.get(line[:1], ""))
 
 
 def _node(node: NodePlan) -> object:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import pyarrow as pa
 
+from orcapod.arrow import rows_of
 from orcapod.checks import Checks
 from orcapod.cli.calling import call_again, debug
 from orcapod.cli.exits import DIFFERS, FAILED, FINE
@@ -23,7 +24,7 @@ from orcapod.hashing import hash_rows
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.node_entries import NodeEntries, keys_of
 from orcapod.nodes import FunctionNode
-from orcapod.records import RECORD_ID
+from orcapod.records import RECORD_ID, result_path
 
 __all__ = ["reproduce_command"]
 
@@ -54,18 +55,23 @@ def reproduce_command(run: str, node: str, packet: Sequence[str], target: str, o
         if debugs:
             return FAILED if debug(found.function, arguments) else FINE
         made, failure = _called(found, arguments)
-    stored = _stored(store, begun, found, dict(Tag(row, 0)))
+    tags = dict(Tag(row, 0))
+    record_id = _record_id(store, begun, found, tags)
+    stored = None if record_id is None else _stored(found, record_id)
     differing = [] if made is None or stored is None else _differing(found, made, stored)
     told = {
         "run_id": begun.run_id,
         "node": node,
-        "tag": dict(Tag(row, 0)),
+        "tag": tags,
         "arguments": arguments,
         "output": made and _values(found, made),
         "stored": stored and _values(found, stored),
         "differing": differing,
         "traceback": failure,
-        "traceback_in_run": _failure_in(store, begun, node, dict(Tag(row, 0))),
+        "traceback_in_run": _failure_in(store, begun, node, tags),
+        "is_input_the_same": None
+        if record_id is None
+        else _made_of(found, record_id) == found.function.packet_hashes(row),
         "is_code_the_same": begun.functions[node].record.code == str(found.function.fingerprint()),
     }
     if output.is_json:
@@ -101,19 +107,29 @@ def _called(node: FunctionNode, arguments: Mapping[str, Any]) -> tuple[_Outputs 
     return {name: dtype.from_python([value]) for (name, dtype), value in zip(types.items(), stored, strict=True)}, None
 
 
-def _stored(store: Store, run: RunSummary, node: FunctionNode, tags: Mapping[str, Any]) -> _Outputs | None:
-    """Return what a run gave for a row; None if it gave nothing, or that is no longer there."""
+def _record_id(store: Store, run: RunSummary, node: FunctionNode, tags: Mapping[str, Any]) -> bytes | None:
+    """Return the record of what a run gave for a row; None if it gave nothing."""
     entries = NodeEntries(store.database.at(*run.pipeline), run.functions[node.label])
     if not entries.schema.names:
         return None
     given, _ = entries.with_tags(tags)
-    if not given.num_rows:
-        return None
-    ids: list[Any] = entries.with_keys(keys_of(given)[:1]).column(RECORD_ID).to_pylist()
-    results = node.lookup(node.function.code()).spec.cache.lookup(ids)
+    ids: list[Any] = entries.with_keys(keys_of(given)[:1]).column(RECORD_ID).to_pylist() if given.num_rows else []
+    return next(iter(ids), None)
+
+
+def _stored(node: FunctionNode, record_id: bytes) -> _Outputs | None:
+    """Return the outputs of a record; None if they are no longer there."""
+    results = node.lookup(node.function.code()).spec.cache.lookup([record_id])
     if not results.num_rows:
         return None
     return {name: results.column(name).combine_chunks() for name in node.function.signature.outputs}
+
+
+def _made_of(node: FunctionNode, record_id: bytes) -> list[bytes]:
+    """Return the hash of the packet that a record was made of, as long as that is known."""
+    results, _ = node.stores()
+    found = results.get_records_by_ids(result_path(node.uri), [record_id], ["__packet_hash"])
+    return [row["__packet_hash"] for row in rows_of(found)]
 
 
 def _differing(node: FunctionNode, made: _Outputs, stored: _Outputs) -> list[str]:
@@ -164,5 +180,7 @@ def _show(told: Mapping[str, Any], output: Output) -> None:
         case _:
             show(f"run {told['run_id']} has stored", told["stored"])
             output.lines(f"they differ in {', '.join(told['differing'])}" if told["differing"] else "", "red")
+    if told["is_input_the_same"] is False:
+        output.lines("the input is not that of the run", "yellow")
     if not told["is_code_the_same"]:
         output.lines("the code is not that of the run", "yellow")

@@ -48,7 +48,7 @@ def run_command(
     if is_dry:
         if only or until or recompute or how["where"]:
             raise click.UsageError("--dry-run is of a whole run; leave out --only, --until, --recompute and --where")
-        show_plan(pipeline.plan(), output)
+        show_plan(pipeline, output)
         return FINE
     part = {"only": only, "until": until, "recompute": recompute}
     named: dict[str, Any] = {argument: labels for argument, labels in part.items() if labels}

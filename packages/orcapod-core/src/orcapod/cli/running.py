@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import pdb
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import click
 
@@ -13,12 +14,13 @@ from orcapod.cli.exits import FAILED, FINE
 from orcapod.cli.outcome import show_outcome
 from orcapod.cli.output import Output
 from orcapod.cli.tags import tag_values
-from orcapod.cli.target import run_user_code, user_traceback
+from orcapod.cli.target import run_user_code, user_frames, user_traceback
 from orcapod.datagrams import row_of
 from orcapod.errors import DatabaseError
-from orcapod.execution import FailureKind, failure_kinds
+from orcapod.execution import failure_kinds
 from orcapod.ledger import open_store
-from orcapod.nodes import FunctionNode
+from orcapod.ledger.failures import failed_packets
+from orcapod.nodes import FunctionNode, RunResult
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator
 from orcapod.pipeline import Pipeline
@@ -81,12 +83,11 @@ def run_pipeline(
     """
     if pipeline.database.to_config().get("type") == "noop":
         raise click.UsageError("the store of the pipeline keeps nothing, so that nothing can be told of a run of it")
-    functions = [node for node in pipeline.nodes.values() if isinstance(node, FunctionNode)]
-    schemas = [node.inputs[0].schema.tags for node in functions]
+    functions = {label: node for label, node in pipeline.nodes.items() if isinstance(node, FunctionNode)}
+    schemas = [node.inputs[0].schema.tags for node in functions.values()]
     name, logs = _RunName(), pipeline.log_database
+    result: RunResult | None = None
     failure: BaseException | None = None
-    kinds: list[FailureKind] = []
-    code = FAILED
     try:
         with run_user_code(output):
             result = pipeline.run(
@@ -98,23 +99,33 @@ def run_pipeline(
                 where=tag_values(where, schemas, "--where"),
                 **part,
             )
-        kinds = failure_kinds(result.errors.to_table())
-        code = FINE if result.ok else FAILED
     except BaseException as error:
         if not name.run_id or isinstance(error, DatabaseError):
             raise
         failure = error
-    show_outcome(open_store(pipeline.database).run(name.run_id), kinds, pipeline.database, output)
+    store = open_store(pipeline.database)
+    run = store.run(name.run_id)
+    failed = failed_packets(store, run) if result is None else result.errors.to_table()
+    show_outcome(run, failure_kinds(failed), pipeline.database, output)
     if isinstance(failure, KeyboardInterrupt):
         raise failure
     if failure is not None:
         click.echo(user_traceback(failure), err=True)
-    elif debugs and result.errors:
-        first = result.errors[0]
-        function = cast(FunctionNode, pipeline[first.node_label]).function
+    if debugs:
         with run_user_code(output):
-            debug(function, function.arguments(row_of(first.tag, first.packet))[0])
-    return code
+            _debug(functions, result, failure)
+    return FINE if result is not None and result.ok else FAILED
+
+
+def _debug(functions: Mapping[str, FunctionNode], result: RunResult | None, failure: BaseException | None) -> None:
+    """Open the debugger where a run has failed; or where the first packet does that has failed, called again here."""
+    if failure is not None:
+        pdb.post_mortem(user_frames(failure) or failure.__traceback__)
+    for error in result.errors if result is not None else ():
+        if error.node_label in functions:  # and is no row of a source
+            function = functions[error.node_label].function
+            debug(function, function.arguments(row_of(error.tag, error.packet))[0])
+            return
 
 
 def _workers(executor: str | None, jobs: int | None) -> dict[str, Any] | None:

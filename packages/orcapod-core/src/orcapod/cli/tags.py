@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from orcapod.arrow import array_of
 from orcapod.cli.suggestion import unknown
+from orcapod.errors import ValueTypeError
 from orcapod.operators.nested import item_of
-from orcapod.types import LogicalType, Schema
+from orcapod.types import LogicalType, OptionalType, Schema
 
 __all__ = ["pairs_of", "tag_values"]
 
@@ -53,14 +54,19 @@ def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> 
 
 
 def _innermost(dtype: LogicalType) -> LogicalType:
-    while (item := item_of(dtype)) is not None:
-        dtype = item
-    return dtype
+    """Return the type of what is named of a tag: of a list, that of its members; of what may be null, the rest."""
+    if isinstance(dtype, OptionalType):
+        return _innermost(dtype.inner)
+    item = item_of(dtype)
+    return dtype if item is None else _innermost(item)
 
 
 def _read(name: str, text: str, dtype: LogicalType, option: str) -> Any:
+    """Return what a text says: as Arrow reads it, or as the class does that stands for the type."""
     try:
-        (value,) = dtype.to_python(array_of([text], pa.large_string()).cast(dtype.arrow))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise click.UsageError(f"{option}: {name}={text!r} never holds: the tag is {dtype.name}") from error
-    return value
+        return dtype.to_python(array_of([text], pa.large_string()).cast(dtype.arrow))[0]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueTypeError):
+        try:
+            return dtype.annotation(text)
+        except Exception as error:
+            raise click.UsageError(f"{option}: {name}={text!r} never holds: the tag is {dtype.name}") from error

@@ -17,9 +17,11 @@ from typing import Any
 
 import click
 
+from orcapod.cli.exits import UNREADABLE, USAGE
 from orcapod.cli.output import Output
 from orcapod.cli.suggestion import unknown
 from orcapod.display import one_line
+from orcapod.errors import DatabaseError
 from orcapod.pipeline import Pipeline
 
 __all__ = ["check_nodes", "load_pipeline", "run_user_code", "user_frames", "user_traceback"]
@@ -29,7 +31,16 @@ _IS_MAIN = ("__name__ == '__main__'", "'__main__' == __name__")
 
 
 class BrokenTargetError(click.ClickException):
-    """The user's code fails while it is loaded: it is shown with its traceback."""
+    """The user's code fails while it is loaded: it is shown with its traceback.
+
+    Args:
+        message: what is shown.
+        code: the exit code of the command.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
     def show(self, file: Any = None) -> None:
         click.echo(self.message, file=file, err=file is None)
@@ -61,7 +72,8 @@ def load_pipeline(target: str, output: Output) -> Pipeline:
             if isinstance(error, click.ClickException):
                 raise
             told = f"{home} cannot be loaded: {type(error).__name__}, see above"
-            raise BrokenTargetError(f"{user_traceback(error)}\n{told}") from error
+            code = UNREADABLE if isinstance(error, DatabaseError) else USAGE
+            raise BrokenTargetError(f"{user_traceback(error)}\n{told}", code) from error
 
 
 @contextmanager

@@ -109,7 +109,7 @@ def tag_keys(entries: pa.Table, tags: Schema) -> pa.Array[Any]:
     """Return what tells rows apart by their tags."""
     names = telling_tags(entries.schema, tags)
     if not names:
-        return pa.repeat(pa.scalar(b"", pa.large_binary()), entries.num_rows)
+        return array_of([b""] * entries.num_rows, pa.large_binary())
     if len(names) == 1 and not pat.is_nested(entries.schema.field(names[0]).type):
         return entries.column(names[0]).combine_chunks()
     batches = entries.select(names).combine_chunks().to_batches()

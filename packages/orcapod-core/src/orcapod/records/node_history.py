@@ -212,7 +212,8 @@ class NodeHistory:
         if last not in self.origins or len(self.origins) == 1:
             return newest
         position = self.origins.index(last)
-        return [*(table.filter(pc.field("origin") == position) for table in newest), *newest]
+        preferred = scalar_of(position, pa.int32())
+        return [*(table.filter(pc.equal(table.column("origin"), preferred)) for table in newest), *newest]
 
     def _read(self, path: RecordPath, columns: Sequence[str]) -> tuple[str, pa.Table] | None:
         """Return the results of a path, the newest first, and the run that made the newest, if it is read."""
