@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -287,3 +288,23 @@ def test_names_that_differ_by_case_only_are_told_apart_in_sql(url: str, tmp_path
             with pytest.raises(DatabaseError, match='"study/_runs" is called "study/_runs~2" here'):
                 store.sql('SELECT * FROM "study/_runs"')
             assert store.sql('SELECT __pipeline AS p FROM "study/_runs~2"')["p"].to_pylist() == ["study"]
+
+
+@pytest.mark.parametrize("content", ["nothing", "another's table", "another's log"])
+def test_a_file_that_is_no_store_is_not_made_one(tmp_path: Path, content: str) -> None:
+    """Whoever looks into a store writes nothing, whatever it is that he was led to."""
+    file = tmp_path / "other.db"
+    file.touch()
+    with closing(sqlite3.connect(file)) as connection:
+        if content != "nothing":
+            connection.execute("CREATE TABLE mine (a)")
+        if content == "another's log":
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("INSERT INTO mine VALUES (1)")
+            connection.commit()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for look in (op.open_store, op.verify_store, op.remove_orphans):
+        for location in (file, f"sqlite:///{file}", {"type": "sqlite", "path": str(file)}):
+            with pytest.raises(DatabaseError, match="there is no store in .*other.db"):
+                look(location)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

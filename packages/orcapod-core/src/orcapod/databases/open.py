@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from orcapod import databases  # SQLite by its door, when it is opened
 from orcapod.databases.location import is_path
+from orcapod.databases.sqlite_check import may_be_store
 from orcapod.display import discreet
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
@@ -89,7 +90,22 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     path = url[2] if url else text if is_path(text) else ""
     if path and not any(map(_is_there, (path, unquote(path)))):
         raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there")
+    if path and (url is None or url[1].lower() == "sqlite"):
+        _check_store(path)
     return open_database(location)
+
+
+def _check_store(path: str) -> None:
+    """Check that a file is no other SQLite file than a store, nor empty."""
+    for text in dict.fromkeys((path, unquote(path))):
+        file = Path(text).expanduser()
+        if _is_there(text) and file.is_file() and not may_be_store(file):
+            found = "the tables of something else" if file.stat().st_size else "nothing in it"
+            raise DatabaseError(
+                f"there is no store in {discreet(path)}: found {found}, expected what a run of a pipeline wrote; check "
+                "the path, nothing was changed there",
+                found=found,
+            )
 
 
 def _is_there(path: str) -> bool:
