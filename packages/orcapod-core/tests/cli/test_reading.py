@@ -373,6 +373,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(orcapod: Command, tmp_path
 def test_sql_is_answered_by_the_store(orcapod: Command) -> None:
     assert orcapod("sql", 'SELECT patient, bmi FROM "study.bmi"', "--json").json == [{"patient": 1, "bmi": 20.0}]
     assert "no rows" in orcapod("sql", 'SELECT patient FROM "study.bmi" WHERE bmi < 0').out
+    assert orcapod("sql", "SELECT 1 AS a, 2 AS a", "--json").json == [{"a": 1, "a~2": 2}]
     wrong = orcapod("sql", "DROP TABLE x")
     assert (wrong.code, wrong.out, "one SELECT" in wrong.err) == (2, "", True)
 

@@ -7,6 +7,7 @@ import click
 from orcapod.arrow import rows_of
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output
+from orcapod.databases import free_identifier
 from orcapod.errors import DatabaseError
 from orcapod.ledger import open_store
 
@@ -29,4 +30,7 @@ def sql_command(statement: str, store: str, output: Output) -> None:
             if type(error) is not DatabaseError or error.is_transient:  # it is not because of the statement
                 raise
             raise click.UsageError(str(error)) from error
-    output.table(rows_of(answer), nothing="no rows")
+    names: list[str] = []
+    for name in answer.column_names:  # a join may have a name twice
+        names.append(free_identifier(name, names))
+    output.table(rows_of(answer.rename_columns(names)), nothing="no rows")
