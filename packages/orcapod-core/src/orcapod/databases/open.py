@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from orcapod import databases  # SQLite by its door, when it is opened
 from orcapod.databases.location import is_path
-from orcapod.databases.sqlite_check import may_be_store
+from orcapod.databases.sqlite_existing import may_be_store
 from orcapod.display import discreet
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry

@@ -1,24 +1,60 @@
-"""``may_be_store``: whether an SQLite file holds a store, found out without writing to it."""
+"""Checks of an SQLite file by itself: its pages, and whether its catalog and its tables are of one mind."""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
 
-__all__ = ["may_be_store"]
+from orcapod.databases.sql import path_of_text
+from orcapod.databases.sqlite_keys import ORDER
+from orcapod.databases.sqlite_table import SQLiteTable
+from orcapod.protocols import RecordPath
+
+__all__ = ["find_damage"]
 
 
-def may_be_store(path: Path) -> bool:
-    """Say whether an SQLite file may hold a store: whoever opens one for writing makes one of an empty file.
+def find_damage(uri: str) -> Iterator[tuple[RecordPath, str]]:
+    """Give what is wrong, with the path of the table where it is one's.
 
-    Nothing is written, and no file is made beside it. A file that has a log beside it is not looked into, since what
-    makes it a store may be in there; nor is what SQLite cannot read, of which it will say why.
+    The file is opened once more, so that it is read and written at the same time.
     """
-    if Path(f"{path}-wal").exists():
-        return True
-    with suppress(sqlite3.Error, OSError):
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as connection:
-            found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = '_orcapod_format'").fetchone()
-        return found is not None
-    return True
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        yield from _faults(connection)
+
+
+def _faults(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
+    try:
+        connection.execute("BEGIN")  # all of it as it is at one moment
+        for (said,) in connection.execute("PRAGMA integrity_check").fetchall():
+            if said != "ok":
+                yield (), said
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        listed = connection.execute("SELECT path, table_name FROM _orcapod_paths").fetchall()
+    except sqlite3.Error as error:
+        yield (), f"{type(error).__name__}: {error}"
+        return
+    for text, name in listed:
+        try:
+            path = path_of_text(text)
+        except ValueError:
+            yield (), f"the catalog has a path that is none: {text!r:.80}"
+            continue
+        if name in tables:
+            yield from ((path, why) for why in _found_in_table(connection, path))
+        else:
+            yield path, f"the catalog names a table {name!r:.80}, which is not there"
+    for name in sorted(tables - {name for _, name in listed}):
+        columns = connection.execute("SELECT name FROM pragma_table_info(?)", [name]).fetchall()
+        if columns and columns[0] == (ORDER,):  # others may be somebody else's
+            yield (), f"the table {name!r:.80} is in no catalog"
+
+
+def _found_in_table(connection: sqlite3.Connection, path: RecordPath) -> Iterator[str]:
+    try:
+        if table := SQLiteTable.find(connection, path):
+            yield from table.find_damage(connection)
+    except ValueError as error:
+        yield f"its row in the catalog is damaged: {error}"
+    except (sqlite3.Error, ArithmeticError, TypeError) as error:
+        yield f"its keys, or the index of them, cannot be read: {type(error).__name__}: {error}"
