@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.display import one_line, printable
 from orcapod.execution.packet_error import Location
 
 __all__ = ["FailureKind", "failure_kinds"]
@@ -46,7 +47,8 @@ class FailureKind:
 
     def __str__(self) -> str:
         message = self.message if len(self.message) <= _MOST else f"{self.message[:_MOST]}…"
-        text = f"{self.count:,} × {message or 'nothing is known of it'} ({', '.join(self.nodes)})"
+        nodes = ", ".join(map(one_line, self.nodes))
+        text = f"{self.count:,} × {printable(message) or 'nothing is known of it'} ({nodes})"
         return f"{text}\n  {self.location}" if self.location else text
 
 

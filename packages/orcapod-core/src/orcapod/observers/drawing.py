@@ -76,7 +76,7 @@ class _Table:
         return html_table("", _HEADINGS, self._rows)
 
     def __repr__(self) -> str:
-        return text_table(_HEADINGS, [[*map(one_line, row)] for row in self._rows])
+        return text_table(_HEADINGS, self._rows)
 
 
 class TerminalDrawing:
