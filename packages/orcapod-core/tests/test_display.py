@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.display import duration, html_table, shortened, sizes
-from orcapod.execution import PacketErrors
+from orcapod.execution import PacketErrors, failure_kinds
 from orcapod.sources import ArrowTableSource, DictSource
 
 EVIL = "<script>alert('&')</script>"
@@ -78,6 +79,56 @@ def test_names_and_values_are_text_and_never_markup(what: str) -> None:
 @pytest.mark.parametrize("what", SHOWN)
 def test_a_repr_is_short(what: str) -> None:
     assert len(repr(SHOWN[what]).splitlines()) <= 5
+
+
+CONTROLS = "ok\u202e\x1b[31m\r\nf 0"
+
+
+def controlled() -> op.Pipeline:
+    @op.function_pod("y", identity="version")
+    def fail(x: int) -> int:
+        name = os.fsdecode(b"caf\xe9.txt")  # as os.listdir gives it
+        error = ValueError(f"no file {name} \x1b[31m\u202e")
+        error.add_note("second line")
+        raise error
+
+    made = op.Pipeline("p", MemoryDatabase())
+    with made:
+        rows = [{CONTROLS: "\u202e", "x": 1}, {CONTROLS: "b", "x": 2}]
+        fail.pod(DictSource(rows, [CONTROLS], source_id="s", label=f"{CONTROLS}1"), label=CONTROLS)
+    return made
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda made: made,
+        lambda made: made.nodes[CONTROLS],
+        lambda made: made.nodes[CONTROLS].schema.tags,
+        lambda made: made.explain(),
+        lambda made: made.explain()[CONTROLS],
+        lambda made: made.run(),
+        lambda made: made.run().errors[0],
+        lambda made: made.run().reasons,
+        lambda made: failure_kinds(made.run().errors.to_table())[0],
+    ],
+)
+def test_nothing_that_is_printed_moves_a_cursor_turns_text_or_cannot_be_encoded(told: Any) -> None:
+    what = told(controlled())
+    pages = [what._repr_html_()] if hasattr(what, "_repr_html_") and not isinstance(what, op.Pipeline) else []
+    for text in [str(what), *pages]:
+        text.encode()
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert not any(line.startswith("f 0") for line in text.split("\n"))
+
+
+def test_failures_are_a_table_whatever_their_messages_say() -> None:
+    result = controlled().run()
+    assert "caf\udce9" in result.errors[0].message
+    told = result.errors.to_table()
+    assert [text.split()[3] for text in told["message"].to_pylist()] == ["caf\\udce9.txt"] * 2
+    assert told["node"].to_pylist() == [CONTROLS] * 2
+    assert "second line" in str(result.errors[0]).splitlines()[1]
 
 
 def test_a_source_shows_its_first_rows() -> None:

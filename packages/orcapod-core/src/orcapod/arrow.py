@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-__all__ = ["array_of", "empty_table", "laid_out", "rows_of", "scalar_of", "table_of"]
+__all__ = ["array_of", "empty_table", "laid_out", "rows_of", "scalar_of", "table_of", "texts_of"]
 
 _MAY_IMPORT_PANDAS = "pandas" not in sys.modules and find_spec("pandas") is not None
 _CODES = {pa.int8().id: "b", pa.int16().id: "h", pa.int32().id: "i", pa.int64().id: "q", pa.float64().id: "d"}
@@ -36,6 +36,12 @@ def array_of(values: Sequence[object], type_: pa.DataType) -> pa.Array[Any]:
     """Return what ``pyarrow.array`` returns."""
     made = laid_out(values, type_) if _MAY_IMPORT_PANDAS and "pandas" not in sys.modules else None
     return pa.array(values, type_) if made is None else made
+
+
+def texts_of(values: Sequence[str | None]) -> pa.Array[Any]:
+    """Return texts, in which a lone surrogate, which is no character, is as Python escapes it."""
+    shown = [None if value is None else value.encode("utf-8", "backslashreplace") for value in values]
+    return array_of(shown, pa.large_binary()).cast(pa.large_string())
 
 
 def scalar_of(value: object, type_: pa.DataType) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "html_table",
     "notebook_display",
     "one_line",
+    "printable",
     "shortened",
     "shown",
     "sizes",
@@ -91,6 +92,12 @@ def one_line(text: str, cells: int | None = None) -> str:
     return f"{_fitting(seen, cells - tail - 1)}…{_fitting(seen[::-1], tail)[::-1]}"
 
 
+def printable(text: str) -> str:
+    """Return text, of several lines maybe, whose controls but tabs and ends of lines are as Python escapes them."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in lines)
+
+
 def _fitting(text: str, cells: int) -> str:
     """Return as much of the start of a line as fits into so many columns."""
     ends = accumulate(map(width_of, text))
@@ -127,18 +134,22 @@ def discreet(value: object, *, quoted: bool = False) -> str:
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table with a caption; all text in it is escaped, and long values are shortened."""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(shortened(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    """Return a table with a caption; all text in it is one line, escaped, and long values are shortened."""
+    head = "".join(f"<th>{_escaped(heading)}</th>" for heading in headings)
+    body = "".join("<tr>" + "".join(f"<td>{_escaped(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return (
-        f'<table><caption style="text-align: left"><b>{escape(shortened(caption))}</b></caption>'
+        f'<table><caption style="text-align: left"><b>{_escaped(caption)}</b></caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 
+def _escaped(value: object) -> str:
+    return escape(one_line(shortened(value)))
+
+
 def text_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table as text: names in the first column, numbers in the others."""
-    lines = [[*headings], *([str(cell) for cell in row] for row in rows)]
+    lines = [[one_line(str(cell)) for cell in row] for row in (headings, *rows)]
     first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
     return "\n".join(
         "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))])

@@ -16,6 +16,7 @@ from orcapod import interrupts
 from orcapod.checks import Checks
 from orcapod.databases import MemoryDatabase, open_database
 from orcapod.datagrams import column_called
+from orcapod.display import one_line
 from orcapod.errors import LabelError, PipelineError
 from orcapod.execution import RunLoop
 from orcapod.executors import LocalExecutor
@@ -428,8 +429,8 @@ class Pipeline(Mapping[str, Node]):
     def __repr__(self) -> str:
         lines = [f"<Pipeline {'/'.join(self.name)!r}"]
         for node in self.nodes.values():
-            made_of = f" <- {', '.join(part.label for part in node.inputs)}" if node.inputs else ""
-            lines.append(f"  {node.label}{made_of}")
+            made_of = f" <- {', '.join(one_line(part.label) for part in node.inputs)}" if node.inputs else ""
+            lines.append(f"  {one_line(node.label)}{made_of}")
         return "\n".join(lines) + ">"
 
     def _node(self, element: plans.Element, inputs: list[Node]) -> Node:

@@ -451,5 +451,5 @@ def on_terminal(*args: str, cwd: Path) -> str:
 def test_progress_and_colours_are_on_a_terminal_only(again: tuple[Path, str]) -> None:
     folder, _ = again
     shown = on_terminal("run", "study.py", cwd=folder)
-    assert re.search(r"scaled +3 done +3 cached +2 failed", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown))
+    assert re.search(r"scaled +0 computed +3 cached +2 failed", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown))
     assert re.search(r"\x1b\[31mrun [-0-9a-f]+: FAILED", shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -55,6 +57,17 @@ def test_numbers_names_with_numbers_and_quoted_values_make_no_other_kind(
 def test_another_type_line_or_text_is_another_kind_and_the_largest_is_first(other: Row) -> None:
     same = ("f", "ValueError", "ValueError: no value 1", 3)
     assert [kind.rows for kind in failure_kinds(table(other, same, same))] == [(1, 2), (0,)]
+
+
+@pytest.mark.parametrize("text", ["m", "-", "+", "'", '"', "' ", "m+", "1+", "m.", "it's ", "nan", "1m"])
+def test_a_million_letters_are_looked_at_once(text: str) -> None:
+    """What is quadratic takes hours of this, what is linear less than a second."""
+    told, again = (f"ValueError: {text * (count // len(text))} at {count}" for count in (1_000_000, 1_000_012))
+    began = time.process_time()
+    (kind,) = failure_kinds(table(("f", "ValueError", told, 3), ("f", "ValueError", again, 3)))
+    assert (kind.count, kind.message) == (2, told)
+    assert len(str(kind)) < 3000
+    assert time.process_time() - began < 30
 
 
 def test_of_nothing_there_is_no_kind() -> None:

@@ -56,6 +56,30 @@ def changes(database: Database, before: str, after: str, label: str = "each", **
     return rows
 
 
+@op.function_pod(output_keys="data", identity="version")
+def filled(x: float) -> bytes:
+    return b"%d" % (SCALE["by"] * x) * 2_000_000
+
+
+def test_bytes_that_lie_in_files_are_told_apart_and_given_back(tmp_path: Path) -> None:
+    def night(x: float) -> str:
+        with op.Pipeline("p", tmp_path / "lab.db") as pipeline:
+            rows = [{"who": who, "x": at} for who, at in enumerate([5.0, x, -x])]
+            filled.pod(DictSource(rows, ["who"], source_id="s"), label="each")
+        run = pipeline.run().run_id
+        pipeline.database.close()
+        return run
+
+    before, after = night(1.0), night(1.5)
+    with op.open_store(tmp_path / "lab.db") as store:
+        assert [row["change"] for row in op.compare(store, before, after)["each"].to_pylist()] == ["equal"] * 3
+        assert store.rows("p", "each")["data"].to_pylist() == [text * 2_000_000 for text in (b"5", b"1", b"-1")]
+    changed = night(2.0)
+    with op.open_store(tmp_path / "lab.db") as store:
+        told = [row["change"] for row in op.compare(store, before, changed)["each"].to_pylist()]
+        assert told == ["equal", "changed", "changed"]
+
+
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, -0.0, 1.0, 1.05, 2.0, math.nan])), max_size=6)
 
 

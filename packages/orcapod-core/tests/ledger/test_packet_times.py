@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -59,3 +62,29 @@ def test_results_in_another_store_leave_what_the_logs_tell() -> None:
     assert times.last is not None
     assert times.last - times.first < timedelta(minutes=5)
     assert len(times.seconds) == 0
+
+
+def test_of_nodes_that_share_a_function_each_table_is_read_once(tmp_path: Path) -> None:
+    count, read = 8, Counter[tuple[str, ...]]()
+
+    class Counting(op.databases.SQLiteDatabase):
+        def get_records(self, record_path: Any, *args: Any, **options: Any) -> Any:
+            read[*record_path] += 1
+            return super().get_records(record_path, *args, **options)
+
+    with op.Pipeline("p", tmp_path / "lab.db") as made:
+        last = DictSource([{"i": y, "y": 2**y} for y in range(9, 20)], ["i"], source_id="s")
+        for at in range(count):
+            last = half.pod(last, label=f"half{at}")
+    result = made.run()
+    made.database.close()
+    with Counting(tmp_path / "lab.db") as database:
+        store = op.open_store(database)
+        run = store.run(result.run_id)
+        read.clear()
+        found = packet_times(store, run)
+        tables = {path: times for path, times in read.items() if path[0] == "_result" or "schema:" in path[-1]}
+        assert (len(tables), {*tables.values()}) == (count + 1, {1})
+    computed = {label: result.counts(label)["computed"] for label in found}
+    assert {label: len(times.seconds) for label, times in found.items()} == computed
+    assert 0 < computed["half1"] < computed["half0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -68,15 +69,17 @@ stopped.run()
 
 
 @pytest.mark.parametrize(
-    ("cell", "counts"), [("drawn", "2 0 1"), ("again", "2 2 1"), ("awaited", "2 2 1"), ("shown", "2 2 1")]
+    ("cell", "counts"), [("drawn", "2 0 1"), ("again", "0 2 1"), ("awaited", "0 2 1"), ("shown", "0 2 1")]
 )
 def test_a_cell_keeps_one_table_of_what_was_done(kept: dict[str, OUTPUT], cell: str, counts: str) -> None:
     table, *others = kept[cell]
     assert table["output_type"] == "display_data"
     html = table["data"]["text/html"]
-    done, cached, failed = counts.split()
-    assert f"<td>&lt;i&gt;half&lt;/i&gt;</td><td>{done}</td><td>{cached}</td><td>{failed}</td>" in html
+    computed, cached, failed = counts.split()
+    assert f"<td>&lt;i&gt;half&lt;/i&gt;</td><td>{computed}</td><td>{cached}</td><td>{failed}</td>" in html
     assert "<td>&lt;b&gt;s&lt;/b&gt;</td>" in html
+    assert "<th>computed</th><th>cached</th><th>failed</th>" in html
+    assert re.search(r"<caption[^>]*><b>Run [0-9a-f-]{36}</b>", html)
     assert "<pre" not in html
     assert "<i>half" in table["data"]["text/plain"]
     assert [other["output_type"] for other in others] == (["execute_result"] if cell == "shown" else [])

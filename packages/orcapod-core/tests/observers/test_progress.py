@@ -79,7 +79,7 @@ def plain(shown: str) -> str:
 
 def test_every_function_node_has_a_line() -> None:
     shown = plain(seen(program()))
-    assert re.search(r"slow_node +3 done +1 cached +1 failed +[\d,.]+/s", shown), shown
+    assert re.search(r"slow_node +2 computed +1 cached +1 failed +[\d,.]+/s", shown), shown
     assert "True after the run" in shown
     assert len(re.findall("slow_node", shown)) > 2, "it is drawn again and again"
 
@@ -95,9 +95,9 @@ pipeline.run(progress=True)
 """
     done = subprocess.run([sys.executable, "-c", program("pass", more)], capture_output=True, text=True, check=True)
     assert re.search(r"^s +4 rows", done.stderr, re.MULTILINE), done.stderr
-    assert re.search(r"slow_node +3 done +1 cached +1 failed +[\d,.]+/s +4 in, 3 out", done.stderr), done.stderr
+    assert re.search(r"slow_node +2 computed +1 cached +1 failed +[\d,.]+/s +4 in, 3 out", done.stderr), done.stderr
     assert re.search(r"pairs +3 in, 1 out", done.stderr), done.stderr
-    assert re.search(r"after_it +1 done +0 cached +0 failed +1 incomplete .* 1 in, 1 out", done.stderr), done.stderr
+    assert re.search(r"after_it +1 computed +0 cached +0 failed +1 incomplete .* 1 in, 1 out", done.stderr), done.stderr
 
 
 def test_what_functions_print_stands_whole_above_the_lines() -> None:
@@ -134,7 +134,7 @@ def test_without_a_terminal_nothing_is_written_and_rich_is_not_loaded() -> None:
 def test_asked_for_without_a_terminal_it_is_written_once() -> None:
     run = "import asyncio; asyncio.run(pipeline.run_async(progress=True))"
     done = subprocess.run([sys.executable, "-c", program(run=run)], capture_output=True, text=True, check=True)
-    assert len(re.findall(r"slow_node +3 done +1 cached +1 failed", done.stderr)) == 1, done.stderr
+    assert len(re.findall(r"slow_node +2 computed +1 cached +1 failed", done.stderr)) == 1, done.stderr
     assert done.stdout == "True after the run\n"
 
 
@@ -160,7 +160,7 @@ def test_two_runs_at_a_time_share_a_terminal() -> None:
 def test_a_run_inside_a_function_of_a_run_leaves_the_terminal_as_it_was() -> None:
     shown = plain(seen(program("op.Pipeline('q', MemoryDatabase()).run()")))
     assert "Traceback" not in shown, shown
-    assert re.search(r"slow_node +3 done", shown)
+    assert re.search(r"slow_node +2 computed", shown)
 
 
 def test_an_interrupt_gives_the_cursor_back() -> None:

@@ -9,7 +9,9 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from time import monotonic
@@ -338,6 +340,78 @@ def test_rows_in_which_nothing_can_be_looked_for_are_shown_and_not_found() -> No
     client = entered(op.open_store(database))
     assert "int8 array of 2 × 3 elements" in Page(client, "/node", run=run, node="ones").text
     assert "0 of 1 rows" in Page(client, "/node", run=run, node="ones", q="int8").text
+
+
+@dataclass
+class Spec:
+    path: str
+    digest: str
+    size: int
+
+
+@dataclass
+class Scan:
+    dtype: str
+    shape: list[int]
+    identity: str
+
+
+@dataclass
+class Blob:
+    data: bytes
+    size: int
+    identity: str
+
+
+VALUES = {
+    "short": (bytes, b"abc", ["b'abc'"], None),
+    "medium": (bytes, b"z" * 2000, ["2.0 kB of bytes"], None),
+    "large": (bytes, b"z" * 2_000_000, ["2.0 MB of bytes"], None),
+    "line": (str, "found", ["found"], None),
+    "report": (str, "it was " * 100 + "<b>bad</b>", ["it was it was"], "it was " * 100 + "<b>bad</b>"),
+    "novel": (str, "it was " * 9000, ["it was"], "characters are left out"),
+    "flags": (list[int], [1, 2], ["[1, 2]"], None),
+    "many": (list[int], [*range(60)], ["[0, 1, 2, 3, ...]"], "57, 58, 59]"),
+    "table": (dict[str, list[float]], {f"key{at}": [at / 2] for at in range(9)}, ["key0"], "('key8', [4.0])"),
+    "endless": (list[int], [7] * 300_000, ["[7, 7, 7, 7, ...]"], "7, 7, 7, 7"),
+    "spec": (Spec, Spec("/x", "none", 7), ["/x", "none", "7"], None),
+    "scan": (Scan, Scan("hello", [1, 7], "I"), ["hello", "[1, 7]", "I"], None),
+    "blob": (Blob, Blob(b"abc", 7, "me"), ["abc", "7", "me"], None),
+}
+
+
+@pytest.fixture(scope="module")
+def valued(tmp_path_factory: pytest.TempPathFactory) -> Iterator[op.ledger.Store]:
+    """A store with values of all kinds."""
+
+    def give(x: int) -> tuple[object, ...]:
+        return tuple(value for _, value, _, _ in VALUES.values())
+
+    give.__annotations__["return"] = tuple[tuple(dtype for dtype, *_ in VALUES.values())]
+    path = tmp_path_factory.mktemp("valued") / "lab.db"
+    with op.Pipeline("valued", path) as pipeline:
+        source = DictSource([{"i": 1, "x": 2}], ["i"], source_id="s")
+        op.function_pod(output_keys=[*VALUES], identity="version")(give).pod(source, label="give it")
+    pipeline.run()
+    pipeline.database.close()
+    with op.open_store(path) as store:
+        yield store
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_value_is_in_one_line_of_a_table_and_whole_on_the_page_of_its_row(valued: op.ledger.Store, name: str) -> None:
+    _, _, brief, whole = VALUES[name]
+    client, run = entered(valued), valued.runs()["run_id"][0].as_py()
+    node = Page(client, "/node", run=run, node="give it")
+    row = Page(client, next(link for link in node.links if link.startswith("/trace")))
+    for page in (node, row):
+        assert all(escape(each, quote=False) in page.source for each in brief)
+    block = row.source.partition(f"<h3>{name}</h3>")[2].partition("</pre>")[0]
+    assert bool(block) == (whole is not None)
+    if whole is not None:
+        assert escape(whole, quote=False) in block
+        assert len(block) < 30_000
+    assert f"orcapod export 'give it' rows.json --run {run}" in row.text
 
 
 def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:

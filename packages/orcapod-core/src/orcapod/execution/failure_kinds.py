@@ -9,12 +9,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.display import one_line, printable
 from orcapod.execution.packet_error import Location
 
 __all__ = ["FailureKind", "failure_kinds"]
 
 _QUOTED = re.compile(r"""(?<!\w)(?:'[^'\n]*'|"[^"\n]*"|`[^`\n]*`)""")
-_NUMBERS = re.compile(r"(?:[-+]?(?:[\w-]*\d[\w.-]*|\b(?:nan|inf|infinity)\b))+", re.IGNORECASE)
+_NUMBERS = re.compile(r"(?:[-+]?(?:(?<![\w-])[\w-]*\d[\w.-]*|\b(?:nan|inf|infinity)\b))+", re.IGNORECASE)
+"""Words with a digit, looked at once from where they begin, so that long ones take no longer than short ones."""
+
+_TELLING = 500  # characters of a message, without its values, that tell what kind it is of
+_MOST = 2_000  # characters of a message that a person is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,9 @@ class FailureKind:
         return len(self.rows)
 
     def __str__(self) -> str:
-        text = f"{self.count:,} × {self.message or 'nothing is known of it'} ({', '.join(self.nodes)})"
+        message = self.message if len(self.message) <= _MOST else f"{self.message[:_MOST]}…"
+        nodes = ", ".join(map(one_line, self.nodes))
+        text = f"{self.count:,} × {printable(message) or 'nothing is known of it'} ({nodes})"
         return f"{text}\n  {self.location}" if self.location else text
 
 
@@ -49,7 +56,7 @@ def failure_kinds(failures: pa.Table) -> list[FailureKind]:
     """Return the kinds of failures, those of most packets first.
 
     Two are of one kind if their exceptions are of one type, came through the same line of the user's code, and the last
-    lines of their messages are equal but for numbers and what is quoted.
+    lines of their messages are equal but for numbers and what is quoted, as far as the first 500 characters of that.
 
     Args:
         failures: a row for each packet, with the columns ``node``, ``error``, ``message``, ``file``, ``line`` and
@@ -62,7 +69,7 @@ def failure_kinds(failures: pa.Table) -> list[FailureKind]:
     for row, (_, error, message, *place) in enumerate(zip(*columns, strict=True)):
         last = (message or "").rpartition("\n")[2]
         if last not in blanks:
-            blanks[last] = _NUMBERS.sub("#", _QUOTED.sub("''", last))
+            blanks[last] = _NUMBERS.sub("#", _QUOTED.sub("''", last))[:_TELLING]
         kinds.setdefault((error, blanks[last], *place), []).append(row)
     nodes, _, messages, *_ = columns
     found = [

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of
+from orcapod.arrow import array_of, texts_of
 from orcapod.datagrams import Packet, Tag
+from orcapod.display import one_line, printable
 
 __all__ = ["Location", "PacketError", "PacketErrors", "location_in"]
 
@@ -34,7 +35,7 @@ class Location(NamedTuple):
     def __str__(self) -> str:
         path = Path(self.file)
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        return f'File "{shown}", line {self.line}, in {self.function}'
+        return one_line(f'File "{shown}", line {self.line}, in {self.function}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class PacketError:
         return _described(self.exception)
 
     def __str__(self) -> str:
-        tag = ", ".join(f"{name}={value!r}" for name, value in self.tag.items())
+        tag = ", ".join(f"{one_line(name)}={value!r}" for name, value in self.tag.items())
         where = self.location
-        return f"{self.node_label}({tag}): {self.message}" + (f"\n  {where}" if where else "")
+        return f"{one_line(self.node_label)}({tag}): {printable(self.message)}" + (f"\n  {where}" if where else "")
 
 
 class PacketErrors(tuple[PacketError, ...]):
@@ -78,19 +79,21 @@ class PacketErrors(tuple[PacketError, ...]):
     __slots__ = ()
 
     def to_table(self) -> pa.Table:
-        """Return a row for each: node, the tags as text, error, message, file, line and function."""
+        """Return a row for each: node, the tags as text, error, message, file, line and function.
+
+        A lone surrogate, as names of files have it that are no text, is there as Python escapes it.
+        """
         names = list(dict.fromkeys(name for error in self for name in error.tag))
         tags = [{name: str(value) for name, value in error.tag.items() if value is not None} for error in self]
         locations = [error.location or (None, None, None) for error in self]
-        text = pa.large_string()
-        columns: dict[str, pa.Array[Any]] = {"node": array_of([error.node_label for error in self], text)}
-        columns |= {name: array_of([each.get(name) for each in tags], text) for name in names}
+        columns: dict[str, pa.Array[Any]] = {"node": texts_of([error.node_label for error in self])}
+        columns |= {name: texts_of([each.get(name) for each in tags]) for name in names}
         columns |= {
-            "error": array_of([type(error.exception).__qualname__ for error in self], text),
-            "message": array_of([error.message for error in self], text),
-            "file": array_of([location[0] for location in locations], text),
+            "error": texts_of([type(error.exception).__qualname__ for error in self]),
+            "message": texts_of([error.message for error in self]),
+            "file": texts_of([location[0] for location in locations]),
             "line": array_of([location[1] for location in locations], pa.int64()),
-            "function": array_of([location[2] for location in locations], text),
+            "function": texts_of([location[2] for location in locations]),
         }
         return pa.table(columns)
 

@@ -19,7 +19,7 @@ from orcapod.hashing import compare_parts, hash_rows
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
 from orcapod.ledger.stored_results import has_values, provenance_at, results_at
-from orcapod.records import RECORD_ID
+from orcapod.records import RECORD_ID, large_bytes
 from orcapod.types import encode
 
 __all__ = ["compare"]
@@ -105,7 +105,7 @@ class _NodeComparison:
         if not after.num_rows:
             return (_repeated(None, 0),) * 3
         one, other = (
-            results_at(self._store.database, path, entries.column(RECORD_ID))
+            _by_content(results_at(self._store.database, path, entries.column(RECORD_ID)))
             for path, entries in zip(self._paths, (before, after), strict=True)
         )
         is_equal = is_close = pc.equal(before.column(RECORD_ID), after.column(RECORD_ID))
@@ -252,6 +252,15 @@ def _comparable(column: Any) -> Any:
 def _is_of_source(provenance: Any) -> bool:
     """Say whether the values of a column come straight from a source."""
     return not _COMPUTED.search(str(provenance[0].as_py()))
+
+
+def _by_content(results: pa.Table) -> pa.Table:
+    """Return results with what tells bytes that lie in files from others in their place."""
+    for name, files in large_bytes(results).items():
+        digests = [files[row]["file"]["digest"].encode() if row in files else None for row in range(len(results))]
+        values = pc.coalesce(results.column(name), pa.array(digests, pa.large_binary()))
+        results = results.set_column(results.schema.get_field_index(name), name, values)
+    return results
 
 
 def _same(one: Any, other: Any, rtol: float) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from orcapod.ledger.node_entries import NodeEntries, only_row
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.ledger.stored_results import has_values, results_at
 from orcapod.protocols import Database, ScanningDatabaseProtocol
-from orcapod.records import RECORD_ID, RUN_ID, NodeStates, lost_results
+from orcapod.records import RECORD_ID, RUN_ID, NodeStates, lost_results, with_large_bytes
 
 __all__ = ["first_entries", "in_portions", "values_of", "with_results"]
 
@@ -30,7 +30,7 @@ def with_results(database: Database, node: NodeSummary, entries: pa.Table) -> pa
 
     Raises:
         PrunedResultError: values were pruned.
-        DamagedRecordError: a result is not there, for another reason.
+        DamagedRecordError: a result is not there, for another reason, or its large bytes are not.
     """
     if not entries.num_columns:
         return entries
@@ -39,6 +39,7 @@ def with_results(database: Database, node: NodeSummary, entries: pa.Table) -> pa
     lost: list[Any] = entries.column(RECORD_ID).filter(pc.invert(has_values(results))).to_pylist()
     if lost and results.num_columns > 1:  # or they are in another store
         raise lost_results(database, path[:-1], lost)
+    results = with_large_bytes(results)
     columns: dict[str, Any] = {
         name: table.column(name)
         for table in (entries, results)

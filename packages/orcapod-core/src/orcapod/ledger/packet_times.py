@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from orcapod.ledger.logs import told_in
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.ledger.store import Store
 from orcapod.protocols import RecordPath
-from orcapod.records import RECORD_ID, RUN_ID, SECONDS, result_path
+from orcapod.records import RECORD_ID, RUN_ID, SECONDS, FunctionUri, result_path
 
 __all__ = ["PacketTimes", "packet_times"]
 
@@ -45,7 +44,8 @@ class PacketTimes:
 def packet_times(store: Store, run: RunSummary) -> Mapping[str, PacketTimes]:
     """Return the times of the packets of each function node of a run, by label."""
     events = {told_by: _events(store, run, f"_{room}") for told_by, room in (("logs", "log"), ("statuses", "status"))}
-    return {label: _times(store, run, node, events) for label, node in run.functions.items()}
+    found = {node.record.label: _times(run, node, results, events) for node, results in _results(store, run)}
+    return {label: found[label] for label in run.functions}
 
 
 def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[int, int]]:
@@ -60,9 +60,9 @@ def _events(store: Store, run: RunSummary, room: str) -> Mapping[str, tuple[int,
 
 
 def _times(
-    store: Store, run: RunSummary, node: NodeSummary, events: Mapping[str, Mapping[str, tuple[int, int]]]
+    run: RunSummary, node: NodeSummary, results: pa.Table, events: Mapping[str, Mapping[str, tuple[int, int]]]
 ) -> PacketTimes:
-    results, label = _results(store, run, node), node.record.label
+    label = node.record.label
     seconds = results.column(SECONDS).combine_chunks()
     stored = _microseconds(results)
     began = pc.min(pc.subtract(stored, pc.floor(pc.multiply(seconds, 1e6)).cast(pa.int64()))).as_py()
@@ -81,26 +81,33 @@ def _microseconds(rows: pa.Table) -> Any:
     return rows.column(_TIME).combine_chunks().cast(pa.int64())
 
 
-def _results(store: Store, run: RunSummary, node: NodeSummary) -> pa.Table:
-    """Return when the results were stored that a node has computed in a run, and how long each took."""
-    path = node.record.path
+def _results(store: Store, run: RunSummary) -> Iterator[tuple[NodeSummary, pa.Table]]:
+    """Give each function node with when the results were stored that it has computed in a run, and how long each took.
+
+    What several nodes share is read once. Of their results, each has computed those that none before it stands for.
+    """
+    sharing: dict[FunctionUri, list[NodeSummary]] = {}
+    for node in run.functions.values():
+        sharing.setdefault(node.record.path[:-1], []).append(node)
+    for uri, nodes in sharing.items():
+        left = _results_of(store, run, uri)
+        for node in nodes:
+            is_own = _is_among(store, run, node.record.path, left.column(RECORD_ID)) if len(nodes) > 1 else None
+            yield node, left if is_own is None else left.filter(is_own)
+            left = left if is_own is None else left.filter(pc.invert(is_own))
+
+
+def _results_of(store: Store, run: RunSummary, uri: FunctionUri) -> pa.Table:
     own = pc.field(RUN_ID) == run.run_id
-    found = store.database.get_records(result_path(path[:-1]), [_TIME, SECONDS], where=own)
-    if SECONDS not in found.column_names:  # they are in another store, or there never was one
-        types: dict[str, pa.DataType] = {
-            RECORD_ID: pa.large_binary(),
-            _TIME: pa.timestamp("us", "UTC"),
-            SECONDS: pa.float64(),
-        }
-        return pa.table({name: array_of([], type_) for name, type_ in types.items()})
-    sharing = [other.record for other in run.functions.values() if other.record.path[:-1] == path[:-1]]
-    if len(sharing) == 1:
+    found = store.database.get_records(result_path(uri), [_TIME, SECONDS], where=own)
+    if SECONDS in found.column_names:
         return found
-    ids = found.column(RECORD_ID)
-    is_own = _is_among(store, run, path, ids)
-    for other in takewhile(node.record.__ne__, sharing):  # what one before it has computed, it has found
-        is_own = pc.and_not(is_own, _is_among(store, run, other.path, ids))
-    return found.filter(is_own)
+    types: dict[str, pa.DataType] = {  # they are in another store, or there never was one
+        RECORD_ID: pa.large_binary(),
+        _TIME: pa.timestamp("us", "UTC"),
+        SECONDS: pa.float64(),
+    }
+    return pa.table({name: array_of([], type_) for name, type_ in types.items()})
 
 
 def _is_among(store: Store, run: RunSummary, path: RecordPath, ids: pa.ChunkedArray[Any]) -> Any:

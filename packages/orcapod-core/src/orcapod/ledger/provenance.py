@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from orcapod.display import duration, shown
+from orcapod.display import duration, printable, shown
 from orcapod.records import NodeRecord
 
 __all__ = ["ComputedRow", "Origin", "ResultRecord", "RowGroup", "RowRecords", "SourceRow"]
@@ -65,7 +65,7 @@ class Origin(ABC):
         return _as_dict(self, members, set())
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self, set()))
+        return printable("\n".join(_lines(self, set())))
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

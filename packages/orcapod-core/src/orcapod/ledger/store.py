@@ -157,7 +157,7 @@ class Store:
             UnknownRunError: there is no such run of the pipeline, or none at all.
             LabelError: it had no such node.
             PrunedResultError: values were pruned.
-            DamagedRecordError: a result is not there, for another reason.
+            DamagedRecordError: a result is not there, for another reason, or its large ``bytes`` are not.
         """
         begun, summary = self.node(pipeline, node, run)
         return with_results(self.database, summary, *self.entries_in(node, begun))

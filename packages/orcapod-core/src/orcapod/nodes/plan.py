@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from orcapod.checks import Checks
-from orcapod.display import html_table, text_table
+from orcapod.display import html_table, one_line, printable, text_table
 from orcapod.errors import LabelError
 from orcapod.nodes.reasons import Cause, Changed, Failed, Lost, New, Reason, Unknown
 
@@ -66,7 +66,7 @@ class NodePlan:
         return sum(reason.count for reason in self.reasons if isinstance(reason.cause, causes))
 
     def _why(self) -> list[str]:
-        return [*(f"{self.label}: {reason}" for reason in self.reasons), *(f"{self.label}: {n}" for n in self.notes)]
+        return [printable(f"{one_line(self.label)}: {each}") for each in (*self.reasons, *self.notes)]
 
     def __repr__(self) -> str:
         return repr(Plan({self.label: self}))

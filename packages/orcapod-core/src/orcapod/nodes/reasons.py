@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from orcapod.display import shown
+from orcapod.display import one_line, printable, shown
 from orcapod.hashing import CodeChanges
 
 __all__ = ["Cause", "Changed", "Failed", "InputChange", "Lost", "New", "Reason", "Reasons", "Requested", "Unknown"]
@@ -142,7 +142,7 @@ class Reason:
         return "\n".join(f"{change.part}\n{change.diff}" for change in self.cause.code)
 
     def __str__(self) -> str:
-        tags = [", ".join(f"{name}={shown(value)}" for name, value in tag.items()) for tag in self.examples]
+        tags = [", ".join(f"{one_line(name)}={shown(value)}" for name, value in tag.items()) for tag in self.examples]
         more = "; ..." if self.count > len(tags) else ""
         of = f" ({'; '.join(tags)}{more})" if any(tags) else ""
         return f"{self.count:,}{of}: {_indented(str(self.cause))}"
@@ -152,7 +152,8 @@ class Reasons(dict[str, tuple[Reason, ...]]):
     """Why packets were computed: the reasons of each function node by label, those of most packets first."""
 
     def __str__(self) -> str:
-        return "\n".join(f"{label}: {reason}" for label, reasons in self.items() for reason in reasons)
+        lines = (f"{one_line(label)}: {reason}" for label, reasons in self.items() for reason in reasons)
+        return printable("\n".join(lines))
 
     def __repr__(self) -> str:
         return str(self) or "nothing was computed"

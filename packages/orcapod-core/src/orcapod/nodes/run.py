@@ -333,15 +333,16 @@ class RunResult:
         failed = f"{len(self.errors)} failed" if self.errors else f"{self._incomplete} incomplete"
         lines = [f"<RunResult {self.run_id} {'ok' if self.ok else failed}"]
         for label in {**self.node_rows, **self.node_counts}:
+            name = one_line(label)
             if (counts := self.node_counts.get(label)) is None:
                 left_out = f", {self.incomplete[label]:,} incomplete" if label in self.incomplete else ""
-                lines.append(f"  {label}: {self.node_rows[label]}{left_out}")
+                lines.append(f"  {name}: {self.node_rows[label]}{left_out}")
             else:
                 again = f"; {self.recomputed[label]}" if label in self.recomputed else ""
                 shown = ", ".join(f"{count} {state}" for state, count in counts.items())
                 saved = self.saved.get(label, 0.0)
                 told = f"; the cache saved {duration(saved)}" if saved >= 1 else ""
-                lines.append(f"  {label}: {shown}{again}{told}")
+                lines.append(f"  {name}: {shown}{again}{told}")
         kinds = failure_kinds(self.errors.to_table()) if self.errors else []
         lines += [f"  {one_line(line)}" for kind in kinds[:_SHOWN_KINDS] for line in str(kind).splitlines()]
         if len(kinds) > _SHOWN_KINDS:

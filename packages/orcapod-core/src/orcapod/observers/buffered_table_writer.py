@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.arrow import array_of, empty_table, scalar_of
+from orcapod.arrow import array_of, empty_table, scalar_of, texts_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Tag
@@ -242,8 +242,7 @@ def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array[Any]:
     except (pa.ArrowException, UnicodeEncodeError, TypeError, ValueError):
         if type_ != _TEXT:
             return array_of([None if value is None else bool(value) for value in values], type_)
-        shown = [None if value is None else str(value).encode("utf-8", "backslashreplace") for value in values]
-        return array_of(shown, _TEXT)
+        return texts_of([None if value is None else str(value) for value in values])
 
 
 def _tag_texts(part: _Part, name: str) -> pa.Array[Any]:

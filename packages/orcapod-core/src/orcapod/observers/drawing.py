@@ -18,8 +18,8 @@ __all__ = ["Rows", "drawing_of", "is_watched"]
 Rows = Callable[[], list[Sequence[str]]]
 """Returns what is drawn: a row for each node, a text for each of its columns."""
 
-_HEADINGS = ("node", "done", "cached", "failed", "incomplete", "per second", "rows")
-_WORDS = ("", " done", " cached", " failed", " incomplete", "/s", "")
+_HEADINGS = ("node", "computed", "cached", "failed", "incomplete", "per second", "rows")
+_WORDS = ("", " computed", " cached", " failed", " incomplete", "/s", "")
 _NOTEBOOK_SECONDS = 0.5
 
 
@@ -30,10 +30,10 @@ def is_watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def drawing_of(rows: Rows) -> TerminalDrawing | NotebookDrawing:
-    """Return what draws rows where this program is watched."""
+def drawing_of(rows: Rows, title: str) -> TerminalDrawing | NotebookDrawing:
+    """Return what draws rows where this program is watched, in a notebook under a title."""
     display = notebook_display()
-    return TerminalDrawing(rows) if display is None else NotebookDrawing(rows, display)
+    return TerminalDrawing(rows) if display is None else NotebookDrawing(rows, title, display)
 
 
 class NotebookDrawing:
@@ -41,11 +41,13 @@ class NotebookDrawing:
 
     Args:
         rows: what is drawn.
+        title: what it is of.
         display: shows things in the output of the cell.
     """
 
-    def __init__(self, rows: Rows, display: Callable[..., Any]) -> None:
+    def __init__(self, rows: Rows, title: str, display: Callable[..., Any]) -> None:
         self._rows = rows
+        self._title = title
         self._display = display
         self._handle: Any = None
         self._ended = threading.Event()
@@ -53,30 +55,34 @@ class NotebookDrawing:
         self._drawer = threading.Thread(target=copy_context().run, args=(self._draw,), daemon=True)
 
     def start(self) -> None:
-        self._handle = self._display(_Table(self._rows()), display_id=True)
+        self._handle = self._display(self._table(), display_id=True)
         self._drawer.start()
 
     def stop(self) -> None:
         self._ended.set()
         self._drawer.join()
-        self._handle.update(_Table(self._rows()))
+        self._handle.update(self._table())
 
     def _draw(self) -> None:
         while not self._ended.wait(_NOTEBOOK_SECONDS):
-            self._handle.update(_Table(self._rows()))
+            self._handle.update(self._table())
+
+    def _table(self) -> _Table:
+        return _Table(self._title, self._rows())
 
 
 class _Table:
     """Table for the output of a cell."""
 
-    def __init__(self, rows: list[Sequence[str]]) -> None:
+    def __init__(self, title: str, rows: list[Sequence[str]]) -> None:
+        self._title = title
         self._rows = rows
 
     def _repr_html_(self) -> str:
-        return html_table("", _HEADINGS, self._rows)
+        return html_table(self._title, _HEADINGS, self._rows)
 
     def __repr__(self) -> str:
-        return text_table(_HEADINGS, [[*map(one_line, row)] for row in self._rows])
+        return f"{self._title}\n{text_table(_HEADINGS, self._rows)}"
 
 
 class TerminalDrawing:

@@ -35,22 +35,22 @@ class _Line:
     incomplete: int = 0
 
     def cells(self) -> Sequence[str]:
-        """Return what is drawn of it: how many packets are done, and the like, and its rows."""
+        """Return what is drawn of it: what became of its packets, in the words of the result, and its rows."""
         taken = " + ".join(f"{count:,}" for count in self.taken)
         moved = f"{taken} in, {self.given:,} out" if taken else f"{self.given:,} rows"
         if not self.computes:
             return (self.label, "", "", "", "", "", moved)
-        done = self.computed + self.cached
         seconds = (self.ended or time.monotonic()) - self.started
-        rate = f"{(done + self.failed) / max(seconds, 0.001):,.0f}"
+        rate = f"{(self.computed + self.cached + self.failed) / max(seconds, 0.001):,.0f}"
         incomplete = f"{self.incomplete:,}" if self.incomplete else ""
-        return (self.label, f"{done:,}", f"{self.cached:,}", f"{self.failed:,}", incomplete, rate, moved)
+        return (self.label, f"{self.computed:,}", f"{self.cached:,}", f"{self.failed:,}", incomplete, rate, moved)
 
 
 class ProgressObserver(NoOpObserver):
     """Draws one line for every node on ``stderr``, or in the output of a notebook's cell: the rows it took and gave.
 
-    That of a function node says, too, how many packets are done, cached, failed or incomplete, and how many a second.
+    That of a function node says, too, how many packets are computed, cached, failed or incomplete, and how many a
+    second.
 
     A packet costs an addition; lines are drawn ten times a second, and stay when the run has ended. What functions
     print without being captured appears above the lines. One run at a time draws; those that begin meanwhile draw
@@ -72,7 +72,7 @@ class ProgressObserver(NoOpObserver):
         if not _TERMINAL.acquire(blocking=False):
             return
         try:
-            self._drawing = drawing_of(self._rows)
+            self._drawing = drawing_of(self._rows, f"Run {run_id}")
             self._drawing.start()
         except BaseException:
             self._drawing = None

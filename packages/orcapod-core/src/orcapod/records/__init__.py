@@ -22,7 +22,7 @@ from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
 from orcapod.records.folder_claims import claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
-from orcapod.records.large_values import LARGE
+from orcapod.records.large_values import LARGE, large_bytes, with_large_bytes
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
 from orcapod.records.members import (
     CUT,
@@ -123,6 +123,7 @@ __all__ = [
     "damaged_results",
     "functions_of",
     "is_computed",
+    "large_bytes",
     "lost_results",
     "new_run_id",
     "node_path",
@@ -137,4 +138,5 @@ __all__ = [
     "stub_path",
     "totals_in",
     "whole_pieces",
+    "with_large_bytes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from orcapod.errors import DamagedRecordError, ValueTypeError
 from orcapod.files import Content, FileStore, folder_error, temporary_folder
 from orcapod.types import FILE_ARROW, LARGE_BYTES, Schema, content, holds_kept, identified, is_large, large_parts
 
-__all__ = ["LARGE", "LargeValues"]
+__all__ = ["LARGE", "LargeValues", "large_bytes", "with_large_bytes"]
 
 LARGE = "__large"
 """The column that names the files of plain bytes, which have no place for one in their own column."""
@@ -129,34 +129,6 @@ class LargeValues:
             results = results.set_column(at, name, column.filter(is_here).take(numbers))  # no large ones are copied
         return results.append_column(LARGE, kept)
 
-    def loaded(self, results: pa.Table) -> pa.Table:
-        """Return a table of results with the bytes that ``at_rest`` has taken out; the record id is its first column.
-
-        Raises:
-            DamagedRecordError: they are not what they were.
-        """
-        if not self._bytes:
-            return results
-        kept, results = results.column(LARGE), results.drop_columns([LARGE])
-        if kept.null_count == len(kept):
-            return results
-        found: defaultdict[str, dict[int, Any]] = defaultdict(dict)
-        damages: dict[Any, ValueTypeError] = {}
-        for row, files in enumerate(kept.to_pylist()):
-            for file in files or []:
-                try:
-                    found[file["column"]][row] = content(file, "bytes")
-                except ValueTypeError as error:
-                    damages[results.column(0)[row].as_py()] = error
-        if damages:
-            first, *more = damages.values()
-            why = f"{first}{f' ({len(more)} more are damaged)' if more else ''}"
-            raise DamagedRecordError(why, keys=list(damages), found=first.found)
-        for name, rows in found.items():
-            at = results.schema.get_field_index(name)
-            results = results.set_column(at, name, _replaced(results.column(name).combine_chunks(), rows))
-        return results
-
     def _large_in(self, result: Sequence[Any]) -> Iterator[_Large]:
         """Give what is large of a result."""
         for at, arrow in self._types.items():
@@ -192,6 +164,41 @@ class LargeValues:
                 self._begun.pop(id(data), None)
             self._writing.popleft()
         return True
+
+
+def large_bytes(results: pa.Table) -> Mapping[str, Mapping[int, Any]]:
+    """Return which bytes of results lie in files, by column and row: the ``size`` and the ``file`` of each."""
+    found: defaultdict[str, dict[int, Any]] = defaultdict(dict)
+    if LARGE in results.column_names and (kept := results.column(LARGE)).null_count < len(kept):
+        for row, files in enumerate(kept.to_pylist()):
+            for file in files or ():
+                found[file["column"]][row] = file
+    return found
+
+
+def with_large_bytes(results: pa.Table) -> pa.Table:
+    """Return results with the bytes that lie in files, where they are null at rest; the record id is the first column.
+
+    Raises:
+        DamagedRecordError: they are not what they were.
+    """
+    found: dict[str, dict[int, Any]] = {}
+    damages: dict[Any, ValueTypeError] = {}
+    for name, files in large_bytes(results).items():
+        found[name] = {}
+        for row, file in files.items():
+            try:
+                found[name][row] = content(file, "bytes")
+            except ValueTypeError as error:
+                damages[results.column(0)[row].as_py()] = error
+    if damages:
+        first, *more = damages.values()
+        why = f"{first}{f' ({len(more)} more are damaged)' if more else ''}"
+        raise DamagedRecordError(why, keys=list(damages), found=first.found)
+    for name, rows in found.items():
+        at = results.schema.get_field_index(name)
+        results = results.set_column(at, name, _replaced(results.column(name).combine_chunks(), rows))
+    return results.drop_columns([LARGE]) if LARGE in results.column_names else results
 
 
 class _Large(NamedTuple):

@@ -19,7 +19,7 @@ from orcapod.compute import pc
 from orcapod.protocols import Database, RecordPath
 from orcapod.records.address import RECORD_ID, RUN_STARTS, RUNS, FunctionUri, result_path
 from orcapod.records.graph_records import GraphRecords
-from orcapod.records.large_values import LARGE
+from orcapod.records.large_values import large_bytes
 from orcapod.records.states import RUN_ID, NodeStates, State, states_in
 from orcapod.records.stubs import STUB_COLUMNS, Stubs
 from orcapod.types import loaded_bytes
@@ -324,8 +324,5 @@ def _pipelines(store: Database) -> Collection[RecordPath]:
 def _size(records: pa.Table) -> int:
     """Return about how many bytes go with results: those beyond their stubs, and those of their files."""
     outputs = records.drop_columns(list(STUB_COLUMNS))
-    plain = 0
-    if LARGE in outputs.column_names:
-        files: list[Any] = outputs.column(LARGE).to_pylist()
-        plain = sum(file["size"] for some in files for file in some or ())
+    plain: int = sum(file["size"] for files in large_bytes(outputs).values() for file in files.values())
     return outputs.nbytes + plain + loaded_bytes(column.combine_chunks() for column in outputs.columns)

@@ -18,7 +18,7 @@ from orcapod.hashing import recipes
 from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records.address import RECORD_ID
 from orcapod.records.attempts import Attempts
-from orcapod.records.large_values import LargeValues
+from orcapod.records.large_values import LargeValues, with_large_bytes
 from orcapod.records.stubs import lost_results
 from orcapod.types import Schema, holds_files, paths_in, relocated
 
@@ -156,7 +156,7 @@ class ResultCache:
         except PermissionError as error:
             folder = self._folder or Path(error.filename)
             raise folder_error(folder, "the files of results cannot be looked for", error) from error
-        return self._large.loaded(results)
+        return with_large_bytes(results)
 
     def holds(self, ids: Sequence[bytes]) -> bool:
         """Say whether the results of all these records are there; none of them is read."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
-from orcapod.display import one_line
+from orcapod.display import one_line, printable
 
 __all__ = [
     "Html",
@@ -63,8 +63,7 @@ def joined(*content: str) -> Html:
 
 def readable(text: str) -> str:
     """Return text, of several lines maybe, without colours, and with all other controls as Python escapes them."""
-    plain = _CODES.sub("", text).replace("\r\n", "\n")
-    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in plain.split("\n"))
+    return printable(_CODES.sub("", text))
 
 
 def link(target: str, *content: str) -> Html:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from orcapod.arrow import empty_table
 from orcapod.datagrams import Chunk, Columns, Packet, StreamSchema, Tag
-from orcapod.display import html_table
+from orcapod.display import html_table, one_line
 from orcapod.errors import PluginError
 from orcapod.hashing import ContentHash
 from orcapod.streams.export import export_rows
@@ -174,7 +174,7 @@ class Stream(Verbs, NoOperand):
     def __repr__(self) -> str:
         tags = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.tags.types.items())
         packets = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.packets.types.items())
-        return f"<{type(self).__name__} {self.label!r} ({tags}) -> ({packets})>"
+        return one_line(f"<{type(self).__name__} {self.label!r} ({tags}) -> ({packets})>")
 
 
 def _library(name: str) -> Any:

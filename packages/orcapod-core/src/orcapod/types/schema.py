@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.checks import Checks
-from orcapod.display import html_table
+from orcapod.display import html_table, one_line
 from orcapod.errors import SchemaError
 from orcapod.types.logical import LogicalType, OptionalType, registry
 
@@ -110,4 +110,4 @@ class Schema(Mapping[str, Any]):
         return html_table("Schema", ["column", "type"], [(name, dtype.name) for name, dtype in self._types.items()])
 
     def __repr__(self) -> str:
-        return f"Schema({', '.join(f'{name}: {dtype.name}' for name, dtype in self._types.items())})"
+        return one_line(f"Schema({', '.join(f'{name}: {dtype.name}' for name, dtype in self._types.items())})")

@@ -13,7 +13,7 @@ from orcapod.ledger import RunSummary
 from orcapod.ledger.run_summary import NodeSummary
 from orcapod.records import PRUNED
 from orcapod.report import element, link, table, terms
-from orcapod.ui.cells import cell
+from orcapod.ui.cells import cell, output_cells
 from orcapod.ui.frame import Query, address, asked, filter_form, framed, pager, part, run_trail, took, typed, ways
 from orcapod.ui.rows import NodeRows
 from orcapod.ui.view import View
@@ -79,12 +79,12 @@ def _rows(view: View, run: RunSummary, node: NodeSummary, query: Query) -> list[
 
 def _table(rows: NodeRows, here: pa.Table, count: int) -> list[str]:
     results = rows.results(here)
-    outputs = [name for name in results.column_names if not name.startswith("_")]
+    outputs = output_cells(results)
     tags = rows.tags
     caption = f"{count:,} of {rows.entries.num_rows:,} rows that it gave"
     keys: list[Any] = here.column(0).to_pylist() if here.num_columns else []
     columns: list[list[str]] = [[cell(value) for value in here.column(name).to_pylist()] for name in tags]
-    columns += [[cell(value) for value in results.column(name).to_pylist()] for name in outputs]
+    columns += outputs.values()
     seconds = results.column("__seconds").to_pylist() if "__seconds" in results.column_names else [None] * len(keys)
     columns.append([took(each) for each in seconds])
     query = {"run": rows.run.run_id, "node": rows.node.record.label}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import shlex
 
 import pyarrow as pa
 
@@ -12,8 +12,9 @@ from orcapod.display import duration
 from orcapod.errors import ConfigError, UnknownRowError
 from orcapod.ledger import ComputedRow, Origin, RowGroup, SourceRow
 from orcapod.ledger.stored_results import results_at
-from orcapod.report import Html, element, link, section, table
-from orcapod.ui.cells import cell, in_words
+from orcapod.report import Html, block, element, joined, link, section, table
+from orcapod.report.html import size_of
+from orcapod.ui.cells import in_words, output_cells, whole
 from orcapod.ui.frame import Query, address, asked, framed, number, run_link, run_trail
 from orcapod.ui.logs import outputs
 from orcapod.ui.rows import NodeRows
@@ -23,6 +24,7 @@ __all__ = ["element_at", "elements_below", "trace_page"]
 
 _MEMBERS = 20
 _UNFOLDED = 40  # elements that are shown at once
+_ROOM = 20_000  # bytes of a page for one value
 _PLACE = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,99}")
 
 Place = tuple[int, ...]
@@ -131,13 +133,19 @@ def _values(rows: NodeRows, row: ComputedRow) -> Html:
     """Return the values of a row."""
     ids = pa.chunked_array([array_of([bytes.fromhex(row.record_id)], pa.large_binary())])
     results = results_at(rows.store.database, rows.node.record.path, ids)
-    values: dict[str, Any] = results.to_pylist()[0]
-    shown = [(name, cell(value)) for name, value in values.items() if not name.startswith("_")]
-    return (
-        table("What it gave", ["column", "value"], shown)
-        if shown
-        else element("p", "Its values are not in this store.")
-    )
+    if not (shown := output_cells(results)):
+        return element("p", "Its values are not in this store.")
+    values = table("What it gave", ["column", "value"], [(name, brief) for name, (brief,) in shown.items()])
+    texts = {name: text for name in shown if (text := whole(results.column(name)[0].as_py())) is not None}
+    blocks = [element("div", element("h3", name), block(text, _ROOM), class_="text") for name, text in texts.items()]
+    return joined(values, *blocks, *([_advice(rows)] if any(size_of(text) > _ROOM for text in texts.values()) else []))
+
+
+def _advice(rows: NodeRows) -> Html:
+    """Return how values are read that are too long for a page."""
+    words = ["orcapod", "export", rows.node.record.label, "rows.json", "--run", rows.run.run_id]
+    command = element("code", shlex.join(words))
+    return element("p", "Long values are shortened. All of them: ", command, class_="quiet small")
 
 
 def elements_below(origin: Origin, start: int) -> list[tuple[Place, Origin]]:
