@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from time import monotonic
@@ -125,6 +125,27 @@ def test_runs_are_listed_and_found_by_what_is_typed(client: TestClient, runs: li
     assert [link for link in found.links if link.startswith("/run?")] == [f"/run?run={runs[1]}"]
     assert found.fields == {"q": "MORE patients"}
     assert Page(client, "/", q="outcome=failed").text.count("…") == 3
+
+
+def test_runs_are_found_by_what_their_list_shows(client: TestClient, runs: list[str]) -> None:
+    """By the name in short, the outcome in words, the date, the note, and a tag as it is written there."""
+    name = f"{runs[1][:8]}…{runs[1][-4:]}"
+    assert name in Page(client, "/").text
+    for words, count in (
+        (name, 1),
+        (f"run={name}", 1),
+        (runs[1], 1),
+        ("FAILED", 3),
+        ("succeeded", 0),
+        ('"more pat"', 1),
+    ):
+        assert f"{count} of 3 runs" in Page(client, "/", q=words).text, words
+    assert "2 of 3 runs" in Page(client, "/", q=f'"who={EVIL.split(chr(34))[0]}"').text
+    with op.open_store(MemoryDatabase()) as empty:
+        assert "0 of 0 runs" in Page(entered(empty), "/", q="2026").text
+    started = Page(client, "/run", run=runs[0]).source.split("<time ")[1].split(">")[1].split("<")[0]
+    assert "of 3 runs" in (page := Page(client, "/", q=f'"{started}"')).text
+    assert f"/run?run={runs[0]}" in page.links
 
 
 def test_a_run_shows_its_nodes_with_their_numbers(client: TestClient, runs: list[str]) -> None:
@@ -338,6 +359,22 @@ def test_rows_in_which_nothing_can_be_looked_for_are_shown_and_not_found() -> No
     client = entered(op.open_store(database))
     assert "int8 array of 2 × 3 elements" in Page(client, "/node", run=run, node="ones").text
     assert "0 of 1 rows" in Page(client, "/node", run=run, node="ones", q="int8").text
+
+
+def test_a_time_is_written_and_found_alike_among_rows_and_output() -> None:
+    database, noon = MemoryDatabase(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("times", database) as pipeline:
+        twice.pod(DictSource([{"t": noon, "x": 2}, {"t": noon + timedelta(1), "x": 3}], ["t"]), label="twice")
+    run = pipeline.run(observer=LoggingObserver(pipeline.log_database)).run_id
+    client = entered(op.open_store(database))
+    for page, told in (("/node", "1 of 2 rows"), ("/logs", "1 of 2 packets")):
+        assert "2026-01-01 12:00:00+00:00" in Page(client, page, run=run, node="twice").text
+        assert told in Page(client, page, run=run, node="twice", q='t="2026-01-01 12:00:00+00:00"').text
 
 
 def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:

@@ -11,7 +11,7 @@ from orcapod.ledger import NodeSummary, RunSummary
 from orcapod.ledger.run_picture import run_picture
 from orcapod.report.html import Html, element, joined, table, terms, wide
 
-__all__ = ["OUTCOMES", "graph", "head", "instant"]
+__all__ = ["OUTCOMES", "graph", "head", "instant", "moment"]
 
 OUTCOMES = {
     "SUCCESS": ("computed", "succeeded"),
@@ -48,7 +48,12 @@ def head(run: RunSummary) -> Html:
 
 def instant(time: datetime) -> Html:
     """Return a moment, in UTC."""
-    return element("time", f"{time:%Y-%m-%d %H:%M:%S} UTC", datetime=time.isoformat())
+    return element("time", moment(time), datetime=time.isoformat())
+
+
+def moment(time: datetime) -> str:
+    """Return a moment, in UTC, as text."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _figures(run: RunSummary) -> Html:

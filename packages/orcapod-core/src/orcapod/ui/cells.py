@@ -22,9 +22,7 @@ def cell(stored: Any) -> str:
             return "–"
         case str():
             return one_line(shortened(stored))
-        case datetime() | date() | time():
-            return stored.isoformat()
-        case timedelta() | bool() | int() | float():
+        case datetime() | date() | time() | timedelta() | bool() | int() | float():
             return str(stored)
         case {"dtype": str(dtype), "shape": [*shape], "identity": _}:
             return f"{_elements(dtype)} array of {' × '.join(map(str, shape)) or 'no'} elements"
