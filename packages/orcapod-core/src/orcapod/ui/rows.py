@@ -19,9 +19,10 @@ from orcapod.ledger.stored_results import results_at
 from orcapod.records import RECORD_ID
 from orcapod.ui.cells import cell
 
-__all__ = ["NodeRows", "matching", "texts_of"]
+__all__ = ["NodeRows", "matching", "query_of", "texts_of"]
 
-_TERM = re.compile(r'([^\s="]+)=(?:"([^"]*)"|(\S*))|"([^"]*)"|(\S+)')
+_NAME = re.compile(r'[^\s="]+')
+_TERM = re.compile(rf'({_NAME.pattern})=(?:"([^"]*)"|(\S*))|"([^"]*)"|(\S+)')
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,16 @@ class NodeRows:
         values = results_at(self.store.database, path, ids, outputs) if outputs else pa.table({})
         tags = self.entries.select(self.tags)
         return {**texts_of(values.select(outputs)), **texts_of(tags)}
+
+
+def query_of(tags: Mapping[str, Any]) -> str:
+    """Return what is typed to find the rows of these tags; see ``matching``. What cannot be typed is left out."""
+    terms = []
+    for name, value in tags.items():
+        text = "" if value is None else value if isinstance(value, str) else cell(value)
+        if _NAME.fullmatch(name) and '"' not in text:
+            terms.append(f'{name}="{text}"')
+    return " ".join(terms)
 
 
 def matching(texts: Mapping[str, Any], query: str) -> Any:
