@@ -175,6 +175,16 @@ def test_no_page_scrolls_sideways_on_a_phone(visit: Visit, server: Server, runs:
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, address
 
 
+def test_fields_of_a_form_and_its_button_are_in_line(visit: Visit, server: Server, runs: list[str]) -> None:
+    page = visit(server.at("logs", run=runs[1]))
+    boxes = [each.bounding_box() for each in page.locator("form.filter input[type=search], form.filter button").all()]
+    (field, button) = boxes
+    assert field is not None
+    assert button is not None
+    assert abs(field["y"] - button["y"]) < 1
+    assert abs(field["height"] - button["height"]) < 1
+
+
 LIVE = """
     import sys
     import orcapod as op

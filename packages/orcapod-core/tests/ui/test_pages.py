@@ -155,6 +155,17 @@ def test_a_run_shows_its_nodes_with_their_numbers(client: TestClient, runs: list
     assert f"/node?{urlencode({'run': runs[1], 'node': MEAN})}" in page.links
 
 
+def test_a_node_whose_rows_are_not_stored_leads_to_those_that_are(client: TestClient, runs: list[str]) -> None:
+    """However many operators are between."""
+    operators = [each for each in Page(client, "/run", run=runs[1]).links if "node=" in each]
+    told = {way.partition("node=")[2]: Page(client, way) for way in operators}
+    between = [page for page in told.values() if "Only rows of functions are stored" in page.text]
+    assert len(between) == len(told) - 2, "all but the two functions"
+    places = ["/node?" + urlencode({"run": runs[1], "node": label}) for label in ("bmi", MEAN)]
+    assert all(places[0] in page.links for page in between)
+    assert sum(places[1] in page.links for page in between) == len(between) - 1, "the source's are read by bmi alone"
+
+
 def test_rows_are_shown_some_at_a_time_and_found_by_value(client: TestClient, runs: list[str]) -> None:
     first = Page(client, "/node", run=runs[1], node="bmi")
     assert "123 of 123 rows" in first.text
@@ -459,6 +470,24 @@ def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:
     run(pruned)
     run(pruned, x=3).prune(older_than=timedelta(microseconds=1), dry_run=False)
     assert "Values that were pruned are not shown" in rows(pruned)
+
+
+def test_a_long_note_is_folded_at_the_head_of_a_run_and_cut_in_the_list() -> None:
+    database, note = MemoryDatabase(), "word " * 600 + "the end"
+
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("long", database) as pipeline:
+        twice.pod(DictSource([{"i": 1, "x": 2}], ["i"], source_id="s"), label="twice")
+    run = pipeline.run(note=note).run_id
+    client = entered(op.open_store(database))
+    page = Page(client, "/run", run=run)
+    assert f"{note}</details>" in page.source or f"{note}</p></details>" in page.source
+    assert "the end" not in Page(client, "/").text
+    assert "word word" in Page(client, "/").text
+    assert "1 of 1 runs" in Page(client, "/", q="end").text
 
 
 def test_what_was_kept_of_no_run_is_said() -> None:

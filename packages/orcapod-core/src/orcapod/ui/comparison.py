@@ -14,6 +14,8 @@ from orcapod.ledger import RunSummary
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import Html, element, link, table
 from orcapod.report.changes import told_column
+from orcapod.report.html import shortened
+from orcapod.report.overview import NOTE_BYTES
 from orcapod.ui.cells import cell
 from orcapod.ui.frame import Query, address, choice, filter_form, framed, pager, part, ways
 from orcapod.ui.rows import query_of
@@ -77,7 +79,8 @@ def _choice(view: View, before: str, after: str) -> Html:
 
 
 def _in_words(run: Mapping[str, Any]) -> str:
-    return f"{run['pipeline']} · {run['started']:%Y-%m-%d %H:%M:%S} · {run['outcome'].lower()} {run['note']}"
+    note = shortened(run["note"], NOTE_BYTES)
+    return f"{run['pipeline']} · {run['started']:%Y-%m-%d %H:%M:%S} · {run['outcome'].lower()} {note}"
 
 
 def _counts(label: str, rows: pa.Table, before: str, after: str) -> list[str | int]:

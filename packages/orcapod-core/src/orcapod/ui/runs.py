@@ -11,7 +11,8 @@ from orcapod.arrow import array_of
 from orcapod.ledger.progress import progress_of
 from orcapod.ledger.run_summary import UNFINISHED
 from orcapod.report import element, link, table
-from orcapod.report.overview import OUTCOMES, instant, moment
+from orcapod.report.html import shortened
+from orcapod.report.overview import NOTE_BYTES, OUTCOMES, instant, moment
 from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, run_link, short_name, took, typed
 from orcapod.ui.rows import matching
 from orcapod.ui.view import View
@@ -81,5 +82,5 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
             took(None if ended is None else (ended - run["started"]).total_seconds()),
             *(run[name] for name in _COUNTS),
             run["pipeline"],
-            ", ".join(filter(None, [run["note"], _said(run["tags"])])),
+            ", ".join(filter(None, [shortened(run["note"], NOTE_BYTES), _said(run["tags"])])),
         ]
