@@ -97,7 +97,7 @@ def _failures(runs: Runs, label: str) -> list[Html]:
         if failed := run.functions[label].totals.counts.get("failed", 0):
             told = f"{failed:,} packet{'s' * (failed != 1)} of {label} failed in the {which} run"
             way = address("logs", run=run.run_id, node=label, outcome="failed")
-            shown.append(element("p", link(way, told), f": what is {what} may be that."))
+            shown.append(element("p", link(way, told), f"; that may be why rows are {what}."))
     return shown
 
 
