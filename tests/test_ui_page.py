@@ -112,6 +112,11 @@ def test_a_person_goes_from_the_runs_to_a_value_and_unfolds_what_it_was_made_of(
     tree.get_by_role("link", name="39 more").click()
     expect(tree).to_contain_text("patients::patient=p40")
     expect(tree.get_by_role("link", name="19 more")).to_be_visible()
+    tree.get_by_role("link", name="19 more").press("Enter")
+    expect(tree).to_contain_text("patients::patient=p59")
+    group = tree.locator("details > ul")
+    assert group.first.locator("xpath=./li").count() == 59, "members of a group stand side by side"
+    assert "patient=p41" in page.evaluate("document.activeElement.innerText"), "the reader goes on at the first new one"
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text(MEAN)
     page.go_back()
@@ -170,6 +175,17 @@ def test_no_page_scrolls_sideways_on_a_phone(visit: Visit, server: Server, runs:
         assert page.evaluate("document.documentElement.scrollWidth") <= 375, address
 
 
+def test_fields_of_a_form_and_its_button_are_in_line(visit: Visit, server: Server, runs: list[str]) -> None:
+    def boxes(address: str) -> list[dict[str, float]]:
+        fields = visit(address).locator("form.filter :is(select, button, input[type=search])")
+        return [field.evaluate("field => field.getBoundingClientRect().toJSON()") for field in fields.all()]
+
+    of_output, of_rows = boxes(server.at("logs", run=runs[1])), boxes(server.at("node", run=runs[1], node="bmi"))
+    assert (len(of_output), len(of_rows)) == (4, 2)
+    assert len({box["height"] for box in of_output + of_rows}) == 1
+    assert len({box["top"] for box in of_rows}) == 1
+
+
 LIVE = """
     import sys
     import orcapod as op
@@ -208,6 +224,76 @@ def test_a_run_moves_while_somebody_looks(visit: Visit, tmp_path: Path) -> None:
             expect(page.locator("#now")).to_contain_text("succeeded", timeout=30_000)
             expect(computed).to_have_text("9")
             assert page.locator("[data-live]").count() == 0
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
+    """Yield the server of a store with a run that was killed, and the run's name; another may come at any time."""
+    path = tmp_path / "killed.db"
+    program = [sys.executable, "-c", textwrap.dedent(LIVE), str(path)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        writer.kill()
+        writer.communicate()
+    with op.open_store(path) as store:
+        run = store.last_run().run_id
+    with Server(path) as served:
+        yield served, run
+
+
+def test_what_a_reader_does_to_a_live_page_stays(visit: Visit, killed: tuple[Server, str], tmp_path: Path) -> None:
+    """A run that begins is listed above what was there, which keeps its selection, its focus and where it was moved."""
+    server, run = killed
+    page = visit(server.url, width=375)
+    listed = page.locator("#runs")
+    listed.locator(f'a[href$="{run}"]').focus()
+    page.evaluate(
+        """() => {
+            document.querySelector("#runs .wide").scrollLeft = 100;
+            getSelection().selectAllChildren(document.querySelector("#runs tbody .badge"));
+        }"""
+    )
+    study(tmp_path / "killed.db", 3)
+    expect(listed).to_contain_text("2 of 2 runs", timeout=30_000)
+    assert page.evaluate("getSelection().toString()") == "has not ended, or was killed"
+    assert page.evaluate("document.activeElement.getAttribute('href')").endswith(run)
+    assert page.evaluate("document.querySelector('#runs .wide').scrollLeft") == 100
+
+
+def test_a_page_that_does_not_change_is_asked_for_less_and_less(visit: Visit, killed: tuple[Server, str]) -> None:
+    """And never while nobody sees it, but at once when somebody does."""
+    server, run = killed
+    page = visit(server.url)
+    page.clock.install()
+    asked, answered = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("requestfinished", lambda request: answered.append(request.url))
+
+    def pass_time(seconds: int) -> int:
+        """Let time pass for the page, which no answer takes any of; return how often it asked."""
+        before = len(asked)
+        for _ in range(seconds):
+            page.clock.run_for(1000)
+            while len(answered) < len(asked):
+                page.wait_for_timeout(10)
+        return len(asked) - before
+
+    def hide(is_hidden: bool) -> None:
+        page.evaluate(
+            """(isHidden) => {
+                Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }""",
+            is_hidden,
+        )
+
+    page.goto(server.at("run", run=run))
+    assert 2 <= pass_time(30) <= 6
+    hide(True)
+    assert pass_time(60) == 0
+    with page.expect_request("**/run?*"):
+        hide(False)
 
 
 def test_ctrl_c_ends_a_server_without_a_word(lab: Path) -> None:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -129,11 +129,43 @@ def test_runs_are_listed_and_found_by_what_is_typed(client: TestClient, runs: li
     assert Page(client, "/", q="outcome=failed").text.count("…") == 3
 
 
+def test_runs_are_found_by_what_their_list_shows(client: TestClient, runs: list[str]) -> None:
+    """By the name in short, the outcome in words, the date, the note, and a tag as it is written there."""
+    name = f"{runs[1][:8]}…{runs[1][-4:]}"
+    assert name in Page(client, "/").text
+    for words, count in (
+        (name, 1),
+        (f"run={name}", 1),
+        (runs[1], 1),
+        ("FAILED", 3),
+        ("succeeded", 0),
+        ('"more pat"', 1),
+    ):
+        assert f"{count} of 3 runs" in Page(client, "/", q=words).text, words
+    assert "2 of 3 runs" in Page(client, "/", q=f'"who={EVIL.split(chr(34))[0]}"').text
+    with op.open_store(MemoryDatabase()) as empty:
+        assert "0 of 0 runs" in Page(entered(empty), "/", q="2026").text
+    started = Page(client, "/run", run=runs[0]).source.split("<time ")[1].split(">")[1].split("<")[0]
+    assert "of 3 runs" in (page := Page(client, "/", q=f'"{started}"')).text
+    assert f"/run?run={runs[0]}" in page.links
+
+
 def test_a_run_shows_its_nodes_with_their_numbers(client: TestClient, runs: list[str]) -> None:
     page = Page(client, "/run", run=runs[1])
     for told in ("more patients", "SyncPipelineOrchestrator", "28 computed", "95 cached", "7 failed", MEAN):
         assert told in page.text
     assert f"/node?{urlencode({'run': runs[1], 'node': MEAN})}" in page.links
+
+
+def test_a_node_whose_rows_are_not_stored_leads_to_those_that_are(client: TestClient, runs: list[str]) -> None:
+    """However many operators are between."""
+    operators = [each for each in Page(client, "/run", run=runs[1]).links if "node=" in each]
+    told = {way.partition("node=")[2]: Page(client, way) for way in operators}
+    between = [page for page in told.values() if "Only rows of functions are stored" in page.text]
+    assert len(between) == len(told) - 2, "all but the two functions"
+    places = ["/node?" + urlencode({"run": runs[1], "node": label}) for label in ("bmi", MEAN)]
+    assert all(places[0] in page.links for page in between)
+    assert sum(places[1] in page.links for page in between) == len(between) - 1, "the source's are read by bmi alone"
 
 
 def test_rows_are_shown_some_at_a_time_and_found_by_value(client: TestClient, runs: list[str]) -> None:
@@ -202,6 +234,67 @@ def test_two_runs_are_compared_row_by_row_and_why(client: TestClient, runs: list
     assert "code: closure" in edited.text
     assert "bmi: 123 rows that are not equal" in edited.text
     assert [link for link in edited.links if "page=2" in link]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[op.ledger.Store, list[str]]]:
+    """Yield a store of two runs, the later one with a node more and a failure more, and one of another pipeline."""
+    database = MemoryDatabase()
+
+    @op.function_pod(output_keys="y")
+    def half(x: int) -> float:
+        if x < 0:
+            raise ValueError("below")
+        return x / 2
+
+    def run(name: str, rows: list[dict[str, object]], labels: list[str]) -> str:
+        with op.Pipeline(name, database) as pipeline:
+            for label in labels:
+                half.pod(DictSource(rows, ["k", "o"], source_id="s"), label=label)
+        return pipeline.run(observer=LoggingObserver(pipeline.log_database)).run_id
+
+    def rows(*xs: int) -> list[dict[str, object]]:
+        return [{"k": f"k{at} of\t<b>", "o": [None, at][at % 2], "x": x} for at, x in enumerate(xs)]
+
+    runs = [
+        run("pair", rows(1, 2, 3), ["half", "old"]),
+        run("pair", rows(1, 5, -1), ["half", "more", "other"]),
+        run("single", rows(1, 2), ["half"]),
+    ]
+    with op.open_store(database) as store:
+        yield store, runs
+
+
+def test_a_comparison_tells_of_failures_and_of_nodes_that_one_run_has(pair: tuple[op.ledger.Store, list[str]]) -> None:
+    store, (before, after, _) = pair
+    client = entered(store)
+    page = Page(client, "/compare", before=before, after=after)
+    assert "Only the earlier run has old." in page.text
+    assert "Only the later run has more, other." in page.text
+    rows = Page(client, "/compare", before=before, after=after, node="half")
+    assert "1 packet of half failed in the later run; that may be why rows are gone" in rows.text
+    assert "/logs?" + urlencode({"run": after, "node": "half", "outcome": "failed"}) in rows.links
+    assert "failed in the" not in Page(client, "/compare", before=before, after=before, node="half").text
+
+
+def test_rows_that_differ_lead_to_themselves_in_each_run(pair: tuple[op.ledger.Store, list[str]]) -> None:
+    store, (before, after, _) = pair
+    client = entered(store)
+    page = Page(client, "/compare", before=before, after=after, node="half")
+    ways = [link for link in page.links if link.startswith("/node?")]
+    assert [(before in way, after in way) for way in ways] == [(True, False), (False, True), (True, False)]
+    for way in ways:
+        assert "1 of " in Page(client, way).text, way
+
+
+def test_runs_of_two_pipelines_are_not_compared_but_others_can_be_chosen(
+    pair: tuple[op.ledger.Store, list[str]],
+) -> None:
+    store, (before, _, single) = pair
+    page = Page(entered(store), "/compare", before=before, after=single)
+    assert page.status == 200
+    assert "found a run of pair and one of single" in page.text
+    assert page.tags.count("select") == 2
 
 
 def test_code_is_shown_as_it_was(client: TestClient, runs: list[str]) -> None:
@@ -414,6 +507,22 @@ def test_a_value_is_in_one_line_of_a_table_and_whole_on_the_page_of_its_row(valu
     assert f"orcapod export 'give it' rows.json --run {run}" in row.text
 
 
+def test_a_time_is_written_and_found_alike_among_rows_and_output() -> None:
+    database, noon = MemoryDatabase(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("times", database) as pipeline:
+        twice.pod(DictSource([{"t": noon, "x": 2}, {"t": noon + timedelta(1), "x": 3}], ["t"]), label="twice")
+    run = pipeline.run(observer=LoggingObserver(pipeline.log_database)).run_id
+    client = entered(op.open_store(database))
+    for page, told in (("/node", "1 of 2 rows"), ("/logs", "1 of 2 packets")):
+        assert "2026-01-01 12:00:00+00:00" in Page(client, page, run=run, node="twice").text
+        assert told in Page(client, page, run=run, node="twice", q='t="2026-01-01 12:00:00+00:00"').text
+
+
 def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:
     @op.function_pod(output_keys="y")
     def twice(x: int) -> int:
@@ -435,6 +544,24 @@ def test_values_that_are_not_in_the_store_are_said_to_be_missing() -> None:
     run(pruned)
     run(pruned, x=3).prune(older_than=timedelta(microseconds=1), dry_run=False)
     assert "Values that were pruned are not shown" in rows(pruned)
+
+
+def test_a_long_note_is_folded_at_the_head_of_a_run_and_cut_in_the_list() -> None:
+    database, note = MemoryDatabase(), "word " * 600 + "the end"
+
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("long", database) as pipeline:
+        twice.pod(DictSource([{"i": 1, "x": 2}], ["i"], source_id="s"), label="twice")
+    run = pipeline.run(note=note).run_id
+    client = entered(op.open_store(database))
+    page = Page(client, "/run", run=run)
+    assert f"{note}</details>" in page.source or f"{note}</p></details>" in page.source
+    assert "the end" not in Page(client, "/").text
+    assert "word word" in Page(client, "/").text
+    assert "1 of 1 runs" in Page(client, "/", q="end").text
 
 
 def test_what_was_kept_of_no_run_is_said() -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import ConfigError, DatabaseError
+from orcapod.sources import DictSource
 from orcapod.ui import serve
+from orcapod.ui.application import application
+from orcapod.ui.view import CurrentView
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -73,3 +80,31 @@ def test_the_command_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:
 def test_the_door_gives_the_application_though_the_server_was_asked_for_first() -> None:
     program = "import orcapod.ui as ui; ui.serve; assert callable(ui.app)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def named_run(path: Path, note: str) -> None:
+    @op.function_pod(output_keys="y")
+    def twice(x: int) -> int:
+        return 2 * x
+
+    with op.Pipeline("lab", path) as pipeline:
+        twice.pod(DictSource([{"i": 1, "x": 2}], ["i"], source_id="s"), label="twice")
+    pipeline.run(note=note, progress=False)
+    pipeline.database.close()
+
+
+def test_the_store_that_is_there_now_is_shown_and_none_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    named_run(path, "the first store")
+    with closing(CurrentView(partial(op.open_store, path))) as current:
+        client = TestClient(application(current, "a-token"), base_url="http://127.0.0.1")
+        assert "the first store" in client.get("/?token=a-token").text
+        path.rename(tmp_path / "moved.db")
+        gone = client.get("/")
+        assert gone.status_code == 500
+        assert "there is no store at" in gone.text
+        assert not path.exists()
+        named_run(path, "the second store")
+        assert "the second store" in client.get("/").text
+        assert "the first store" not in client.get("/").text
+        path.unlink()

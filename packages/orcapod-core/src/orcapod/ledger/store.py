@@ -449,6 +449,15 @@ class Store:
         if isinstance(self.database, MaintainedDatabaseProtocol):
             self.database.reclaim()
 
+    def check_in_place(self) -> None:
+        """Check that the store is still the one that was opened; of a database that was given, its owner knows.
+
+        Raises:
+            DatabaseError: it was closed, deleted or replaced, as far as its kind of store can tell.
+        """
+        if self._is_owned:
+            self.database.flush()  # nothing waits to be written in a store that is only looked at
+
     def close(self) -> None:
         """Let go of the store; a database that was given stays open."""
         if self._is_owned:

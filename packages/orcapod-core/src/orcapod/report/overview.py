@@ -9,9 +9,9 @@ from typing import Any
 from orcapod.display import duration
 from orcapod.ledger import NodeSummary, RunSummary
 from orcapod.ledger.run_picture import run_picture
-from orcapod.report.html import Html, element, joined, table, terms, wide
+from orcapod.report.html import Html, element, fold, joined, shortened, size_of, table, terms, wide
 
-__all__ = ["OUTCOMES", "graph", "head", "instant"]
+__all__ = ["NOTE_BYTES", "OUTCOMES", "graph", "head", "instant", "moment"]
 
 OUTCOMES = {
     "SUCCESS": ("computed", "succeeded"),
@@ -20,6 +20,9 @@ OUTCOMES = {
     "UNFINISHED": ("incomplete", "has not ended, or was killed"),
 }
 """How each outcome looks, and what is said of it."""
+
+NOTE_BYTES = 300
+"""How much of a page a note takes before it is folded, or cut in a list."""
 
 _STATES = ("computed", "cached", "failed", "incomplete")
 
@@ -40,15 +43,27 @@ def head(run: RunSummary) -> Html:
         "header",
         element("p", "Run of a pipeline", class_="quiet small"),
         element("h1", "/".join(run.pipeline)),
-        element("p", run.note) if run.note else "",
+        _note(run.note),
         _figures(run) if run.ended is not None else "",
         terms({name: fact for name, fact in facts.items() if fact}),
     )
 
 
+def _note(note: str) -> Html:
+    """Return what the author of a run said of it, folded where it is long."""
+    if size_of(note) <= NOTE_BYTES:
+        return element("p", note) if note else Html("")
+    return fold(shortened(note, NOTE_BYTES), element("p", note))
+
+
 def instant(time: datetime) -> Html:
     """Return a moment, in UTC."""
-    return element("time", f"{time:%Y-%m-%d %H:%M:%S} UTC", datetime=time.isoformat())
+    return element("time", moment(time), datetime=time.isoformat())
+
+
+def moment(time: datetime) -> str:
+    """Return a moment, in UTC, as text."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _figures(run: RunSummary) -> Html:

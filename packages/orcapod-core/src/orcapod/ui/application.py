@@ -33,9 +33,9 @@ from orcapod.ui.nodes import node_page
 from orcapod.ui.run import run_page
 from orcapod.ui.runs import runs_page
 from orcapod.ui.trace import trace_page
-from orcapod.ui.view import View
+from orcapod.ui.view import CurrentView, View
 
-__all__ = ["app"]
+__all__ = ["app", "application"]
 
 Page = Callable[[View, Query], str]
 
@@ -63,9 +63,13 @@ def app(store: Store, token: str) -> ASGIApp:
     check.instance("store", store, Store, "a Store", "give op.open_store('lab.db')")
     if not check.text("token", token):
         raise check.wrong("token", token, "a text that nobody guesses", "give secrets.token_urlsafe()")
-    view = View(store)
+    return application(CurrentView(lambda: store), token)
+
+
+def application(current: CurrentView, token: str) -> ASGIApp:
+    """Return the pages of the store that is at its place now; see ``app``."""
     pages = Starlette(
-        routes=[Route(path, _answering(page, view)) for path, page in _PAGES.items()],
+        routes=[Route(path, _answering(page, current)) for path, page in _PAGES.items()],
         exception_handlers={OrcapodError: _failed, HTTPException: _missing, Exception: _broken},
     )
     running = policy([resource("script.js"), script()], DIRECTIVES)
@@ -80,11 +84,11 @@ def app(store: Store, token: str) -> ASGIApp:
     return Guard(pages, token, headers)
 
 
-def _answering(page: Page, view: View) -> Callable[[Request], Response]:
+def _answering(page: Page, current: CurrentView) -> Callable[[Request], Response]:
     """Return what answers with a page; it is no coroutine, so that it runs in a thread, and may wait for the store."""
 
     def answer(request: Request) -> Response:
-        return HTMLResponse(page(view, dict(request.query_params)))
+        return HTMLResponse(page(current.get(), dict(request.query_params)))
 
     return answer
 

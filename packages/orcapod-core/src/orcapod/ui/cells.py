@@ -33,9 +33,7 @@ def cell(stored: Any) -> str:
             return "–"
         case str():
             return one_line(shortened(stored))
-        case datetime() | date() | time():
-            return stored.isoformat()
-        case timedelta() | bool() | int() | float():
+        case datetime() | date() | time() | timedelta() | bool() | int() | float():
             return str(stored)
         case bytes() if len(stored) > _SHORT_BYTES:
             return _in_bytes(len(stored))

@@ -30,6 +30,7 @@ __all__ = [
     "run_trail",
     "run_ways",
     "script",
+    "short_name",
     "took",
     "typed",
     "ways",
@@ -109,7 +110,12 @@ def run_ways(run: RunSummary, here: str = "") -> Html:
 
 def run_link(run_id: str) -> Html:
     """Return the way to a run, by what its name begins and ends with: that is when, and which."""
-    return link(address("run", run=run_id), element("code", f"{run_id[:8]}…{run_id[-4:]}", class_="steady"))
+    return link(address("run", run=run_id), element("code", short_name(run_id), class_="steady"))
+
+
+def short_name(run_id: str) -> str:
+    """Return what the name of a run begins and ends with."""
+    return f"{run_id[:8]}…{run_id[-4:]}"
 
 
 def node_link(run: RunSummary, label: str) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -36,7 +36,7 @@ def node_page(view: View, query: Query) -> str:
         taken = f"{' and '.join(f'{each:,}' for each in node.totals.taken)} in, " if node.totals.taken else ""
         told["rows"] = f"{taken}{node.totals.given:,} out"
     if record.kind != "function":
-        return framed(record.label, terms(told), trail=run_trail(run))
+        return framed(record.label, terms(told), *_stored_rows(run, node), trail=run_trail(run))
     counts = node.totals.counts
     if counts:
         told["packets"] = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "none"
@@ -62,6 +62,30 @@ def node_in(run: RunSummary, label: str) -> NodeSummary:
 def _links(run: RunSummary, labels: Iterable[str]) -> str:
     """Return the ways to nodes."""
     return ways({each: address("node", run=run.run_id, node=each) for each in labels}) or "nothing in this pipeline"
+
+
+def _stored_rows(run: RunSummary, node: NodeSummary) -> list[str]:
+    """Return where to look in place of rows that are not stored: at the functions before and behind their node."""
+    inputs = {label: each.record.inputs for label, each in run.nodes.items()}
+    readers = {label: [other for other in inputs if label in inputs[other]] for label in inputs}
+    label = node.record.label
+    near = [other for ways in (inputs, readers) for other in _nearest_functions(run, label, ways)]
+    told = f"Only rows of functions are stored; those of this {node.record.kind} are made again when they are needed."
+    return [element("p", f"{told} Look at those of:" if near else told), *([_links(run, near)] if near else [])]
+
+
+def _nearest_functions(run: RunSummary, label: str, ways: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the functions that one comes to first on all ways from a node."""
+    functions, passed = dict[str, None](), {label: None}
+    waiting = [label]
+    for each in waiting:
+        for other in ways.get(each, ()):
+            if other in run.functions:
+                functions[other] = None
+            elif other not in passed:
+                passed[other] = None
+                waiting.append(other)
+    return [*functions]
 
 
 def _rows(view: View, run: RunSummary, node: NodeSummary, query: Query) -> list[str]:

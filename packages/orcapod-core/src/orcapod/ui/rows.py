@@ -19,9 +19,10 @@ from orcapod.ledger.stored_results import results_at
 from orcapod.records import RECORD_ID
 from orcapod.ui.cells import cell
 
-__all__ = ["NodeRows", "matching", "texts_of"]
+__all__ = ["NodeRows", "matching", "query_of", "texts_of"]
 
-_TERM = re.compile(r'(?:([^\s="]+)=)?(?:"([^"]*)"|(\S+))')
+_NAME = re.compile(r'[^\s="]+')
+_TERM = re.compile(rf'({_NAME.pattern})=(?:"([^"]*)"|(\S*))|"([^"]*)"|(\S+)')
 
 
 @dataclass(frozen=True)
@@ -79,32 +80,47 @@ class NodeRows:
         return {**texts_of(values.select(outputs)), **texts_of(tags)}
 
 
+def query_of(tags: Mapping[str, Any]) -> str:
+    """Return what is typed to find the rows of these tags; see ``matching``. What cannot be typed is left out."""
+    terms = []
+    for name, value in tags.items():
+        text = "" if value is None else value if isinstance(value, str) else cell(value)
+        if _NAME.fullmatch(name) and '"' not in text:
+            terms.append(f'{name}="{text}"')
+    return " ".join(terms)
+
+
 def matching(texts: Mapping[str, Any], query: str) -> Any:
     """Say in which rows of some columns is all that was typed.
 
     Args:
         texts: the columns, as text; at least one.
         query: words, all of which are to be found, in any column, whatever their case; ``column=value`` says in which,
-            and is all of what is there. Quotes keep several words together.
+            and is all of what is there; ``column=`` means those that are empty or missing. Quotes keep several words
+            together.
     """
-    conditions = [_holds(texts, name, text) for name, text in _terms(query)]
-    if not conditions:
+    if not (terms := [*_terms(query)]):
         return array_of([True] * len(next(iter(texts.values()))), pa.bool_())
-    return reduce(pc.and_, conditions)
+    lowered = {name: pc.utf8_lower(column) for name, column in texts.items()}
+    return reduce(pc.and_, [_holds(lowered, name, text) for name, text in terms])
 
 
 def _terms(query: str) -> Iterator[tuple[str, str]]:
     """Give what was typed: words, each with the column that it is to be in, if one is named."""
-    for name, quoted, word in _TERM.findall(query):
-        yield name, quoted or word
+    for name, *texts in _TERM.findall(query):
+        yield name, "".join(texts)
 
 
-def _holds(texts: Mapping[str, Any], name: str, text: str) -> Any:
-    if name in texts:
-        return pc.fill_null(pc.equal(pc.utf8_lower(texts[name]), text.lower()), False)
-    wanted = f"{name}={text}" if name else text
-    found = [pc.fill_null(pc.match_substring(column, wanted, ignore_case=True), False) for column in texts.values()]
-    return reduce(pc.or_, found)
+def _holds(lowered: Mapping[str, Any], name: str, text: str) -> Any:
+    if name in lowered:
+        return pc.fill_null(pc.equal(lowered[name], _lower(text)), not text)
+    wanted = _lower(f"{name}={text}" if name else text)
+    return reduce(pc.or_, [pc.fill_null(pc.match_substring(column, wanted), False) for column in lowered.values()])
+
+
+def _lower(text: str) -> str:
+    """Return a text in the lower case of Arrow, which is not that of Python."""
+    return str(pc.utf8_lower(text).as_py())
 
 
 def _is_shown(column: str) -> bool:
@@ -126,4 +142,4 @@ def _text(column: Any) -> Any:
     if pat.is_string(column.type) or pat.is_large_string(column.type) or pat.is_integer(column.type):
         return pc.cast(column, pa.large_string())
     values: Sequence[Any] = column.to_pylist()
-    return array_of([cell(value) for value in values], pa.large_string())
+    return array_of([None if value is None else cell(value) for value in values], pa.large_string())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,23 +10,23 @@ import pyarrow as pa
 from orcapod.arrow import array_of
 from orcapod.ledger.progress import progress_of
 from orcapod.ledger.run_summary import UNFINISHED
-from orcapod.report import Html, element, link, table
-from orcapod.report.overview import OUTCOMES, instant
-from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, run_link, took, typed
-from orcapod.ui.rows import matching, texts_of
+from orcapod.report import element, link, table
+from orcapod.report.html import shortened
+from orcapod.report.overview import NOTE_BYTES, OUTCOMES, instant, moment
+from orcapod.ui.frame import Query, address, filter_form, framed, pager, part, run_link, short_name, took, typed
+from orcapod.ui.rows import matching
 from orcapod.ui.view import View
 
 __all__ = ["runs_page"]
 
 _COUNTS = ("computed", "cached", "failed")
-_SEARCHED = ["run_id", "pipeline", "outcome", "note", "tags"]
 _FOLLOWED = 3  # runs that have not ended whose rows are counted; of those that were killed long ago nobody wants it
 
 
 def runs_page(view: View, query: Query) -> str:
     """Return the page of all runs, the last one first, or of those in which something is found."""
     runs, words = view.store.runs(), query.get("q", "")
-    found = runs.filter(matching(texts_of(runs.select(_SEARCHED)), words)) if words else runs
+    found = runs.filter(matching(_texts(runs), words)) if words and runs.num_rows else runs
     newest_first = found.take(array_of([*reversed(range(found.num_rows))], pa.int64()))
     here: list[Any] = part(newest_first, query).to_pylist()
     headings = ["run", "outcome", "started", "took", *_COUNTS, "pipeline", "note"]
@@ -40,10 +40,28 @@ def runs_page(view: View, query: Query) -> str:
     )
 
 
-def _badge(outcome: str) -> Html:
-    """Return how a run ended, in the colour of that."""
-    colour, told = OUTCOMES.get(outcome, ("", outcome))
-    return element("span", told, class_=f"badge {colour}")
+def _texts(runs: pa.Table) -> Mapping[str, Any]:
+    """Return what is looked for in: runs as the list shows them, and their names and outcomes as they are stored."""
+    rows: list[dict[str, Any]] = runs.to_pylist()
+    shown = {
+        "run": [short_name(run["run_id"]) for run in rows],
+        "outcome": [_outcome(run["outcome"])[1] for run in rows],
+        "started": [moment(run["started"]) for run in rows],
+        "tags": [_said(run["tags"]) for run in rows],
+    }
+    stored = {"run_id": "run_id", "pipeline": "pipeline", "note": "note", "__outcome": "outcome"}
+    return {name: array_of(texts, pa.large_string()) for name, texts in shown.items()} | {
+        name: runs.column(column) for name, column in stored.items()
+    }
+
+
+def _outcome(outcome: str) -> tuple[str, str]:
+    """Return the colour of how a run ended, and what is said of it."""
+    return OUTCOMES.get(outcome, ("", outcome))
+
+
+def _said(tags: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in tags)
 
 
 def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
@@ -56,13 +74,13 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
                 "failed": sum(node.failed for node in progress),
             }
         ended = run["ended"]
-        said = [run["note"], *(f"{name}={value}" for name, value in run["tags"])]
+        colour, told = _outcome(run["outcome"])
         yield [
             run_link(run["run_id"]),
-            _badge(run["outcome"]),
+            element("span", told, class_=f"badge {colour}"),
             instant(run["started"]),
             took(None if ended is None else (ended - run["started"]).total_seconds()),
             *(run[name] for name in _COUNTS),
             run["pipeline"],
-            ", ".join(filter(None, said)),
+            ", ".join(filter(None, [shortened(run["note"], NOTE_BYTES), _said(run["tags"])])),
         ]

@@ -8,7 +8,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 
 import uvicorn
@@ -17,8 +17,9 @@ from orcapod.checks import Checks
 from orcapod.errors import ConfigError
 from orcapod.ledger import open_store
 from orcapod.protocols import Database
-from orcapod.ui.application import app
+from orcapod.ui.application import application
 from orcapod.ui.guard import TOKEN
+from orcapod.ui.view import CurrentView
 
 __all__ = ["serve"]
 
@@ -49,11 +50,11 @@ def serve(
     check.flag("open_browser", open_browser)
     if not isinstance(port, int) or not 0 <= port < 65_536:
         raise check.wrong("port", port, "a number from 0, for any that is free, to 65535")
-    with open_store(store) as opened, _listening(port) as listener:
+    with closing(CurrentView(partial(open_store, store))) as current, _listening(port) as listener:
         token = secrets.token_urlsafe(24)
         url = f"http://{_HOST}:{listener.getsockname()[1]}/?{TOKEN}={token}"
         config = uvicorn.Config(
-            app(opened, token),
+            application(current, token),
             lifespan="off",
             ws="none",
             log_level="error",

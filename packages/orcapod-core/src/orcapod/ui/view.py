@@ -1,18 +1,20 @@
-"""``View``: a store as its pages look at it, which remembers what never changes."""
+"""``View``: a store as its pages look at it, which remembers what never changes; ``CurrentView``: of what is there."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
+from threading import Lock
 
 import pyarrow as pa
 
-from orcapod.errors import UnknownRowError
+from orcapod.errors import DatabaseError, UnknownRowError
 from orcapod.ledger import ComputedRow, Store, compare
 from orcapod.ui.rows import NodeRows
 
-__all__ = ["View"]
+__all__ = ["CurrentView", "View"]
 
 _REMEMBERED = 2  # a million rows of a node, and what is looked for in them, take some 300 MB
 _TRACES = 32
@@ -60,3 +62,38 @@ class View:
                 found=key,
             )
         return tracer.row(node, found.slice(0, 1), tracer.outputs(node, None))
+
+
+class CurrentView:
+    """The view of the store that is at its place now; where another one has come there, that is opened.
+
+    Args:
+        opened: opens the store.
+
+    Raises:
+        DatabaseError: it cannot be opened.
+    """
+
+    def __init__(self, opened: Callable[[], Store]) -> None:
+        self._opened = opened
+        self._lock = Lock()
+        self._view = View(opened())
+
+    def get(self) -> View:
+        """Return the view.
+
+        Raises:
+            DatabaseError: there is no store any more.
+        """
+        with self._lock:
+            try:
+                self._view.store.check_in_place()
+            except (DatabaseError, ExceptionGroup):
+                self._view = View(self._opened())  # the other one goes when nobody reads it any more
+                self._view.store.check_in_place()
+            return self._view
+
+    def close(self) -> None:
+        """Let go of the store."""
+        with suppress(DatabaseError):  # it was deleted: nothing was written that could be lost
+            self._view.store.close()
