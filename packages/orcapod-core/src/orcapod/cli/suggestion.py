@@ -1,4 +1,4 @@
-"""``unknown``: the error for a name that nothing has, with the nearest one, or all that there are, as they are typed."""
+"""``unknown``: the error for a name that nothing has, the nearest one, and all that there are, as typed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _named(name: str, plain: Callable[[str], str] = repr) -> str:
 
 
 def typed(word: str) -> str:
-    """Return a word as it is typed in a shell, also where characters of it cannot be seen: ``$'\\x1b'``."""
+    """Return a word as it is typed in a shell: by escapes, ``$'...'``, where characters of it cannot be seen."""
     if one_line(word) == word:
         return quote(word)
     return f"$'{''.join(map(_typed_character, word))}'"

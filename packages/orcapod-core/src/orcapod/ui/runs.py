@@ -62,7 +62,7 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
             _badge(run["outcome"]),
             instant(run["started"]),
             took(None if ended is None else (ended - run["started"]).total_seconds()),
-            *(run[name] for name in _COUNTS),
+            *("" if run[name] is None else run[name] for name in _COUNTS),
             run["pipeline"],
             ", ".join(filter(None, said)),
         ]
