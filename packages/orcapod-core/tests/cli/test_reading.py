@@ -396,7 +396,7 @@ def test_a_shell_completes_commands_runs_nodes_and_pipelines_and_never_complains
     assert completed("head", "b") == {"bmi"}
     assert completed("logs", "last", "--node", "m") == {"mean"}
     assert completed("runs", "--pipeline", "") == {"other", "study"}
-    assert completed("head", "--pipeline", "other", "") != set()
+    assert completed("head", "--pipeline", "other", "") == set()  # a shell would read that label otherwise
     (study.folder / "empty").mkdir()
     (study.folder / "empty" / "orcapod.toml").write_text("store = 3")
     monkeypatch.chdir(study.folder / "empty")

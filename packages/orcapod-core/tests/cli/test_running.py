@@ -307,6 +307,12 @@ def test_what_has_failed_is_tried_again_and_nothing_else(again: tuple[Path, str]
     assert (nothing.returncode, nothing.stdout[:25]) == (0, "no packet has failed in r")
 
 
+def test_where_nothing_has_run_it_is_said_so(folder: Path) -> None:
+    never = "no pipeline has run in this store, nor 'study'; orcapod run TARGET runs it"
+    asked = [["retry", "last", "study.py"], ["reproduce", "last", "scaled", "who=1", "study.py"]]
+    assert [(code, never in told) for code, _, told in commands(*asked, cwd=folder)] == [(2, True)] * 2
+
+
 def test_of_a_killed_run_it_is_said_what_computes_the_rest(again: tuple[Path, str]) -> None:
     folder, first = again
     with closing(sqlite3.connect(folder / "lab.db")) as connection, connection:  # as a kill leaves it
