@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from deltalake import write_deltalake
 
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, StoreVersionError
+from orcapod.ledger import open_store
 from orcapod_delta import DeltaDatabase, DeltaTableSource
 from orcapod_delta.buffered_table import BufferedTable
 from orcapod_delta.locations import Location
@@ -29,6 +31,18 @@ def test_by_url(location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert repr(database.at("a")) == f"DeltaDatabase('{tmp_path}/lab', at a)"
         with open_database(database.to_config()) as again:
             assert isinstance(again, DeltaDatabase)
+
+
+def test_who_names_its_folder_is_told_its_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with DeltaDatabase("lab") as database:
+        database.add_records(("p",), _ROW)
+    with pytest.raises(DatabaseError) as raised:
+        open_store("lab")
+    url = re.search("delta:.*lab", str(raised.value))
+    assert url is not None
+    with open_store(url[0]) as store:
+        assert store.database.list_paths() == [("p",)]
 
 
 @pytest.mark.parametrize("name", ["a b", "100% sure", "naïve ☃", "a#b", "a?b", "a*b", "a=b", "{x}", "<a>"])

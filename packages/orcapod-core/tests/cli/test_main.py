@@ -63,6 +63,8 @@ def test_the_store_is_an_option_or_in_the_settings_or_in_the_environment(folder:
     assert json.loads(by_settings.stdout) == [run]
     by_option = command("runs", "--json", "--store", "../../lab.db", cwd=inner)
     assert json.loads(by_option.stdout) == [run]
+    (folder / "orcapod.toml").write_text('stor = "lab.db"')
+    assert f"no store is named; {folder / 'orcapod.toml'} has stor; give --store" in command("runs", cwd=inner).stderr
     (folder / "orcapod.toml").write_text("store = 3")
     wrong = command("runs", cwd=inner)
     assert (wrong.returncode, "found store = 3" in wrong.stderr) == (2, True)

@@ -8,9 +8,11 @@ import pty
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.request import HTTPCookieProcessor, build_opener
@@ -303,6 +305,21 @@ def test_what_has_failed_is_tried_again_and_nothing_else(again: tuple[Path, str]
     assert counts(json.loads(mended.stdout), "computed", "failed") == {"scaled": [3, 0], "guessed": [1, 0]}
     nothing = command("retry", json.loads(mended.stdout)["run_id"], "study.py", cwd=folder)
     assert (nothing.returncode, nothing.stdout[:25]) == (0, "no packet has failed in r")
+
+
+def test_where_nothing_has_run_it_is_said_so(folder: Path) -> None:
+    never = "no pipeline has run in this store, nor 'study'; orcapod run TARGET runs it"
+    asked = [["retry", "last", "study.py"], ["reproduce", "last", "scaled", "who=1", "study.py"]]
+    assert [(code, never in told) for code, _, told in commands(*asked, cwd=folder)] == [(2, True)] * 2
+
+
+def test_of_a_killed_run_it_is_said_what_computes_the_rest(again: tuple[Path, str]) -> None:
+    folder, first = again
+    with closing(sqlite3.connect(folder / "lab.db")) as connection, connection:  # as a kill leaves it
+        connection.execute('DELETE FROM "study/_runs"')
+    nothing = command("retry", "last", "study.py", cwd=folder)
+    told = f"run {first} has not ended, so that it is not known which packets have failed in it"
+    assert nothing.stdout == f"{told}; what is missing is computed by orcapod run study.py\n"
 
 
 def test_one_packet_is_called_again_and_compared(finished: tuple[Path, str]) -> None:

@@ -125,18 +125,23 @@ def test_a_module_is_found_from_here_and_a_file_with_what_lies_beside_it(tmp_pat
 def test_what_there_is_not_is_told_with_the_nearest_that_there_is(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(STUDY)
     (tmp_path / "none.py").write_text("")
+    (tmp_path / "lab.db").touch()
+    functions = "def build(): ...\ndef asks(x): ...\nasync def waits(): ...\n"
+    (tmp_path / "makes.py").write_text(f"from study import built\n{functions}")
     (tmp_path / "two.py").write_text("from study import pipeline, op\nother = op.Pipeline('other')")
     says = "name a pipeline, or a function without arguments that returns one"
     advice = "say which one is meant, or what returns it"
     expected = {
-        "stdy.py": "there is no file 'stdy.py'; did you mean 'study.py'? there are none.py, study.py, two.py",
-        "stdy": "there is no module 'stdy'; did you mean 'study'? there are none, study, two",
-        "lab.study": "there is no module 'lab'; there are none, study, two",
+        "stdy.py": "there is no file 'stdy.py'; did you mean 'study.py'? there are makes.py, none.py, study.py, two.py",
+        "stdy": "there is no module 'stdy'; did you mean 'study'? there are makes, none, study, two",
+        "lab.study": "there is no module 'lab'; there are makes, none, study, two",
         "study.py:pipelin": "there is no pipeline 'pipelin'; did you mean 'pipeline'? there are pipeline, built",
         "study:number": f"study:number is no pipeline, of type int; {says}",
         "study:asks": f"study:asks is no pipeline, of type function; {says}",
         "study:Kind": f"study:Kind is no pipeline, of type EnumType; {says}",
         "none.py": f"found 0 pipelines in none.py, expected one: none; {advice}: none.py:NAME",
+        "makes.py": f"found 0 pipelines in makes.py, expected one: none; {advice}, such as build: makes.py:NAME",
+        "lab.db": "found the file 'lab.db', expected a pipeline: file.py, file.py:NAME or module:NAME",
         "two": f"found 2 pipelines in two, expected one: pipeline, other; {advice}: two:NAME",
     }
     assert loaded(*expected, cwd=tmp_path) == list(expected.values())
@@ -163,3 +168,16 @@ def test_a_file_that_is_no_python_or_that_ends_is_no_pipeline(tmp_path: Path) ->
         assert error in shown
         assert f"{name} cannot be loaded: {error.partition(':')[0]}, see above" in shown
     assert "orcapod" not in shown
+
+
+def test_of_what_cannot_be_loaded_it_is_said_what_helps(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / "__init__.py").touch()
+    (lab / "study.py").write_text("from . import other")
+    (tmp_path / "asks.py").write_text("import argparse\nargparse.ArgumentParser('asks').parse_args(['what'])")
+    relative, asking = "\n".join(loaded("lab/study.py", cwd=tmp_path)), "\n".join(loaded("asks.py", cwd=tmp_path))
+    assert relative.endswith("see above; a file of a package is named as a module: lab.study")
+    assert "argparse.py" not in asking
+    assert f'File "{tmp_path / "asks.py"}", line 2' in asking
+    assert asking.endswith("see above; what only a run of its own is to do stands below if __name__ == '__main__':")

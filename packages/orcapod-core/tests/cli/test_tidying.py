@@ -11,13 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pytest
 
 import orcapod as op
 from orcapod.cli.main import main
+from orcapod.databases import SQLiteDatabase
 from orcapod.observers import LoggingObserver
 from orcapod.sources import DictSource
 
@@ -283,3 +286,29 @@ def test_there_is_colour_on_a_terminal_alone_unless_nobody_wants_it(path: Path, 
     os.close(ours), os.close(theirs)
     assert ("\x1b[32mSUCCESS" in shown) == (not no_color)
     assert "SUCCESS" in shown
+
+
+def test_a_run_that_found_everything_says_why_it_has_no_logs(path: Path, orcapod: Command) -> None:
+    night(path, 1)
+    night(path, 1)
+    assert "this run has computed nothing" in orcapod("logs", "last").out
+    assert "doubled 1" in orcapod("logs", "last~1").out
+
+
+def test_a_killed_run_is_told_by_its_last_sign_of_life_and_not_followed_for_ever(path: Path, orcapod: Command) -> None:
+    night(path, 1)
+    with SQLiteDatabase(path) as database:  # as a kill leaves it, days ago
+        start = database.at("study").get_records(("_run_starts",))
+        long_ago = datetime(2020, 1, 31, 12, tzinfo=UTC)
+        for name, value in {"__run_id": "killed", "__started": long_ago}.items():
+            at, field = start.column_names.index(name), start.schema.field(name)
+            start = start.set_column(at, field, pa.array([value], field.type))
+        database.at("study").add_records(("_run_starts",), start)
+        database.flush()
+    assert "its last sign of life was at 2020-01-31" in orcapod("show", "killed").out
+    followed = orcapod("logs", "killed", "--follow", "--json")
+    assert (followed.code, followed.out) == (0, "[]\n")
+    assert "its last sign of life was at 2020-01-31" in followed.err
+    told = orcapod("runs")
+    (line,) = (line for line in told.out.splitlines() if "UNFINISHED" in line)
+    assert line.split()[-1] == "UNFINISHED"

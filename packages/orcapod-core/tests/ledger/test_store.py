@@ -115,9 +115,11 @@ def test_a_killed_run_is_told_with_its_plan_and_no_end(path: Path) -> None:
     with op.open_store(path) as store:
         run = store.run(run_id)
         assert (run.outcome, run.ended, run.duration) == ("UNFINISHED", None, None)
+        (told,) = store.runs().to_pylist()
+        assert (told["computed"], told["cached"], told["failed"]) == (None, None, None)
         assert list(run.nodes) == ["patients", "bmi", "batch", "mean"]
         assert store.environment(run_id) == {}
-        with pytest.raises(UnknownRunError, match="no run of pipeline 'study' that has ended"):
+        with pytest.raises(UnknownRunError, match="no run of pipeline 'study' has ended, so that"):
             store.rows("study", "bmi")
     later = night(path, {"a": 100.0})
     with op.open_store(path) as store:
@@ -144,7 +146,7 @@ def test_rows_of_any_run_are_told_with_what_is_known_of_them(path: Path) -> None
         assert [(row["bmi"], row["run_id"]) for row in present] == [(20.0, runs[0])]
         with pytest.raises(LabelError, match=r"no function node 'rates'; it had \['bmi', 'mean'\]"):
             store.rows("study", "rates")
-        with pytest.raises(UnknownRunError, match=r"no run of pipeline 'stduy' .* found \['study'\]"):
+        with pytest.raises(UnknownRunError, match=r"no run of pipeline 'stduy'; found \['study'\]"):
             store.rows("stduy", "bmi")
 
 
@@ -196,6 +198,10 @@ def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
         with pytest.raises(DatabaseError, match="there is no store at"):
             op.open_store(tmp_path / name)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(
+        DatabaseError, match=r"expected a URL or the path of an SQLite file, found .*, which is a folder"
+    ):
+        op.open_store(tmp_path)
 
 
 def test_what_a_part_gave_under_another_function_does_not_empty_the_present(path: Path) -> None:

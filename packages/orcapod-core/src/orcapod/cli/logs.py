@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -16,11 +17,12 @@ from orcapod.cli.suggestion import unknown
 from orcapod.display import one_line
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.log_reader import LogReader
+from orcapod.ledger.progress import last_sign_of_life
 
 __all__ = ["logs_command"]
 
 _STREAMS = {"stdout": "", "stderr": "yellow", "python_logs": "cyan", "traceback": "red"}
-_NOTHING = "nothing; logs are kept by runs that are given a LoggingObserver"
+_SILENCE = timedelta(hours=1)  # after which a run that is followed is no longer waited for
 _PAUSE = 0.3  # seconds, at least, before the store is asked again
 _SHARE = 4  # of the time that asking takes, how many times as long a pause is
 
@@ -34,7 +36,7 @@ _SHARE = 4  # of the time that asking takes, how many times as long a pause is
 @click.option("--tag", "tags", multiple=True, metavar="K=V", help="Only packets with this tag; may be given again.")
 @click.option("--failed", is_flag=True, help="Only packets that failed.")
 @click.option("--stderr", is_flag=True, help="Of what they wrote, only what went to stderr.")
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends, or has been silent for an hour.")
 def logs_command(
     run: str,
     store: str,
@@ -57,7 +59,7 @@ def logs_command(
         reader = _reader(ledger, found, node, tags, failed=failed)
         entries = ({"run_id": found.run_id, **entry} for entry in _entries(ledger, found, reader, follow=follow))
         told = (entry for entry in entries if not stderr or entry["stderr"])
-        output.stream(told, lambda entry: _show(output, entry, streams), nothing=_NOTHING)
+        output.stream(told, lambda entry: _show(output, entry, streams), nothing=lambda: _why_nothing(ledger, found))
 
 
 def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, ...], *, failed: bool) -> LogReader:
@@ -78,6 +80,7 @@ def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, .
 
 def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) -> Iterator[dict[str, Any]]:
     """Give the entries; those of a run that goes on as they come, until it has ended and all of them were given."""
+    heard = run.started
     while True:
         has_ended = store.run(run.run_id).ended is not None  # before they are read: then these are the last
         asked = time.monotonic()
@@ -85,7 +88,27 @@ def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) 
             yield entry._asdict()
         if has_ended or not follow:
             return
+        if datetime.now(UTC) - heard > _SILENCE:
+            heard = last_sign_of_life(store.database, run)
+        if datetime.now(UTC) - heard > _SILENCE:
+            click.echo(
+                f"run {run.run_id} has not ended, and its last sign of life was at {text_of(heard)}: it was killed, or "
+                "a packet takes long; give the command again to go on",
+                err=True,
+            )
+            return
         time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - asked)))
+
+
+def _why_nothing(store: Store, run: RunSummary) -> str:
+    """Return why nothing is shown of a run."""
+    if any(True for _ in LogReader(store.database.at(*run.pipeline), run.run_id).entries()):
+        return "nothing; this run has logs, but none of what is asked for"
+    if run.ended is None:
+        return "nothing yet"
+    if not run.count("computed") and not run.count("failed"):
+        return "nothing; this run has computed nothing, and logs are of packets that were computed"
+    return "nothing; logs are kept by runs that are given a LoggingObserver"
 
 
 def _show(output: Output, entry: Mapping[str, Any], streams: list[str]) -> None:

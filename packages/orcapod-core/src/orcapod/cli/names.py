@@ -34,6 +34,9 @@ __all__ = [
     "short_names",
 ]
 
+_PLAIN = re.compile(r"[\w@%+=:,./][\w@%+=:,./-]*")
+"""A name that every shell takes as it is: of what it completes, it quotes nothing."""
+
 _NEWEST = re.compile(r"last(?:~(\d{1,9}))?")
 _SHORTEST = 13  # the milliseconds in which a run began
 
@@ -56,7 +59,7 @@ class _Name(click.ParamType):  # type: ignore[type-arg]  # those of older clicks
         with suppress(Exception):  # who is typing is not to read of it
             with open_store(ctx.params["store"]) as store:
                 known = [*self._known(store, ctx.params.get("pipeline"))]
-            return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+            return [CompletionItem(name) for name in known if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
         return []
 
 
@@ -102,6 +105,8 @@ def check_pipeline(store: Store, pipeline: str | None) -> None:
         UsageError: there is none.
     """
     if pipeline is not None and pipeline not in (known := store.pipelines()):
+        if not known:
+            raise click.UsageError(f"no pipeline has run in this store, nor {pipeline!r}; orcapod run TARGET runs it")
         raise unknown("pipeline", pipeline, known)
 
 

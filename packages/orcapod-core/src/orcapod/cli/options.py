@@ -41,8 +41,10 @@ def _store(ctx: click.Context, _param: click.Parameter, given: str | None) -> st
         return found
     if ctx.resilient_parsing:  # for the shell, which completes what is being typed
         return ""
+    file = _settings_file()
+    there = f"; {file} has {', '.join(_settings(file)) or 'nothing in it'}" if file else ""
     raise click.UsageError(
-        f'no store is named; give --store URL, or write store = "lab.db" into {_SETTINGS}, or set ORCAPOD_STORE'
+        f'no store is named{there}; give --store URL, or write store = "lab.db" into {_SETTINGS}, or set ORCAPOD_STORE'
     )
 
 
@@ -54,19 +56,27 @@ def find_store(given: str | None = None) -> tuple[str | None, str]:
     """
     if given:
         return given, "--store"
-    here = Path.cwd()
-    file = next((path for folder in (here, *here.parents) if (path := folder / _SETTINGS).is_file()), None)
+    file = _settings_file()
     if file is not None and (named := _in_settings(file)):
         return named, str(file)
     return os.environ.get("ORCAPOD_STORE") or None, "ORCAPOD_STORE"
 
 
-def _in_settings(file: Path) -> str | None:
-    """Return the store that settings name."""
+def _settings_file() -> Path | None:
+    here = Path.cwd()
+    return next((path for folder in (here, *here.parents) if (path := folder / _SETTINGS).is_file()), None)
+
+
+def _settings(file: Path) -> dict[str, Any]:
     try:
-        store = tomllib.loads(file.read_text("utf-8")).get("store")
+        return tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise click.UsageError(f"{file} cannot be read: {error}") from error
+
+
+def _in_settings(file: Path) -> str | None:
+    """Return the store that settings name."""
+    store = _settings(file).get("store")
     if store is not None and not (isinstance(store, str) and store):
         raise click.UsageError(f'{file}: found store = {store!r}, expected a URL or a path: store = "lab.db"')
     if store and (place := _ON_DISK.fullmatch(store)):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from orcapod.cli.options import find_store
+from orcapod.cli.advice import advice
 from orcapod.cli.output import OUTCOMES, Output
 from orcapod.cli.show import failure_facts, failure_lines, node_facts
 from orcapod.display import duration
@@ -67,14 +64,4 @@ def _more(run_id: str, kind: FailureKind, store: Database) -> list[str]:
     """Return the commands that show what is known of failures."""
     if store.to_config().get("type") == "memory":
         return []
-    named = _store_option(store)
-    return [shlex.join(["orcapod", "logs", run_id, "--failed", "--node", node, *named]) for node in kind.nodes]
-
-
-def _store_option(store: Database) -> Sequence[str]:
-    """Return how a store is named to a command, as far as that has to be said."""
-    path, (default, _) = store.to_config().get("path"), find_store()
-    if not isinstance(path, str):  # its address may have a password in it
-        return () if default else ("--store", "URL")
-    is_default = default is not None and default.rpartition(":///")[2] == str(Path(path).absolute())
-    return () if is_default else ("--store", os.path.relpath(path) if Path(path).is_absolute() else path)
+    return [advice(store, "logs", run_id, "--failed", "--node", node) for node in kind.nodes]

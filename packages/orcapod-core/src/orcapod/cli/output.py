@@ -89,14 +89,14 @@ class Output:
         rows: Iterable[Mapping[str, Any]],
         show: Callable[[Mapping[str, Any]], None],
         *,
-        nothing: str = "nothing",
+        nothing: Callable[[], str],
     ) -> None:
         """Show rows one by one, as they come; as JSON, an array of them with a line for each.
 
         Args:
             rows: what is shown.
             show: shows one to a person.
-            nothing: what a person reads where there are no rows.
+            nothing: gives what a person reads where there are no rows.
         """
         if not self.is_json:
             is_empty = True
@@ -105,7 +105,7 @@ class Output:
                 sys.stdout.flush()
                 is_empty = False
             if is_empty:
-                self.line(nothing)
+                self.line(nothing())
             return
         before = "[\n"
         for row in rows:

@@ -11,6 +11,7 @@ from orcapod.cli.names import find_run
 from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.running import run_options, run_pipeline
+from orcapod.cli.suggestion import typed
 from orcapod.cli.target import load_pipeline
 from orcapod.ledger import open_store
 from orcapod.nodes import FunctionNode
@@ -39,5 +40,10 @@ def retry_command(run: str, target: str, output: Output, **how: Any) -> int:
         return run_pipeline(pipeline, output, only=again, tags={"retry_of": before.run_id}, **how)
     if output.is_json:
         output.json({"run_id": None, "outcome": None, "saved": 0.0, "nodes": [], "failures": []})
-    output.line(f"no packet has failed in run {before.run_id}")
+    if before.ended is None:
+        told = f"run {before.run_id} has not ended, so that it is not known which packets have failed in it"
+    else:
+        told = f"no packet has failed in run {before.run_id}"
+    rest = f"; what is missing is computed by orcapod run {typed(target)}" if before.outcome != "SUCCESS" else ""
+    output.line(f"{told}{rest}")
     return FINE

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from orcapod.cli.names import find_run, pipeline_option, run_argument
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import OUTCOMES, Output
+from orcapod.cli.output import OUTCOMES, Output, text_of
 from orcapod.display import duration, one_line
 from orcapod.execution import FailureKind, failure_kinds
 from orcapod.ledger import RunSummary, open_store
 from orcapod.ledger.failures import failed_packets
+from orcapod.ledger.progress import last_sign_of_life
 from orcapod.ledger.run_summary import NodeSummary
 
 __all__ = ["failure_facts", "failure_lines", "node_facts", "show_command"]
@@ -36,6 +38,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         found = find_run(ledger, run, pipeline)
         environment = ledger.environment(found.run_id)
         kinds = failure_kinds(failed_packets(ledger, found))
+        sign = last_sign_of_life(ledger.database, found) if found.ended is None else found.ended
     facts = _facts(found)
     nodes = [node_facts(node, has_ended=found.ended is not None) for node in found.nodes.values()]
     if output.is_json:
@@ -60,7 +63,12 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         output.line(f"orcapod logs {found.run_id} --failed shows what they said")
     if found.ended is None:
         output.line("it goes on, or was killed: what its nodes did is known once it ends")
+        output.line(f"its last sign of life was at {text_of(sign)}, {_since(sign)} ago")
         output.line(f"orcapod logs {found.run_id} --follow shows what they say meanwhile")
+
+
+def _since(instant: datetime) -> str:
+    return duration(max(0.0, (datetime.now(UTC) - instant).total_seconds()))
 
 
 def _facts(run: RunSummary) -> dict[str, Any]:

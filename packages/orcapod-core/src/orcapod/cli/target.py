@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from inspect import Parameter, isfunction, signature
+from inspect import Parameter, iscoroutinefunction, isfunction, signature
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -64,6 +64,8 @@ def load_pipeline(target: str, output: Output) -> Pipeline:
     """
     home, _, name = target.rpartition(":") if ":" in target else (target, "", "")
     is_file = home.endswith(".py") or os.sep in home
+    if not is_file and Path(home).is_file():
+        raise click.UsageError(f"found the file {home!r}, expected a pipeline: file.py, file.py:NAME or module:NAME")
     with run_user_code(output):
         try:
             module = _main_module(Path(home)) if is_file else _imported(home)
@@ -71,9 +73,10 @@ def load_pipeline(target: str, output: Output) -> Pipeline:
         except (Exception, SystemExit) as error:
             if isinstance(error, click.ClickException):
                 raise
-            told = f"{home} cannot be loaded: {type(error).__name__}, see above"
+            told = f"{home} cannot be loaded: {type(error).__name__}, see above{_hint(error, home)}"
             code = UNREADABLE if isinstance(error, DatabaseError) else USAGE
-            raise BrokenTargetError(f"{user_traceback(error)}\n{told}", code) from error
+            limit = 1 if isinstance(error, SystemExit) else None
+            raise BrokenTargetError(f"{user_traceback(error, limit)}\n{told}", code) from error
 
 
 @contextmanager
@@ -93,9 +96,27 @@ def run_user_code(output: Output) -> Iterator[None]:
         os.close(stdout)
 
 
-def user_traceback(error: BaseException) -> str:
-    """Return the traceback of an exception from the first frame on that is the user's; nothing in it is a control."""
-    lines = "".join(traceback.format_exception(type(error), error, user_frames(error))).splitlines()
+def _hint(error: BaseException, home: str) -> str:
+    """Return what helps against an error of code that is loaded, as far as that is known."""
+    match error:
+        case ImportError() if "relative import" in str(error) and home.endswith(".py"):
+            parts = Path(os.path.relpath(home)).with_suffix("").parts
+            name = ".".join(parts) if ".." not in parts else "package.module, in the folder of the package"
+            return f"; a file of a package is named as a module: {name}"
+        case SystemExit():
+            return "; what only a run of its own is to do stands below if __name__ == '__main__':"
+        case _:
+            return ""
+
+
+def user_traceback(error: BaseException, limit: int | None = None) -> str:
+    """Return the traceback of an exception from the first frame on that is the user's; nothing in it is a control.
+
+    Args:
+        error: the exception.
+        limit: how many frames are shown; all if None.
+    """
+    lines = "".join(traceback.format_exception(type(error), error, user_frames(error), limit)).splitlines()
     return "\n".join(map(one_line, lines))
 
 
@@ -147,20 +168,27 @@ def _pipeline(module: ModuleType, home: str, name: str) -> Pipeline:
     if not name:
         if len({*map(id, found.values())}) == 1:
             return next(iter(found.values()))
-        several = f"{', '.join(found) or 'none'}; say which one is meant, or what returns it: {home}:NAME"
+        makers = [] if found else _makers(module)
+        names = f", such as {', '.join(makers)}" if makers else ""
+        several = f"{', '.join(found) or 'none'}; say which one is meant, or what returns it{names}: {home}:NAME"
         raise click.UsageError(f"found {len(found)} pipelines in {home}, expected one: {several}")
     value = vars(module).get(name)
     made = value() if callable(value) and not isinstance(value, Pipeline) and _needs_nothing(value) else value
     if isinstance(made, Pipeline):
         return made
     if value is None:
-        own = (key for key, each in vars(module).items() if getattr(each, "__module__", "") == module.__name__)
-        makers = (key for key in own if isfunction(vars(module)[key]) and _needs_nothing(vars(module)[key]))
-        raise unknown("pipeline", name, [*found, *makers])
+        raise unknown("pipeline", name, [*found, *_makers(module)])
     kind = f"{'what it returns is ' if made is not value else ''}of type {type(made).__name__}"
     raise click.UsageError(
         f"{home}:{name} is no pipeline, {kind}; name a pipeline, or a function without arguments that returns one"
     )
+
+
+def _makers(module: ModuleType) -> list[str]:
+    """Return the names of functions of a module that may return a pipeline."""
+    own = {key: each for key, each in vars(module).items() if getattr(each, "__module__", "") == module.__name__}
+    functions = (key for key, each in own.items() if isfunction(each) and not iscoroutinefunction(each))
+    return [key for key in functions if _needs_nothing(own[key])]
 
 
 def _needs_nothing(function: Any) -> bool:

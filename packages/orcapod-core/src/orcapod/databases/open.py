@@ -90,6 +90,10 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     path = url[2] if url else text if is_path(text) else ""
     if path and not any(map(_is_there, (path, unquote(path)))):
         raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there")
+    if path and not url and (folder := Path(path).expanduser()).is_dir():
+        is_delta = (folder / ".orcapod" / "_delta_log").is_dir()
+        told = f"a store of Delta tables; it is opened by delta:///{path}" if is_delta else "a folder"
+        raise DatabaseError(f"expected a URL or the path of an SQLite file, found {discreet(path)}, which is {told}")
     if path and (url is None or url[1].lower() == "sqlite"):
         _check_store(path)
     return open_database(location)

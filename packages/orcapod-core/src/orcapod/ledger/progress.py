@@ -1,8 +1,9 @@
-"""``progress_of``: what the nodes of a run have done so far, as far as it is in the store."""
+"""``progress_of`` and ``last_sign_of_life``: what the nodes of a run have done so far, as far as it is in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -12,7 +13,9 @@ from orcapod.ledger.run_summary import RunSummary
 from orcapod.protocols import Database, RecordPath, find_records
 from orcapod.records import RUN_ID, result_path
 
-__all__ = ["NodeProgress", "progress_of"]
+__all__ = ["NodeProgress", "last_sign_of_life", "progress_of"]
+
+_TIME = "__timestamp"
 
 
 class NodeProgress(NamedTuple):
@@ -39,6 +42,21 @@ def progress_of(database: Database, run: RunSummary) -> Mapping[str, NodeProgres
             _count(database, result_path(path[:-1]), of_run), _count(view, ("_log", *path), of_run | failed)
         )
     return found
+
+
+def last_sign_of_life(database: Database, run: RunSummary) -> datetime:
+    """Return when a run was last heard of: when it stored a result, or what a function said; else, when it began."""
+    view = database.at(*run.pipeline)
+    of_run = {RUN_ID: array_of([run.run_id], pa.large_string())}
+
+    def times() -> Iterator[Any]:
+        for node in run.functions.values():
+            path = node.record.path
+            for home, where in ((database, result_path(path[:-1])), (view, ("_log", *path))):
+                if home.get_records_by_ids(where, []).num_columns:
+                    yield from find_records(home, where, of_run, [_TIME]).column(_TIME).to_pylist()
+
+    return max(times(), default=run.started)
 
 
 def _count(database: Database, path: RecordPath, values: Mapping[str, pa.Array[Any]]) -> int:

@@ -81,7 +81,7 @@ class Store:
 
         Returns:
             ``run_id``, ``pipeline``, ``started``, ``ended``, ``outcome``, ``computed``, ``cached``, ``failed``,
-            ``note`` and ``tags``; see ``RunSummary``.
+            ``note`` and ``tags``; see ``RunSummary``. What a run that has not ended did is not known: null.
         """
         instant, text, number = pa.timestamp("us", "UTC"), pa.large_string(), pa.int64()
         types: dict[str, pa.DataType] = {"run_id": text, "pipeline": text, "started": instant, "ended": instant}
@@ -92,7 +92,7 @@ class Store:
                 **{name: getattr(run, name) for name in ("run_id", "started", "ended", "outcome", "note")},
                 "pipeline": "/".join(run.pipeline),
                 "tags": list(run.tags.items()),
-                **{state: run.count(state) for state in ("computed", "cached", "failed")},
+                **{state: run.count(state) if run.ended else None for state in ("computed", "cached", "failed")},
             }
             for run in self._runs(pipeline)
         ]
@@ -220,10 +220,11 @@ class Store:
         """Return the last run to end that had a function node, and the node."""
         named = [name for name in self._pipelines() if "/".join(name) == pipeline]
         ended = sorted((*end, name) for name in named for end in ended_runs(self.database, name))
+        if not named:
+            raise UnknownRunError(f"found no run of pipeline {pipeline!r}; found {self.pipelines()}", found=pipeline)
         if not ended:
-            raise UnknownRunError(
-                f"found no run of pipeline {pipeline!r} that has ended; found {self.pipelines()}", found=pipeline
-            )
+            told = f"no run of pipeline {pipeline!r} has ended, so that it is not known which rows it gave"
+            raise UnknownRunError(f"{told}; wait for its end, or run it again if it was killed", found=pipeline)
         runs = (run for _, run_id, name in reversed(ended) for run in runs_of(self.database, name, [run_id]))
         passed: list[RunSummary] = []
         for run in runs:

@@ -80,7 +80,7 @@ def _rows(view: View, runs: list[dict[str, Any]]) -> Iterator[list[str | int]]:
             element("span", told, class_=f"badge {colour}"),
             instant(run["started"]),
             took(None if ended is None else (ended - run["started"]).total_seconds()),
-            *(run[name] for name in _COUNTS),
+            *("" if run[name] is None else run[name] for name in _COUNTS),
             run["pipeline"],
             ", ".join(filter(None, [shortened(run["note"], NOTE_BYTES), _said(run["tags"])])),
         ]
