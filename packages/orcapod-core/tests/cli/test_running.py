@@ -418,6 +418,37 @@ def test_a_report_is_one_file(finished: tuple[Path, str], tmp_path: Path) -> Non
     assert "found -3, expected a positive number" in page
 
 
+def test_nothing_is_written_over_a_file_unless_forced_and_never_over_the_store(again: tuple[Path, str]) -> None:
+    folder, run = again
+    (folder / "night.html").write_text("earlier")
+    store = (folder / "lab.db").read_bytes()
+    ((code, _, told),) = commands(("graph", "study.py", "--svg", "none/a.svg"), cwd=folder)
+    assert (code, "'none/a.svg' cannot be written" in told) == (2, True)
+    writing = {
+        "report": ("report", run, "--store", "lab.db", "-o"),
+        "graph": ("graph", "study.py", "--svg"),
+        "export": ("export", "scaled", "--store", "lab.db"),
+    }
+    for name, args in writing.items():
+        file = "night.csv" if name == "export" else "night.html"
+        (folder / file).write_text("earlier")
+        (folder / "link.csv").unlink(missing_ok=True)
+        (folder / "link.csv").symlink_to("lab.db")
+        refused, forced, over, wal, link = commands(
+            (*args, file),
+            (*args, file, "--force"),
+            *((*args, each, "--force") for each in ("lab.db", "lab.db-wal", "link.csv")),
+            cwd=folder,
+        )
+        assert (refused[:2], "--force" in refused[2]) == ((2, ""), True), name
+        assert (forced[0], (folder / file).read_text() != "earlier") == (0, True), name
+        for code, shown, told in (over, wal, link):
+            assert (code, shown) == (2, ""), name
+            assert "is of the store" in told or (name == "export" and "one that ends in" in told), (name, told)
+        assert (folder / "lab.db").read_bytes()[100:] == store[100:], name
+        assert not [each for each in folder.iterdir() if each.name.startswith((".report", ".4"))]
+
+
 def test_a_page_is_served_until_an_interrupt(finished: tuple[Path, str]) -> None:
     folder, run = finished
     program = [sys.executable, "-m", "orcapod.cli", "ui", "--store", "lab.db", "--no-browser"]

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, node_argument, pipeline_option, run_option
+from orcapod.cli.new_file import check_free, check_not_of_store, force_option
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, json_of
 from orcapod.ledger import Store, open_store
@@ -33,7 +34,7 @@ __all__ = ["export_command"]
 @output_option
 @pipeline_option
 @run_option
-@click.option("--force", is_flag=True, help="Take the place of a file that is there.")
+@force_option
 def export_command(
     node: str, file: Path, store: str, output: Output, pipeline: str | None, run: str | None, *, force: bool
 ) -> None:
@@ -44,13 +45,14 @@ def export_command(
     write = _WRITERS.get(file.suffix.lower())
     if write is None:
         raise click.UsageError(f"found the file {str(file)!r}, expected one that ends in {', '.join(_WRITERS)}")
-    _check_free(file, force=force)
+    check_free(file, force=force)
     with open_store(store) as ledger:
+        check_not_of_store(file, ledger)
         begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
         part = file.with_name(f".{os.getpid()}-{file.name}")
         try:
             rows = write(_portions(ledger, begun, summary), part)
-            _check_free(file, force=force)  # somebody may have made it meanwhile
+            check_free(file, force=force)  # somebody may have made it meanwhile
             part.replace(file)
         except OSError as error:
             raise click.UsageError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
@@ -61,11 +63,6 @@ def export_command(
         output.json(facts)
     else:
         output.line(f"{rows:,} rows of {node}, run {begun.run_id}: {file}")
-
-
-def _check_free(file: Path, *, force: bool) -> None:
-    if file.exists() and not force:
-        raise click.UsageError(f"{str(file)!r} is there; give another name, or --force to write in its place")
 
 
 def _portions(store: Store, run: RunSummary, node: NodeSummary) -> Iterator[pa.Table]:
