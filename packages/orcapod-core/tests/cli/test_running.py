@@ -344,6 +344,34 @@ def test_a_packet_that_is_another_one_today_is_told_of(again: tuple[Path, str]) 
     )
 
 
+def test_where_input_and_code_are_the_same_the_function_gives_another_value_each_time(again: tuple[Path, str]) -> None:
+    folder, run = again
+    told = (
+        "of the same input, the same code gave another value: it depends on something else, such as chance or a clock"
+    )
+    ((code, shown, _),) = commands(("reproduce", run, "guessed", "who=1", "study.py"), cwd=folder)
+    assert (code, shown.splitlines()[-1]) == (3, told)
+    (folder / "study.py").write_text(STUDY.replace("FACTOR = 2", "FACTOR = 3"))
+    ((code, shown, _),) = commands(("reproduce", run, "scaled", "who=1", "study.py"), cwd=folder)
+    assert (code, shown.splitlines()[-1]) == (3, "the code is not that of the run")
+
+
+def test_it_is_told_whether_the_input_of_a_failure_is_the_same(again: tuple[Path, str]) -> None:
+    folder, run = again
+    unknown = "whether the input is that of the run is not known: none is kept of a packet that failed"
+    other = "the input is not that of the run"
+    (folder / "study.py").write_text(STUDY.replace("[1, 2, -3, -4", "[-1, 2, 3, -5"))
+    for who, code, told in (("0", 1, other), ("2", 0, unknown), ("3", 1, unknown)):
+        done, as_json = commands(
+            *(("reproduce", run, "scaled", f"who={who}", "study.py", *form) for form in ((), ("--json",))), cwd=folder
+        )
+        assert (done[0], done[1].splitlines()[-1]) == (code, told), who
+        assert as_json[1].count('"is_input_the_same": false' if told == other else '"is_input_the_same": null') == 1
+    (folder / "study.py").write_text(STUDY.replace('@op.function_pod("y")', '@op.function_pod("y", version="v9.0")'))
+    ((_, as_json, _),) = commands(("reproduce", run, "scaled", "who=1", "study.py", "--json"), cwd=folder)
+    assert '"is_input_the_same": null' in as_json  # the function is called otherwise: what it was given is elsewhere
+
+
 def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tuple[Path, str]) -> None:
     folder, run = finished
     failed = command("reproduce", run, "scaled", "who=2", "site=a", "study.py", "--json", cwd=folder)
