@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -25,6 +25,8 @@ from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.records import RECORD_ID
 
 __all__ = ["export_command"]
+
+_QUOTED = re.compile('[,"\r\n]')
 
 
 @click.command("export")
@@ -95,18 +97,31 @@ def _written(tables: Iterator[pa.Table], opened: Callable[[pa.Schema], Any]) -> 
 def _write_csv(tables: Iterator[pa.Table], file: Path) -> int:
     rows = 0
     with file.open("x", encoding="utf-8", newline="") as sink:
-        writer = csv.writer(sink)
         for table in tables:
             if not rows:
-                writer.writerow(table.column_names)
-            writer.writerows([_cell(value) for value in row.values()] for row in rows_of(table))
+                sink.write(_csv_line(table.column_names))
+            sink.writelines(_csv_line(row.values()) for row in rows_of(table))
             rows += table.num_rows
     return rows
 
 
-def _cell(value: Any) -> Any:
-    """Return a value as CSV has it: what is made of others as JSON."""
-    return json.dumps(json_of(value), ensure_ascii=False) if isinstance(value, list | Mapping) else json_of(value)
+def _csv_line(values: Iterable[Any]) -> str:
+    """Return a line of a CSV file; one that would be empty, which readers leave out, is an empty text."""
+    return (",".join(map(_cell, values)) or '""') + "\r\n"
+
+
+def _cell(value: Any) -> str:
+    """Return a value as CSV has it: null is nothing, the empty text is quoted, what is made of others is JSON."""
+    match value:
+        case None:
+            return ""
+        case list() | Mapping():
+            text = json.dumps(json_of(value), ensure_ascii=False)
+        case float():
+            text = str(value)
+        case _:
+            text = str(json_of(value))
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if not text or _QUOTED.search(text) else text
 
 
 def _write_jsonl(tables: Iterator[pa.Table], file: Path) -> int:

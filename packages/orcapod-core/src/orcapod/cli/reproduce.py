@@ -18,7 +18,7 @@ from orcapod.cli.output import Output
 from orcapod.cli.tags import tag_values
 from orcapod.cli.target import check_nodes, load_pipeline, run_user_code, user_traceback
 from orcapod.datagrams import Chunk, Tag
-from orcapod.display import shown
+from orcapod.display import shown, tags_text
 from orcapod.execution import checked_where
 from orcapod.hashing import hash_rows
 from orcapod.ledger import RunSummary, Store, open_store
@@ -90,7 +90,7 @@ def _row(node: FunctionNode, packet: Sequence[str]) -> Chunk:
     where = checked_where(Checks("reproduce"), "the packet", tag_values(packet, [tags], "the packet"), [tags])
     rows = [chunk.slice(row, 1) for chunk in node.inputs[0].chunks() for row in sorted(where.rows(chunk))]
     if len(rows) != 1:
-        some = "; ".join(", ".join(f"{name}={value}" for name, value in Tag(row, 0).items()) for row in rows[:3])
+        some = "; ".join(tags_text(Tag(row, 0)) for row in rows[:3])
         advice = f", such as {some}; give the tags that tell them apart" if rows else ""
         raise click.UsageError(f"{node.label!r} takes {len(rows)} rows with {' '.join(packet)}, expected one{advice}")
     return rows[0]
@@ -163,7 +163,7 @@ def _show(told: Mapping[str, Any], output: Output) -> None:
         for name, value in values.items():
             output.lines(f"  {name} = {shown(value)}")
 
-    tags = ", ".join(f"{name}={value}" for name, value in told["tag"].items())
+    tags = tags_text(told["tag"])
     show(f"{told['node']}({tags}) is called with", told["arguments"])
     if told["traceback"]:
         output.lines("and fails", "bold red")

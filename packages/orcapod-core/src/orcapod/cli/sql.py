@@ -6,7 +6,7 @@ import click
 
 from orcapod.arrow import rows_of
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import Output
+from orcapod.cli.output import NULL, Output
 from orcapod.errors import DatabaseError
 from orcapod.ledger import open_store
 
@@ -29,4 +29,4 @@ def sql_command(statement: str, store: str, output: Output) -> None:
             if type(error) is not DatabaseError or error.is_transient:  # it is not because of the statement
                 raise
             raise click.UsageError(str(error)) from error
-    output.table(rows_of(answer), nothing="no rows")
+    output.table(rows_of(answer), styles={NULL: "dim"}, nothing="no rows", null=NULL)
