@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, time
 from html import escape
 from itertools import accumulate
 from pathlib import Path
@@ -23,6 +25,7 @@ __all__ = [
     "shortened",
     "shown",
     "sizes",
+    "tags_text",
     "text_table",
     "warn_user",
     "width_of",
@@ -39,6 +42,8 @@ _SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|:
 _HERE = str(Path(__file__).parent)
 
 _JOINERS = "\u200c\u200d"  # what words and emoji of several characters are made with
+
+_WIDEST = 80  # columns of a tag
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -72,6 +77,22 @@ def shown(value: object) -> str:
         return _cut(_SHORT.repr(value))
     except Exception:  # noqa: BLE001  # a stranger's code fails, or digits without number: it is there all the same
         return object.__repr__(value)
+
+
+def tags_text(tags: Mapping[str, object]) -> str:
+    """Return tags as a command is given them, in one line: ``patient=1, site=a, day=2026-01-31``."""
+    return ", ".join(f"{one_line(name)}={one_line(_tag_text(value), _WIDEST)}" for name, value in tags.items())
+
+
+def _tag_text(value: object) -> str:
+    """Return a tag as text: null and truth as JSON has them, times by ISO 8601; the text null in quotes."""
+    match value:
+        case None | bool() | list() | "null":
+            return json.dumps(value, default=str, ensure_ascii=False)
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return str(value)
 
 
 def one_line(text: str, cells: int | None = None) -> str:

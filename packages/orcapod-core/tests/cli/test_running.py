@@ -361,6 +361,34 @@ def test_a_packet_that_is_another_one_today_is_told_of(again: tuple[Path, str]) 
     )
 
 
+def test_where_input_and_code_are_the_same_the_function_gives_another_value_each_time(again: tuple[Path, str]) -> None:
+    folder, run = again
+    told = (
+        "of the same input, the same code gave another value: it depends on something else, such as chance or a clock"
+    )
+    ((code, shown, _),) = commands(("reproduce", run, "guessed", "who=1", "study.py"), cwd=folder)
+    assert (code, shown.splitlines()[-1]) == (3, told)
+    (folder / "study.py").write_text(STUDY.replace("FACTOR = 2", "FACTOR = 3"))
+    ((code, shown, _),) = commands(("reproduce", run, "scaled", "who=1", "study.py"), cwd=folder)
+    assert (code, shown.splitlines()[-1]) == (3, "the code is not that of the run")
+
+
+def test_it_is_told_whether_the_input_of_a_failure_is_the_same(again: tuple[Path, str]) -> None:
+    folder, run = again
+    unknown = "whether the input is that of the run is not known: none is kept of a packet that failed"
+    other = "the input is not that of the run"
+    (folder / "study.py").write_text(STUDY.replace("[1, 2, -3, -4", "[-1, 2, 3, -5"))
+    for who, code, told in (("0", 1, other), ("2", 0, unknown), ("3", 1, unknown)):
+        done, as_json = commands(
+            *(("reproduce", run, "scaled", f"who={who}", "study.py", *form) for form in ((), ("--json",))), cwd=folder
+        )
+        assert (done[0], done[1].splitlines()[-1]) == (code, told), who
+        assert as_json[1].count('"is_input_the_same": false' if told == other else '"is_input_the_same": null') == 1
+    (folder / "study.py").write_text(STUDY.replace('@op.function_pod("y")', '@op.function_pod("y", version="v9.0")'))
+    ((_, as_json, _),) = commands(("reproduce", run, "scaled", "who=1", "study.py", "--json"), cwd=folder)
+    assert '"is_input_the_same": null' in as_json  # the function is called otherwise: what it was given is elsewhere
+
+
 def test_one_packet_that_fails_shows_how_and_stands_in_the_debugger(finished: tuple[Path, str]) -> None:
     folder, run = finished
     failed = command("reproduce", run, "scaled", "who=2", "site=a", "study.py", "--json", cwd=folder)
@@ -433,6 +461,37 @@ def test_a_report_is_one_file(finished: tuple[Path, str], tmp_path: Path) -> Non
     page = (tmp_path / "to send.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "found -3, expected a positive number" in page
+
+
+def test_nothing_is_written_over_a_file_unless_forced_and_never_over_the_store(again: tuple[Path, str]) -> None:
+    folder, run = again
+    (folder / "night.html").write_text("earlier")
+    store = (folder / "lab.db").read_bytes()
+    ((code, _, told),) = commands(("graph", "study.py", "--svg", "none/a.svg"), cwd=folder)
+    assert (code, "'none/a.svg' cannot be written" in told) == (2, True)
+    writing = {
+        "report": ("report", run, "--store", "lab.db", "-o"),
+        "graph": ("graph", "study.py", "--svg"),
+        "export": ("export", "scaled", "--store", "lab.db"),
+    }
+    for name, args in writing.items():
+        file = "night.csv" if name == "export" else "night.html"
+        (folder / file).write_text("earlier")
+        (folder / "link.csv").unlink(missing_ok=True)
+        (folder / "link.csv").symlink_to("lab.db")
+        refused, forced, over, wal, link = commands(
+            (*args, file),
+            (*args, file, "--force"),
+            *((*args, each, "--force") for each in ("lab.db", "lab.db-wal", "link.csv")),
+            cwd=folder,
+        )
+        assert (refused[:2], "--force" in refused[2]) == ((2, ""), True), name
+        assert (forced[0], (folder / file).read_text() != "earlier") == (0, True), name
+        for code, shown, told in (over, wal, link):
+            assert (code, shown) == (2, ""), name
+            assert "is of the store" in told or (name == "export" and "one that ends in" in told), (name, told)
+        assert (folder / "lab.db").read_bytes()[100:] == store[100:], name
+        assert not [each for each in folder.iterdir() if each.name.startswith((".report", ".4"))]
 
 
 def test_a_page_is_served_until_an_interrupt(finished: tuple[Path, str]) -> None:

@@ -185,6 +185,15 @@ def test_a_run_is_named_and_the_last_to_end_is_taken_if_none_is(tmp_path: Path) 
         op.write_report(MemoryDatabase(), tmp_path / "run.html")
 
 
+def test_a_report_is_never_written_over_its_store(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    ran(path, rows=3)
+    for name in ("lab.db", "lab.db-wal", "../" + tmp_path.name + "/lab.db"):
+        with pytest.raises(ConfigError, match=r"the path of a file that is not of the store; give another name"):
+            op.write_report(path, tmp_path / name)
+    assert "Outcome" in text_of(written(path, tmp_path / "lab.db.html"))
+
+
 @pytest.mark.parametrize("there", ["folder", "nothing"])
 def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, there: str) -> None:
     database = MemoryDatabase()

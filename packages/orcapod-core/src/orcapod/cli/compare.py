@@ -16,7 +16,7 @@ from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
 from orcapod.compute import pc
-from orcapod.display import shown
+from orcapod.display import shown, tags_text
 from orcapod.ledger import RunSummary, Store, compare, open_store
 from orcapod.ledger.node_rows import values_of
 
@@ -151,7 +151,7 @@ def _show(
         listed = [
             {
                 "node": row["node"],
-                "row": ", ".join(f"{name}={text_of(value)}" for name, value in row["tags"].items()),
+                "row": tags_text(row["tags"]),
                 "change": row["change"],
                 "values": _moved(row),
                 "why": row["why"],

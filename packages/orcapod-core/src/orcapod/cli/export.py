@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, node_argument, pipeline_option, run_option
+from orcapod.cli.new_file import check_free, check_not_of_store, force_option
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, json_of
 from orcapod.ledger import Store, open_store
@@ -25,6 +26,8 @@ from orcapod.records import RECORD_ID
 
 __all__ = ["export_command"]
 
+_QUOTED = re.compile('[,"\r\n]')
+
 
 @click.command("export")
 @node_argument
@@ -33,7 +36,7 @@ __all__ = ["export_command"]
 @output_option
 @pipeline_option
 @run_option
-@click.option("--force", is_flag=True, help="Take the place of a file that is there.")
+@force_option
 def export_command(
     node: str, file: Path, store: str, output: Output, pipeline: str | None, run: str | None, *, force: bool
 ) -> None:
@@ -44,13 +47,14 @@ def export_command(
     write = _WRITERS.get(file.suffix.lower())
     if write is None:
         raise click.UsageError(f"found the file {str(file)!r}, expected one that ends in {', '.join(_WRITERS)}")
-    _check_free(file, force=force)
+    check_free(file, force=force)
     with open_store(store) as ledger:
+        check_not_of_store(file, ledger)
         begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
         part = file.with_name(f".{os.getpid()}-{file.name}")
         try:
             rows = write(_portions(ledger, begun, summary), part)
-            _check_free(file, force=force)  # somebody may have made it meanwhile
+            check_free(file, force=force)  # somebody may have made it meanwhile
             part.replace(file)
         except OSError as error:
             raise click.UsageError(f"{str(file)!r} cannot be written: {error.strerror or error}") from error
@@ -61,11 +65,6 @@ def export_command(
         output.json(facts)
     else:
         output.line(f"{rows:,} rows of {node}, run {begun.run_id}: {file}")
-
-
-def _check_free(file: Path, *, force: bool) -> None:
-    if file.exists() and not force:
-        raise click.UsageError(f"{str(file)!r} is there; give another name, or --force to write in its place")
 
 
 def _portions(store: Store, run: RunSummary, node: NodeSummary) -> Iterator[pa.Table]:
@@ -98,18 +97,31 @@ def _written(tables: Iterator[pa.Table], opened: Callable[[pa.Schema], Any]) -> 
 def _write_csv(tables: Iterator[pa.Table], file: Path) -> int:
     rows = 0
     with file.open("x", encoding="utf-8", newline="") as sink:
-        writer = csv.writer(sink)
         for table in tables:
             if not rows:
-                writer.writerow(table.column_names)
-            writer.writerows([_cell(value) for value in row.values()] for row in rows_of(table))
+                sink.write(_csv_line(table.column_names))
+            sink.writelines(_csv_line(row.values()) for row in rows_of(table))
             rows += table.num_rows
     return rows
 
 
-def _cell(value: Any) -> Any:
-    """Return a value as CSV has it: what is made of others as JSON."""
-    return json.dumps(json_of(value), ensure_ascii=False) if isinstance(value, list | Mapping) else json_of(value)
+def _csv_line(values: Iterable[Any]) -> str:
+    """Return a line of a CSV file; one that would be empty, which readers leave out, is an empty text."""
+    return (",".join(map(_cell, values)) or '""') + "\r\n"
+
+
+def _cell(value: Any) -> str:
+    """Return a value as CSV has it: null is nothing, the empty text is quoted, what is made of others is JSON."""
+    match value:
+        case None:
+            return ""
+        case list() | Mapping():
+            text = json.dumps(json_of(value), ensure_ascii=False)
+        case float():
+            text = str(value)
+        case _:
+            text = str(json_of(value))
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if not text or _QUOTED.search(text) else text
 
 
 def _write_jsonl(tables: Iterator[pa.Table], file: Path) -> int:

@@ -14,7 +14,7 @@ from orcapod.cli.names import find_run, node_option, pipeline_option, read_tags,
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
-from orcapod.display import one_line
+from orcapod.display import one_line, tags_text
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.log_reader import LogReader
 from orcapod.ledger.progress import last_sign_of_life
@@ -74,7 +74,7 @@ def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, .
     for name in tags:
         if name not in known:
             raise unknown("tag", name, sorted(known))
-    texts = {name: str(value) for name, value in tags.items()}
+    texts = {name: None if value is None else str(value) for name, value in tags.items()}
     return LogReader(database, run.run_id, node=node, tags=texts, failed=True if failed else None)
 
 
@@ -112,9 +112,9 @@ def _why_nothing(store: Store, run: RunSummary) -> str:
 
 
 def _show(output: Output, entry: Mapping[str, Any], streams: list[str]) -> None:
-    tags = ", ".join(f"{name}={text_of(value)}" for name, value in entry["tags"].items() if value is not None)
+    tags = tags_text(entry["tags"])
     head = Text(f"{text_of(entry['timestamp'])}  ", style="dim")
-    head.append(one_line(entry["node"]), style="bold not dim").append(f"  {one_line(tags)}", style="not dim")
+    head.append(one_line(entry["node"]), style="bold not dim").append(f"  {tags}", style="not dim")
     output.print(head if entry["success"] else head.append("  FAILED", style="red not dim"))
     for stream in streams:
         for line in (entry[stream] or "").expandtabs().splitlines():

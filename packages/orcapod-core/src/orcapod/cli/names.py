@@ -15,6 +15,7 @@ import pyarrow.types as pat
 from click.shell_completion import CompletionItem
 
 from orcapod.cli.suggestion import unknown
+from orcapod.cli.tags import unquoted
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.node_entries import NodeEntries
 from orcapod.ledger.node_views import node_paths
@@ -191,28 +192,28 @@ def read_tags(given: Sequence[str], store: Store, *nodes: tuple[RunSummary, Node
         types = {field.name: field.type for field in schema if not field.name.startswith("_")} | types
     tags = {}
     for text in given:
-        name, sign, value = text.partition("=")
+        name, sign, given_value = text.partition("=")
         if not sign or not name:
             raise click.UsageError(f"found the tag {text!r}, expected one such as patient=1")
-        tags[name] = _value(name, value, types[name]) if name in types else value
+        value = unquoted(given_value)
+        tags[name] = value if value is None or name not in types else _value(name, value, types[name])
     return tags
 
 
 def _value(name: str, text: str, type_: Any) -> Any:
     """Return what a text says, for a tag of a type."""
-    read, expected = _reading(type_, text)
+    read, expected = _reading(type_)
     try:
         return read(text)
     except (ValueError, KeyError):
         raise click.UsageError(f"found {name}={text}, expected {expected}") from None
 
 
-def _reading(type_: Any, text: str) -> tuple[Callable[[str], Any], str]:
-    """Return what reads a value of a type, and what it expects; of nested types, and for null, JSON."""
-    if text != "null" or pat.is_large_string(type_):
-        for is_it, read, expected in _READINGS:
-            if is_it(type_):
-                return read, expected
+def _reading(type_: Any) -> tuple[Callable[[str], Any], str]:
+    """Return what reads a value of a type, and what it expects; of nested types JSON."""
+    for is_it, read, expected in _READINGS:
+        if is_it(type_):
+            return read, expected
     return json.loads, f"a value of {type_} as JSON"
 
 

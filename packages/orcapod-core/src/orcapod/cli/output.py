@@ -15,10 +15,13 @@ from rich.text import Text
 
 from orcapod.display import one_line, sizes, width_of
 
-__all__ = ["OUTCOMES", "Output", "json_of", "text_of"]
+__all__ = ["NULL", "OUTCOMES", "Output", "json_of", "text_of"]
 
 OUTCOMES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow", "UNFINISHED": "yellow"}
 """How outcomes of runs are coloured."""
+
+NULL = "∅"
+"""How a person is shown that there is no value."""
 
 _ENDLESS = 100_000  # columns: what reads a pipe has no width
 _WIDEST = 80  # columns of a cell
@@ -50,6 +53,7 @@ class Output:
         *,
         styles: Mapping[str, str] | None = None,
         nothing: str = "nothing",
+        null: str = "",
     ) -> None:
         """Show rows, each by column.
 
@@ -58,6 +62,7 @@ class Output:
             columns: which columns a person sees; those of the first row if None.
             styles: how a cell of such a text is coloured, ``{"FAILED": "red"}``.
             nothing: what a person reads where there are no rows.
+            null: what a person reads where there is no value.
         """
         if self.is_json:
             self.json(rows)
@@ -67,7 +72,8 @@ class Output:
             return
         shown = list(rows[0] if columns is None else columns)
         numbers = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in shown]
-        cells = [[one_line(text_of(row.get(name)), _WIDEST) for name in shown] for row in rows[:_MOST]]
+        values = ([row.get(name) for name in shown] for row in rows[:_MOST])
+        cells = [[null if value is None else one_line(text_of(value), _WIDEST) for value in row] for row in values]
         headings = [one_line(name, _WIDEST) for name in shown]
         widths = _fitted([max(map(width_of, column)) for column in zip(headings, *cells, strict=True)], self._width)
         self.print(_row(headings, widths, numbers, dict.fromkeys(headings, "bold")))
@@ -183,12 +189,16 @@ def text_of(value: object) -> str:
         case {"data": data, "size": size, "file": _, **_others} if isinstance(data, bytes) or size:
             return f"{sizes(size or len(data))[0]} of data"
         case Mapping():
-            members = [f"{text_of(name)}: {text_of(each)}" for name, each in islice(value.items(), _MEMBERS)]
+            members = [f"{text_of(name)}: {_member(each)}" for name, each in islice(value.items(), _MEMBERS)]
             return f"{{{', '.join(members)}{', …' if len(value) > _MEMBERS else ''}}}"
         case list() | tuple():
-            return f"[{', '.join(map(text_of, value[:_MEMBERS]))}{', …' if len(value) > _MEMBERS else ''}]"
+            return f"[{', '.join(map(_member, value[:_MEMBERS]))}{', …' if len(value) > _MEMBERS else ''}]"
         case _:
             return one_line(str(value))
+
+
+def _member(value: object) -> str:
+    return NULL if value is None else text_of(value)
 
 
 def _dtype(text: str) -> str:

@@ -18,7 +18,7 @@ from orcapod.cli.output import Output
 from orcapod.cli.tags import tag_values
 from orcapod.cli.target import check_nodes, load_pipeline, run_user_code, user_traceback
 from orcapod.datagrams import Chunk, Tag
-from orcapod.display import shown
+from orcapod.display import shown, tags_text
 from orcapod.execution import checked_where
 from orcapod.hashing import hash_rows
 from orcapod.ledger import RunSummary, Store, open_store
@@ -27,6 +27,11 @@ from orcapod.nodes import FunctionNode
 from orcapod.records import RECORD_ID, result_path
 
 __all__ = ["reproduce_command"]
+
+_UNKNOWN_INPUT = "whether the input is that of the run is not known: none is kept of a packet that failed"
+_EACH_TIME = (
+    "of the same input, the same code gave another value: it depends on something else, such as chance or a clock"
+)
 
 
 @click.command("reproduce")
@@ -69,9 +74,7 @@ def reproduce_command(run: str, node: str, packet: Sequence[str], target: str, o
         "differing": differing,
         "traceback": failure,
         "traceback_in_run": _failure_in(store, begun, node, tags),
-        "is_input_the_same": None
-        if record_id is None
-        else _made_of(found, record_id) == found.function.packet_hashes(row),
+        "is_input_the_same": None if record_id is None else _is_made_of(found, record_id, row),
         "is_code_the_same": begun.functions[node].record.code == str(found.function.fingerprint()),
     }
     if output.is_json:
@@ -87,7 +90,7 @@ def _row(node: FunctionNode, packet: Sequence[str]) -> Chunk:
     where = checked_where(Checks("reproduce"), "the packet", tag_values(packet, [tags], "the packet"), [tags])
     rows = [chunk.slice(row, 1) for chunk in node.inputs[0].chunks() for row in sorted(where.rows(chunk))]
     if len(rows) != 1:
-        some = "; ".join(", ".join(f"{name}={value}" for name, value in Tag(row, 0).items()) for row in rows[:3])
+        some = "; ".join(tags_text(Tag(row, 0)) for row in rows[:3])
         advice = f", such as {some}; give the tags that tell them apart" if rows else ""
         raise click.UsageError(f"{node.label!r} takes {len(rows)} rows with {' '.join(packet)}, expected one{advice}")
     return rows[0]
@@ -125,11 +128,11 @@ def _stored(node: FunctionNode, record_id: bytes) -> _Outputs | None:
     return {name: results.column(name).combine_chunks() for name in node.function.signature.outputs}
 
 
-def _made_of(node: FunctionNode, record_id: bytes) -> list[bytes]:
-    """Return the hash of the packet that a record was made of, as long as that is known."""
+def _is_made_of(node: FunctionNode, record_id: bytes, row: Chunk) -> bool | None:
+    """Say whether a record was made of the packet of a row; None if that is no longer known."""
     results, _ = node.stores()
-    found = results.get_records_by_ids(result_path(node.uri), [record_id], ["__packet_hash"])
-    return [row["__packet_hash"] for row in rows_of(found)]
+    found = rows_of(results.get_records_by_ids(result_path(node.uri), [record_id], ["__packet_hash"]))
+    return [each["__packet_hash"] for each in found] == node.function.packet_hashes(row) if found else None
 
 
 def _differing(node: FunctionNode, made: _Outputs, stored: _Outputs) -> list[str]:
@@ -160,7 +163,7 @@ def _show(told: Mapping[str, Any], output: Output) -> None:
         for name, value in values.items():
             output.lines(f"  {name} = {shown(value)}")
 
-    tags = ", ".join(f"{name}={value}" for name, value in told["tag"].items())
+    tags = tags_text(told["tag"])
     show(f"{told['node']}({tags}) is called with", told["arguments"])
     if told["traceback"]:
         output.lines("and fails", "bold red")
@@ -180,7 +183,12 @@ def _show(told: Mapping[str, Any], output: Output) -> None:
         case _:
             show(f"run {told['run_id']} has stored", told["stored"])
             output.lines(f"they differ in {', '.join(told['differing'])}" if told["differing"] else "", "red")
-    if told["is_input_the_same"] is False:
-        output.lines("the input is not that of the run", "yellow")
+    match told["is_input_the_same"]:
+        case False:
+            output.lines("the input is not that of the run", "yellow")
+        case None if told["traceback_in_run"] and told["traceback_in_run"].rstrip() != told["traceback"]:
+            output.lines(_UNKNOWN_INPUT, "yellow")
     if not told["is_code_the_same"]:
         output.lines("the code is not that of the run", "yellow")
+    elif told["is_input_the_same"] and told["differing"]:
+        output.lines(_EACH_TIME, "yellow")

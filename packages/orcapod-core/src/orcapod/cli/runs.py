@@ -10,7 +10,7 @@ from orcapod.arrow import rows_of
 from orcapod.cli.names import check_pipeline, pipeline_option, short_names
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import OUTCOMES, Output
-from orcapod.display import duration
+from orcapod.display import duration, tags_text
 from orcapod.ledger import open_store
 
 __all__ = ["runs_command"]
@@ -48,7 +48,7 @@ def runs_command(store: str, output: Output, pipeline: str | None, last: int | N
             "outcome": row["outcome"],
             **{count: row[count] for count in counts},
             "note": row["note"],
-            "tags": ", ".join(f"{name}={value}" for name, value in row["tags"].items()),
+            "tags": tags_text(row["tags"]),
         }
         for row in rows
     ]

@@ -14,7 +14,7 @@ from orcapod.errors import ValueTypeError
 from orcapod.operators.nested import item_of
 from orcapod.types import LogicalType, OptionalType, Schema
 
-__all__ = ["pairs_of", "tag_values"]
+__all__ = ["pairs_of", "tag_values", "unquoted"]
 
 
 def pairs_of(given: Iterable[str], option: str) -> list[tuple[str, str]]:
@@ -49,8 +49,14 @@ def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> 
     for name, text in pairs_of(given, option):
         if name not in types:
             raise unknown("tag", name, types)
-        found.setdefault(name, []).append(_read(name, text, types[name], option))
+        value = unquoted(text)
+        found.setdefault(name, []).append(None if value is None else _read(name, value, types[name], option))
     return found
+
+
+def unquoted(text: str) -> str | None:
+    """Return the value of a tag as text: none for ``null``, and ``null`` where that stands in quotes."""
+    return None if text == "null" else "null" if text == '"null"' else text
 
 
 def _innermost(dtype: LogicalType) -> LogicalType:

@@ -9,7 +9,8 @@ import click
 from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, find_run, node_argument, pipeline_option, read_tags, run_option
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import Output, text_of
+from orcapod.cli.output import Output
+from orcapod.display import tags_text
 from orcapod.ledger import Impact, Store, open_store
 
 __all__ = ["trace_command"]
@@ -95,6 +96,6 @@ def _show(output: Output, impacts: Sequence[Impact]) -> None:
         output.line("nothing was made of it")
     for each in impacts:
         rows = rows_of(each.tags().slice(0, _MOST))
-        tags = "; ".join(", ".join(f"{name}={text_of(value)}" for name, value in row.items()) for row in rows)
+        tags = "; ".join(map(tags_text, rows))
         more = ", ..." if each.rows > _MOST else ""
         output.line(f"{each.pipeline}/{each.node}: {each.rows:,} row{'s' * (each.rows != 1)}: {tags}{more}")

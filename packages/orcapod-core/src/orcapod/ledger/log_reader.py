@@ -52,7 +52,7 @@ class LogReader:
         database: where the records of the run's pipeline are.
         run_id: the run.
         node: only of the node of this label.
-        tags: only of packets with these tags, as text.
+        tags: only of packets with these tags, as text; None where there is no value.
         failed: only of packets that failed, or only of those that did not.
     """
 
@@ -62,13 +62,16 @@ class LogReader:
         run_id: str,
         *,
         node: str | None = None,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, str | None] | None = None,
         failed: bool | None = None,
     ) -> None:
         self._database = database
         of_node = {} if node is None else {"__node_label": node}
         texts = {RUN_ID: run_id, **of_node, **(tags or {})}
-        self._values: dict[str, Any] = {name: array_of([text], pa.large_string()) for name, text in texts.items()}
+        self._nulls = [name for name, text in texts.items() if text is None]
+        self._values: dict[str, Any] = {
+            name: array_of([text], pa.large_string()) for name, text in texts.items() if text is not None
+        }
         if failed is not None:
             self._values["__success"] = array_of([not failed], pa.bool_())
         self._seen: Any = _NOTHING.column("key")
@@ -79,10 +82,14 @@ class LogReader:
 
     def entries(self) -> Iterator[LogEntry]:
         """Give what has come since it was asked last: keys and times are read at once, what was written as it goes."""
-        paths = [path for path in self._paths() if self._values.keys() <= {*self._columns(path)}]
+        wanted = {*self._values, *self._nulls}
+        paths = [path for path in self._paths() if wanted <= {*self._columns(path)}]
         tables = [_NOTHING]
         for number, path in enumerate(paths):
-            table = find_records(self._database, path, self._values, [_TIME]).rename_columns(["key", "at"])
+            table = find_records(self._database, path, self._values, [_TIME, *self._nulls])
+            for name in self._nulls:
+                table = table.filter(table.column(name).is_null())
+            table = table.select([0, 1]).rename_columns(["key", "at"])
             table = table.filter(pc.invert(pc.is_in(table.column("key"), value_set=self._seen.combine_chunks())))
             tables.append(table.append_column("path", pa.repeat(scalar_of(number, pa.int64()), table.num_rows)))
         found = pa.concat_tables(tables).sort_by([("at", "ascending"), ("key", "ascending")])

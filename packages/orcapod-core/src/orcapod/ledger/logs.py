@@ -31,7 +31,8 @@ def told_in(
         tag: tags that their rows have, some of them.
         columns: which are read, the time among them; all if None.
     """
-    tags = {name: str(value) for name, value in (tag or {}).items()}
+    tags = {name: str(value) for name, value in (tag or {}).items() if value is not None}
+    nulls = [name for name, value in (tag or {}).items() if value is None]
     wanted: dict[str, pa.Array[Any]] = {
         name: array_of(value if isinstance(value, list) else [value], pa.bool_() if isinstance(value, bool) else _TEXT)
         for name, value in {**values, **tags}.items()
@@ -41,9 +42,12 @@ def told_in(
         if not any(path[: len(room)] == room for room in rooms):
             continue
         nothing = database.get_records_by_ids(path, [], columns)
-        if not tags.keys() <= {*nothing.column_names}:
+        if not (tag or {}).keys() <= {*database.get_records_by_ids(path, []).column_names}:
             tables.append(nothing)
             continue
-        tables.append(find_records(database, path, wanted, columns))
+        told = find_records(database, path, wanted, columns and [*columns, *nulls])
+        for name in nulls:
+            told = told.filter(told.column(name).is_null())
+        tables.append(told.select(nothing.column_names))
     found = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
     return found.sort_by("__timestamp") if found.num_columns else found

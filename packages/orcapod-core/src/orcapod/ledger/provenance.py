@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from orcapod.display import duration, printable, shown
+from orcapod.display import duration, printable, tags_text
 from orcapod.records import NodeRecord
 
 __all__ = ["ComputedRow", "Origin", "ResultRecord", "RowGroup", "RowRecords", "SourceRow"]
@@ -204,7 +204,7 @@ class ComputedRow(Origin):
         return self.pipeline, self.node, self.record_id, repr(self.tags)
 
     def line(self) -> str:
-        tags = ", ".join(f"{name}={shown(value)}" for name, value in self.tags.items())
+        tags = tags_text(self.tags)
         at = f"{self.pipeline}/{self.node}" if self.node else "rows that are not of this run"
         told = [f"{', '.join(self.columns)} of {at}{f' {tags}' if tags else ''}{self._by()}", f"{self.function}()"]
         if self.code:

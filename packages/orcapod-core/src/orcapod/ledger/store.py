@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
@@ -38,6 +39,9 @@ from orcapod.records import ENVIRONMENTS, CodeRecords, NodeStates
 
 __all__ = ["Store", "open_store"]
 
+_BESIDE = ("-wal", "-shm", "-journal")
+"""How files end that SQLite keeps beside its own."""
+
 
 def open_store(store: Database | str | os.PathLike[str] | Mapping[str, object]) -> Store:
     """Open a store to look at what is in it: runs, rows, logs, code. Nothing of it is written, but by ``compact``.
@@ -68,6 +72,15 @@ class Store:
     def __init__(self, database: Database, *, is_owned: bool) -> None:
         self.database = database
         self._is_owned = is_owned
+
+    def keeps_in(self, path: str | os.PathLike[str]) -> bool:
+        """Say whether a path is that of a file in which the store keeps its records, or would be one."""
+        match self.database.to_config():
+            case {"path": str(home)}:
+                store, file = Path(home).resolve(), Path(path).resolve()
+                beside = {store.with_name(store.name + ending) for ending in _BESIDE}
+                return file in beside or file.is_relative_to(store)
+        return False
 
     def pipelines(self) -> list[str]:
         """Return the names of the pipelines that have run here, their parts joined by ``/``."""

@@ -43,7 +43,8 @@ def write_report(
 
     Args:
         store: where the run is: what ``open_store`` takes, or gave.
-        path: the file, which is there whole or not at all; one that is there is replaced; its folder has to be there.
+        path: the file, which is there whole or not at all; one that is there is replaced, but for the store's own;
+            its folder has to be there.
         run: its ``run_id``, or a beginning of it that no other run has. The last run to end if None, or, where none
             has, the last one to begin.
 
@@ -52,7 +53,7 @@ def write_report(
 
     Raises:
         UnknownRunError: no run, or more than one, is called so.
-        ConfigError: an argument is nothing of that kind, or the file cannot be written.
+        ConfigError: an argument is nothing of that kind, or the file is of the store or cannot be written.
         DatabaseError: the store cannot be read.
     """
     check = Checks("write_report")
@@ -60,6 +61,8 @@ def write_report(
     wanted = check.text_or_none("run", run)
     opened = nullcontext(store) if isinstance(store, Store) else open_store(store)
     with opened as source:
+        if source.keeps_in(target):
+            raise check.wrong("path", str(path), "the path of a file that is not of the store", "give another name")
         page = run_page(source, source.last_run() if wanted is None else source.run(wanted))
     fresh = target.parent / f".report-{token_hex(8)}"
     try:
