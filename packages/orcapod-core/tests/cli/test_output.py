@@ -49,6 +49,8 @@ def test_values_are_told_as_a_person_reads_them() -> None:
         "[1, 2, 3]": [1, 2, 3],
         "[0, 1, 2, 3, 4, 5, 6, 7, …]": [*range(100)],
         "{a: 1}": {"a": 1},
+        "{dtype: x, shape: [1], data: 5}": {"dtype": "x", "shape": [1], "data": 5},  # somebody's own record class
+        "{data: 61, size: 7, file: f, more: 1}": {"data": b"a", "size": 7, "file": "f", "more": 1},
     }.items():
         assert text_of(text) == value
     assert json_of([float("nan"), float("inf"), b"\x01", datetime(2026, 1, 1, tzinfo=UTC)]) == [

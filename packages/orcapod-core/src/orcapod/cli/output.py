@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orcapod.display import one_line, sizes, width_of
+from orcapod.types.large import KEPT_FIELDS
 
 __all__ = ["NULL", "OUTCOMES", "Output", "json_of", "text_of"]
 
@@ -29,6 +30,7 @@ _LEAST = 24  # columns of a cell of a table that does not fit
 _MOST = 1000  # rows that a person is shown
 _MEMBERS = 8
 _SHORT_BYTES = 16
+_KEPT = {name for name, _ in KEPT_FIELDS}
 _DTYPES = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 
 
@@ -184,10 +186,10 @@ def text_of(value: object) -> str:
             return f"{value:.6g}"
         case bytes():
             return value.hex() if len(value) <= _SHORT_BYTES else f"{sizes(len(value))[0]} of bytes"
-        case {"dtype": str(dtype), "shape": list(shape), "data": _, **_others}:
+        case {"dtype": str(dtype), "shape": list(shape), **kept} if {*kept} == _KEPT:
             return f"{_dtype(dtype)} array of {' × '.join(map(str, shape)) or 'no dimension'}"
-        case {"data": data, "size": size, "file": _, **_others} if isinstance(data, bytes) or size:
-            return f"{sizes(size or len(data))[0]} of data"
+        case {"data": data, "size": size, **others} if {*others, "data", "size"} - {"layout"} == _KEPT:
+            return f"{sizes(size or len(data or b''))[0]} of data"
         case Mapping():
             members = [f"{text_of(name)}: {_member(each)}" for name, each in islice(value.items(), _MEMBERS)]
             return f"{{{', '.join(members)}{', …' if len(value) > _MEMBERS else ''}}}"
