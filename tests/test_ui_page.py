@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from starlette.testclient import TestClient
 
 import orcapod as op
@@ -228,7 +228,7 @@ def test_a_run_moves_while_somebody_looks(visit: Visit, tmp_path: Path) -> None:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
-    """Yield the server of a store with a run that was killed, and the run's name; another may come at any time."""
+    """Yield the server of a store with a run that was killed, and the run's name; its pages are closed before it."""
     path = tmp_path / "killed.db"
     program = [sys.executable, "-c", textwrap.dedent(LIVE), str(path)]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
@@ -242,7 +242,7 @@ def killed(tmp_path: Path) -> Iterator[tuple[Server, str]]:
         yield served, run
 
 
-def test_what_a_reader_does_to_a_live_page_stays(visit: Visit, killed: tuple[Server, str], tmp_path: Path) -> None:
+def test_what_a_reader_does_to_a_live_page_stays(killed: tuple[Server, str], visit: Visit, tmp_path: Path) -> None:
     """A run that begins is listed above what was there, which keeps its selection, its focus and where it was moved."""
     server, run = killed
     page = visit(server.url, width=375)
@@ -261,7 +261,17 @@ def test_what_a_reader_does_to_a_live_page_stays(visit: Visit, killed: tuple[Ser
     assert page.evaluate("document.querySelector('#runs .wide').scrollLeft") == 100
 
 
-def test_a_page_that_does_not_change_is_asked_for_less_and_less(visit: Visit, killed: tuple[Server, str]) -> None:
+def test_a_page_says_that_its_store_has_gone(browser: Browser, killed: tuple[Server, str], tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(killed[0].url)
+    expect(page.locator("#runs")).to_contain_text("1 of 1 runs")
+    for file in tmp_path.glob("killed.db*"):
+        file.unlink()
+    expect(page.locator("#state")).to_contain_text("there is no store at", timeout=30_000)
+    page.close()
+
+
+def test_a_page_that_does_not_change_is_asked_for_less_and_less(killed: tuple[Server, str], visit: Visit) -> None:
     """And never while nobody sees it, but at once when somebody does."""
     server, run = killed
     page = visit(server.url)

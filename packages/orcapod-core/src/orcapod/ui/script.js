@@ -8,6 +8,7 @@ const state = document.getElementById("state");
 const answered = async (address) => (await fetch(address, { credentials: "same-origin" })).text();
 const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
 const asked = async (address) => parsed(await answered(address));
+const reason = (page) => page.querySelector("main p").textContent; /* why it is not the page that was asked for */
 
 /* Change an element from what the server said it was to what it says now, and nothing else of it: what its reader has
    opened, selected, moved or is at stays. */
@@ -51,26 +52,28 @@ const show = (now) => {
 
 /* An element with data-live is asked for again as long as the page has it with that attribute: less and less often while
    nothing changes, or where a store takes long to answer, and never while nobody sees the page. */
-const SOONEST = 1500, LATEST = 30000;
-let pause = SOONEST, timer = 0, latest = "";
+const SHORTEST = 1500, LONGEST = 30000;
+let pause = SHORTEST, timer = 0, latest = "", told = "";
 const follow = async () => {
   clearTimeout(timer);
   if (document.hidden || !document.querySelector("[data-live]")) return;
   const began = performance.now();
-  pause = Math.min(2 * pause, LATEST);
+  pause = Math.min(2 * pause, LONGEST);
   try {
     const text = await answered(location.href);
     if (text !== latest) {
       const page = parsed(text);
+      told = "";
       for (const part of document.querySelectorAll("[data-live]")) {
         const now = page.getElementById(part.id);
+        if (!now) told = reason(page);
         if (!now || now.isEqualNode(said.get(part.id))) continue;
         show(now);
-        pause = SOONEST;
+        pause = SHORTEST;
       }
     }
     latest = text;
-    state.textContent = "";
+    state.textContent = told;
   } catch {
     state.textContent = "The server gives no answer; what is shown may be old.";
   }
@@ -78,10 +81,10 @@ const follow = async () => {
   timer = setTimeout(follow, Math.max(pause, 10 * (performance.now() - began)));
 };
 const wake = () => {
-  pause = SOONEST;
+  pause = SHORTEST;
   follow();
 };
-if (said.size) timer = setTimeout(follow, SOONEST);
+if (said.size) timer = setTimeout(follow, SHORTEST);
 document.addEventListener("visibilitychange", wake);
 
 /* A form with data-into="rows" puts what it finds into the element with that id, as somebody types. */
@@ -96,7 +99,7 @@ for (const form of document.querySelectorAll("form[data-into]")) {
       if (turn !== turns) return;
       const now = page.getElementById(form.dataset.into);
       if (now) show(now);
-      state.textContent = now ? "" : page.querySelector("main").textContent;
+      state.textContent = now ? "" : reason(page);
       history.replaceState(null, "", address);
     } catch {
       state.textContent = "The server gives no answer.";
