@@ -38,6 +38,11 @@ def triple(x: int) -> int:
     return 3 * x
 
 
+@op.function_pod(output_keys="y", identity="version")
+def broken(x: int) -> int:
+    raise ValueError(f"found {x}")
+
+
 def night(path: Path, *xs: int, name: str = "study", pod: Any = double, results: Path | None = None) -> None:
     pipeline = op.Pipeline(name, path, results)
     with pipeline:
@@ -286,6 +291,16 @@ def test_there_is_colour_on_a_terminal_alone_unless_nobody_wants_it(path: Path, 
     os.close(ours), os.close(theirs)
     assert ("\x1b[32mSUCCESS" in shown) == (not no_color)
     assert "SUCCESS" in shown
+
+
+def test_what_one_run_advises_names_the_store(path: Path, orcapod: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    night(path, 1, pod=broken)
+    monkeypatch.chdir(path.parent)
+    for settings, option in (("", " --store lab.db"), ("store = 3", " --store lab.db"), ('store = "lab.db"', "")):
+        (path.parent / "orcapod.toml").write_text(settings)
+        with op.open_store(path) as store:
+            logs = f"orcapod logs {store.last_run().run_id}"
+        assert f"{logs} --failed{option} shows what they said\n" in orcapod("show", "last").out
 
 
 def test_a_run_that_found_everything_says_why_it_has_no_logs(path: Path, orcapod: Command) -> None:
