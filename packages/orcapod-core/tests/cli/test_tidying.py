@@ -38,6 +38,11 @@ def triple(x: int) -> int:
     return 3 * x
 
 
+@op.function_pod(output_keys="y", identity="version")
+def broken(x: int) -> int:
+    raise ValueError(f"found {x}")
+
+
 def night(path: Path, *xs: int, name: str = "study", pod: Any = double, results: Path | None = None) -> None:
     pipeline = op.Pipeline(name, path, results)
     with pipeline:
@@ -288,6 +293,16 @@ def test_there_is_colour_on_a_terminal_alone_unless_nobody_wants_it(path: Path, 
     assert "SUCCESS" in shown
 
 
+def test_what_one_run_advises_names_the_store(path: Path, orcapod: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    night(path, 1, pod=broken)
+    monkeypatch.chdir(path.parent)
+    for settings, option in (("", " --store lab.db"), ("store = 3", " --store lab.db"), ('store = "lab.db"', "")):
+        (path.parent / "orcapod.toml").write_text(settings)
+        with op.open_store(path) as store:
+            logs = f"orcapod logs {store.last_run().run_id}"
+        assert f"{logs} --failed{option} shows what they said\n" in orcapod("show", "last").out
+
+
 def test_a_run_that_found_everything_says_why_it_has_no_logs(path: Path, orcapod: Command) -> None:
     night(path, 1)
     night(path, 1)
@@ -308,7 +323,8 @@ def test_a_killed_run_is_told_by_its_last_sign_of_life_and_not_followed_for_ever
     assert "its last sign of life was at 2020-01-31" in orcapod("show", "killed").out
     followed = orcapod("logs", "killed", "--follow", "--json")
     assert (followed.code, followed.out) == (0, "[]\n")
-    assert "its last sign of life was at 2020-01-31" in followed.err
+    assert "was last heard of at 2020-01-31" in followed.err
+    assert followed.err.count("\n") == 1
     told = orcapod("runs")
     (line,) = (line for line in told.out.splitlines() if "UNFINISHED" in line)
     assert line.split()[-1] == "UNFINISHED"

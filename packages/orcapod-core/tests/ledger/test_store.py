@@ -198,6 +198,8 @@ def test_a_store_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
         with pytest.raises(DatabaseError, match="there is no store at"):
             op.open_store(tmp_path / name)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(DatabaseError, match=f"there is one at {tmp_path}, which four slashes begin"):
+        op.open_store(f"sqlite://{tmp_path}")
     with pytest.raises(
         DatabaseError, match=r"expected a URL or the path of an SQLite file, found .*, which is a folder"
     ):

@@ -614,7 +614,7 @@ def test_a_run_is_seen_while_another_process_makes_it_and_until_it_has_ended(tmp
             assert "step51" in page.text  # five computed, one failed
             assert "has not ended, or was killed" in page.text
             assert 'id="now" data-live' in page.source
-            assert "501live" in Page(client, "/").text
+            assert "51live" in Page(client, "/").text
             assert "not known which rows it gave" in Page(client, "/node", run=run, node="step").text
             writer.communicate("\n", timeout=60)
             page = Page(client, "/run", run=run)

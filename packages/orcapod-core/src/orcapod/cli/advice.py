@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
+
+import click
 
 from orcapod.cli.options import find_store
 from orcapod.cli.suggestion import typed
@@ -29,7 +32,9 @@ def advice(store: Database, *words: str) -> str:
 
 def _store_option(store: Database) -> tuple[str, ...]:
     """Return how a store is named to a command, as far as that has to be said and can be."""
-    default, _ = find_store()
+    default = None
+    with suppress(click.UsageError):  # settings that cannot be read name none
+        default, _ = find_store()
     config = store.to_config()
     scheme, path = config.get("type"), config.get("path")
     if scheme == "postgresql":

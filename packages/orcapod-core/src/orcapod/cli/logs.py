@@ -22,7 +22,8 @@ from orcapod.ledger.progress import last_sign_of_life
 __all__ = ["logs_command"]
 
 _STREAMS = {"stdout": "", "stderr": "yellow", "python_logs": "cyan", "traceback": "red"}
-_SILENCE = timedelta(hours=1)  # after which a run that is followed is no longer waited for
+_QUIET = timedelta(minutes=1)  # after which it is said that nothing is heard of a run that is followed
+_SILENCE = timedelta(hours=1)  # after which it is no longer waited for
 _PAUSE = 0.3  # seconds, at least, before the store is asked again
 _SHARE = 4  # of the time that asking takes, how many times as long a pause is
 
@@ -80,7 +81,7 @@ def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, .
 
 def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) -> Iterator[dict[str, Any]]:
     """Give the entries; those of a run that goes on as they come, until it has ended and all of them were given."""
-    heard = run.started
+    heard, patience = run.started, _QUIET
     while True:
         has_ended = store.run(run.run_id).ended is not None  # before they are read: then these are the last
         asked = time.monotonic()
@@ -88,15 +89,16 @@ def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) 
             yield entry._asdict()
         if has_ended or not follow:
             return
-        if datetime.now(UTC) - heard > _SILENCE:
+        if datetime.now(UTC) - heard > patience:
             heard = last_sign_of_life(store.database, run)
-        if datetime.now(UTC) - heard > _SILENCE:
-            click.echo(
-                f"run {run.run_id} has not ended, and its last sign of life was at {text_of(heard)}: it was killed, or "
-                "a packet takes long; give the command again to go on",
-                err=True,
-            )
-            return
+            is_silent = datetime.now(UTC) - heard > _SILENCE
+            if is_silent or datetime.now(UTC) - heard > patience:
+                then = "; give the command again to go on" if is_silent else ", which is waited for"
+                told = f"run {run.run_id} has not ended, and was last heard of at {text_of(heard)}"
+                click.echo(f"{told}: it was killed, or a packet takes long{then}", err=True)
+                patience = _SILENCE
+            if is_silent:
+                return
         time.sleep(max(_PAUSE, _SHARE * (time.monotonic() - asked)))
 
 

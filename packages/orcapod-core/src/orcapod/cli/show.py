@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from orcapod.cli.advice import advice
 from orcapod.cli.names import find_run, pipeline_option, run_argument
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import OUTCOMES, Output, text_of
@@ -38,6 +39,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         found = find_run(ledger, run, pipeline)
         environment = ledger.environment(found.run_id)
         kinds = failure_kinds(failed_packets(ledger, found))
+        logs = [advice(ledger.database, "logs", found.run_id, how) for how in ("--failed", "--follow")]
         sign = last_sign_of_life(ledger.database, found) if found.ended is None else found.ended
     facts = _facts(found)
     nodes = [node_facts(node, has_ended=found.ended is not None) for node in found.nodes.values()]
@@ -60,11 +62,11 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
     if len(kinds) > _MOST:
         output.line(f"and {len(kinds) - _MOST:,} more kinds of failures")
     if found.count("failed"):
-        output.line(f"orcapod logs {found.run_id} --failed shows what they said")
+        output.line(f"{logs[0]} shows what they said")
     if found.ended is None:
         output.line("it goes on, or was killed: what its nodes did is known once it ends")
         output.line(f"its last sign of life was at {text_of(sign)}, {_since(sign)} ago")
-        output.line(f"orcapod logs {found.run_id} --follow shows what they say meanwhile")
+        output.line(f"{logs[1]} shows what they say meanwhile")
 
 
 def _since(instant: datetime) -> str:

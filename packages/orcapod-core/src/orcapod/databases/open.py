@@ -89,7 +89,8 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     url = _ON_DISK.fullmatch(text)
     path = url[2] if url else text if is_path(text) else ""
     if path and not any(map(_is_there, (path, unquote(path)))):
-        raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there")
+        hint = f"; there is one at /{discreet(path)}, which four slashes begin" if url and _is_there(f"/{path}") else ""
+        raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there{hint}")
     if path and not url and (folder := Path(path).expanduser()).is_dir():
         is_delta = (folder / ".orcapod" / "_delta_log").is_dir()
         told = f"a store of Delta tables; it is opened by delta:///{path}" if is_delta else "a folder"
