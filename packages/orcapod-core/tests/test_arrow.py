@@ -73,7 +73,8 @@ def test_rows_are_those_that_pyarrow_gives(column: tuple[pa.DataType, list[Any]]
     type_, values = column
     rows = min(len(values), len(times))
     made = {"a": pa.array(values[:rows], type_), "b": pa.array(times[:rows], pa.timestamp("us", "UTC"))}
-    assert repr([row["a"] for row in rows_of(pa.table(made))]) == repr(pa.table(made)["a"].to_pylist())
+    found = [row["a"] for row in rows_of(pa.table(made))]
+    assert list(map(str, found)) == list(map(str, pa.table(made)["a"].to_pylist()))  # UTC has two reprs
     assert [row["b"] for row in rows_of(pa.table(made))] == times[:rows]
 
 

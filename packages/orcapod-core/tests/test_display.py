@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,11 +12,22 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
-from orcapod.display import duration, html_table, shortened, sizes
+from orcapod.display import duration, html_table, shortened, sizes, tags_text
 from orcapod.execution import PacketErrors, failure_kinds
 from orcapod.sources import ArrowTableSource, DictSource
 
 EVIL = "<script>alert('&')</script>"
+
+
+def test_tags_are_told_as_a_command_reads_them() -> None:
+    told = {"n": 12345, "x": 0.1 + 0.2, "on": True, "day": date(2026, 1, 31), "no": None, "text": "null", "site": "a"}
+    told |= {"of": ["a", None], "many": [*range(20)]}
+    assert tags_text(told) == (
+        'n=12345, x=0.30000000000000004, on=true, day=2026-01-31, no=null, text="null", site=a, of=["a", null], '
+        "many=[0, 1, 2, 3, 4, 5, 6, 7, …]"
+    )
+    assert tags_text({"a\n": "\x1b[2J" + "long" * 100}).startswith("a\\n=\\x1b[2Jlong")
+    assert len(tags_text({"a": "long" * 100})) == 82
 
 
 class Reader(HTMLParser):

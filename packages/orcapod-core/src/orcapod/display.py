@@ -44,6 +44,7 @@ _HERE = str(Path(__file__).parent)
 _JOINERS = "\u200c\u200d"  # what words and emoji of several characters are made with
 
 _WIDEST = 80  # columns of a tag
+_MEMBERS = 8  # of a list among tags
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -87,6 +88,8 @@ def tags_text(tags: Mapping[str, object]) -> str:
 def _tag_text(value: object) -> str:
     """Return a tag as text: null and truth as JSON has them, times by ISO 8601; the text null in quotes."""
     match value:
+        case list() if len(value) > _MEMBERS:
+            return f"{_tag_text(value[:_MEMBERS])[:-1]}, …]"
         case None | bool() | list() | "null":
             return json.dumps(value, default=str, ensure_ascii=False)
         case date() | time():

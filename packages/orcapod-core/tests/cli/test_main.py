@@ -85,6 +85,18 @@ def test_what_is_shown_has_no_controls_nor_markup_nor_colours_in_a_pipe(folder: 
     assert "first\\x1b[31m [red]night" in shown
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file for disks that are full")
+@pytest.mark.parametrize("args", [["runs", "--json"], ["runs"], ["sql", "SELECT hex(randomblob(100000)) AS x"]])
+def test_what_cannot_be_written_is_told_in_one_line(folder: Path, args: list[str]) -> None:
+    program = [sys.executable, "-m", "orcapod.cli", *args, "--store", "lab.db"]
+    if args[0] == "sql":
+        program.append("--json")  # more than a buffer holds
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    told = "orcapod: what was found cannot be written to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, form: list[str]) -> None:
     program = [sys.executable, "-m", "orcapod.cli", "runs", "--store", "lab.db", *form]

@@ -74,6 +74,18 @@ def test_on_a_terminal_long_cells_are_cut_and_names_are_whole(columns: int, monk
     assert lines[1].count("…") == 2
 
 
+def test_a_long_line_is_cut_and_says_how_to_see_all(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(is_json=False)
+    output.line("word " * 10_000)
+    output.lines("short\n" + "word " * 10_000)
+    output.lines("word " * 10_000, whole=True)
+    first, short, second, whole = capsys.readouterr().out.splitlines()
+    assert (first, short) == (second, "short")
+    assert len(first) < 2100
+    assert first.endswith("word word  (cut: --json gives all 50,000 characters)")
+    assert whole == "word " * 10_000
+
+
 def test_of_many_rows_a_person_is_shown_a_thousand_and_told_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     Output(is_json=False).table([{"i": i} for i in range(1234)])
     lines = capsys.readouterr().out.splitlines()

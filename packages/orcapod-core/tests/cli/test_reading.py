@@ -258,7 +258,7 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
     tree = orcapod("trace", "mean", "--run", study.runs[0], "--json").json
     assert (tree["node"], [member["tags"]["patient"] for member in tree["inputs"][0]["members"]]) == ("mean", [1, 2])
     shown = orcapod("trace", "bmi", "patient=1", "bmi").out
-    assert shown.startswith("bmi of study/bmi patient=1, ")
+    assert shown.startswith("bmi of study/bmi patient=1, day=2026-01-01, dose=0.5, ok=false, ")
     assert "└─ weight, who of patients::patient=1" in shown
     (below,) = orcapod("trace", "bmi", "day=2026-01-01", "--down", "--json").json
     assert (below["node"], below["rows"], below["tags"][0]["patient"]) == ("mean", 1, [1])
@@ -268,12 +268,20 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
         (["bmi", "patient=7"], "found 0 rows"),
         (["bmi", "patient=1", "bmj"], "no output 'bmj'"),
         (["bmi", "patient=1", "a", "b"], "found the columns a, b"),
-        (["patients", "patient=1"], "there is no function node 'patients'"),
-        (["patients", "patient=1", "--run", study.runs[0]], "is no function"),
+        (["patients", "patient=1"], "is a source, and made of nothing; --down shows what was made of its rows"),
+        (["patients", "patient=1", "--run", study.runs[0]], "--down"),
+        (["patents", "patient=1"], "there is no function node 'patents'"),
+        (["patients", "patient=77", "--down"], "no row is known to be made of 'patient=77' of source 'patients'"),
         (["bmi", "patient=1", "--pipeline", "stud"], "did you mean 'study'?"),
     ):
         wrong = orcapod("trace", *args)
         assert (wrong.code, wrong.out, told in wrong.err) == (2, "", True), (args, wrong.err)
+
+
+def test_a_run_of_another_pipeline_is_refused_and_its_own_are_named(study: Study, orcapod: Command) -> None:
+    wrong = orcapod("show", study.runs[3], "--pipeline", "study")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "is one of pipeline 'other', not of 'study'; orcapod runs --pipeline study lists those that are" in wrong.err
 
 
 def test_two_runs_are_compared_by_node_and_output(study: Study, orcapod: Command) -> None:

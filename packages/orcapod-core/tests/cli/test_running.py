@@ -280,7 +280,9 @@ def test_a_plan_shows_the_lines_that_were_edited(again: tuple[Path, str]) -> Non
     (folder / "study.py").write_text(STUDY.replace("if x < 0:", "if x < -3:"))
     done = commands(*(("plan", "study.py", "scaled", each) for each in ("--diff", "--json")), cwd=folder)
     (_, shown, _), (_, told, _) = done
-    assert "-    if x < 0:\n+    if x < -3:" in shown
+    assert "\n-    if x < 0:\n+    if x < -3:" in shown
+    assert shown.count("if x < -3:") == 1
+    assert "scaled: 3 (who=0, site='a'; who=1, site='b'; who=4, site='a')\n" in shown
     (node,) = json.loads(told)["nodes"]
     assert (node["node"], node["stale"]) == ("scaled", 3)
     changed = next(reason for reason in node["reasons"] if reason["cause"] == "changed")

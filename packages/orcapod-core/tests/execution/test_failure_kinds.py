@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 
 import pyarrow as pa
 import pytest
@@ -99,3 +100,27 @@ def test_what_a_result_has_is_taken_as_it_is() -> None:
 def test_text_that_is_kept_is_taken_apart() -> None:
     assert FailureText.of(None, "lab.errors.Odd: 3") == ("Odd", "lab.errors.Odd: 3", None)
     assert FailureText.of(None, None) == (None, None, None)
+
+
+def raised(error: BaseException) -> BaseException:
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001  # with its frames
+        return caught
+
+
+def test_the_text_of_a_group_tells_of_it_and_of_its_members() -> None:
+    lines = raised(ValueError("two:\n  lines"))
+    lines.add_note("a note")
+    inner = raised(ExceptionGroup("inner", [KeyError("k")]))
+    group = raised(ExceptionGroup("odd + ones", [lines, TypeError("| in2"), inner]))
+    chained = raised(OSError("afterwards"))
+    chained.__context__ = group
+    told = {
+        group: "ExceptionGroup: odd + ones (3 sub-exceptions)\n  - ValueError: two:\n      lines\n    a note\n"
+        "  - TypeError: | in2\n  - ExceptionGroup: inner (1 sub-exception)\n  - KeyError: 'k'",
+        chained: "OSError: afterwards",
+    }
+    for error, message in told.items():
+        text = "".join(traceback.format_exception(error))
+        assert FailureText.of(text, None)[:2] == (type(error).__name__, message)

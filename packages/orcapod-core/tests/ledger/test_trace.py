@@ -366,7 +366,7 @@ def test_a_tree_is_text_and_json(database: Database) -> None:
     run = night(database, {1: 80.0, 2: 60.0, 3: 61.0, 4: 62.0, 5: 63.0})
     tree = op.open_store(database).trace("study", "mean", {})
     lines = str(tree).splitlines()
-    assert lines[0].startswith("mean of study/mean patient=[1, 2, 3, 4, ...] | mean() | code ")
+    assert lines[0].startswith("mean of study/mean patient=[1, 2, 3, 4, 5] | mean() | code ")
     assert run in lines[0]
     assert lines[1] == "└─ bmi of 5 rows by Batch"
     assert lines[3] == "   │  └─ weight of patients::patient=1"

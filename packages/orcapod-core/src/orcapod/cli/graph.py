@@ -57,7 +57,7 @@ def graph_command(
                 text = picture.to_dot()
             case _:
                 text = str(picture)
-        output.lines(text)
+        output.lines(text, whole=form is not None)  # for a program of another kind
 
 
 def _plan(picture: Picture) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -48,6 +49,15 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 """In which file each command is at home, and what it does: help is shown without loading any of them."""
 
 
+_UNWRITTEN = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
+"""Errors of a file that takes no more."""
+
+
+def _drop_output() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class _Commands(click.Group):
     """The commands, which are loaded when they are called."""
 
@@ -79,8 +89,15 @@ class _Commands(click.Group):
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return FINE
+        except OSError as error:
+            if error.errno not in _UNWRITTEN or error.filename is not None:
+                raise
+            _drop_output()
+            told = f"orcapod: what was found cannot be written to stdout: {error.strerror}"
+            click.echo(told, err=True)
+            return USAGE
         return code
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -132,7 +132,8 @@ def find_run(store: Store, name: str, pipeline: str | None = None) -> RunSummary
     run = store.run(name)
     if pipeline not in (None, "/".join(run.pipeline)):
         raise click.UsageError(
-            f"run {run.run_id} is one of pipeline {'/'.join(run.pipeline)!r}, not of {pipeline!r}; leave out --pipeline"
+            f"run {run.run_id} is one of pipeline {'/'.join(run.pipeline)!r}, not of {pipeline!r}; "
+            f"orcapod runs --pipeline {pipeline} lists those that are"
         )
     return run
 

@@ -26,6 +26,7 @@ NULL = "∅"
 
 _ENDLESS = 100_000  # columns: what reads a pipe has no width
 _WIDEST = 80  # columns of a cell
+_LONGEST = 2000  # columns of a line
 _LEAST = 24  # columns of a cell of a table that does not fit
 _MOST = 1000  # rows that a person is shown
 _MEMBERS = 8
@@ -128,13 +129,19 @@ class Output:
             self.console.print(text)
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Show a line of text to a person; a program has the facts alone."""
-        self.print(Text(one_line(text), style=style))
+        """Show a line of text to a person, the middle of a very long one left out; a program has the facts alone."""
+        shown = one_line(text, _LONGEST)
+        if len(text) > _LONGEST:
+            shown += f" (cut: --json gives all {len(text):,} characters)"
+        self.print(Text(shown, style=style))
 
-    def lines(self, text: str, style: str = "") -> None:
-        """Show a text of several lines to a person, none of which moves a cursor."""
+    def lines(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """Show a text of several lines to a person, none of which moves a cursor; all of each, if ``whole``."""
         for each in text.splitlines():
-            self.line(one_line(each), style)
+            if whole:
+                self.print(Text(one_line(each), style=style))
+            else:
+                self.line(each, style)
 
     def json(self, value: object) -> None:
         """Write a value as JSON; see ``json_of``."""

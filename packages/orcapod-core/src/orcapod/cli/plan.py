@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from orcapod.cli.options import output_option
 from orcapod.cli.output import Output
 from orcapod.cli.target import check_nodes, load_pipeline, run_user_code
-from orcapod.nodes import NodePlan, Plan
+from orcapod.hashing import CodeChanges
+from orcapod.nodes import NodePlan, Plan, Reason
+from orcapod.nodes.reasons import Changed
 from orcapod.pipeline import Pipeline
 
 __all__ = ["plan_command", "show_plan"]
@@ -45,11 +49,19 @@ def show_plan(pipeline: Pipeline, output: Output, *, node: str | None = None, di
     rows = [{"node": label, **{name: getattr(node, name) for name in _COLUMNS}} for label, node in plan.items()]
     output.table(rows, nothing="there is no function in it")
     for each in plan.values():
-        told = [(f"{each.label}: {reason}", reason.diff) for reason in each.reasons]
-        for text, changes in [*told, *((f"{each.label}: {note}", "") for note in each.notes)]:
-            output.lines(text)
-            for line in changes.splitlines() if diff else ():
+        for reason in each.reasons:
+            output.lines(f"{each.label}: {_without_code(reason) if diff else reason}")
+            for line in reason.diff.splitlines() if diff else ():
                 output.lines(line, _STYLES.get(line[:1], ""))
+        for note in each.notes:
+            output.lines(f"{each.label}: {note}")
+
+
+def _without_code(reason: Reason) -> str:
+    """Return why packets are computed, but for what differs in their code."""
+    if not isinstance(reason.cause, Changed):
+        return str(reason)
+    return str(replace(reason, cause=replace(reason.cause, code=CodeChanges()))).removesuffix(": ")
 
 
 def _node(node: NodePlan) -> object:

@@ -49,7 +49,13 @@ def trace_command(
         columns = [text for text in row if "=" not in text]
         if len(columns) > 1:
             raise click.UsageError(f"found the columns {', '.join(columns)}, expected one; a tag is patient=1")
-        begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
+        try:
+            begun, summary = find_node(ledger, node, pipeline=pipeline, run=run)
+        except click.UsageError:
+            if _source(ledger, node, pipeline, run) is None:
+                raise
+            advice = f"{node!r} is a source, and made of nothing; --down shows what was made of its rows"
+            raise click.UsageError(advice) from None
         tags = read_tags(given, ledger, (begun, summary))
         tree = ledger.trace("/".join(begun.pipeline), node, tags, columns[0] if columns else None, begun.run_id)
         if output.is_json:
@@ -64,7 +70,12 @@ def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run
         run_id, source_id = source
         if len(row) != 1:
             raise click.UsageError(f"found {len(row)} names of a row, expected one, such as row_0 or patient=1")
-        return store.impact(source_id, row[0], run_id)
+        if impacts := store.impact(source_id, row[0], run_id):
+            return impacts
+        raise click.UsageError(
+            f"no row is known to be made of {row[0]!r} of source {node!r}; check how the row is called, such as row_0 "
+            "or patient=1, unless all that was to be made of it has failed"
+        )
     begun, summary = find_node(store, node, pipeline=pipeline, run=run)
     tags = read_tags(row, store, (begun, summary))
     return store.descendants("/".join(begun.pipeline), node, tags, begun.run_id)

@@ -14,6 +14,10 @@ INTERRUPTIONS = (PacketAbandonedError.__name__, KeyboardInterrupt.__name__)
 """Errors of packets that did not fail themselves: their run ended."""
 
 _FRAME = re.compile(r'^ *File ".*', re.MULTILINE)
+_GROUP = "  + Exception Group Traceback (most recent call last):\n"
+_OUTSIDE = re.compile(r"^\S", re.MULTILINE)  # lines that are not of a group
+_MARGIN = re.compile(r"^ *\| ?", re.MULTILINE)
+_RULE = re.compile(r"^ *(?:\| )?\+[-+]*-{16,}.*$", re.MULTILINE)
 _TYPE = re.compile(r"[^:\s]+")
 
 
@@ -40,6 +44,10 @@ class FailureText(NamedTuple):
 
 def _end(trace: str) -> str:
     """Return what a traceback ends with: the exception's type and text."""
+    _, is_group, group = trace.rpartition(_GROUP)
+    if is_group and not _OUTSIDE.search(group):
+        told, *members = (_end(_MARGIN.sub("", part)) for part in _RULE.split(group) if part.strip())
+        return "\n".join([told, *("  - " + member.replace("\n", "\n    ") for member in members)])
     frames = list(_FRAME.finditer(trace))
     lines = (trace[frames[-1].end() :] if frames else trace).splitlines()
     first = next((at for at, line in enumerate(lines) if line and not line.startswith(" ")), 0)
