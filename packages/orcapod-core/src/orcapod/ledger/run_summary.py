@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from orcapod.arrow import rows_of
+import pyarrow as pa
+
+from orcapod.arrow import rows_of, table_of
 from orcapod.protocols import Database, RecordPath, decoding
 from orcapod.records import RUN_STARTS, RUNS, GraphRecords, NodeRecord, NodeTotals, totals_in
 
-__all__ = ["UNFINISHED", "NodeSummary", "RunSummary"]
+__all__ = ["UNFINISHED", "NodeSummary", "RunSummary", "ended_runs", "runs_of", "runs_table"]
 
 UNFINISHED = "UNFINISHED"
 """Outcome of a run that has a beginning and no end: it was killed, or goes on."""
@@ -115,3 +117,21 @@ def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime,
     """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
     rows = rows_of(database.at(*pipeline).get_records(RUNS, ["__ended"]))
     return sorted((row["__ended"], row["__run_id"]) for row in rows)
+
+
+def runs_table(runs: Iterable[RunSummary]) -> pa.Table:
+    """Return a row for each run; see ``Store.runs``."""
+    instant, text, number = pa.timestamp("us", "UTC"), pa.large_string(), pa.int64()
+    types: dict[str, pa.DataType] = {"run_id": text, "pipeline": text, "started": instant, "ended": instant}
+    types |= {"outcome": text, "computed": number, "cached": number, "failed": number, "note": text}
+    types |= {"tags": pa.map_(text, text)}
+    rows = [
+        {
+            **{name: getattr(run, name) for name in ("run_id", "started", "ended", "outcome", "note")},
+            "pipeline": "/".join(run.pipeline),
+            "tags": list(run.tags.items()),
+            **{state: run.count(state) if run.ended else None for state in ("computed", "cached", "failed")},
+        }
+        for run in runs
+    ]
+    return table_of(rows, types)

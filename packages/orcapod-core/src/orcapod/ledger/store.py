@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from orcapod.arrow import table_of
 from orcapod.checks import Checks
 from orcapod.databases.open import open_existing
 from orcapod.errors import DatabaseError, LabelError, UnknownRunError
@@ -22,10 +21,10 @@ from orcapod.ledger.node_entries import only_row
 from orcapod.ledger.node_rows import with_results
 from orcapod.ledger.node_views import named_views, node_paths
 from orcapod.ledger.provenance import ComputedRow
-from orcapod.ledger.recent_runs import last_run
+from orcapod.ledger.recent_runs import last_run, run_called
 from orcapod.ledger.routes import NodeInRun
-from orcapod.ledger.run_names import pipelines_in, run_names
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, runs_of
+from orcapod.ledger.run_names import pipelines_in
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, runs_of, runs_table
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.trace import Tracer
 from orcapod.protocols import (
@@ -96,20 +95,7 @@ class Store:
             ``run_id``, ``pipeline``, ``started``, ``ended``, ``outcome``, ``computed``, ``cached``, ``failed``,
             ``note`` and ``tags``; see ``RunSummary``. What a run that has not ended did is not known: null.
         """
-        instant, text, number = pa.timestamp("us", "UTC"), pa.large_string(), pa.int64()
-        types: dict[str, pa.DataType] = {"run_id": text, "pipeline": text, "started": instant, "ended": instant}
-        types |= {"outcome": text, "computed": number, "cached": number, "failed": number, "note": text}
-        types |= {"tags": pa.map_(text, text)}
-        rows = [
-            {
-                **{name: getattr(run, name) for name in ("run_id", "started", "ended", "outcome", "note")},
-                "pipeline": "/".join(run.pipeline),
-                "tags": list(run.tags.items()),
-                **{state: run.count(state) if run.ended else None for state in ("computed", "cached", "failed")},
-            }
-            for run in self._runs(pipeline)
-        ]
-        return table_of(rows, types)
+        return runs_table(self._runs(pipeline))
 
     def run(self, run_id: str) -> RunSummary:
         """Return one run.
@@ -120,20 +106,7 @@ class Store:
         Raises:
             UnknownRunError: no run, or more than one, is called so.
         """
-        name = Checks("run").text("run_id", run_id)
-        pipelines = self._pipelines()
-        if found := [run for pipeline in pipelines for run in runs_of(self.database, pipeline, [name])]:
-            return found[0]
-        begun = run_names(self.database)
-        named = [run for run in begun if run.startswith(name)]
-        if len(named) != 1:
-            shown = ", ".join(sorted(named or begun)[-3:]) or "none"
-            raise UnknownRunError(
-                f"found {len(named)} runs whose name begins with {run_id!r}, expected one; the last of "
-                f"{'them' if named else 'all'}: {shown}",
-                found=repr(run_id),
-            )
-        return runs_of(self.database, begun[named[0]], named)[0]
+        return run_called(self.database, Checks("run").text("run_id", run_id))
 
     def last_run(self) -> RunSummary:
         """Return the last run to end, or, where none has ended, the last one to begin.
