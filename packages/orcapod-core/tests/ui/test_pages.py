@@ -236,67 +236,6 @@ def test_two_runs_are_compared_row_by_row_and_why(client: TestClient, runs: list
     assert [link for link in edited.links if "page=2" in link]
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[op.ledger.Store, list[str]]]:
-    """Yield a store of two runs, the later one with a node more and a failure more, and one of another pipeline."""
-    database = MemoryDatabase()
-
-    @op.function_pod(output_keys="y")
-    def half(x: int) -> float:
-        if x < 0:
-            raise ValueError("below")
-        return x / 2
-
-    def run(name: str, rows: list[dict[str, object]], labels: list[str]) -> str:
-        with op.Pipeline(name, database) as pipeline:
-            for label in labels:
-                half.pod(DictSource(rows, ["k", "o"], source_id="s"), label=label)
-        return pipeline.run(observer=LoggingObserver(pipeline.log_database)).run_id
-
-    def rows(*xs: int) -> list[dict[str, object]]:
-        return [{"k": f"k{at} of\t<b>", "o": [None, at][at % 2], "x": x} for at, x in enumerate(xs)]
-
-    runs = [
-        run("pair", rows(1, 2, 3), ["half", "old"]),
-        run("pair", rows(1, 5, -1), ["half", "more", "other"]),
-        run("single", rows(1, 2), ["half"]),
-    ]
-    with op.open_store(database) as store:
-        yield store, runs
-
-
-def test_a_comparison_tells_of_failures_and_of_nodes_that_one_run_has(pair: tuple[op.ledger.Store, list[str]]) -> None:
-    store, (before, after, _) = pair
-    client = entered(store)
-    page = Page(client, "/compare", before=before, after=after)
-    assert "Only the earlier run has old." in page.text
-    assert "Only the later run has more, other." in page.text
-    rows = Page(client, "/compare", before=before, after=after, node="half")
-    assert "1 packet of half failed in the later run; that may be why rows are gone" in rows.text
-    assert "/logs?" + urlencode({"run": after, "node": "half", "outcome": "failed"}) in rows.links
-    assert "failed in the" not in Page(client, "/compare", before=before, after=before, node="half").text
-
-
-def test_rows_that_differ_lead_to_themselves_in_each_run(pair: tuple[op.ledger.Store, list[str]]) -> None:
-    store, (before, after, _) = pair
-    client = entered(store)
-    page = Page(client, "/compare", before=before, after=after, node="half")
-    ways = [link for link in page.links if link.startswith("/node?")]
-    assert [(before in way, after in way) for way in ways] == [(True, False), (False, True), (True, False)]
-    for way in ways:
-        assert "1 of " in Page(client, way).text, way
-
-
-def test_runs_of_two_pipelines_are_not_compared_but_others_can_be_chosen(
-    pair: tuple[op.ledger.Store, list[str]],
-) -> None:
-    store, (before, _, single) = pair
-    page = Page(entered(store), "/compare", before=before, after=single)
-    assert page.status == 200
-    assert "found a run of pair and one of single" in page.text
-    assert page.tags.count("select") == 2
-
-
 def test_code_is_shown_as_it_was(client: TestClient, runs: list[str]) -> None:
     (way,) = [link for link in Page(client, "/node", run=runs[0], node="bmi").links if link.startswith("/code?")]
     assert "return (weight / factor, np.arange(weight))" in Page(client, way).text
