@@ -25,3 +25,7 @@ def test_a_shell_reads_any_word_as_it_was_and_nothing_in_it_moves_a_cursor(words
 def test_names_that_there_are_can_be_typed() -> None:
     there = unknown("node", "evil", ["plain name", "evil\x1b[31m"]).message
     assert there == r"there is no node 'evil'; did you mean $'evil\x1b[31m'? there are plain name, $'evil\x1b[31m'"
+
+
+def test_a_name_that_no_encoding_has_can_be_told() -> None:
+    assert "$'a\\x3fb'" in unknown("node", "a\ud800b", []).message

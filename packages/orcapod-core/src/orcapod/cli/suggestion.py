@@ -49,4 +49,4 @@ def _typed_character(character: str) -> str:
         return f"\\{character}"
     if one_line(character) == character:
         return character
-    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="surrogateescape"))
+    return "".join(f"\\x{byte:02x}" for byte in character.encode(errors="replace"))
