@@ -106,3 +106,22 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path, form: list[str]
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait(60) == 0
+
+
+def test_of_a_part_of_a_run_it_is_said_whose_rows_are_shown(tmp_path: Path) -> None:
+    def same(weight: float) -> float:
+        return weight
+
+    def pipeline(rows: int) -> op.Pipeline:
+        with op.Pipeline("part", tmp_path / "part.db") as made:
+            source = DictSource([{"k": k, "weight": float(k)} for k in range(rows)], ["k"], source_id="s")
+            op.function_pod(output_keys="bmi", identity="version")(same).pod(source, label="bmi")
+        return made
+
+    pipeline(4).run(progress=False)
+    part = pipeline(6).run(where={"k": 5}, progress=False).run_id
+    shown = command("head", "bmi", "--run", part, "--store", "part.db", "--json", cwd=tmp_path)
+    assert [row["k"] for row in json.loads(shown.stdout)] == [0, 1, 2, 3]
+    assert f"run {part} did not go through all rows of bmi" in shown.stderr
+    lost = command("trace", "bmi", "k=5", "--run", part, "--store", "part.db", cwd=tmp_path)
+    assert (lost.returncode, "did not go through all rows" in lost.stderr) == (2, True)

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from orcapod.cli.suggestion import unknown
 from orcapod.cli.tags import unquoted
+from orcapod.display import one_line
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.node_entries import NodeEntries
 from orcapod.ledger.node_views import node_paths
@@ -149,7 +150,13 @@ def find_node(
     if run is not None:
         begun = find_run(store, run, pipeline)
         _check_node(label, begun.nodes, begun.functions)
-        return store.node("/".join(begun.pipeline), label, begun.run_id)
+        begun, node = store.node("/".join(begun.pipeline), label, begun.run_id)
+        if not node.totals.is_complete:
+            told = (
+                f"run {begun.run_id} did not go through all rows of {label}: these are those of the last run that did"
+            )
+            click.echo(one_line(told), err=True)
+        return begun, node
     check_pipeline(store, pipeline)
     nodes = _nodes(store, pipeline)
     names = [name for name, each in nodes if each == label]

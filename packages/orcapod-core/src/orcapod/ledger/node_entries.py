@@ -197,7 +197,12 @@ def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> 
         )
     elif ever.num_rows:
         writers: list[Any] = ever.column(RUN_ID).to_pylist()
-        message += f", which other runs gave, such as {next(filter(None, writers), 'one before')}; give that as run="
+        if run.run_id in writers:
+            message += (
+                "; it has such a row, but did not go through all rows, and told are those of the last run that did"
+            )
+        else:
+            message += f", which other runs gave, such as {next(filter(None, writers), 'one before')}; name that one"
     else:
         message += f", of the {entries.node.totals.given:,} that it gave"
     raise UnknownRowError(message, node=label, expected="one row", found=f"{len(keys)} rows")
