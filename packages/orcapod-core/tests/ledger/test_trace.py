@@ -280,7 +280,7 @@ def test_a_value_is_followed_in_the_run_that_gave_it(database: Database) -> None
             {"bmi": 1, "mean": 1} if 2 in weights else {}
         )
     assert records(store.trace("study", "mean", {})) == ["patient=1"]
-    with pytest.raises(UnknownRowError, match=f"which other runs gave, such as {runs[0]}; give that as run="):
+    with pytest.raises(UnknownRowError, match=f"which other runs gave, such as {runs[0]}; name that one"):
         store.trace("study", "bmi", {"patient": 2})
 
 
