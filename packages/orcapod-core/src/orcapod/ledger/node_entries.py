@@ -202,7 +202,8 @@ def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> 
                 "; it has such a row, but did not go through all rows, and told are those of the last run that did"
             )
         else:
-            message += f", which other runs gave, such as {next(filter(None, writers), 'one before')}; name that"
+            writer = next(filter(None, writers), "one before")
+            message += f", which other runs gave, such as {writer}; name that one"
     else:
         message += f", of the {entries.node.totals.given:,} that it gave"
     raise UnknownRowError(message, node=label, expected="one row", found=f"{len(keys)} rows")
