@@ -471,11 +471,12 @@ class Store:
 
     def _of(self, run: str | None, node: str | None) -> dict[str, object]:
         """Return what rows have that are of a run and of a node, where these are given."""
-        of_run: dict[str, object] = {} if run is None else {"__run_id": self.run(run).run_id}
+        begun = None if run is None else self.run(run)
+        of_run: dict[str, object] = {} if begun is None else {"__run_id": begun.run_id}
         if node is None:
             return of_run
-        known = {label for each in self._runs() for label in each.nodes}
-        if node not in known:
+        known = set() if begun is None else {*begun.nodes}
+        if node not in known and node not in (known := {label for each in self._runs() for label in each.nodes}):
             raise LabelError(
                 f"no pipeline had a node {node!r}; found {sorted(known)}",
                 node=node,
