@@ -2,8 +2,10 @@
 
 import os
 import signal
+from collections.abc import Callable
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -16,3 +18,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _cache = TemporaryDirectory(prefix="orcapod-cache-", ignore_cleanup_errors=True)
 os.environ["ORCAPOD_CACHE"] = _cache.name
+
+
+@pytest.fixture
+def all_shown() -> Callable[[int], str]:
+    """Reads our end of a terminal until no program has its other end: one reading may give a part."""
+
+    def read(ours: int) -> str:
+        shown = b""
+        try:
+            while part := os.read(ours, 65_536):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        os.close(ours)
+        return shown.decode()
+
+    return read

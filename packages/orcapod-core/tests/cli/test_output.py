@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -59,7 +60,9 @@ def test_values_are_told_as_a_person_reads_them() -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 100])
-def test_on_a_terminal_long_cells_are_cut_and_names_are_whole(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_long_cells_are_cut_and_names_are_whole(
+    columns: int, all_shown: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours, theirs = pty.openpty()
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
@@ -67,8 +70,7 @@ def test_on_a_terminal_long_cells_are_cut_and_names_are_whole(columns: int, monk
         monkeypatch.setattr(sys, "stdout", terminal)
         Output(is_json=False).table([{"run": "01a21a24-769f", "note": "word " * 30, "n": 1, "more": "日本" * 30}])
         monkeypatch.undo()
-    lines = os.read(ours, 65536).decode().splitlines()
-    os.close(ours)
+    lines = all_shown(ours).splitlines()
     assert width_of(lines[1]) <= columns
     assert lines[1].startswith("01a21a24-769f ")
     assert lines[1].count("…") == 2

@@ -11,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -509,25 +509,13 @@ def test_a_page_is_served_until_an_interrupt(finished: tuple[Path, str]) -> None
     assert serving.returncode == 0
 
 
-def on_terminal(*args: str, cwd: Path) -> str:
-    """What a person sees on the terminal while a command runs there."""
-    ours, theirs = pty.openpty()
-    program = [sys.executable, "-m", "orcapod.cli", *args]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-    with subprocess.Popen(program, cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 65_536):
-                shown += part
-        except OSError:  # Linux says so when the other end is closed
-            pass
-    os.close(ours)
-    return shown.decode()
-
-
-def test_progress_and_colours_are_on_a_terminal_only(again: tuple[Path, str]) -> None:
+def test_progress_and_colours_are_on_a_terminal_only(again: tuple[Path, str], all_shown: Callable[[int], str]) -> None:
     folder, _ = again
-    shown = on_terminal("run", "study.py", cwd=folder)
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-m", "orcapod.cli", "run", "study.py"]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    with subprocess.Popen(program, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
+        os.close(theirs)
+        shown = all_shown(ours)
     assert re.search(r"scaled +0 computed +3 cached +2 failed", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown))
     assert re.search(r"\x1b\[31mrun [-0-9a-f]+: FAILED", shown)
