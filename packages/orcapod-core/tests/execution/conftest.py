@@ -66,7 +66,7 @@ class HeldSession:
     def held(self, least: int) -> list[Call]:
         """Wait until so many calls are held, or the session is closed; return those that are."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self.is_closed or len(self.calls) >= least, 20)
+            assert self.changed.wait_for(lambda: self.is_closed or len(self.calls) >= least, 60)
             return list(self.calls)
 
     def end(self, call: Call, function: Callable[..., Any]) -> None:

@@ -21,7 +21,7 @@ from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchest
 from orcapod.sources import DictSource
 
 ORCHESTRATORS = [SyncPipelineOrchestrator(await_together=True), AsyncPipelineOrchestrator()]
-HANGS = 30
+HANGS = 60
 
 
 def pipeline_of(function: Any, count: int = 3, **config: Any) -> op.Pipeline:
@@ -149,7 +149,7 @@ def test_one_that_blocks_is_given_up_and_the_others_are_not(orchestrator: Any) -
         await asyncio.sleep(0.01)
         return x
 
-    pipeline = pipeline_of(blocking, 5, timeout=0.3)
+    pipeline = pipeline_of(blocking, 5, timeout=1.0)
     result = within(HANGS, lambda: pipeline.run(orchestrator))
     release.set()
     (error,) = result.errors
@@ -162,26 +162,26 @@ def test_one_that_blocks_is_given_up_and_the_others_are_not(orchestrator: Any) -
 @pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
 def test_a_result_that_comes_too_late_is_not_accepted(orchestrator: Any) -> None:
     async def late(x: int) -> int:
-        time.sleep(0.4 if x == 1 else 0)  # it blocks, which is the point
+        time.sleep(1.3 if x == 1 else 0)  # it blocks, which is the point
         return x
 
-    result = within(HANGS, lambda: pipeline_of(late, timeout=0.3).run(orchestrator))
+    result = within(HANGS, lambda: pipeline_of(late, timeout=1.0).run(orchestrator))
     assert [error.tag["i"] for error in result.errors] == [1]
 
 
 @pytest.mark.parametrize("orchestrator", ORCHESTRATORS)
 def test_one_that_goes_on_though_it_was_cancelled_is_given_up(orchestrator: Any) -> None:
+    over = threading.Event()
+
     async def stubborn(x: int) -> int:
-        until = time.monotonic() + (5 if x == 1 else 0)
-        while time.monotonic() < until:
+        while x == 1 and not over.is_set():
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
         return x
 
-    started = time.monotonic()
-    result = within(HANGS, lambda: pipeline_of(stubborn, timeout=0.3).run(orchestrator))
+    result = within(HANGS, lambda: pipeline_of(stubborn, timeout=1.0).run(orchestrator))
+    over.set()
     assert [error.tag["i"] for error in result.errors] == [1]
-    assert time.monotonic() - started < 4
 
 
 _INTERRUPTED = """

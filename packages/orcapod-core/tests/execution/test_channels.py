@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import accumulate
 
 from hypothesis import given
@@ -18,6 +19,14 @@ def numbers(count: int) -> DictSource:
     return DictSource([{"i": i, "x": i} for i in range(count)], ["i"], source_id="s")
 
 
+def await_blocked(channels: InputChannels) -> None:
+    """Return once whoever has begun to write waits for room."""
+    deadline = time.monotonic() + 60
+    while not channels.statistics()[0].blocked:
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.001)
+
+
 def test_a_full_channel_blocks_and_an_empty_one_takes_anything() -> None:
     """Promise 14."""
     (chunk,) = numbers(3).chunks()
@@ -26,11 +35,11 @@ def test_a_full_channel_blocks_and_an_empty_one_takes_anything() -> None:
     channels.put(0, chunk)
     entered = threading.Thread(target=channels.put, args=(0, chunk), daemon=True)
     entered.start()
-    entered.join(0.1)
+    await_blocked(channels)
     assert entered.is_alive()
     assert [(each.chunks, each.rows, each.blocked) for each in channels.statistics()] == [(2, 6, 1)]
     assert channels.mailbox().take(wants_input=True)[1].num_rows == 6  # type: ignore[index, union-attr]
-    entered.join(5)
+    entered.join(60)
     assert not entered.is_alive()
 
 
@@ -41,10 +50,10 @@ def test_a_channel_is_full_of_bytes_too() -> None:
     channels.put(0, chunk)
     entered = threading.Thread(target=channels.put, args=(0, chunk), daemon=True)
     entered.start()
-    entered.join(0.1)
+    await_blocked(channels)
     assert entered.is_alive()
     channels.mailbox().take(wants_input=True)
-    entered.join(5)
+    entered.join(60)
     assert not entered.is_alive()
 
 
@@ -75,16 +84,16 @@ def test_a_channel_never_holds_more_than_there_is_room_for_and_loses_nothing(siz
     found: list[int] = []
     while True:
         assert channels.statistics()[0].chunks <= room
-        match channels.mailbox().take(wants_input=True, timeout=20):
+        match channels.mailbox().take(wants_input=True, timeout=60):
             case (0, Chunk() as chunk):
                 found += chunk.column("i").to_pylist()
             case (0, None):
                 break
             case unexpected:
                 raise AssertionError(unexpected)
-    writing.join(20)
+    writing.join(60)
     assert found == list(range(sum(sizes)))
-    assert channels.mailbox().take(wants_input=True, timeout=20) is Signal.OVER
+    assert channels.mailbox().take(wants_input=True, timeout=60) is Signal.OVER
     assert channels.statistics()[0].carried == len(sizes)
 
 

@@ -86,7 +86,7 @@ class Driven:
             self.error = error
 
     def join(self) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -125,7 +125,7 @@ def test_what_is_finished_is_given_on_while_another_call_goes_on(engine: Any, ro
     driven = Driven(engine, engine.step_of(engine.spec_of(tenfold)), [1, 2], rows=rows)
     first, second = driven.session.held(2)
     driven.session.end(second, tenfold)
-    assert driven.given.wait(20)
+    assert driven.given.wait(60)
     assert engine.values_of(driven.chunks) == {1: 20}
     driven.session.end(first, tenfold)
     driven.join()
@@ -149,7 +149,7 @@ def test_rows_of_a_chunk_wait_for_those_of_the_one_before_if_they_are_to_come_in
     first, second, third = driven.session.held(3)
     driven.session.end(second, tenfold)
     driven.session.end(first, tenfold)
-    assert driven.given.wait(20)
+    assert driven.given.wait(60)
     driven.session.end(third, tenfold)
     driven.join()
     assert [chunk.column("i").to_pylist() for chunk in driven.chunks] == [[0], [1], [2]]
@@ -234,7 +234,7 @@ def test_many_results_are_stored_as_soon_as_there_is_nothing_else_to_do(engine: 
         for call in driven.session.held(1)[: 3000 - ended]:
             driven.session.end(call, tenfold)
             ended += 1
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while engine.stored(spec).num_rows < 2000:
         assert time.monotonic() < deadline
         time.sleep(0.01)

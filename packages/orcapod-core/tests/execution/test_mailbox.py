@@ -22,7 +22,7 @@ def test_a_completion_that_comes_between_looking_and_waiting_is_not_slept_throug
         return Signal.NOTHING
 
     mailbox = Mailbox(next_input)
-    taken = mailbox.take(wants_input=True, timeout=20)
+    taken = mailbox.take(wants_input=True, timeout=60)
     assert isinstance(taken, Outcome)
     assert taken.key == 7
 

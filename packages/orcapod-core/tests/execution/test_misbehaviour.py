@@ -62,7 +62,7 @@ def ended(pipeline: op.Pipeline, orchestrator: Any) -> Any:
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(pipeline.run(orchestrator)), daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert results, "it hangs, or has failed"
     return results[0]
 

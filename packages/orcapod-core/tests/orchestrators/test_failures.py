@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -373,18 +372,20 @@ def test_a_write_that_fails_is_an_error_of_the_run(part: str, policy: Any) -> No
 
 
 def test_a_write_that_goes_on_failing_in_the_flushers_thread_is_an_error_of_the_run() -> None:
-    """Time is the subject: a fast packet, then one that takes several flush intervals."""
+    """A fast packet, then one that takes until the flusher has met it."""
     failures = []
+    met = threading.Event()
 
     def hook(what: str, path: tuple[str, ...]) -> None:
         if what == "add" and path[:1] == ("_result",):
             failures.append(threading.current_thread() is not main)
+            met.set()
             raise DiskFull
 
     @op.function_pod("y", identity="version")
     def f(kind: str) -> int:
         if kind == "slow":
-            time.sleep(0.2)
+            met.wait(60)
         return len(kind)
 
     main, spy, inner = threading.current_thread(), Spy(), MemoryDatabase()
@@ -401,16 +402,18 @@ def test_a_write_that_goes_on_failing_in_the_flushers_thread_is_an_error_of_the_
 def test_a_store_that_was_locked_for_a_while_is_given_again_what_it_did_not_take() -> None:
     """By another program, longer than the store waits for it."""
     failures = []
+    met = threading.Event()
 
     def hook(what: str, path: tuple[str, ...]) -> None:
         if what == "add" and path[:1] == ("_result",) and threading.current_thread() is not main and not failures:
             failures.append(path)
+            met.set()
             raise StoreLockedError("another program keeps it locked")
 
     @op.function_pod("y", identity="version")
     def f(kind: str) -> int:
         if kind == "slow":
-            time.sleep(0.2)
+            met.wait(60)
         return len(kind)
 
     main, inner = threading.current_thread(), MemoryDatabase()
@@ -424,26 +427,25 @@ def test_a_store_that_was_locked_for_a_while_is_given_again_what_it_did_not_take
 
 
 def test_a_store_that_buffers_is_flushed_while_the_run_goes_on() -> None:
-    """Time is the subject: within an interval after a result exists, and at the end of every node."""
-    flushed: list[tuple[str, int]] = []
+    """After a result exists, and not only at the end of the node."""
     done: list[int] = []
+    flushed = threading.Event()
 
     def hook(what: str, path: tuple[str, ...]) -> None:
-        if what == "flush":
-            flushed.append((threading.current_thread().name, len(done)))
+        if what == "flush" and len(done) == 1:
+            flushed.set()
 
     @op.function_pod("y", identity="version")
     def f(kind: str) -> int:
         if kind == "slow":
-            time.sleep(0.3)
+            assert flushed.wait(60), "nothing was flushed while the second packet was computed"
         done.append(1)
         return len(kind)
 
     pipeline = op.Pipeline("p", Faulty(MemoryDatabase(), hook), Faulty(MemoryDatabase(), hook))
     with pipeline:
         f.pod(source(["a", "slow"]))
-    pipeline.run(flush_interval=0.05)
-    assert any(count == 1 for _, count in flushed), "nothing was flushed while the second packet was computed"
+    pipeline.run(flush_interval=0.05).raise_for_errors()
 
 
 @pytest.mark.parametrize("part", ["_result", "f", "_runs"])
