@@ -213,7 +213,7 @@ class TestStreams:
 
     def test_two_calls_at_the_same_time(self):
         """Each thread writes only when the other is inside its call, too."""
-        both = threading.Barrier(2, timeout=10)
+        both = threading.Barrier(2, timeout=60)
         loggers = RecordingLogger(), RecordingLogger()
 
         def work(number):

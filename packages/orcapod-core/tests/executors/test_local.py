@@ -28,7 +28,7 @@ class TestLocalExecutor(ExecutorSuite):
         reached = threading.Event()
 
         async def main():
-            waiting = asyncio.ensure_future(running.async_execute_callable(reached.wait, {"timeout": 10}))
+            waiting = asyncio.ensure_future(running.async_execute_callable(reached.wait, {"timeout": 60}))
             await asyncio.sleep(0)
             reached.set()
             return await waiting

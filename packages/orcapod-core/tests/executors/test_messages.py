@@ -36,7 +36,7 @@ from orcapod.protocols import Call, Outcome
 from orcapod.sources import DictSource
 from orcapod.testing.session import CollectedOutcomes
 
-SECONDS = 30.0  # that a busy machine may take
+SECONDS = 60.0  # that a busy machine may take
 
 
 @pytest.fixture(scope="module")

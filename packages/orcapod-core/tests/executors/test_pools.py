@@ -100,7 +100,7 @@ def test_output_is_captured_in_the_order_written(pool: LocalExecutor) -> None:
 @op.function_pod("y", timeout=1.0, identity="version")
 def hangs(x: int) -> int:
     if x == 1:
-        time.sleep(60)
+        time.sleep(600)
     return x
 
 
@@ -108,7 +108,7 @@ def hangs(x: int) -> int:
 def test_a_timeout_ends_the_worker(pool: LocalExecutor, orchestrator: Any) -> None:
     started = time.monotonic()
     result, _ = run(hangs.pod, pool, 4, orchestrator=orchestrator)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert result.counts("node") == {"computed": 3, "cached": 0, "failed": 1}
     assert isinstance(result.errors[0].exception, PacketTimeoutError)
 
@@ -184,7 +184,7 @@ def test_a_pool_ends_its_workers(pool: LocalExecutor) -> None:
         while not outcomes:
             time.sleep(0.01)
         session.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             os.kill(outcomes[0].value, 0)

@@ -218,13 +218,13 @@ def test_a_thread_that_outlives_its_call_writes_as_if_there_had_been_none(capsys
     def late() -> None:
         print("in time")
         entered.set()
-        over.wait(10)
+        over.wait(60)
         print("late")
 
     def leaves_a_thread() -> None:
         started.append(threading.Thread(target=late))
         started[0].start()
-        entered.wait(10)
+        entered.wait(60)
 
     entered = threading.Event()
     with LocalExecutor() as executor:
