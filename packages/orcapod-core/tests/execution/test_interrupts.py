@@ -171,7 +171,8 @@ def test_what_was_finished_is_never_computed_again(setting: str, tmp_path: Path)
         pytest.fail(f"the program ended with {process.communicate()}")
     process.kill()
     process.communicate()
-    assert max(times) < 2, f"seconds until each interrupt was over: {times}"
+    # A second, on a machine that has nothing else to do.
+    assert max(times) < 10, f"seconds until each interrupt was over: {times}"
     before = lab.finished_calls()
     last = lab.start("once")
     out, err = last.communicate(timeout=60)
@@ -206,11 +207,11 @@ def test_in_the_users_function_it_is_raised_at_once(
     executor: LocalExecutor | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not only when orcapod has waited in vain for its own code to go on, which would be long here."""
-    monkeypatch.setattr(interrupts, "_REMINDER_SECONDS", 60.0)
+    monkeypatch.setattr(interrupts, "_REMINDER_SECONDS", 600.0)
 
     def sleeps(x: int) -> int:
         threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGINT]).start()
-        time.sleep(20)
+        time.sleep(600)
         return x
 
     pipeline = op.Pipeline("p")
@@ -219,7 +220,7 @@ def test_in_the_users_function_it_is_raised_at_once(
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(execution_engine=executor, observer=LoggingObserver(pipeline.log_database))
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 def test_what_fails_on_the_way_out_becomes_a_note() -> None:
@@ -255,7 +256,7 @@ def test_an_interrupt_that_nobody_has_raised_takes_the_place_of_what_failed() ->
         with interrupts.deferred():
             with suppress(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(5)
+                time.sleep(60)
             raise DatabaseError("away")
 
     with pytest.raises(KeyboardInterrupt) as caught:

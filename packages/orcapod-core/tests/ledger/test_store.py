@@ -237,7 +237,7 @@ def test_of_two_runs_at_a_time_the_last_to_end_gave_the_present(path: Path) -> N
     def slow(weight: float) -> float:
         if weight == 80.0:
             begun.set()
-            assert ended.wait(30)
+            assert ended.wait(60)
         return weight / 4
 
     def run(weight: float) -> str:
@@ -247,7 +247,7 @@ def test_of_two_runs_at_a_time_the_last_to_end_gave_the_present(path: Path) -> N
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(run, 80.0)
-        assert begun.wait(30)
+        assert begun.wait(60)
         assert run(100.0) > ""
         ended.set()
         first.result()

@@ -331,7 +331,7 @@ def test_threads_lose_and_double_nothing(database, rows):
 def test_two_runs_at_a_time_do_not_mix(database, rows):
     """Each in its own thread, with one observer."""
     observer = LoggingObserver(database)
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def run(run_id):
         observer.on_run_start(run_id)
