@@ -25,7 +25,8 @@ from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchest
 from orcapod.sources import DictSource
 
 url, folder, rows, driver, mode = sys.argv[1:]
-orcapod.nodes.function._LEASE = 1.0
+# Who is not heard of for so long is taken for dead: whoever is to be killed soon, the others hardly.
+orcapod.nodes.function._LEASE = 1.0 if mode == "hangs" else 60.0
 
 @op.function_pod("y", identity="version")
 def slow(x: int) -> int:

@@ -126,7 +126,7 @@ def test_a_server_that_comes_back_is_found_soon(own_server: Server, own_conninfo
         back = time.monotonic()
         assert adding.result() == 1
         assert reading.result()["key"].to_pylist() == ["a"]
-        assert time.monotonic() - back < 5
+        assert time.monotonic() - back < 20
 
 
 def test_connections_that_are_broken_off_during_a_run(own_conninfo: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -218,10 +218,10 @@ def test_a_server_that_is_gone_is_named(own_conninfo: str) -> None:
 
 
 def test_a_statement_that_takes_too_long(own_conninfo: str) -> None:
-    with PostgresDatabase(own_conninfo, statement_timeout=0.2) as database:
+    with PostgresDatabase(own_conninfo, statement_timeout=2.0) as database:
         database.add_records(("p",), pa.table({"key": ["a"]}))
         with psycopg.connect(own_conninfo) as blocker:
             blocker.execute("LOCK TABLE orcapod.p")
-            with pytest.raises(DatabaseError, match=r"statement_timeout=0.2 allows; nothing of this call was written"):
+            with pytest.raises(DatabaseError, match=r"statement_timeout=2.0 allows; nothing of this call was written"):
                 database.add_records(("p",), pa.table({"key": ["b"]}))
         assert database.add_records(("p",), pa.table({"key": ["b"]})) == 1

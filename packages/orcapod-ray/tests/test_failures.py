@@ -32,7 +32,7 @@ def outcomes_of(executor: RayExecutor, fn: Callable[..., Any], batch: list[dict[
     session = executor.open_session(fn, outcomes.append, concurrency=None, timeout=None)
     try:
         session.submit([Call(key, kwargs, True) for key, kwargs in enumerate(batch)])
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(outcomes) < len(batch):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -20,7 +20,7 @@ from orcapod_ray import RayExecutor
 pytestmark = pytest.mark.ray
 
 
-def soon(condition: Callable[[], object], seconds: float = 60) -> bool:
+def soon(condition: Callable[[], object], seconds: float = 300) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -145,7 +145,7 @@ def test_closing_hands_over_what_has_ended_and_nothing_after(
         assert soon((tmp_path / "began 2").exists)
         began = time.monotonic()
         session.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # a second, on a machine that has nothing else to do
         assert sorted(outcome.key for outcome in outcomes) == [0, 1]
         (tmp_path / "go on").touch()
     assert cluster.execute_callable(inner, {"x": 1}) == 2  # time enough for what is closed to go on
@@ -179,7 +179,7 @@ def is_running(pid: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("timeout", [1.0, None])
+@pytest.mark.parametrize("timeout", [3.0, None])
 def test_programs_end_with_the_worker_that_started_them(
     cluster: RayExecutor, timeout: float | None, tmp_path: Path
 ) -> None:
@@ -233,7 +233,7 @@ def test_runs_inside_of_calls_end_though_these_have_all_cpus(cluster: RayExecuto
     with session_of(cluster, outer) as (session, outcomes):
         for x in range(4):
             session.submit([Call(x, {"x": x}, False)])
-        assert soon(lambda: len(outcomes) == 4, 120)
+        assert soon(lambda: len(outcomes) == 4)
     assert {outcome.key: (outcome.value, outcome.error) for outcome in outcomes} == {
         x: (sum(10 * x + i + 1 for i in range(10)), None) for x in range(4)
     }
@@ -250,7 +250,7 @@ def holds_cpus(x: int) -> list[float]:
     with session_of(RayExecutor(), sleeps) as (session, outcomes):
         for key in range(4):
             session.submit([Call(key, {"x": key}, False)])
-        assert soon(lambda: len(outcomes) == 4, 120)
+        assert soon(lambda: len(outcomes) == 4)
     return [outcome.value for outcome in outcomes]
 
 
@@ -259,7 +259,7 @@ def test_calls_inside_of_calls_take_their_cpus_and_no_more(cluster: RayExecutor)
     with session_of(cluster, holds_cpus) as (session, outcomes):
         session.submit([Call(0, {"x": 0}, False)])
         session.submit([Call(1, {"x": 1}, False)])
-        assert soon(lambda: len(outcomes) == 2, 120)
+        assert soon(lambda: len(outcomes) == 2)
     assert [outcome.error for outcome in outcomes] == [None, None]
     spans = [span for outcome in outcomes for span in outcome.value]
     assert max(sum(began <= at < ended for began, ended in spans) for at, _ in spans) <= 2
@@ -275,7 +275,7 @@ def test_tasks_inside_of_calls_have_their_cpus(cluster: RayExecutor) -> None:
     with session_of(cluster, gets) as (session, outcomes):
         for x in range(4):
             session.submit([Call(x, {"x": x}, False)])
-        assert soon(lambda: len(outcomes) == 4, 120)
+        assert soon(lambda: len(outcomes) == 4)
     assert sorted(outcome.value for outcome in outcomes) == [1, 2, 3, 4]
 
 

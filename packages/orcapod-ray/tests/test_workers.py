@@ -138,7 +138,7 @@ def output_of(text: str, address: str, folder: Path) -> list[str]:
     (folder / "script.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "script.py", address],
-        cwd=folder, env=_ENVIRON, capture_output=True, text=True, timeout=100, check=False,
+        cwd=folder, env=_ENVIRON, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert not done.returncode, done.stderr
     return done.stdout.splitlines()
