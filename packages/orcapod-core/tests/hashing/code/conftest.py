@@ -1,6 +1,7 @@
 """Modules of the user's own, and edits of them, compared with what other processes find."""
 
 import ast
+import importlib
 import itertools
 import json
 import os
@@ -27,6 +28,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], A
     def make(text: str) -> ModuleType:
         name = f"lab_{next(_numbers)}"
         (tmp_path / f"{name}.py").write_text(text)
+        importlib.invalidate_caches()  # the folder may have been listed in the same tick of the clock
         return __import__(name)
 
     return make
