@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
@@ -23,6 +23,7 @@ _cache = TemporaryDirectory(prefix="orcapod-cache-", ignore_cleanup_errors=True)
 os.environ["ORCAPOD_CACHE"] = _cache.name
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE_MS = 120_000  # where only a hang takes as long, however busy the machine is
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
 
@@ -36,7 +37,8 @@ def browser() -> Iterator[Browser]:
             pytest.fail(told)
         pytest.skip(told)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *_QUIET])
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *_QUIET], timeout=_PATIENCE_MS)
+        expect.set_options(timeout=_PATIENCE_MS)
         yield opened
         opened.close()
 
@@ -49,6 +51,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def visit(url: str, *, width: int = 1280, scheme: str = "light") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context.set_default_timeout(_PATIENCE_MS)
         contexts.append(context)
         page, home = context.new_page(), urlsplit(url)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 import orcapod as op
 from orcapod.observers import LoggingObserver
@@ -114,8 +115,8 @@ def test_all_of_it_is_reached_by_keyboard(visit: Visit, report: str) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.url.endswith("#failures")
-    assert page.evaluate("Math.abs(document.getElementById('failures').getBoundingClientRect().top) < 100")
+    expect(page).to_have_url(re.compile("#failures$"))
+    page.wait_for_function("Math.abs(document.getElementById('failures').getBoundingClientRect().top) < 100")
     fold = page.locator("#environment details")
     fold.locator("summary").focus()
     page.keyboard.press("Enter")

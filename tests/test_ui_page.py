@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def test_the_output_of_a_failing_packet_is_found_by_typing(visit: Visit, server:
     page.get_by_label("Find: words").press_sequentially("P13 valueerror")
     expect(outputs).to_contain_text("1 of 32 packets")
     expect(outputs).to_contain_text(f"ValueError: a weight of -1.0 {EVIL}")
-    assert "q=P13+valueerror" in page.url
+    expect(page).to_have_url(re.compile(r"q=P13\+valueerror"))  # what is found of a part of it comes before
     page.get_by_label("Packets").select_option("that did not fail")
     expect(outputs).to_contain_text("0 of 31 packets")
     page.reload()
@@ -217,12 +218,12 @@ def test_a_run_moves_while_somebody_looks(visit: Visit, tmp_path: Path) -> None:
             page = visit(served.url)
             page.locator("#runs a").first.click()
             computed = page.locator("#nodes tbody tr", has_text="step").locator("td").first
-            expect(computed).to_have_text("3", timeout=30_000)
+            expect(computed).to_have_text("3")
             writer.stdin.write("\n")
             writer.stdin.flush()
-            expect(computed).to_have_text("6", timeout=30_000)
+            expect(computed).to_have_text("6")
             writer.communicate("\n", timeout=60)
-            expect(page.locator("#now")).to_contain_text("succeeded", timeout=30_000)
+            expect(page.locator("#now")).to_contain_text("succeeded")
             expect(computed).to_have_text("9")
             assert page.locator("[data-live]").count() == 0
 
@@ -256,7 +257,7 @@ def test_what_a_reader_does_to_a_live_page_stays(killed: tuple[Server, str], vis
         }"""
     )
     study(tmp_path / "killed.db", 3)
-    expect(listed).to_contain_text("2 of 2 runs", timeout=30_000)
+    expect(listed).to_contain_text("2 of 2 runs")
     assert page.evaluate("getSelection().toString()") == "has not ended, or was killed"
     assert page.evaluate("document.activeElement.getAttribute('href')").endswith(run)
     assert page.evaluate("document.querySelector('#runs .wide').scrollLeft") == 100
@@ -268,7 +269,7 @@ def test_a_page_says_that_its_store_has_gone(browser: Browser, killed: tuple[Ser
     expect(page.locator("#runs")).to_contain_text("1 of 1 runs")
     for file in tmp_path.glob("killed.db*"):
         file.unlink()
-    expect(page.locator("#state")).to_contain_text("there is no store at", timeout=30_000)
+    expect(page.locator("#state")).to_contain_text("there is no store at")
     page.close()
 
 
@@ -314,7 +315,7 @@ def test_ctrl_c_ends_a_server_without_a_word(lab: Path) -> None:
         with browser.open(served.url) as answer:
             assert answer.status == 200
         served.process.send_signal(signal.SIGINT)
-        assert served.process.wait(30) == 0
+        assert served.process.wait(60) == 0
 
 
 @pytest.fixture(params=["delta", pytest.param("postgres", marks=pytest.mark.postgres)])

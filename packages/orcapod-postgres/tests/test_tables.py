@@ -254,7 +254,7 @@ def test_parameters_of_tls_pass_through(postgres_conninfo: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
         answering = pool.submit(_without_tls, listener)
         with pytest.raises(DatabaseError, match="does not support SSL"):
-            PostgresDatabase(f"host=127.0.0.1 port={listener.getsockname()[1]} sslmode=require connect_timeout=5")
+            PostgresDatabase(f"host=127.0.0.1 port={listener.getsockname()[1]} sslmode=require connect_timeout=60")
         assert answering.result() == struct.pack("!ii", 8, 80_877_103), "the first word is a request for TLS"
     with pytest.raises(DatabaseError, match="sslmode"):
         PostgresDatabase("sslmode=whatever")
