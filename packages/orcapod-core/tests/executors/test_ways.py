@@ -268,16 +268,17 @@ def terminal(tmp_path: Path) -> Callable[[str, dict[str, str]], str]:
         ours, theirs = pty.openpty()
         process = subprocess.Popen([sys.executable, str(file)], stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
-        text, waiting = "", dict(answers)
+        seen, text, waiting = b"", "", dict(answers)
         deadline = time.monotonic() + 60
         try:
             while time.monotonic() < deadline:
                 if not select.select([ours], [], [], 1)[0]:
                     continue
                 try:
-                    text += os.read(ours, 4096).decode().replace("\r\n", "\n")
+                    seen += os.read(ours, 4096)
                 except OSError:  # the other end is closed
                     break
+                text = seen.decode(errors="replace").replace("\r\n", "\n")  # a reading may end between the two
                 for prompt, answer in list(waiting.items()):
                     if prompt in text:
                         del waiting[prompt]
