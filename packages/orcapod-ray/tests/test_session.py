@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import pytest
 from orcapod.errors import PacketTimeoutError
 from orcapod.protocols import Call, CallSession, Outcome
 from orcapod_ray import RayExecutor
+from orcapod_ray import session as session_module
 
 pytestmark = pytest.mark.ray
 
@@ -150,6 +152,20 @@ def test_closing_hands_over_what_has_ended_and_nothing_after(
         (tmp_path / "go on").touch()
     assert cluster.execute_callable(inner, {"x": 1}) == 2  # time enough for what is closed to go on
     assert len(outcomes) == 2
+
+
+def test_closing_waits_longer_for_several_calls_of_a_batch(
+    cluster: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are short, on a machine that has nothing else to do; the last one may be any call."""
+    monkeypatch.setattr(session_module, "_SEVERAL_SECONDS", 60.0)
+    monkeypatch.setattr(session_module, "_CLOSING_SECONDS", 120.0)
+    with session_of(cluster, waits_at, 3600.0) as (session, outcomes):
+        session.submit(calls(5, marks=str(tmp_path))[2:])
+        assert soon((tmp_path / "began 2").exists)
+        threading.Timer(0.5, (tmp_path / "go on").touch).start()
+        session.close()
+        assert {2, 3} <= {outcome.key for outcome in outcomes}
 
 
 def test_no_task_of_a_closed_session_goes_on(cluster: RayExecutor, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ class RaySession:
         self._waiting.clear()
         await self._last_answers()
         running, self._running = self._running, {}
-        for task, batch in running.items():
+        for task, batch in reversed(running.items()):  # those that wait first: others make room for them as they end
             task.cancel()
             if batch.tries and batch.generator is not None and ray.is_initialized():
                 ray.cancel(batch.generator, force=True)
@@ -196,12 +196,12 @@ class RaySession:
 
     async def _last_answers(self) -> None:
         """Wait for what is on its way; where a call goes on for long, what is behind it is given back soon."""
-        started = _loop().time()
-        patience = _LAST_SECONDS
-        while self._running and _loop().time() < started + patience:
+        now = _loop().time
+        until, end = now() + _LAST_SECONDS, now() + _SEVERAL_SECONDS
+        while self._running and now() < until:
             await asyncio.wait(self._running, timeout=_TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            is_several = any(len(batch.tries) > 1 for batch in self._running.values())
-            patience = _SEVERAL_SECONDS if is_several else _LAST_SECONDS
+            if any(len(batch.tries) > 1 for batch in self._running.values()):
+                until = min(now() + _LAST_SECONDS, end)
 
     def _take(self, tries: list[_Try]) -> None:
         if not self._lost and not self._is_connected():
