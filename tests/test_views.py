@@ -193,7 +193,8 @@ def test_lists_are_shown_however_long_they_are(database: Any, size: int) -> None
     assert listed(row["site"]) == [each["site"] for each in night]
     wanted = asked(database, 'SELECT who, record_id FROM "study.doubled"')
     ids = {each["who"]: each["record_id"] for each in wanted}
-    assert [name.split("::")[-2] for name in listed(row["_source_y"])] == [ids[each["who"]] for each in night]
+    uri = ":".join(pipeline.doubled.uri)
+    assert listed(row["_source_y"]) == [f"{uri}::{ids[each['who']]}::y" for each in night]
 
 
 def test_a_list_of_which_a_piece_is_lost_is_no_shorter_list(database: Any) -> None:

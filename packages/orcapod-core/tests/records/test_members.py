@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +18,14 @@ from orcapod.records import TREES, Members
 from orcapod.sources import DictSource
 
 _TEXT = pa.large_string()
+_DIGITS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 _ELEMENTS = {
-    _TEXT: st.none() | st.text(max_size=3),
+    _TEXT: st.none()
+    | st.text(max_size=3)
+    | _DIGITS
+    | _DIGITS.map("f:1:v0:python::{}::x".format)
+    | _DIGITS.map(str.upper)
+    | st.tuples(_DIGITS, _DIGITS).map("".join),
     pa.int64(): st.none() | st.integers(-9, 9),
     pa.struct([("x", pa.float64()), ("tags", pa.large_list(_TEXT))]): st.none()
     | st.fixed_dictionaries({"x": st.just(-0.0) | st.just(0.0), "tags": st.lists(st.text(max_size=1), max_size=2)}),
@@ -54,6 +61,34 @@ def test_whatever_is_packed_comes_back(column: pa.Array[Any], other: pa.Array[An
     one = members.unpack(at_rest, ["other"])
     assert one.column("other").equals(entries.column("other"))
     assert at_rest.nbytes < 10_000
+
+
+def named(digits: list[str]) -> pa.Table:
+    return pa.table(
+        {"key": [b"a"], "ids": [[f"f:1:v0:python::{each}::x" for each in digits]], "sources": [None]}, SCHEMA
+    )
+
+
+def test_ids_of_records_take_their_bytes_and_not_their_digits() -> None:
+    database = MemoryDatabase()
+    members = Members(database)
+    entries = named([sha256(b"%d" % number).hexdigest() for number in range(4_000)])
+    packed = members.pack(entries)
+    assert stored_bytes(database) < 4_000 * 64 < entries.nbytes // 1.4
+    assert members.unpack(packed).equals(entries)
+
+
+def test_a_few_members_that_change_write_a_few_times_themselves() -> None:
+    """Each has a piece with its neighbours, and each of the floors of keys above is written anew as far as it must."""
+    database = MemoryDatabase()
+    members = Members(database)
+    digits = [sha256(b"%d" % number).hexdigest() for number in range(5_000)]
+    members.pack(named(digits))
+    before = stored_bytes(database)
+    for number in range(0, 5_000, 50):
+        digits[number] = sha256(b"new %d" % number).hexdigest()
+    members.pack(named(digits))
+    assert stored_bytes(database) - before < 100 * 32 * 20
 
 
 def stored_bytes(database: Database) -> int:

@@ -26,7 +26,7 @@ from orcapod.databases import (
     view_selects,
 )
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, PIECE_ID, PREFIX, SUFFIX, VALUES, changes_path
+from orcapod.records import CHANGE_TYPES, ID_BYTES, IDS, KEY_BYTES, PIECE_ID, PREFIX, SUFFIX, VALUES, changes_path
 from orcapod_postgres.catalog import LONGEST_NAME, Catalog
 from orcapod_postgres.pg_columns import escaped_text, pg_column, unescaped
 from orcapod_postgres.statements import statement
@@ -203,7 +203,8 @@ _ITEMS: dict[pa.DataType, str] = {
 
 
 def _roots(trees: str, keys: str, column: str) -> str:
-    root = f"substr({keys}, (16 * root.nth - 15)::int, 16), (root.value ->> 'height')::int, CAST(0 AS bigint)"
+    key = f"substr({keys}, ({KEY_BYTES} * (root.nth - 1) + 1)::int, {KEY_BYTES})"
+    root = f"{key}, (root.value ->> 'height')::int, CAST(0 AS bigint)"
     listed = f"json_array_elements({trees}) WITH ORDINALITY AS root(value, nth)"
     return f"{root} FROM {listed} WHERE root.value ->> 'column' = {column}"
 
@@ -211,18 +212,19 @@ def _roots(trees: str, keys: str, column: str) -> str:
 def _gathered(members: SQLTable, join: str, type_: Any) -> str:
     """Return the statement for a list, an array or jsonb as ``_shown`` has it, out of the members of its pieces."""
     key, values = (f"p.{members.columns[name]}" for name in (PIECE_ID, VALUES))
-    value = (
-        "m.value"
-        if PREFIX not in members.columns
-        else "{} || m.value || {}".format(*(f"p.{members.columns[name]}" for name in (PREFIX, SUFFIX)))
-    )
     declared = _ITEMS.get(type_.value_type)
     each = "json_array_elements" if declared is None else "json_array_elements_text"
+    value, listed = "m.value", f"SELECT * FROM {each}({values}) WITH ORDINALITY"
+    if PREFIX in members.columns:
+        prefix, suffix, ids = (f"p.{members.columns[name]}" for name in (PREFIX, SUFFIX, IDS))
+        value = f"{prefix} || m.value || {suffix}"
+        named = f"encode(substr({ids}, ({ID_BYTES} * (n.nth - 1) + 1)::int, {ID_BYTES}), 'hex')"
+        listed += f" UNION ALL SELECT {named}, n.nth FROM generate_series(1, length({ids}) / {ID_BYTES}) AS n(nth)"
     kept = f"jsonb_agg(({value})::jsonb" if declared is None else f"array_agg(({value})::{declared}"
     return (
         f"SELECT CASE WHEN count(*) = count({key}) THEN {kept} ORDER BY tree.place, m.nth) END FROM tree"
         f" LEFT JOIN {members.name} AS p ON {join}"
-        f" LEFT JOIN LATERAL {each}({values}) WITH ORDINALITY AS m(value, nth) ON true WHERE tree.height = 0"
+        f" LEFT JOIN LATERAL ({listed}) AS m(value, nth) ON true WHERE tree.height = 0"
     )
 
 

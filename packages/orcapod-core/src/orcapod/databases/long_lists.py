@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from orcapod.protocols import RecordPath
-from orcapod.records import CUT, MOST, PIECE_ID, PIECES, TREES, VALUES, piece_paths
+from orcapod.records import CUT, KEY_BYTES, KEYS, MOST, PIECE_ID, PIECES, TREES, piece_paths
 
 __all__ = ["ListDialect", "PieceTables", "SQLTable", "long_list", "piece_tables"]
-
-_HEAD, _FIRST, _STRIDE, _KEY_BYTES = 9, 18, 24, 16  # bytes of a packed list of keys, and where in it they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,13 @@ def piece_tables(
 def long_list(entries: SQLTable, name: str, pieces: PieceTables, literal: str, dialect: ListDialect) -> str:
     """Return the expression of a list of the row ``e`` that is cut: null if it is not, or a piece of it is lost."""
     trees, keys = (f"e.{entries.columns[column]}" for column in (TREES, PIECES))
-    key, values = (f"p.{pieces.keys.columns[column]}" for column in (PIECE_ID, VALUES))
+    key, listed = (f"p.{pieces.keys.columns[column]}" for column in (PIECE_ID, KEYS))
     numbers = " UNION ALL ".join(f"SELECT {at} AS at" for at in range(MOST))
     return (
         f"(WITH RECURSIVE tree(piece, height, place) AS (SELECT {dialect.roots(trees, keys, literal)} UNION ALL"
-        f" SELECT substr({values}, {_STRIDE} * n.at + {_FIRST}, {_KEY_BYTES}), tree.height - 1,"
+        f" SELECT substr({listed}, {KEY_BYTES} * n.at + 1, {KEY_BYTES}), tree.height - 1,"
         f" {MOST} * tree.place + n.at FROM tree LEFT JOIN {pieces.keys.name} AS p ON {pieces.keys_join}"
-        f" JOIN ({numbers}) AS n ON n.at < (length({values}) - {_HEAD}) / {_STRIDE} OR (n.at = 0 AND {key} IS NULL)"
+        f" JOIN ({numbers}) AS n ON n.at < length({listed}) / {KEY_BYTES} OR (n.at = 0 AND {key} IS NULL)"
         " WHERE tree.height > 0)"
         f" {dialect.gathered(pieces.members, pieces.members_join, entries.schema.field(name).type)})"
     )

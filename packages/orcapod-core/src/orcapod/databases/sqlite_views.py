@@ -21,7 +21,7 @@ from orcapod.databases.sql import free_identifier
 from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.protocols import NodeView, RecordPath
-from orcapod.records import CHANGE_TYPES, PREFIX, SUFFIX, VALUES, changes_path
+from orcapod.records import CHANGE_TYPES, ID_BYTES, IDS, KEY_BYTES, MOST, PREFIX, SUFFIX, VALUES, changes_path
 
 __all__ = ["VIEWS_TABLE", "answer", "outdated_views", "place_views"]
 
@@ -203,7 +203,7 @@ def _shown(column: str, type_: pa.DataType) -> str:
 
 
 def _roots(trees: str, keys: str, column: str) -> str:
-    root = f"substr({keys}, 16 * root.key + 1, 16), json_extract(root.value, '$.height'), 0"
+    root = f"substr({keys}, {KEY_BYTES} * root.key + 1, {KEY_BYTES}), json_extract(root.value, '$.height'), 0"
     return f"{root} FROM json_each({trees}) AS root WHERE json_extract(root.value, '$.column') = {column}"
 
 
@@ -212,10 +212,15 @@ def _gathered(members: SQLTable, join: str, _type: pa.DataType) -> str:
     values = f"p.{members.columns[VALUES]}"
     part = f"substr({values}, 2, length({values}) - 2)"
     if PREFIX in members.columns:  # a text with a NUL, that SQLite would cut short, is not shown
-        text = f"p.{members.columns[PREFIX]} || m.value || p.{members.columns[SUFFIX]}"
-        quoted_text = f"CASE WHEN m.value IS NULL THEN 'null' ELSE json_quote({text}) END"
+        prefix, suffix, ids = (f"p.{members.columns[name]}" for name in (PREFIX, SUFFIX, IDS))
+        quoted_text = f"CASE WHEN m.value IS NULL THEN 'null' ELSE json_quote({prefix} || m.value || {suffix}) END"
         listed = f"(SELECT group_concat({quoted_text}, ',') FROM json_each({values}) AS m)"
-        part = f"CASE WHEN instr({values}, '\\u0000') = 0 THEN {listed} END"
+        named = f"json_quote({prefix} || lower(hex(substr({ids}, {ID_BYTES} * n.value + 1, {ID_BYTES}))) || {suffix})"
+        numbers = f"json_each('{list(range(MOST))}') AS n WHERE n.value < length({ids}) / {ID_BYTES}"
+        part = (
+            f"CASE WHEN {ids} IS NOT NULL THEN (SELECT group_concat({named}, ',') FROM {numbers})"
+            f" WHEN instr({values}, '\\u0000') = 0 THEN {listed} END"
+        )
     return (
         "SELECT CASE WHEN count(*) = count(part) THEN '[' || group_concat(part, ',') || ']' END FROM"
         f" (SELECT {part} AS part FROM tree LEFT JOIN {members.name} AS p ON {join} WHERE tree.height = 0"

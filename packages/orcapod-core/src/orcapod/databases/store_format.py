@@ -6,12 +6,12 @@ from orcapod.errors import StoreVersionError
 
 __all__ = ["STORE_FORMAT", "check_format"]
 
-STORE_FORMAT = 7
+STORE_FORMAT = 8
 """The format of new stores.
 
 In 1, results lay below the names of pipelines; in 2, they had no checksums; in 3, SQLite files had an index per table;
 in 4, large values lay in their rows; in 5, no row of a node said which run wrote it; in 6, no other tool could find the
-pieces of long lists.
+pieces of long lists; in 7, these had ids as hexadecimal digits, and keys as lists.
 """
 
 

@@ -26,6 +26,10 @@ from orcapod.records.large_values import LARGE, large_bytes, with_large_bytes
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
 from orcapod.records.members import (
     CUT,
+    ID_BYTES,
+    IDS,
+    KEY_BYTES,
+    KEYS,
     MOST,
     PIECE_ID,
     PIECES,
@@ -70,7 +74,11 @@ __all__ = [
     "CHECKSUM",
     "CUT",
     "ENVIRONMENTS",
+    "IDS",
+    "ID_BYTES",
     "INCOMPLETE",
+    "KEYS",
+    "KEY_BYTES",
     "LARGE",
     "MEMBERS",
     "MOST",

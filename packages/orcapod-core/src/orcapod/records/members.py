@@ -8,6 +8,7 @@ differ in one piece, and in one on each floor above it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -26,6 +27,10 @@ from orcapod.types import Schema, encode, type_of_column
 
 __all__ = [
     "CUT",
+    "IDS",
+    "ID_BYTES",
+    "KEYS",
+    "KEY_BYTES",
     "MOST",
     "PIECES",
     "PIECE_ID",
@@ -44,15 +49,30 @@ CUT = (TREES, PIECES)
 PIECE_ID = "__piece_id"
 VALUES = "__values"
 PREFIX, SUFFIX = "__prefix", "__suffix"
+KEYS, KEY_BYTES = "__keys", 16
+"""Column of the keys of pieces, one after the other, and the bytes of each."""
+IDS, ID_BYTES = "__ids", 32
+"""Column of the ids of records that texts name, one after the other, and the bytes of each."""
+MOST = 32
+"""Keys or ids of a piece at most."""
 
 _FEWEST = 64  # members of a list that is cut
-MOST = 12
-"""Members of a piece at most."""
-_LEAST = 3
-_KEY_BYTES = 16
-_MASK = 3  # one member in 4 ends a piece
-_INDEX = pa.large_binary()
+_KEY_PATH: RecordPath = (*MEMBERS, "keys")
+_ID = re.compile(rf"(.*?)([0-9a-f]{{{2 * ID_BYTES}}})(.*)", re.DOTALL)
 _ARROW = pa.large_list(pa.struct([("column", pa.large_string()), ("level", pa.int64()), ("height", pa.int64())]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Rule of where a piece ends: behind a member whose CRC-32 is a multiple of ``one_in``, and within limits."""
+
+    least: int
+    one_in: int
+    most: int
+
+
+_LEAF, _NODE = _Cut(3, 4, 12), _Cut(8, 16, MOST)
+"""How members are cut, and how keys: a member that changes has its piece written anew, so that is short."""
 
 
 @dataclass(slots=True)
@@ -127,7 +147,7 @@ class Members:
         with decoding(MEMBERS, None, TREES):
             for row, (roots, highest) in enumerate(at_rest):
                 for at, root in enumerate(roots or ()):
-                    name, piece = root["column"], highest[_KEY_BYTES * at : _KEY_BYTES * (at + 1)]
+                    name, piece = root["column"], highest[KEY_BYTES * at : KEY_BYTES * (at + 1)]
                     if name in entries.column_names and (columns is None or name in columns):
                         leaf_type = _level_type(entries.schema.field(name).type, root["level"])
                         trees.setdefault((name, row), []).append(_Tree(leaf_type, root["height"], [piece]))
@@ -153,29 +173,29 @@ class Members:
         """Give the members of all leaves of each tree, with one look-up for each floor and type."""
         for height in range(max((tree.height for tree in trees), default=0), 0, -1):
             higher = [tree for tree in trees if tree.height == height]
-            for tree, keys in zip(higher, self._members(_INDEX, higher), strict=True):
+            for tree, keys in zip(higher, self._members(_KEY_PATH, pa.large_binary(), higher), strict=True):
                 listed: list[Any] = keys.to_pylist()
                 tree.height, tree.keys = height - 1, listed
-        by_type: dict[RecordPath, list[_Tree]] = {}
+        by_path: dict[RecordPath, list[_Tree]] = {}
         for tree in trees:
-            by_type.setdefault(_path(tree.leaf_type), []).append(tree)
-        found = {id(tree): each for some in by_type.values() for tree, each in self._leaves(some)}
+            by_path.setdefault(_path(tree.leaf_type), []).append(tree)
+        found = {id(tree): each for path, some in by_path.items() for tree, each in self._leaves(path, some)}
         return (found[id(tree)] for tree in trees)
 
-    def _leaves(self, trees: Sequence[_Tree]) -> Iterable[tuple[_Tree, pa.Array[Any]]]:
-        return zip(trees, self._members(trees[0].leaf_type, trees), strict=True)
+    def _leaves(self, path: RecordPath, trees: Sequence[_Tree]) -> Iterable[tuple[_Tree, pa.Array[Any]]]:
+        return zip(trees, self._members(path, trees[0].leaf_type, trees), strict=True)
 
-    def _members(self, type_: pa.DataType, trees: Sequence[_Tree]) -> Iterator[pa.Array[Any]]:
+    def _members(self, path: RecordPath, type_: pa.DataType, trees: Sequence[_Tree]) -> Iterator[pa.Array[Any]]:
         """Give the members of the pieces of each tree, all of one type."""
         keys = list(dict.fromkeys(key for tree in trees for key in tree.keys))
-        table = self._database.get_records_by_ids(_path(type_), keys)
+        table = self._database.get_records_by_ids(path, keys)
         found: list[Any] = table.column(0).to_pylist() if table.num_columns else []
         pieces: Any = whole_pieces(table) if found else pa.array([], pa.large_list(type_))
         made = recipes.piece_ids(pieces)
         positions = {key: at for at, key in enumerate(found) if made[at] == key}
         if lost := [key for key in keys if key not in positions]:
             raise DamagedRecordError(
-                f"{self._database!r}, table {'/'.join(_path(type_))}: {len(lost)} pieces of lists are not there, or "
+                f"{self._database!r}, table {'/'.join(path)}: {len(lost)} pieces of lists are not there, or "
                 f"not as they were stored, {PIECE_ID} {lost[0].hex()} the first; restore the store from a copy, or let "
                 "op.verify_store(..., repair=True) move aside the rows that need them: a run that gives them again "
                 "writes them anew",
@@ -187,9 +207,12 @@ class Members:
 
 def whole_pieces(table: pa.Table) -> Any:
     """Return the members of pieces, given their rows."""
+    if KEYS in table.column_names:
+        return _parted(table.column(KEYS), KEY_BYTES)
     pieces: Any = table.column(VALUES).combine_chunks()
     if PREFIX not in table.column_names:
         return pieces
+    pieces = pc.coalesce(pieces, _parted(table.column(IDS), ID_BYTES, as_digits=True))
     of_piece = pc.list_parent_indices(pieces)
     ends = [table.column(name).combine_chunks().take(of_piece) for name in (PREFIX, SUFFIX)]
     members = pc.binary_join_element_wise(ends[0], pieces.flatten(), ends[1], pa.scalar("", pa.large_string()))
@@ -197,60 +220,89 @@ def whole_pieces(table: pa.Table) -> Any:
     return pa.LargeListArray.from_arrays(pa.array([0, *accumulate(lengths)], pa.int64()), members)
 
 
+def _parted(column: pa.ChunkedArray[Any], size: int, *, as_digits: bool = False) -> Any:
+    """Return lists of what the values of a column are made of: parts of one size, or these as hexadecimal digits."""
+    values: list[Any] = [value or b"" for value in column.to_pylist()]
+    counts = [len(value) // size for value in values]
+    data = b"".join(value[: count * size] for value, count in zip(values, counts, strict=True))
+    if as_digits:
+        data, size = data.hex().encode(), 2 * size
+    ends = pa.array(range(0, len(data) + 1, size), pa.int64())
+    type_ = pa.large_string() if as_digits else pa.large_binary()
+    parts = pa.Array.from_buffers(type_, len(ends) - 1, [None, ends.buffers()[1], pa.py_buffer(data)])
+    return pa.LargeListArray.from_arrays(pa.array([0, *accumulate(counts)], pa.int64()), parts)
+
+
 def _shortened(table: pa.Table) -> pa.Table:
-    """Return pieces of texts without what all members of a piece begin and end with, as ids do: it stands beside."""
-    pieces: Any = table.column(VALUES).combine_chunks()
-    if not pa.types.is_large_string(pieces.type.value_type):
+    """Return pieces of texts without what all members of a piece begin and end with, which stands beside.
+
+    Of ids of records, that is all but their digits, which stand beside as bytes.
+    """
+    if VALUES not in table.column_names or not pa.types.is_large_string(table.column(VALUES).type.value_type):
         return table
-    shortened, prefixes, suffixes = [], [], []
-    listed: list[Any] = pieces.to_pylist()
-    for members in listed:
-        texts = [member for member in members if member is not None]
-        prefix = commonprefix(texts)  # noqa: RUF071 - character by character
-        suffix = commonprefix([text[len(prefix) :][::-1] for text in texts])[::-1]  # noqa: RUF071 - likewise
-        prefixes.append(prefix)
-        suffixes.append(suffix)
-        shortened.append([None if each is None else each[len(prefix) : len(each) - len(suffix)] for each in members])
-    columns = {PREFIX: prefixes, VALUES: shortened, SUFFIX: suffixes}
-    types = {VALUES: pieces.type}
-    return pa.table(
-        {
-            PIECE_ID: table.column(PIECE_ID),
-            **{name: pa.array(column, types.get(name, pa.large_string())) for name, column in columns.items()},
-        }
-    )
+    pieces: list[Any] = table.column(VALUES).to_pylist()
+    columns = zip(*(_named_ids(members) or _inner(members) for members in pieces), strict=True)
+    types = {
+        PREFIX: pa.large_string(),
+        VALUES: table.column(VALUES).type,
+        SUFFIX: pa.large_string(),
+        IDS: pa.large_binary(),
+    }
+    texts = {name: pa.array(column, type_) for column, (name, type_) in zip(columns, types.items(), strict=True)}
+    return pa.table({PIECE_ID: table.column(PIECE_ID), **texts})
+
+
+def _named_ids(members: Sequence[str | None]) -> tuple[str, None, str, bytes] | None:
+    """Return what texts have around an id, and these ids; None if they do not differ by an id alone."""
+    found = [member is not None and _ID.fullmatch(member) for member in members]
+    if not found or not all(found) or len(around := {(each[1], each[3]) for each in found if each}) > 1:
+        return None
+    ((prefix, suffix),) = around
+    return prefix, None, suffix, bytes.fromhex("".join(each[2] for each in found if each))
+
+
+def _inner(members: Sequence[str | None]) -> tuple[str, list[str | None], str, None]:
+    """Return what texts begin with, what is between, and what they end with."""
+    texts = [member for member in members if member is not None]
+    prefix = commonprefix(texts)  # noqa: RUF071 - character by character
+    suffix = commonprefix([text[len(prefix) :][::-1] for text in texts])[::-1]  # noqa: RUF071 - likewise
+    inner = [None if each is None else each[len(prefix) : len(each) - len(suffix)] for each in members]
+    return prefix, inner, suffix, None
 
 
 def _planted(values: Any, bounds: Sequence[int], new: dict[RecordPath, list[pa.Table]]) -> list[_Tree]:
     """Return the trees of several lists, given their members one after the other; note what is to be stored."""
-    leaf_type = values.type
-    trees = [_Tree(leaf_type, 0, []) for _ in bounds[1:]]
-    growing = trees
+    trees = [_Tree(values.type, 0, []) for _ in bounds[1:]]
+    growing, path, cut = trees, _path(values.type), _LEAF
     while growing:
-        ends = [_cuts(values, start, stop) for start, stop in pairwise(bounds)]
-        offsets = pa.array([0, *(end for some in ends for end in some)], pa.int64())
-        pieces = pa.LargeListArray.from_arrays(offsets, values)
+        ends = [_ends(values, start, stop, cut) for start, stop in pairwise(bounds)]
+        offsets = [0, *(end for some in ends for end in some)]
+        pieces = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)
         keys = recipes.piece_ids(pieces)
-        table = pa.table({PIECE_ID: pa.array(keys, pa.large_binary()), VALUES: pieces})
-        new.setdefault(_path(values.type), []).append(table)
+        column = {VALUES: pieces} if cut is _LEAF else {KEYS: _joined(values.to_pylist(), offsets)}
+        new.setdefault(path, []).append(pa.table({PIECE_ID: pa.array(keys, pa.large_binary()), **column}))
         given = iter(keys)
         for tree, some in zip(growing, ends, strict=True):
             tree.keys = [next(given) for _ in some]
-        growing = [tree for tree in growing if len(tree.keys) > 1]
+        growing, path, cut = [tree for tree in growing if len(tree.keys) > 1], _KEY_PATH, _NODE
         for tree in growing:
             tree.height += 1
-        values = pa.array([key for tree in growing for key in tree.keys], _INDEX)
+        values = pa.array([key for tree in growing for key in tree.keys], pa.large_binary())
         bounds = [0, *accumulate(len(tree.keys) for tree in growing)]
     return trees
 
 
-def _cuts(values: Any, start: int, stop: int) -> list[int]:
+def _joined(keys: Sequence[bytes], offsets: Sequence[int]) -> pa.Array[Any]:
+    return pa.array([b"".join(keys[start:stop]) for start, stop in pairwise(offsets)], pa.large_binary())
+
+
+def _ends(values: Any, start: int, stop: int, cut: _Cut) -> list[int]:
     """Return where the pieces of a list end."""
     ends = []
     members: list[Any] = encode(values.slice(start, stop - start)).to_pylist()
     for end, member in enumerate(members, start + 1):
         length = end - start
-        if length == MOST or (length >= _LEAST and not crc32(member) & _MASK):
+        if length == cut.most or (length >= cut.least and crc32(member) % cut.one_in == 0):
             ends.append(end)
             start = end
     return ends if ends and start == stop else [*ends, stop]
@@ -300,7 +352,7 @@ def piece_paths(type_: Any) -> tuple[RecordPath, RecordPath] | None:
     """Return where the keys and the members of cut lists of a type are; None of what is no list, or has lists in it."""
     if not pa.types.is_large_list(type_) or pa.types.is_large_list(type_.value_type):
         return None
-    return _path(_INDEX), _path(type_.value_type)
+    return _KEY_PATH, _path(type_.value_type)
 
 
 def _path(type_: pa.DataType) -> RecordPath:
