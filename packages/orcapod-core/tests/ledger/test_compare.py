@@ -36,6 +36,11 @@ def summed(y: list[float], z: list[str]) -> tuple[float, list[str]]:
     return sum(y), sorted(z)
 
 
+@op.function_pod(output_keys="text")
+def joined(y: float, z: str) -> str:
+    return f"{y}{z}"
+
+
 Rows = list[tuple[int, float]]
 
 
@@ -215,6 +220,37 @@ def test_a_group_is_the_same_with_other_members(members: int) -> None:
         named.append(pipeline.run().run_id)
     found = {row["site"]: (row["change"], row["why"]) for row in changes(database, *named, label="mean")}
     assert found == {"a": ("equal", None), "b": ("changed", "input: x"), "c": ("new", None)}
+
+
+def test_tags_that_are_lists_tell_rows_apart() -> None:
+    database, found = MemoryDatabase(), []
+    for rows in ([("a", [8], 1.0), ("a", [1, 3], 2.0)], [("a", [1, 3], 2.0), ("a", [8], 1.0)], [("a", [1], 2.5)]):
+        data = [{"who": who, "band": band, "x": x} for who, band, x in rows]
+        types = {"who": str, "band": list[int], "x": float}
+        with op.Pipeline("study", database) as pipeline:
+            scaled.pod(DictSource(data, ["who", "band"], source_id="s", data_schema=types), label="each")
+        told = str(pipeline.explain("each"))
+        found.append(pipeline.run().run_id)
+    assert [(row["band"], row["change"]) for row in changes(database, *found[:2])] == [
+        ([1, 3], "equal"),
+        ([8], "equal"),
+    ]
+    changed = {str(row["band"]): row["change"] for row in changes(database, *found[1:])}
+    assert changed == {"[1]": "new", "[1, 3]": "gone", "[8]": "gone"}
+    assert "band=[1]): new: no such packet before, and no row with these tags" in told
+
+
+def test_a_value_that_has_changed_is_told_by_the_sources_of_its_own_row() -> None:
+    """Rows of one node may be made of different things: here of a function and of a source."""
+    database, found = MemoryDatabase(), []
+    for x, y in ((1.0, 5.0), (2.0, 6.0)):
+        with op.Pipeline("study", database) as pipeline:
+            made = scaled.pod(DictSource([{"i": 1, "x": x}], ["i"], source_id="s"), label="made")
+            raw = DictSource([{"i": 2, "y": y}], ["i"], source_id="raw")
+            z = DictSource([{"i": i, "z": "z"} for i in (1, 2)], ["i"], source_id="z")
+            joined.pod(made.concat(raw).join(z), label="each")
+        found.append(pipeline.run().run_id)
+    assert [row["why"] for row in changes(database, *found)] == ["input: y", "value in source: y or z"]
 
 
 def test_a_tag_that_was_renamed_or_is_of_another_type_ends_no_comparison() -> None:

@@ -372,8 +372,12 @@ def test_packets_of_arrays_are_equal_where_their_arrays_are() -> None:
 
 @pytest.mark.parametrize(
     ("array", "is_plain"),
-    [(np.arange(125_000.0), True), (np.full(125_000, np.nan), False), (np.zeros(62_500, "c16"), False)],
-    ids=range(3),
+    [
+        *[(np.arange(125_000.0), True), (np.full(125_000, np.nan), True), (np.full(125_000, -np.nan), False)],
+        *[(np.zeros(62_500, "c16"), False), (np.zeros((250, 500), "M8[s]"), True), (np.zeros(250_000, "V8"), True)],
+        *[(np.zeros(62_500, [("a", "f8"), ("b", "f8")]), False), (np.zeros(62_500, np.longdouble), False)],
+    ],
+    ids=range(8),
 )
 def test_what_is_known_of_a_large_array_is_what_its_elements_say(array: Any, is_plain: bool) -> None:
     """It is identified by what was noted when it was stored, or by its elements where nothing was."""

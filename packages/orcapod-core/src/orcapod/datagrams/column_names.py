@@ -61,10 +61,17 @@ def free_name(name: str, columns: Iterable[str]) -> str:
 def telling_tags(schema: pa.Schema, tags: Iterable[str]) -> list[str]:
     """Return the tags that tell rows from others in another run: a group is the same with other members.
 
-    So those count that are no lists, if there are any.
+    So of rows that are groups, which is seen by their provenance, those count that are no lists, if there are any.
+
+    Args:
+        schema: of records with tags and provenance.
+        tags: the tags.
     """
     names = list(tags)
-    return [name for name in names if not pa.types.is_large_list(schema.field(name).type)] or names
+    lists = {field.name for field in schema if pa.types.is_large_list(field.type)}
+    if not any(name.startswith((SOURCE_INFO, SOURCE_TAG)) for name in lists):
+        return names
+    return [name for name in names if name not in lists] or names
 
 
 class Collision(NamedTuple):

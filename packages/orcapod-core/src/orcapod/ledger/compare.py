@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
@@ -16,15 +15,17 @@ from orcapod.compute import pc
 from orcapod.datagrams import RECORD_TAG, SOURCE_INFO, SOURCE_TAG, free_name, telling_tags
 from orcapod.errors import ConfigError, UnknownCodeError
 from orcapod.hashing import compare_parts, hash_rows
+from orcapod.ledger.closeness import close
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.ledger.store import Store
 from orcapod.ledger.stored_results import has_values, provenance_at, results_at
+from orcapod.protocols import RecordPath
 from orcapod.records import RECORD_ID, large_bytes
 from orcapod.types import encode
 
 __all__ = ["compare"]
 
-_COMPUTED = re.compile("::[0-9a-f]{64}::")
+_COMPUTED = "::[0-9a-f]{64}::"
 """What the provenance of a computed value has, and of one of a source has not."""
 
 
@@ -37,7 +38,8 @@ def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapp
         store: where the runs are.
         before: the name of one run, or the beginning of it.
         after: that of the other.
-        rtol: numbers that differ by no more than this part of the larger one are ``close``.
+        rtol: numbers that differ by no more than this part of the larger one are ``close``, in lists and records, too;
+            arrays and frames are equal or they are not.
 
     Returns:
         for each node a table of the tags, those of the later run first, and of ``change``: ``equal``, ``close``,
@@ -85,7 +87,10 @@ class _NodeComparison:
         differs = pc.invert(pc.is_in(later, value_set=earlier))
         before = self._before.filter(pc.invert(pc.is_in(earlier, value_set=later)))
         after = self._after.filter(differs)
-        there, wanted = (_numbered(_tag_hashes(entries)) for entries in (before, after))
+        there, wanted = (
+            _numbered(self._tag_hashes(path, entries))
+            for path, entries in zip(self._paths, (before, after), strict=True)
+        )
         at = pc.index_in(wanted, value_set=there)
         gone = before.filter(pc.invert(pc.is_in(there, value_set=wanted)))
         changes, reasons, outputs = self._changes(before.take(at.drop_null()), after.filter(at.is_valid()))
@@ -99,6 +104,16 @@ class _NodeComparison:
         outputs = pa.concat_arrays([outputs, _repeated(None, gone.num_rows)])
         columns[free_name("outputs", tags)] = _named(self._outputs, outputs)
         return pa.table(columns)
+
+    def _tag_hashes(self, path: RecordPath, entries: pa.Table) -> pa.Array[Any]:
+        """Return what tells the tags of rows, and what they are called, from those of others."""
+        tags: list[str] = []
+        if entries.num_rows:
+            there = self._store.database.at(*self._runs[0].pipeline).get_records_by_ids(path, []).schema
+            tags = sorted(telling_tags(there, _visible(entries)))
+        if not tags:
+            return pa.array([b""] * entries.num_rows, pa.binary())
+        return pa.array([each for batch in entries.select(tags).to_batches() for each in hash_rows(batch)])
 
     def _changes(self, before: pa.Table, after: pa.Table) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
         """Return what became of rows with the same tags, why, and which outputs differ, as ``_named`` reads it."""
@@ -134,25 +149,28 @@ class _NodeComparison:
             for run, path, entries in zip(self._runs, self._paths, (before, after), strict=True)
         )
         names = [name for name in after.column_names if name.startswith(SOURCE_INFO) and name in before.column_names]
-        facts = [one.column("__code"), other.column("__code")]
+        facts: list[Any] = [one.column("__code"), other.column("__code")]
         facts.append(pc.not_equal(one.column("__packet_hash"), other.column("__packet_hash")))
         facts += [pc.not_equal(_comparable(before.column(name)), _comparable(after.column(name))) for name in names]
+        is_moved = reduce(pc.or_, facts[3:], pa.repeat(False, after.num_rows))
+        is_unexplained = pc.and_(facts[2], pc.invert(is_moved))
+        facts += [_are_of_source(after.column(name), is_unexplained) for name in names]
         encoded = _joined(facts).dictionary_encode()
         columns = [name.removeprefix(SOURCE_INFO) for name in names]
-        of_sources = [column for column, name in zip(columns, names, strict=True) if _is_of_source(after.column(name))]
-        reasons = [self._reason(text.split("|"), columns, of_sources) for text in encoded.dictionary.to_pylist()]
+        reasons = [self._reason(text.split("|"), columns) for text in encoded.dictionary.to_pylist()]
         given: pa.Array[Any] = pa.array(reasons, pa.string()).take(encoded.indices)
         return given
 
-    def _reason(self, facts: Sequence[str], columns: Sequence[str], of_sources: Sequence[str]) -> str:
-        before, after, is_other_packet, *are_moved = facts
+    def _reason(self, facts: Sequence[str], columns: Sequence[str]) -> str:
+        before, after, is_other_packet, *flags = facts
+        moved, of_sources = (_flagged(columns, each) for each in (flags[: len(columns)], flags[len(columns) :]))
         reasons = []
         if before != after:
             reasons.append(f"code: {self._edited(before, after)}")
         if is_other_packet == "true":
-            moved = [column for column, is_moved in zip(columns, are_moved, strict=True) if is_moved == "true"]
-            values = " or ".join(of_sources or columns)
-            reasons.append(f"input: {', '.join(moved)}" if moved else f"value in source: {values}")
+            reasons.append(
+                f"input: {', '.join(moved)}" if moved else f"value in source: {' or '.join(of_sources or columns)}"
+            )
         return "; ".join(reasons) or "computed again"
 
     def _edited(self, before: str, after: str) -> str:
@@ -177,14 +195,6 @@ def _visible(table: pa.Table) -> list[str]:
 
 def _keys(entries: pa.Table) -> Any:
     return _combined(entries.column(0)) if entries.num_columns else pa.array([], pa.large_binary())
-
-
-def _tag_hashes(entries: pa.Table) -> pa.Array[Any]:
-    """Return what tells the tags of rows, and what they are called, from those of others."""
-    tags = sorted(telling_tags(entries.schema, _visible(entries))) if entries.num_columns else []
-    if tags and entries.num_rows:
-        return pa.array([each for batch in entries.select(tags).to_batches() for each in hash_rows(batch)])
-    return pa.array([b""] * entries.num_rows, pa.binary())
 
 
 def _concatenated(tables: Sequence[pa.Table]) -> pa.Table:
@@ -233,11 +243,12 @@ def _joined(facts: Iterable[Any]) -> Any:
 def _named(names: Sequence[str], flags: Any) -> Any:
     """Return of which names each row has a flag, given its flags as one text; there are few different ones."""
     encoded = flags.dictionary_encode()
-    lists = [
-        [name for name, flag in zip(names, text.split("|"), strict=True) if flag == "true"]
-        for text in encoded.dictionary.to_pylist()
-    ]
+    lists = [_flagged(names, text.split("|")) for text in encoded.dictionary.to_pylist()]
     return pa.array(lists, pa.list_(pa.string())).take(encoded.indices)
+
+
+def _flagged(names: Sequence[str], flags: Sequence[str]) -> list[str]:
+    return [name for name, flag in zip(names, flags, strict=True) if flag == "true"]
 
 
 def _combined(column: Any) -> Any:
@@ -249,9 +260,16 @@ def _comparable(column: Any) -> Any:
     return encode(_combined(column)) if pat.is_nested(column.type) else column
 
 
-def _is_of_source(provenance: Any) -> bool:
-    """Say whether the values of a column come straight from a source."""
-    return not _COMPUTED.search(str(provenance[0].as_py()))
+def _are_of_source(provenance: Any, wanted: Any) -> pa.Array[Any]:
+    """Say of the values of a column which come straight from a source, in the rows that are wanted."""
+    texts = _combined(provenance.filter(wanted))
+    if pat.is_nested(texts.type):
+        texts = pa.array(map(str, texts.to_pylist()), pa.large_string())
+    computed = pc.fill_null(pc.match_substring_regex(texts, _COMPUTED), False)
+    found: pa.Array[Any] = pc.replace_with_mask(
+        pa.repeat(False, len(provenance)), _combined(wanted), pc.invert(computed)
+    )
+    return found
 
 
 def _by_content(results: pa.Table) -> pa.Table:
@@ -266,13 +284,7 @@ def _by_content(results: pa.Table) -> pa.Table:
 def _same(one: Any, other: Any, rtol: float) -> tuple[Any, Any]:
     """Say where two columns have equal values, and where their numbers are close enough."""
     if one.type != other.type:
-        return (pa.chunked_array([pa.array([False] * len(one))]),) * 2
-    both_null = pc.and_(one.is_null(), other.is_null())
-    equal = pc.equal(_comparable(one), _comparable(other))
-    if not pat.is_floating(one.type):
-        equal = pc.or_(both_null, pc.fill_null(equal, False))
-        return equal, equal
-    equal = pc.or_(equal, pc.and_(pc.is_nan(one), pc.is_nan(other)))
-    most = pc.multiply(pc.max_element_wise(pc.abs(one), pc.abs(other)), rtol)
-    close = pc.or_(equal, pc.less_equal(pc.abs(pc.subtract(one, other)), most))
-    return pc.or_(both_null, pc.fill_null(equal, False)), pc.or_(both_null, pc.fill_null(close, False))
+        return (pa.array([False] * len(one)),) * 2
+    columns = _combined(one), _combined(other)
+    equal = close(*columns, 0.0)
+    return equal, close(*columns, rtol) if rtol else equal

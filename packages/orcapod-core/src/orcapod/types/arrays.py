@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from ast import literal_eval
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial, reduce
 from hashlib import sha256
 from operator import or_
@@ -34,6 +34,7 @@ IDENTITY_METHOD = "ndarray-v1"
 LARGE_METHOD = "ndarray-v2"  # of large ones, by a digest of their elements, which is that of the file too
 
 _KINDS = "biufcSUVMm"
+_AT_ONCE = 1 << 16  # elements that are looked through for NaN: they stay near the processor until they are hashed
 _SCALARS = {"b": (BOOL,), "i": (INT, FLOAT), "u": (INT, FLOAT), "f": (FLOAT,), "U": (STR,)}
 """The types of Python's that elements of a kind of dtype are, too."""
 
@@ -233,8 +234,10 @@ def _dtype(text: str) -> np.dtype[Any]:
 def _digest(array: Any) -> bytes:
     """Return what identifies an array: SHA-256 of its dtype and shape, and of its elements, all NaNs one."""
     if array.nbytes >= LARGE_BYTES:
-        return _large_digest(array, _hashed(sha256(), _parts(array)))
-    return _hashed(_headed(IDENTITY_METHOD, array), _parts(array))
+        return _large_digest(array)[0]
+    digest = _headed(IDENTITY_METHOD, array)
+    _add_elements(digest, array)
+    return bytes(digest.digest())
 
 
 def _copied(array: Any) -> memoryview:
@@ -246,15 +249,15 @@ def _copied(array: Any) -> memoryview:
 
 def _identify(dtype: np.dtype[Any], shape: tuple[int, ...], data: Any) -> tuple[bytes, str | None]:
     """Return what identifies a large array, and the digest of its bytes if that is made of them, as they are."""
-    array: Any = np.ndarray(shape, dtype, data)
-    parts = _parts(array)
-    elements = _hashed(sha256(), parts)
-    is_plain = len(parts) == 1 and parts[0] is array
-    return _large_digest(array, elements), f"sha256:{elements.hex()}" if is_plain else None
+    return _large_digest(np.ndarray(shape, dtype, data))
 
 
-def _large_digest(array: Any, elements: bytes) -> bytes:
-    return _hashed(_headed(LARGE_METHOD, array), [np.frombuffer(elements, np.uint8)])
+def _large_digest(array: Any) -> tuple[bytes, str | None]:
+    elements = sha256()
+    is_plain = _add_elements(elements, array)
+    digest = _headed(LARGE_METHOD, array)
+    digest.update(elements.digest())
+    return digest.digest(), f"sha256:{elements.hexdigest()}" if is_plain else None
 
 
 def _headed(method: str, array: Any) -> Any:
@@ -262,11 +265,18 @@ def _headed(method: str, array: Any) -> Any:
     return sha256(len(head).to_bytes(8, "little") + head)
 
 
-def _hashed(digest: Any, parts: Iterable[Any]) -> bytes:
+def _add_elements(digest: Any, array: Any) -> bool:
+    """Add the elements to a digest, all NaNs one; return whether what it got are the bytes of the array."""
+    parts = _parts(array)
+    is_plain = len(parts) == 1 and parts[0] is array
     for part in parts:
-        digest.update(_bytes_of(np.ascontiguousarray(part)))
-    hashed: bytes = digest.digest()
-    return hashed
+        elements = np.ascontiguousarray(part).reshape(-1)
+        for start in range(0, len(elements), _AT_ONCE):
+            block = elements[start : start + _AT_ONCE]
+            canonical = _canonical(block)
+            is_plain = is_plain and (canonical is block or canonical.tobytes() == block.tobytes())
+            digest.update(_bytes_of(canonical))
+    return is_plain
 
 
 def _bytes_of(array: Any) -> memoryview:
@@ -276,21 +286,24 @@ def _bytes_of(array: Any) -> memoryview:
 
 
 def _parts(array: Any) -> list[Any]:
-    """Return the elements as arrays of plain dtypes whose bytes are equal where their values are."""
+    """Return the elements as arrays of plain dtypes."""
     dtype = array.dtype
     if dtype.names is not None:
         return [part for name in dtype.names for part in _parts(array[name])]
     if array.size == 0 or dtype.itemsize == 0:
         return []
-    if dtype.kind == "c":
-        return [*_parts(array.real), *_parts(array.imag)]
-    if dtype.kind != "f":
-        return [array]
-    if np.isnan(array.min()):  # which is NaN if any is, and takes no memory
-        array = np.where(np.isnan(array), dtype.type("nan"), array)
-    if np.finfo(dtype).nmant == 63:  # ten bytes of sixteen, and what lies in the others is nothing
-        return [np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8)[:, :10]]
-    return [array]
+    return [array.real, array.imag] if dtype.kind == "c" else [array]
+
+
+def _canonical(block: Any) -> Any:
+    """Return elements of a plain dtype with bytes that are equal where their values are."""
+    if block.dtype.kind != "f":
+        return block
+    if np.isnan(block.min()):  # which is NaN if any is, and takes no memory
+        block = np.where(np.isnan(block), block.dtype.type("nan"), block)
+    if np.finfo(block.dtype).nmant == 63:  # ten bytes of sixteen, and what lies in the others is nothing
+        return np.ascontiguousarray(block.reshape(-1, 1).view(np.uint8)[:, :10])
+    return block
 
 
 def _annotation(scalars: tuple[Any, ...], shape: tuple[int | None, ...] | None) -> Any:
