@@ -96,6 +96,31 @@ def test_a_pipeline_of_few_packets_loads_no_other_package(tmp_path: Path) -> Non
     assert "numpy" not in found - loaded_by("import pyarrow.compute"), "pyarrow alone may load numpy"
 
 
+@pytest.mark.parametrize(
+    ("derived", "annotation"),
+    [
+        *[("group_by('g')", "list[int]"), ("batch(2)", "list[int]")],
+        *[("concat(other)", "int"), ("head(2)", "int"), ("map_tags({'g': 'h'})", "int")],
+    ],
+)
+def test_an_operator_that_needs_no_query_of_arrow_loads_no_pandas(derived: str, annotation: str) -> None:
+    found = loaded_by(
+        "import orcapod as op\n"
+        "from orcapod.databases import MemoryDatabase\n"
+        "from orcapod.sources import DictSource\n"
+        "source, other = (\n"
+        "    DictSource([{'g': i % 2, 'i': i, 'n': i} for i in rows], ['g', 'i'], source_id=name)\n"
+        "    for name, rows in (('s', range(5)), ('o', range(5, 8)))\n"
+        ")\n"
+        "pipeline = op.Pipeline('p', MemoryDatabase())\n"
+        f"def f(n: {annotation}) -> str:\n    return str(n)\n"
+        f"with pipeline:\n    op.function_pod('y')(f).pod(source.{derived}, label='f')\n"
+        "pipeline.run(progress=False).raise_for_errors()\n"
+    )
+    assert "orcapod.operators" in found
+    assert "pandas" not in found
+
+
 def test_pyarrow_looks_for_pandas_when_it_makes_an_array_of_a_list() -> None:
     """Or ``orcapod.arrow`` has no reason any more."""
     assert "pandas" in loaded_by("import pyarrow\npyarrow.array([1])")

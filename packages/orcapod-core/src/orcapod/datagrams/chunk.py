@@ -329,7 +329,7 @@ def _nulls(length: int, type_: Any) -> pa.Array[Any]:
 def _ended(texts: pa.Array[Any], ending: pa.Scalar[Any]) -> pa.Array[Any]:
     """Return every text with the ending, at any depth of lists."""
     if isinstance(texts, pa.LargeListArray):
-        lengths = pc.fill_null(texts.value_lengths(), 0)
+        lengths = pc.fill_null(texts.value_lengths(), scalar_of(0, pa.int64()))
         ends = pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(lengths)])
         mask = texts.is_null() if texts.null_count else None
         return pa.LargeListArray.from_arrays(ends, _ended(texts.flatten(), ending), mask=mask)

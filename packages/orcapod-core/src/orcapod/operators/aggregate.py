@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Origin, StreamSchema
@@ -203,7 +204,7 @@ class _Groups:
         self._numbers = numbers
         self._order = pc.array_sort_indices(self._numbers)  # stable: rows of a group stay in order
         ends = pc.run_end_encode(self._numbers.take(self._order), run_end_type=pa.int64()).run_ends
-        self._ends = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+        self._ends = pa.concat_arrays([array_of([0], pa.int64()), ends])
         self.firsts: pa.Array[Any] = self._order.take(self._ends[:-1])
 
     def levels(self, levels: pa.Array[Any] | None) -> pa.Array[Any] | None:
@@ -219,7 +220,7 @@ class _Groups:
     def empty_lists(self) -> pa.Array[Any]:
         """Return an empty list of text for each group."""
         return pa.LargeListArray.from_arrays(
-            pa.repeat(pa.scalar(0, pa.int64()), len(self._ends)), pa.array([], STR.arrow)
+            pa.repeat(scalar_of(0, pa.int64()), len(self._ends)), array_of([], STR.arrow)
         )
 
     def measured(self, measures: Sequence[tuple[str, pa.Array[Any], str, Any]]) -> dict[str, pa.Array[Any]]:
@@ -290,7 +291,7 @@ def _sources(output: _Output, schema: StreamSchema, nested: StreamSchema) -> Log
 def _measure(rows: Chunk, output: _Output) -> tuple[pa.Array[Any], str, Any]:
     """Return the column of which Arrow makes an output, with which of its aggregations, and options."""
     if output.column is None:
-        return pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows), "count", None
+        return pa.repeat(scalar_of(0, pa.int64()), rows.num_rows), "count", None
     column = rows.column(output.column)
     match output.function:
         case "count":
@@ -319,7 +320,7 @@ def _summable(column: pa.Array[Any]) -> pa.Array[Any]:
 
 def _presence(column: pa.Array[Any]) -> pa.Array[Any]:
     """Return a column that is null where another is."""
-    present_: pa.Array[Any] = pc.if_else(column.is_valid(), True, pa.scalar(None, pa.bool_()))
+    present_: pa.Array[Any] = pc.if_else(column.is_valid(), True, scalar_of(None, pa.bool_()))
     return present_
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema
@@ -83,7 +84,7 @@ class _PushBatch(PushOperator):
         """Return the rows, incomplete from the first on of which it is not known how many rows it is."""
         levels = chunk.completeness
         if not self._is_uncertain:
-            first = -1 if levels is None else pc.index(levels, pa.scalar(Completeness.UNCERTAIN, pa.int8())).as_py()
+            first = -1 if levels is None else pc.index(levels, scalar_of(Completeness.UNCERTAIN, pa.int8())).as_py()
             if first < 0:
                 return chunk
             self._is_uncertain = True
@@ -91,9 +92,9 @@ class _PushBatch(PushOperator):
             first = 0
         least = Completeness.PARTIAL if self._operator.incomplete == "keep" else Completeness.UNCERTAIN
         after = pc.greater_equal(counted(0, chunk.num_rows), first)
-        levels = pa.repeat(pa.scalar(0, pa.int8()), chunk.num_rows) if levels is None else levels
+        levels = pa.repeat(scalar_of(0, pa.int8()), chunk.num_rows) if levels is None else levels
         return chunk.completed(pc.max_element_wise(levels, pc.if_else(after, least, 0).cast(pa.int8())))
 
     def _batched(self, rows: Chunk, size: int) -> Chunk:
-        starts = pc.multiply(counted(0, rows.num_rows // size + 1), size)
+        starts = pc.multiply(counted(0, rows.num_rows // size + 1), scalar_of(size, pa.int64()))
         return nest(rows, starts, self._schema, incomplete=self._operator.incomplete, named=self._operator.name)

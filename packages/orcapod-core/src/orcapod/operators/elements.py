@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import Chunk, Origin, StreamSchema
@@ -128,7 +129,7 @@ class Index(_ElementOperator):
         is_there = pc.less(at, ends) if self.position >= 0 else pc.greater_equal(at, starts)
         if column.null_count:
             is_there = pc.and_(is_there, column.is_valid())
-        taken: pa.Array[Any] = column.values.take(pc.if_else(is_there, at, pa.scalar(None, pa.int64())))
+        taken: pa.Array[Any] = column.values.take(pc.if_else(is_there, at, scalar_of(None, pa.int64())))
         return taken
 
 
@@ -165,7 +166,7 @@ class Pick(_ElementOperator):
     def elements(self, column: Any, dtype: LogicalType) -> pa.Array[Any]:
         match present(dtype):
             case DictType(key=key):
-                return _under(column, comparable(pa.array([self._stored(key)], key.arrow), key)[0], key)
+                return _under(column, comparable(array_of([self._stored(key)], key.arrow), key)[0], key)
             case RecordType(members=members):
                 return _member(column, list(members).index(str(self.key)))
         raise AssertionError(dtype)

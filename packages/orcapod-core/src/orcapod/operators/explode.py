@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
 from orcapod.datagrams import COMPLETENESS, Chunk, Origin, StreamSchema, Tag
@@ -161,7 +162,7 @@ class Explode(RowwiseOperator):
 def _of_nulls(type_: Any, lists: pa.Array[Any]) -> pa.Array[Any]:
     """Return a list of nulls for each list, of as many."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    ends = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths.cast(pa.int64()))])
+    ends = pa.concat_arrays([array_of([0], pa.int64()), pc.cumulative_sum(lengths.cast(pa.int64()))])
     return pa.LargeListArray.from_arrays(ends, pa.nulls(ends[-1].as_py(), type_.value_type))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import Expression, counted, pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema, as_identifier, column_called
@@ -155,7 +156,7 @@ class Filter(RowwiseOperator):
             elif isinstance(standard, float) and isnan(standard):
                 tests.append(pc.is_nan(field))
             elif _is_plain(dtype):
-                tests.append(field == pa.scalar(dtype.to_storage(value), dtype.arrow))
+                tests.append(field == scalar_of(dtype.to_storage(value), dtype.arrow))
         return tests
 
 

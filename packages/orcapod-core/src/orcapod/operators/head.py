@@ -7,6 +7,7 @@ from typing import get_args
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema
@@ -74,7 +75,7 @@ class _PushHead(PushOperator):
         if not self._is_counted:
             return 0
         levels = chunk.completeness
-        uncertain = -1 if levels is None else pc.index(levels, pa.scalar(Completeness.UNCERTAIN, pa.int8())).as_py()
+        uncertain = -1 if levels is None else pc.index(levels, scalar_of(Completeness.UNCERTAIN, pa.int8())).as_py()
         self._is_counted = uncertain < 0
         return chunk.num_rows if self._is_counted else uncertain
 

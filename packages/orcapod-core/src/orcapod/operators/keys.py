@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import pc
 from orcapod.datagrams import StreamSchema
 from orcapod.errors import SchemaError
@@ -36,7 +37,7 @@ def told_apart(column: pa.Array[Any], dtype: LogicalType) -> pa.Array[Any]:
         return column
     encoded: pa.Array[Any] = encode(column)
     if column.null_count:
-        encoded = pc.if_else(column.is_valid(), encoded, pa.scalar(None, encoded.type))
+        encoded = pc.if_else(column.is_valid(), encoded, scalar_of(None, encoded.type))
     return encoded
 
 

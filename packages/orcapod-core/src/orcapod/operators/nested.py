@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import array_of, scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import COMPLETENESS, SEPARATOR, Chunk, Completeness, StreamSchema, Tag
 from orcapod.errors import IncompleteError
@@ -108,7 +109,7 @@ def nest(
 def group_starts(groups: pa.Array[Any]) -> pa.Array[Any]:
     """Return where groups begin, and the last one ends, given the number of each row's group, in ascending order."""
     ends = pc.run_end_encode(groups, run_end_type=pa.int64()).run_ends
-    return pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    return pa.concat_arrays([array_of([0], pa.int64()), ends])
 
 
 def _nested(chunk: Chunk, starts: Any, schema: StreamSchema, single: Sequence[str]) -> Chunk:
@@ -127,7 +128,7 @@ def group_levels(levels: pa.Array[Any], groups: pa.Array[Any]) -> pa.Array[Any]:
     aggregates = _aggregated(groups, levels, ["min", "max"])
     least, most = aggregates.column("min"), aggregates.column("max")
     is_there = pc.less(least, Completeness.UNCERTAIN)
-    found = pc.if_else(is_there, pc.min_element_wise(most, pa.scalar(Completeness.MISSING, pa.int8())), most)
+    found = pc.if_else(is_there, pc.min_element_wise(most, scalar_of(Completeness.MISSING, pa.int8())), most)
     combined: pa.Array[Any] = found.combine_chunks()
     return combined
 
@@ -156,7 +157,7 @@ def going_on(
         IncompleteError: rows are missing, and that is not wanted.
     """
     if groups is None:
-        groups = pa.repeat(pa.scalar(0, pa.int64()), rows.num_rows)
+        groups = pa.repeat(scalar_of(0, pa.int64()), rows.num_rows)
     if incomplete == "skip" or (missing := rows.missing) is None:
         return rows, groups
     if incomplete == "raise":

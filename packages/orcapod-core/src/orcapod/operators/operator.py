@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import pc
 from orcapod.datagrams import Chunk, Completeness, StreamSchema, regroup
 from orcapod.errors import SchemaError
@@ -171,7 +172,7 @@ class _Shielded(PushOperator):
 
 
 def _marked(chunk: Chunk, level: Completeness) -> Chunk:
-    return chunk.completed(pa.repeat(pa.scalar(level, pa.int8()), chunk.num_rows))
+    return chunk.completed(pa.repeat(scalar_of(level, pa.int8()), chunk.num_rows))
 
 
 class RowwiseOperator(Operator):

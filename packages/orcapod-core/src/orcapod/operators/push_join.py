@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.types as pat
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import COMPLETENESS, Chunk, Completeness, StreamSchema
 from orcapod.errors import InputValidationError
@@ -248,7 +249,7 @@ def _matched(
     columns = dict(zip(lefts.schema.names, lefts.columns, strict=True))
     for name, column in zip(rights.schema.names, rights.columns, strict=True):
         if name == COMPLETENESS:
-            column = pc.fill_null(column, pa.scalar(unmatched, pa.int8()))
+            column = pc.fill_null(column, scalar_of(unmatched, pa.int8()))
             columns[name] = pc.max_element_wise(columns[name], column) if name in columns else column
         columns.setdefault(name, column)
     return Chunk(pa.RecordBatch.from_pydict(columns), schema, {**left.origins, **right.origins})
@@ -269,7 +270,7 @@ def _numbered(chunk: Chunk, keys: Mapping[str, LogicalType], number: str) -> pa.
         for name, (key, dtype) in zip(_names(keys), keys.items(), strict=False)
     }
     if not keys:
-        columns["k"] = pa.repeat(pa.scalar(0), chunk.num_rows)
+        columns["k"] = pa.repeat(scalar_of(0, pa.int64()), chunk.num_rows)
     return pa.table({**columns, number: counted(0, chunk.num_rows)})
 
 

@@ -18,6 +18,7 @@ from zlib import crc32
 
 import pyarrow as pa
 
+from orcapod.arrow import scalar_of
 from orcapod.compute import counted, pc
 from orcapod.errors import DamagedRecordError
 from orcapod.hashing import hash_structure, recipes
@@ -325,7 +326,7 @@ def _levels(lists: Any) -> Iterator[tuple[Any, list[int]]]:
         lengths = pc.list_value_length(lists)
         if is_inside:
             yield lengths, bounds
-        ends = [0, *accumulate(lengths.fill_null(0).to_pylist())]
+        ends = [0, *accumulate(lengths.fill_null(scalar_of(0, lengths.type)).to_pylist())]
         bounds, lists, is_inside = [ends[bound] for bound in bounds], lists.flatten(), True
     yield lists, bounds
 
