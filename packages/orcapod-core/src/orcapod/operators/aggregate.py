@@ -172,6 +172,8 @@ class _PushAggregate(PushOperator):
         for name, output in self._outputs.items():
             if output.column is not None and output.function == "first":
                 values[name] = rows.column(output.column).take(groups.firsts)
+            elif output.column is not None and output.function == "std":
+                values[name] = groups.std(rows.column(output.column), output.ddof)
             else:
                 measures.append((name, *_measure(rows, output)))
         for name, value in groups.measured(measures).items():
@@ -235,6 +237,22 @@ class _Groups:
             name: made.column(f"{each}_{function}").combine_chunks()
             for each, (name, _, function, _) in zip(names, measures, strict=True)
         }
+
+    def std(self, column: pa.Array[Any], ddof: int) -> pa.Array[Any]:
+        """Return the standard deviation of each group; null of as many values as ``ddof``, or fewer.
+
+        Arrow's own, which puts together what it finds in parts of the rows, depends on where those of other groups lie.
+        """
+        values = column.cast(pa.float64(), safe=False)
+        mean = self.measured([("mean", values, "mean", None)])["mean"]
+        number_of_row = pc.index_in(self._numbers, value_set=self._numbers.take(self.firsts))
+        deviations = pc.subtract(values, mean.take(number_of_row))
+        squares = pc.multiply(deviations, deviations)
+        found = self.measured([("sum", squares, "sum", None), ("count", squares, "count", None)])
+        freedom = pc.subtract(found["count"], scalar_of(ddof, pa.int64()))
+        some = pc.if_else(pc.greater(freedom, scalar_of(0, pa.int64())), freedom, scalar_of(None, pa.int64()))
+        deviation: pa.Array[Any] = pc.sqrt(pc.divide(found["sum"], some.cast(pa.float64())))
+        return deviation
 
 
 def _output(name: str, given: object) -> _Output:
@@ -300,9 +318,6 @@ def _measure(rows: Chunk, output: _Output) -> tuple[pa.Array[Any], str, Any]:
             return _summable(column), "sum", pc.ScalarAggregateOptions(min_count=0)
         case "mean":
             return column, "mean", None
-        case "std":
-            options = pc.VarianceOptions(ddof=output.ddof)
-            return column.cast(pa.float64(), safe=False), "stddev", options
         case function:
             return column.cast(pa.int64()) if pat.is_duration(column.type) else column, function, None
 
