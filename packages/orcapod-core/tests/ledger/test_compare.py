@@ -237,7 +237,7 @@ def test_tags_that_are_lists_tell_rows_apart() -> None:
     ]
     changed = {str(row["band"]): row["change"] for row in changes(database, *found[1:])}
     assert changed == {"[1]": "new", "[1, 3]": "gone", "[8]": "gone"}
-    assert "band=[1]): new: no such packet before, and no row with these tags" in told
+    assert "band=[1]): new: no such packet before, and no row with these tags when it last ran" in told
 
 
 def test_a_value_that_has_changed_is_told_by_the_sources_of_its_own_row() -> None:

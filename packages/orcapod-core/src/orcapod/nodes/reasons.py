@@ -17,10 +17,10 @@ _LINES, _PARTS = 8, 5  # of a text, that are shown
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """Cause of packets that nothing like was ever computed of: no such packet, and no row of such tags."""
+    """Cause of packets that are not known: there was no such packet, and no row of such tags in the last run."""
 
     def __str__(self) -> str:
-        return "new: no such packet before, and no row with these tags"
+        return "new: no such packet before, and no row with these tags when it last ran"
 
 
 @dataclass(frozen=True, slots=True)
