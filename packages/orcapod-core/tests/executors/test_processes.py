@@ -410,8 +410,8 @@ def started(folder: Path, count: int) -> list[int]:
 @pytest.mark.parametrize(
     ("xs", "tried", "policy", "count"),
     [
-        ([0, 1], "timeout=3.0", "continue", 2),
-        ([0, 1], "timeout=3.0, retries=1", "continue", 4),
+        ([0, 1], "timeout=2.0", "continue", 2),
+        ([0, 1], "timeout=2.0, retries=1", "continue", 4),
         ([0, 1, 9], "", "fail_fast", 2),
         ([7, 8], "", "continue", 2),
     ],

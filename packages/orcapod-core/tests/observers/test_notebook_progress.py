@@ -15,7 +15,8 @@ import json, sys
 import nbformat.v4 as notebooks
 from nbclient import NotebookClient
 cells = [notebooks.new_code_cell(code) for code in json.load(sys.stdin)]
-NotebookClient(notebooks.new_notebook(cells=cells), timeout=100, allow_errors=True, kernel_name="python3").execute()
+book, patience = notebooks.new_notebook(cells=cells), {"timeout": 200, "startup_timeout": 200}
+NotebookClient(book, allow_errors=True, kernel_name="python3", **patience).execute()
 json.dump([cell.outputs for cell in cells], sys.stdout)
 """
 
@@ -60,7 +61,7 @@ stopped.run()
         input=json.dumps([HEAD, *cells.values()]),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     head, *outputs = json.loads(done.stdout)
