@@ -11,6 +11,7 @@ from zlib import crc32
 
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from orcapod_delta.checkpoint import write_checkpoint
 from orcapod_delta.snapshot import NO_CLEAN_UP, WRITER, Snapshot
 
 __all__ = ["RETENTION", "Maintenance"]
@@ -99,9 +100,12 @@ class Maintenance:
 
     def checkpoint(self) -> int:
         """Sum up the log in one file, so that opening the table reads little, and remove what is expired of it."""
-        table = self._snapshot.table
+        table, folder = self._snapshot.table, self._snapshot.location.folder
         assert table is not None
-        table.create_checkpoint()
+        if folder is None:
+            table.create_checkpoint()
+        else:
+            write_checkpoint(folder)
         self._clean_log()
         return 0
 
