@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -271,6 +272,20 @@ def test_small_files_are_put_together_without_writing_a_large_one_anew(tmp_path:
         assert file.name in {Path(uri).name for uri in DeltaTable(tmp_path / "p.delta").file_uris()}
         assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 8
         assert database.get_records(("p",)).num_rows == 15_024
+
+
+def test_rows_are_written_anew_as_often_as_their_table_doubles(tmp_path: Path) -> None:
+    """So few files count at any time, and little is kept that only a reader of before may need."""
+    nights = 64
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        for _ in range(nights):
+            database.add_records(("p",), pa.table({"key": [os.urandom(32).hex() for _ in range(100)]}))
+            assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 12
+        assert database.get_records(("p",)).num_rows == 100 * nights
+    table = tmp_path / "p.delta"
+    needed = sum(Path(uri).stat().st_size for uri in DeltaTable(table).file_uris())
+    written = sum(file.stat().st_size for file in table.glob("*.parquet"))
+    assert written < (1 + math.log2(nights)) * needed
 
 
 def test_a_vacuum_leaves_no_commit(tmp_path: Path) -> None:
