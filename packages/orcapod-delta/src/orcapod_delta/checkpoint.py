@@ -40,7 +40,7 @@ def write_checkpoint(folder: Path) -> None:
         table.create_checkpoint()
         small = log / f"{name}.{os.getpid()}.tmp"
         pq.write_table(
-            _without_empty_columns(pq.read_table(copy / name)),
+            _without_empty_columns(pq.ParquetFile(copy / name).read(use_threads=False)),
             small,
             compression="zstd",
             use_dictionary=False,

@@ -60,7 +60,7 @@ class Maintenance:
             # A vacuum reads the log, which in object storage takes longer than to list the files.
             if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
                 self.vacuum(RETENTION)
-            if is_near:
+            if is_near and not is_due:
                 self._clean_log()
         if is_due:
             self._compact_small()
