@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -208,6 +211,55 @@ def test_the_log_is_as_short_as_its_last_day_however_many_there_were(tmp_path: P
         assert reader.get_records(("p",))["key"].to_pylist() == [str(day) for day in range(30)]
 
 
+def _said(checkpoint: Path) -> list[Any]:
+    """Return what a checkpoint says, without what is null."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: told(each) for name, each in value.items() if each is not None}
+        return value
+
+    return [told(row) for row in pq.read_table(checkpoint).to_pylist()]
+
+
+def test_a_checkpoint_is_as_small_as_what_it_says_and_says_all(tmp_path: Path) -> None:
+    """A table of a few rows is smaller than the empty columns of deltalake's own; that one says the same."""
+    table, copy = tmp_path / "store" / "p.delta", tmp_path / "copy"
+    with DeltaDatabase(tmp_path / "store", buffer_bytes=0) as database:
+        for key in "abc":
+            database.add_records(("p",), _rows(key))
+        assert database.compact() == 2
+        shutil.copytree(table, copy)
+        database.checkpoint()
+    last = json.loads((table / "_delta_log" / "_last_checkpoint").read_text())
+    small = table / "_delta_log" / f"{last['version']:020}.checkpoint.parquet"
+    assert last["sizeInBytes"] == small.stat().st_size < 7_000
+    assert not list(table.glob("_delta_log/*.tmp"))
+    DeltaTable(copy).create_checkpoint()
+    own = copy / "_delta_log" / small.name
+    assert own.stat().st_size > 15_000, "where it is as small, ours is of no use any more"
+    assert sorted(map(repr, _said(small))) == sorted(map(repr, _said(own)))
+    for commit in (table / "_delta_log").glob("*.json"):
+        if int(commit.stem) < last["version"]:
+            commit.unlink()
+    assert DeltaTable(table).version() == last["version"]
+    assert sorted(DeltaTable(table).to_pyarrow_table()["key"].to_pylist()) == ["a", "b", "c"]
+    with DeltaDatabase(tmp_path / "store") as database:
+        assert database.add_records(("p",), _rows("a", "new")) == 1
+
+
+def test_a_checkpoint_that_is_there_stays_as_whoever_reads_it_found_it(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), _rows("a"))
+        database.flush()
+        table = tmp_path / "p.delta"
+        DeltaTable(table).create_checkpoint()
+        before = (table / "_delta_log" / f"{0:020}.checkpoint.parquet").stat()
+        database.checkpoint()
+        after = (table / "_delta_log" / f"{0:020}.checkpoint.parquet").stat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+
+
 def test_small_files_are_put_together_without_writing_a_large_one_anew(tmp_path: Path) -> None:
     """What was put together is kept for a day: a table that grows a little every night would be there twice."""
     large = pa.table({"key": [os.urandom(32).hex() for _ in range(15_000)]})
@@ -220,6 +272,20 @@ def test_small_files_are_put_together_without_writing_a_large_one_anew(tmp_path:
         assert file.name in {Path(uri).name for uri in DeltaTable(tmp_path / "p.delta").file_uris()}
         assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 8
         assert database.get_records(("p",)).num_rows == 15_024
+
+
+def test_rows_are_written_anew_as_often_as_their_table_doubles(tmp_path: Path) -> None:
+    """So few files count at any time, and little is kept that only a reader of before may need."""
+    nights = 64
+    with DeltaDatabase(tmp_path, buffer_bytes=0) as database:
+        for _ in range(nights):
+            database.add_records(("p",), pa.table({"key": [os.urandom(32).hex() for _ in range(100)]}))
+            assert len(DeltaTable(tmp_path / "p.delta").file_uris()) < 12
+        assert database.get_records(("p",)).num_rows == 100 * nights
+    table = tmp_path / "p.delta"
+    needed = sum(Path(uri).stat().st_size for uri in DeltaTable(table).file_uris())
+    written = sum(file.stat().st_size for file in table.glob("*.parquet"))
+    assert written < (1 + math.log2(nights)) * needed
 
 
 def test_a_vacuum_leaves_no_commit(tmp_path: Path) -> None:

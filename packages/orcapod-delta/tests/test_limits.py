@@ -89,7 +89,7 @@ def test_no_file_holds_a_value_once_more_as_a_statistic(tmp_path: Path) -> None:
         assert {name for name, is_set in _statistics(table) if is_set} == {"_row"}
         assert database.get_records(("p",)).num_rows == 2
     for log in (table / "_delta_log").glob("*.json"):
-        assert not any(word in log.read_text() for word in ("yyy", "zzz", "aaa"))
+        assert not any(letter * 9 in log.read_text() for letter in "yza")
 
 
 def test_large_values_survive_compaction_and_deletion(tmp_path: Path) -> None:

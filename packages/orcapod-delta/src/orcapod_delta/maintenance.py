@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic, time
 from zlib import crc32
 
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from orcapod_delta.checkpoint import write_checkpoint
 from orcapod_delta.snapshot import NO_CLEAN_UP, WRITER, Snapshot
 
 __all__ = ["RETENTION", "Maintenance"]
@@ -21,15 +23,10 @@ RETENTION = timedelta(days=1)
 _COMMITS = 4
 """Commits from one maintenance to the next: so many, at most, are read one by one by whoever opens the table."""
 
-_TIERS = (16 << 20, 2 << 20, 256 << 10, 64 << 10)
-"""Files of less than so many bytes are put together once there are some in a tier, to files of a few times as many.
-
-So a row is written anew some times for every tier, and not at every maintenance, however large its table is; and of
-what was put together, which others may read for a day, there is little at any time.
-"""
-
 _MANY = 4
-_TARGET = _MANY * _TIERS[0]
+_TARGET = 64 << 20
+"""Bytes of a file that is large enough."""
+
 _SWEEP_SECONDS = 3600.0
 
 
@@ -63,21 +60,24 @@ class Maintenance:
             # A vacuum reads the log, which in object storage takes longer than to list the files.
             if is_near or self._snapshot.may_have_orphans(time() - RETENTION.total_seconds()):
                 self.vacuum(RETENTION)
-            if is_near:
+            if is_near and not is_due:
                 self._clean_log()
         if is_due:
-            self._compact_tier()
+            self._compact_small()
             with suppress(DeltaError, OSError):  # the next one will do it
                 self.checkpoint()
 
-    def _compact_tier(self) -> None:
-        """Put the small files of the highest tier that has many together, and those that are smaller."""
-        sizes = [each.file.size for each in self._snapshot.files]
-        for tier in _TIERS:
-            least = 0 if tier == _TIERS[-1] else tier // 8
-            if sum(least <= size < tier for size in sizes) >= _MANY:
-                self._compact(_MANY * tier)
-                return
+    def _compact_small(self) -> None:
+        """Put small files together, once there are some, and each larger one that the smaller ones outweigh.
+
+        So files at least double with each time that their rows are written anew; and of what was put together, which
+        others may read for a day, there is little at any time.
+        """
+        sizes = sorted(each.file.size for each in self._snapshot.files if each.file.size < _TARGET)
+        sums = list(accumulate(sizes, initial=0))
+        several = max((count for count, size in enumerate(sizes, 1) if size <= sums[count - 1]), default=0)
+        if several >= _MANY:
+            self._compact(min(_TARGET, sums[several] * 21 // 20))
 
     def compact(self) -> int:
         """Put small files together; return how many fewer there are."""
@@ -99,9 +99,12 @@ class Maintenance:
 
     def checkpoint(self) -> int:
         """Sum up the log in one file, so that opening the table reads little, and remove what is expired of it."""
-        table = self._snapshot.table
+        table, folder = self._snapshot.table, self._snapshot.location.folder
         assert table is not None
-        table.create_checkpoint()
+        if folder is None:
+            table.create_checkpoint()
+        else:
+            write_checkpoint(folder)
         self._clean_log()
         return 0
 

@@ -52,7 +52,7 @@ _GROUP_BYTES = 8 << 20
 def _writer(group_rows: int) -> WriterProperties:
     return WriterProperties(
         compression="ZSTD",
-        compression_level=1,
+        compression_level=3,
         max_row_group_size=group_rows,
         # A statistic is a value: readers refuse a file whose footer holds one of 100 MB.
         default_column_properties=ColumnProperties(statistics_enabled="NONE"),
