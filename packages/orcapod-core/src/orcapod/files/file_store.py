@@ -21,7 +21,7 @@ import pyarrow as pa
 from orcapod.errors import DatabaseError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
-from orcapod.files.remote import delete, download, is_remote, mirrored, stored, upload
+from orcapod.files.remote import delete, download, is_place, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _FRESH = ".orcapod-fresh"
+_WHOLE = f"[0-9a-f][0-9a-f]/{'[0-9a-f]' * 64}/*"
 _WRITABLE = 0o222
 _PLAIN, _COMPRESSED = "value.bin", "value.bin.zst"
 _SAMPLES, _SAMPLE_BYTES = 4, 16_384
@@ -163,6 +164,11 @@ class FileStore:
         """Return where a file is in its store, wherever that is."""
         return path.parts[-3:]
 
+    def own(self, path: Path) -> Path | None:
+        """Return where a file is in this folder that was taken, wherever that was; None for any other file."""
+        place = self.place(path)
+        return self.folder.joinpath(*place) if is_place(place) else None
+
     def orphans(self, is_orphan: Callable[[tuple[str, ...]], bool]) -> list[Path]:
         """Return where files are that were only begun, and the whole ones that nothing needs.
 
@@ -174,7 +180,7 @@ class FileStore:
 
     def whole(self) -> Iterator[Path]:
         """Give where the files are that were taken."""
-        return self.folder.glob("[0-9a-f][0-9a-f]/*/*")
+        return (path for path in self.folder.glob(_WHOLE) if is_place(self.place(path)))
 
     def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
         """Remove the orphans among the files that were put there before a time; return where they were.
@@ -244,11 +250,8 @@ def _found(path: Path) -> Path | None:
     """Return where a file is on this machine."""
     if path.exists():
         return path
-    place = FileStore.place(path)
-    places = [folder.joinpath(*place) for folder in reversed(list(_folders))]  # the last is most likely the right one
-    if (here := mirrored(path)) is not None:
-        places.append(here)
-    return next((each for each in places if each.exists()), None)
+    places = [FileStore(folder).own(path) for folder in reversed(list(_folders))]  # the last is likely the right one
+    return next((each for each in (*places, mirrored(path)) if each is not None and each.exists()), None)
 
 
 _taken: dict[Path, Path] = {}

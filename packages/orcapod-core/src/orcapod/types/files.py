@@ -216,8 +216,8 @@ def relocated(column: Any, folder: Path) -> Any:
 
 
 def _in_folder(path: str, folder: Path) -> str:
-    here = folder.joinpath(*FileStore.place(Path(path)))
-    return str(here) if here.exists() else path
+    here = FileStore(folder).own(Path(path))
+    return path if here is None or not here.exists() else str(here)
 
 
 def members_of(column: Any) -> list[Any]:
