@@ -28,6 +28,7 @@ __all__ = [
     "Directory",
     "File",
     "FileType",
+    "files_by_row",
     "files_in",
     "holds_files",
     "members_of",
@@ -193,6 +194,13 @@ def files_in(column: Any) -> Iterator[tuple[Path, str]]:
         return
     for member in members_of(column):
         yield from files_in(member)
+
+
+def files_by_row(column: Any) -> list[list[tuple[Path, str]]]:
+    """Return for every row of a column, the paths and the digests of the files in it, as they are stored."""
+    if column.type != FILE_ARROW:
+        return [list(files_in(column.slice(row, 1))) for row in range(len(column))]
+    return [[] if file is None else [(Path(file["path"]), file["digest"])] for file in column.to_pylist()]
 
 
 def relocated(column: Any, folder: Path) -> Any:
