@@ -78,7 +78,13 @@ def stamp_of(path: Path) -> str:
 
 
 def _content(path: Path, *, read: _Read, above: tuple[tuple[int, int], ...] = ()) -> Content:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            target = os.readlink(path)  # noqa: PTH115  # as it is written
+            raise FileNotFoundError(f"{path} is a link to {target}, where nothing is") from None
+        raise
     if stat.S_ISREG(found.st_mode):
         digest, size = read(path, found)
         return Content(f"sha256:{digest}", size)

@@ -103,6 +103,7 @@ class FileStore:
             remove(fresh)
 
     def _take(self, path: Path) -> tuple[Path, Content]:
+        _mend_links(path)
         _settle(path)
         content = read_content(path)
         place = self._place(content, path.name)
@@ -370,6 +371,29 @@ def _is_there(place: Path, content: Content) -> bool:
         return content_of(place) == content
     except OSError:
         return False
+
+
+def _mend_links(folder: Path) -> None:
+    """Have links in a folder lead where they lead after it has moved: relative within it, by whole paths out of it.
+
+    Raises:
+        OSError: one leads to what goes when the call ends.
+    """
+    root = Path(os.path.realpath(folder))
+    for link in [each for each in folder.rglob("*") if each.is_symlink()]:
+        before = os.readlink(link)  # noqa: PTH115  # as it is written
+        whole = link.parent / before
+        target = Path(os.path.normpath(f"{os.path.realpath(whole.parent)}{os.sep}{whole.name}"))
+        if target.is_relative_to(root):
+            after = os.path.relpath(target, os.path.realpath(link.parent))
+        elif _FRESH in target.parts:
+            why = f"{link.name} leads to {target}, which goes when the call ends; put that into the folder, too"
+            raise OSError(why)
+        else:
+            after = str(target)
+        if after != before and not (Path(before).is_absolute() and Path(after).is_absolute()):
+            link.unlink()
+            link.symlink_to(after)
 
 
 def _settle(path: Path) -> None:

@@ -128,9 +128,9 @@ class FileType(LogicalType):
         try:
             str(path).encode()
             where, content = take_in(Path(os.path.abspath(path)))  # noqa: PTH100  # links stay
-        except FileNotFoundError:
-            raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
         except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
+                raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
             raise self._refused(path, f"it cannot be read, or stored: {error}") from None
         self._check_kind(where, content)
         return {"path": str(where), "digest": content.digest, "size": content.size}
