@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,3 +162,71 @@ def test_a_file_that_is_gone_when_its_call_ends_is_named(tmp_path: Path) -> None
         move.pod(FileSource(tmp_path, "{name}.txt"), label="read")
     (error,) = pipeline.run().errors
     assert f"parameter 'file': {tmp_path / 'a.txt'} cannot be read any more" in str(error.exception)
+
+
+_SCRATCH = """
+import os, sys, tempfile
+from pathlib import Path
+import orcapod as op
+from orcapod.executors import LocalExecutor
+from orcapod.orchestrators import AsyncPipelineOrchestrator
+from orcapod.sources import DictSource
+
+def place() -> Path:
+    path = op.output_path("deep/scratch.bin")
+    path.write_bytes(b"scratch")
+    return path
+
+@op.function_pod(output_keys="size", ignores=["os.environ"])
+def measure(x: int) -> int:
+    path = place()
+    if x == 1:
+        raise ValueError("no")
+    if x == 2 and "PROCESS" in os.environ:
+        os._exit(1)
+    return path.stat().st_size
+
+@op.function_pod(output_keys="size", version="v1", identity="version")
+async def measure_async(x: int) -> int:
+    path = op.output_path("scratch.bin")
+    path.write_bytes(b"scratch")
+    return path.stat().st_size
+
+def left(way):
+    found = [file.name for file in Path(tempfile.gettempdir()).rglob("scratch.bin")]
+    print(way, len(found))
+
+def run(pod, way, *args, **options):
+    with op.Pipeline(way, op.databases.MemoryDatabase()) as pipeline:
+        pod.pod(DictSource([{"k": k, "x": k} for k in range(4)], ["k"]), label="sizes")
+    result = pipeline.run(*args, progress=False, **options)
+    assert {packet["size"] for _, packet in pipeline["sizes"].iter_packets()} == {7}
+    left(way)
+
+if __name__ == "__main__":
+    for pod in (measure, measure_async):
+        run(pod, "sequential")
+        run(pod, "asynchronous", AsyncPipelineOrchestrator())
+        run(pod, "threads", execution_engine=LocalExecutor(2))
+    os.environ["PROCESS"] = "1"
+    with LocalExecutor(2, "process") as executor:
+        run(measure_async, "processes", execution_engine=executor)
+        run(measure, "killed", execution_engine=executor)
+"""
+
+
+def test_what_a_function_makes_beside_what_it_gives_back_goes_with_its_call(tmp_path: Path) -> None:
+    """Whatever it gives back, also when it fails; what a worker leaves that is killed goes with this process."""
+    (tmp_path / "program.py").write_text(_SCRATCH)
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
+    )
+    ways = ["sequential", "asynchronous", "threads"]
+    assert done.stdout.splitlines() == [*[f"{way} 0" for way in 2 * ways], "processes 0", "killed 1"], done.stderr
+    assert [*(tmp_path / "temporary").iterdir()] == []

@@ -39,9 +39,9 @@ def output_path(name: str | os.PathLike[str]) -> Path:
     """Return a fresh place for a file or folder of this name, which the function makes and gives back.
 
     Given back as ``File``, ``Directory`` or ``Path``, it is moved into the folder of files of the store, by its
-    content, and stays; what is not given back is removed. Outside of a pipeline it is a place for temporary files,
-    which go with the process. In a thread that the function starts it is not known whose it is: ask before, and hand
-    the path over.
+    content, and stays; what is not given back is removed when the call has ended. Outside of a pipeline it is a place
+    for temporary files, which go with the process. In a thread that the function starts it is not known whose it is:
+    ask before, and hand the path over.
 
     Args:
         name: the name that it keeps; ``plots/figure.png`` lies in a folder of its own.

@@ -18,7 +18,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
-from orcapod.files import KnownFile, Unreadable, WithFiles, WithPlaces, with_files
+from orcapod.files import KnownFile, Unreadable, WithFiles, WithPlaces, temporary_folder, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature, null_hint
@@ -381,13 +381,26 @@ class PythonPacketFunction:
         ]
 
     def with_files(self, folder: Path | None) -> PythonPacketFunction:
-        """Return a function that keeps the files that it makes in a folder; None for a store that has none."""
-        types = [*self.signature.inputs.types.values(), *self.signature.outputs.types.values()]
-        if not any(holds_files(dtype.arrow) for dtype in types):
+        """Return a function that keeps the files that it gives back in a folder; None for a store that has none.
+
+        Others that it makes go with each call, and files that it takes are looked at again.
+        """
+        takes, gives = (
+            any(holds_files(dtype.arrow) for dtype in schema.types.values())
+            for schema in (self.signature.inputs, self.signature.outputs)
+        )
+        if not takes and not gives and not self._asks_for_places():
             return self
         keeping = copy(self)
-        keeping.function = with_files(self.function, folder)
+        keeping.function = with_files(self.function, folder if gives else temporary_folder())
         return keeping
+
+    def _asks_for_places(self) -> bool:
+        """Say whether its code refers to ``output_path``, as far as it was looked at."""
+        if self._last_code is None:
+            code = getattr(inspect.unwrap(self.function), "__code__", None)
+            return "output_path" in getattr(code, "co_names", ())
+        return any(part.name.endswith(".output_path") for part in self._last_code.parts if part.kind == "installed")
 
     @runs_user_code
     def call(
