@@ -90,6 +90,22 @@ def check(folder: Path, database: Database, executor: PythonFunctionExecutorProt
     assert op.remove_orphans(database, files=files, hours=1e-9) == []
 
 
+@op.function_pod(output_keys="text")
+def overwrite(file: op.File) -> str:
+    if file.name == "b.txt":
+        file.path.write_text("changed")
+    return file.path.read_text()
+
+
+def check_change(folder: Path, executor: PythonFunctionExecutorProtocol) -> None:
+    """Check that nothing is stored of a file that changes while its call is made."""
+    with op.Pipeline("changing", folder / "changing.db") as pipeline:
+        overwrite.pod(FileSource(folder / "data", "{subject}.txt"), label="texts")
+    (error,) = pipeline.run(execution_engine=executor).errors
+    assert "b.txt has changed while the function ran" in str(error.exception)
+    assert [packet["text"] for _, packet in pipeline["texts"].iter_packets()] == ["a" * 10, "c" * 10]
+
+
 @contextmanager
 def opened(store: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
     if store == "delta":
@@ -131,5 +147,6 @@ def test_ray_workers_make_and_take_files(tmp_path: Path) -> None:
         cluster = RayExecutor(ray_init={"num_cpus": 2, "object_store_memory": 200 * 2**20})
         try:
             check(tmp_path, database, cluster, tmp_path / "lab.db.files")
+            check_change(tmp_path, cluster)
         finally:
             cluster.shutdown()

@@ -157,6 +157,8 @@ def test_orphans_in_a_bucket_are_listed_and_removed(lab: Lab) -> None:
     assert op.verify_store(pipeline.database, files=lab.url).findings == ()
     orphan = f"ab/{'ab' * 32}/old.txt"
     lab.bucket.put_object(Key=f"{lab.folder.name}/files/{orphan}", Body=b"left")
+    for other in ("01/ses-1/t1.nii", f"ab/{'cd' * 32}/t1.nii"):
+        lab.bucket.put_object(Key=f"{lab.folder.name}/files/{other}", Body=b"my only copy")
     kept = lab.objects().keys() - {orphan}
     assert op.remove_orphans(pipeline.database, files=lab.url) == [], "they may be those of a run that is under way"
     (removed,) = op.remove_orphans(pipeline.database, files=lab.url, hours=1e-9)

@@ -67,6 +67,32 @@ def test_a_file_that_is_lost_or_has_changed_is_named_and_its_result_made_again(
     assert op.verify_store(tmp_path / "lab.db").ok
 
 
+def test_a_lost_file_from_elsewhere_is_lost_whatever_is_in_the_folder_under_such_a_name(tmp_path: Path) -> None:
+    """The folder may hold the files of a study, too."""
+    for folder in ("here", "there"):
+        (tmp_path / folder / "01" / "ses-1").mkdir(parents=True)
+        (tmp_path / folder / "01" / "ses-1" / "t1.nii").write_text("x")
+
+    @op.function_pod(output_keys="scan")
+    def find(where: str) -> op.File:
+        return op.File(f"{where}/t1.nii")
+
+    def build() -> op.Pipeline:
+        pipeline = op.Pipeline("lab", tmp_path / "lab.db", files=tmp_path / "there")
+        with pipeline:
+            find.pod(DictSource([{"where": str(tmp_path / "here" / "01" / "ses-1")}], []), label="found")
+        return pipeline
+
+    build().run().raise_for_errors()
+    lost = tmp_path / "here" / "01" / "ses-1" / "t1.nii"
+    lost.unlink()
+    (finding,) = op.verify_store(tmp_path / "lab.db", files=tmp_path / "there").damages
+    assert f"{lost} cannot be read" in finding.why
+    pipeline = build()
+    with pytest.warns(UserWarning, match="left out 1 rows that were computed"):
+        assert list(pipeline["found"].iter_packets()) == []
+
+
 def test_files_that_no_record_names_are_listed(tmp_path: Path) -> None:
     pipeline = run(tmp_path / "lab.db", files=tmp_path / "made")
     pipeline.run().raise_for_errors()

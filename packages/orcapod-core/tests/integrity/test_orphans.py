@@ -47,6 +47,23 @@ def test_what_no_record_needs_is_removed_and_all_else_stays(tmp_path: Path) -> N
     assert op.remove_orphans(tmp_path / "lab.db", hours=_NOW) == []
 
 
+def test_nothing_else_in_the_folder_is_listed_or_removed(tmp_path: Path) -> None:
+    """It may be the folder of a study, with names like those that files have there."""
+    study = tmp_path / "study"
+    others = [
+        study / name / "t1.nii"
+        for name in ("01/ses-1", "01/ses-1/anat", f"ab/{'cd' * 32}", f"ab/{'ab' * 31}", f"ab/{'ab' * 33}", "ab/x")
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("my only copy")
+    pipeline = run(tmp_path / "lab.db", study, 1)
+    assert op.verify_store(tmp_path / "lab.db", files=study).findings == ()
+    assert op.remove_orphans(tmp_path / "lab.db", files=study, hours=_NOW) == []
+    assert all(path.read_text() == "my only copy" for path in others)
+    assert made(pipeline) == ["1"]
+
+
 def test_several_stores_may_share_a_folder(tmp_path: Path) -> None:
     one = run(tmp_path / "one.db", tmp_path / "files", 1)
     other = run(tmp_path / "other.db", tmp_path / "files", 1, 2)

@@ -1,6 +1,6 @@
 """Files: what identifies them, and where those that functions make are kept."""
 
-from orcapod.files.calls import Unreadable, WithPlaces, output_path, with_files
+from orcapod.files.calls import KnownFile, Unreadable, WithFiles, WithPlaces, output_path, with_files
 from orcapod.files.content import Content, content_of, reread_content
 from orcapod.files.file_store import (
     FileStore,
@@ -17,7 +17,9 @@ from orcapod.files.remote import files_folder, mirrored
 __all__ = [
     "Content",
     "FileStore",
+    "KnownFile",
     "Unreadable",
+    "WithFiles",
     "WithPlaces",
     "content_of",
     "files_folder",

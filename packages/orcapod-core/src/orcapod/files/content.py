@@ -12,13 +12,16 @@ from typing import NamedTuple
 
 from orcapod.files.memo import MEMO, Stamp
 
-__all__ = ["TREE_METHOD", "Content", "content_of", "read_content", "reread_content"]
+__all__ = ["TREE_METHOD", "Content", "content_of", "read_content", "reread_content", "stamp_of"]
 
 TREE_METHOD = "tree-v1"
 
 _BUFFER_BYTES = 1 << 20  # the quickest of those between 16 KiB and 4 MiB
 _TICK_NS = 20_000_000  # the clocks of file systems go on in steps of a few milliseconds
 _COARSE_NS = 2_000_000_000  # or of up to two seconds, where times are whole seconds
+
+_Read = Callable[[Path, os.stat_result], tuple[str, int]]
+"""Given a file and what ``stat`` says of it, returns a digest and the size of what that is of."""
 
 
 class Content(NamedTuple):
@@ -65,10 +68,26 @@ def reread_content(path: Path) -> Content:
     return _content(path, read=_reread)
 
 
-def _content(path: Path, *, read: Callable[[Path], str], above: tuple[tuple[int, int], ...] = ()) -> Content:
-    found = path.stat()
+def stamp_of(path: Path) -> str:
+    """Return what changes when somebody writes to a file, or to anything in a folder; nothing is read for that.
+
+    Raises:
+        OSError: see ``content_of``.
+    """
+    return _content(path, read=lambda _, found: (" ".join(map(str, Stamp.of(found))), found.st_size)).digest
+
+
+def _content(path: Path, *, read: _Read, above: tuple[tuple[int, int], ...] = ()) -> Content:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            target = os.readlink(path)  # noqa: PTH115  # as it is written
+            raise FileNotFoundError(f"{path} is a link to {target}, where nothing is") from None
+        raise
     if stat.S_ISREG(found.st_mode):
-        return Content(f"sha256:{read(path)}", path.stat().st_size)
+        digest, size = read(path, found)
+        return Content(f"sha256:{digest}", size)
     if not stat.S_ISDIR(found.st_mode):
         raise OSError(f"{path} is neither a file nor a folder")
     here = (found.st_dev, found.st_ino)
@@ -83,17 +102,18 @@ def _content(path: Path, *, read: Callable[[Path], str], above: tuple[tuple[int,
     return Content(f"{TREE_METHOD}:{tree.hexdigest()}", size)
 
 
-def _remembered(path: Path) -> str:
-    return MEMO.get(path, Stamp.of(path.stat())) or _reread(path)
+def _remembered(path: Path, found: os.stat_result) -> tuple[str, int]:
+    digest = MEMO.get(path, Stamp.of(found))
+    return _reread(path, found) if digest is None else (digest, found.st_size)
 
 
-def _reread(path: Path) -> str:
-    stamp = Stamp.of(path.stat())
+def _reread(path: Path, found: os.stat_result) -> tuple[str, int]:
+    stamp = Stamp.of(found)
     is_safe = _wait_until_old(stamp.mtime_ns)
-    digest = _digest(path)
+    digest, size = _digest(path, found)
     if is_safe and MEMO.get(path, stamp) != digest:
         MEMO.put(path, stamp, digest)
-    return digest
+    return digest, size
 
 
 def _wait_until_old(mtime_ns: int) -> bool:
@@ -106,8 +126,8 @@ def _wait_until_old(mtime_ns: int) -> bool:
     return time.time_ns() - mtime_ns >= _TICK_NS
 
 
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
+def _digest(path: Path, _: os.stat_result) -> tuple[str, int]:
+    """Return the SHA-256 of a file, in hexadecimal digits, and how many bytes it is of."""
     with path.open("rb", buffering=0) as stream:
         before = Stamp.of(os.fstat(stream.fileno()))
         digest, buffer = sha256(), memoryview(bytearray(min(before.size + 1, _BUFFER_BYTES)))
@@ -115,4 +135,4 @@ def _digest(path: Path) -> str:
             digest.update(buffer[:count])
         if before != Stamp.of(os.fstat(stream.fileno())):
             raise OSError(f"{path} was written to while it was read; wait until it is whole")
-    return digest.hexdigest()
+    return digest.hexdigest(), before.size

@@ -21,7 +21,7 @@ import pyarrow as pa
 from orcapod.errors import DatabaseError
 from orcapod.files.content import Content, content_of, read_content
 from orcapod.files.memo import MEMO, Stamp
-from orcapod.files.remote import delete, download, is_remote, mirrored, stored, upload
+from orcapod.files.remote import delete, download, is_place, is_remote, mirrored, stored, upload
 
 __all__ = [
     "FileStore",
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _FRESH = ".orcapod-fresh"
+_WHOLE = f"[0-9a-f][0-9a-f]/{'[0-9a-f]' * 64}/*"
 _WRITABLE = 0o222
 _PLAIN, _COMPRESSED = "value.bin", "value.bin.zst"
 _SAMPLES, _SAMPLE_BYTES = 4, 16_384
@@ -102,6 +103,7 @@ class FileStore:
             remove(fresh)
 
     def _take(self, path: Path) -> tuple[Path, Content]:
+        _mend_links(path)
         _settle(path)
         content = read_content(path)
         place = self._place(content, path.name)
@@ -163,6 +165,11 @@ class FileStore:
         """Return where a file is in its store, wherever that is."""
         return path.parts[-3:]
 
+    def own(self, path: Path) -> Path | None:
+        """Return where a file is in this folder that was taken, wherever that was; None for any other file."""
+        place = self.place(path)
+        return self.folder.joinpath(*place) if is_place(place) else None
+
     def orphans(self, is_orphan: Callable[[tuple[str, ...]], bool]) -> list[Path]:
         """Return where files are that were only begun, and the whole ones that nothing needs.
 
@@ -174,7 +181,7 @@ class FileStore:
 
     def whole(self) -> Iterator[Path]:
         """Give where the files are that were taken."""
-        return self.folder.glob("[0-9a-f][0-9a-f]/*/*")
+        return (path for path in self.folder.glob(_WHOLE) if is_place(self.place(path)))
 
     def remove(self, is_orphan: Callable[[tuple[str, ...]], bool], *, before: float) -> list[Path]:
         """Remove the orphans among the files that were put there before a time; return where they were.
@@ -244,11 +251,8 @@ def _found(path: Path) -> Path | None:
     """Return where a file is on this machine."""
     if path.exists():
         return path
-    place = FileStore.place(path)
-    places = [folder.joinpath(*place) for folder in reversed(list(_folders))]  # the last is most likely the right one
-    if (here := mirrored(path)) is not None:
-        places.append(here)
-    return next((each for each in places if each.exists()), None)
+    places = [FileStore(folder).own(path) for folder in reversed(list(_folders))]  # the last is likely the right one
+    return next((each for each in (*places, mirrored(path)) if each is not None and each.exists()), None)
 
 
 _taken: dict[Path, Path] = {}
@@ -367,6 +371,29 @@ def _is_there(place: Path, content: Content) -> bool:
         return content_of(place) == content
     except OSError:
         return False
+
+
+def _mend_links(folder: Path) -> None:
+    """Have links in a folder lead where they lead after it has moved: relative within it, by whole paths out of it.
+
+    Raises:
+        OSError: one leads to what goes when the call ends.
+    """
+    root = Path(os.path.realpath(folder))
+    for link in [each for each in folder.rglob("*") if each.is_symlink()]:
+        before = os.readlink(link)  # noqa: PTH115  # as it is written
+        whole = link.parent / before
+        target = Path(os.path.normpath(f"{os.path.realpath(whole.parent)}{os.sep}{whole.name}"))
+        if target.is_relative_to(root):
+            after = os.path.relpath(target, os.path.realpath(link.parent))
+        elif _FRESH in target.parts:
+            why = f"{link.name} leads to {target}, which goes when the call ends; put that into the folder, too"
+            raise OSError(why)
+        else:
+            after = str(target)
+        if after != before and not (Path(before).is_absolute() and Path(after).is_absolute()):
+            link.unlink()
+            link.symlink_to(after)
 
 
 def _settle(path: Path) -> None:

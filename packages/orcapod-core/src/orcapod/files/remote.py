@@ -8,7 +8,8 @@ is all that a worker or a record needs. It may be deleted at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,18 @@ from orcapod.checks import Checks
 from orcapod.display import discreet
 from orcapod.files.memo import cache_folder
 
-__all__ = ["admit", "delete", "download", "files_folder", "is_remote", "mirrored", "stored", "upload"]
+__all__ = ["admit", "delete", "download", "files_folder", "is_place", "is_remote", "mirrored", "stored", "upload"]
 
 _MIRRORS = "orcapod-mirrors"
 _DEPTH = 3  # two digits, digest, name
+_PLACE = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{62}/[^/]+", re.DOTALL)
 
 _admitted: set[str] = set()
+
+
+def is_place(parts: Sequence[str]) -> bool:
+    """Say whether these are ``{two digits}/{digest}/{name}``; what else is in a folder for files is not ours."""
+    return _PLACE.fullmatch("/".join(parts)) is not None
 
 
 def files_folder(check: Checks, files: str | os.PathLike[str] | None) -> Path | None:
@@ -100,7 +107,7 @@ def stored(mirror: Path) -> Iterator[tuple[Path, float]]:
     changed: dict[Path, float] = {}
     for info in filesystem.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
         parts = info.path.removeprefix(f"{root}/").split("/")
-        if len(parts) >= _DEPTH:
+        if is_place(parts[:_DEPTH]):
             place = mirror.joinpath(*parts[:_DEPTH])
             changed[place] = max(changed.get(place, 0.0), info.mtime.timestamp() if info.mtime else 0.0)
     yield from changed.items()

@@ -6,7 +6,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
-from orcapod.files import Unreadable, WithPlaces, with_files
+from orcapod.files import KnownFile, Unreadable, WithFiles, WithPlaces, temporary_folder, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature, null_hint
@@ -35,7 +35,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, Schema, holds_files, large_bytes, may_be_large, value_size, widened
+from orcapod.types import LogicalType, Schema, files_by_row, holds_files, large_bytes, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -344,11 +344,18 @@ class PythonPacketFunction:
 
     def arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
         """Return for every row, the arguments of a call: fresh values, nobody else's."""
+        return self._arguments(chunk, self._values)
+
+    def checked_arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
+        """Return the same for a function ``with_files``: with the files of each, which its call looks at again."""
+        return self._arguments(chunk, self._checked_values)
+
+    def _arguments(self, chunk: Chunk, values_of: Callable[..., Sequence[Any]]) -> list[dict[str, Any]]:
         batch, schema = self.inputs(chunk)
         names = list(schema)
         if not names:
             return [{} for _ in range(chunk.num_rows)]
-        columns = [self._values(batch.column(name), name, dtype) for name, dtype in schema.types.items()]
+        columns = [values_of(batch.column(name), name, dtype) for name, dtype in schema.types.items()]
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def _values(self, column: pa.Array[Any], name: str, dtype: LogicalType) -> list[Any]:
@@ -363,14 +370,37 @@ class PythonPacketFunction:
                 return [Unreadable(ValueTypeError(f"{self.name}: parameter {name!r}: {error}", **about))]
             return [value for row in range(len(column)) for value in self._values(column.slice(row, 1), name, dtype)]
 
+    def _checked_values(self, column: pa.Array[Any], name: str, dtype: LogicalType) -> list[Any]:
+        if not holds_files(dtype.arrow):
+            return self._values(column, name, dtype)
+        files = list(map(_known, files_by_row(column)))  # before they are looked into
+        values = self._values(column, name, dtype)
+        return [
+            WithFiles(value, known, self.name, name) if known and not isinstance(value, Unreadable) else value
+            for value, known in zip(values, files, strict=True)
+        ]
+
     def with_files(self, folder: Path | None) -> PythonPacketFunction:
-        """Return a function that keeps the files that it makes in a folder; None for a store that has none."""
-        types = [*self.signature.inputs.types.values(), *self.signature.outputs.types.values()]
-        if not any(holds_files(dtype.arrow) for dtype in types):
+        """Return a function that keeps the files that it gives back in a folder; None for a store that has none.
+
+        Others that it makes go with each call, and files that it takes are looked at again.
+        """
+        takes, gives = (
+            any(holds_files(dtype.arrow) for dtype in schema.types.values())
+            for schema in (self.signature.inputs, self.signature.outputs)
+        )
+        if not takes and not gives and not self._asks_for_places():
             return self
         keeping = copy(self)
-        keeping.function = with_files(self.function, folder)
+        keeping.function = with_files(self.function, folder if gives else temporary_folder())
         return keeping
+
+    def _asks_for_places(self) -> bool:
+        """Say whether its code refers to ``output_path``, as far as it was looked at."""
+        if self._last_code is None:
+            code = getattr(inspect.unwrap(self.function), "__code__", None)
+            return "output_path" in getattr(code, "co_names", ())
+        return any(part.name.endswith(".output_path") for part in self._last_code.parts if part.kind == "installed")
 
     @runs_user_code
     def call(
@@ -493,6 +523,14 @@ class PythonPacketFunction:
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
             raise RecordTooLargeError.of((), name, sizes[name], limit.size, limit.store)
+
+
+def _known(files: Sequence[tuple[Path, str]]) -> list[KnownFile]:
+    known = []
+    for path, digest in files:
+        with suppress(OSError):  # then there is no value, either
+            known.append(KnownFile.of(path, digest))
+    return known
 
 
 def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:

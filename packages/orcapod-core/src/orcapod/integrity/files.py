@@ -51,8 +51,8 @@ class StoredFiles:
 
     def _place_of(self, path: Path) -> Path:
         """Return where a file of this store is: in its own folder, where it was stored, or behind a mirror."""
-        own = path if self._folder is None else self._folder.joinpath(*FileStore.place(path))
-        if own.exists():
+        own = None if self._folder is None else FileStore(self._folder).own(path)
+        if own is not None and own.exists():
             return own
         return path if path.exists() or mirrored(path) is None else located(path)
 

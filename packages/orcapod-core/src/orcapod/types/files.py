@@ -28,6 +28,7 @@ __all__ = [
     "Directory",
     "File",
     "FileType",
+    "files_by_row",
     "files_in",
     "holds_files",
     "members_of",
@@ -127,9 +128,9 @@ class FileType(LogicalType):
         try:
             str(path).encode()
             where, content = take_in(Path(os.path.abspath(path)))  # noqa: PTH100  # links stay
-        except FileNotFoundError:
-            raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
         except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(path):
+                raise self._refused(path, "nothing is there; check the path, and whether it was written") from None
             raise self._refused(path, f"it cannot be read, or stored: {error}") from None
         self._check_kind(where, content)
         return {"path": str(where), "digest": content.digest, "size": content.size}
@@ -195,6 +196,13 @@ def files_in(column: Any) -> Iterator[tuple[Path, str]]:
         yield from files_in(member)
 
 
+def files_by_row(column: Any) -> list[list[tuple[Path, str]]]:
+    """Return for every row of a column, the paths and the digests of the files in it, as they are stored."""
+    if column.type != FILE_ARROW:
+        return [list(files_in(column.slice(row, 1))) for row in range(len(column))]
+    return [[] if file is None else [(Path(file["path"]), file["digest"])] for file in column.to_pylist()]
+
+
 def relocated(column: Any, folder: Path) -> Any:
     """Return a column in which files that are in a store's folder, too, are there: it may be the copy of another store.
 
@@ -216,8 +224,8 @@ def relocated(column: Any, folder: Path) -> Any:
 
 
 def _in_folder(path: str, folder: Path) -> str:
-    here = folder.joinpath(*FileStore.place(Path(path)))
-    return str(here) if here.exists() else path
+    here = FileStore(folder).own(Path(path))
+    return path if here is None or not here.exists() else str(here)
 
 
 def members_of(column: Any) -> list[Any]:
