@@ -55,7 +55,6 @@ class RecordClassType(RecordType):
         self.shows_values = True
         self.defaults = {name: field.default for name, field in declared.items() if field.default is not None}
         self.is_hashable = python.__hash__ is not None and all(item.is_hashable for item in self.members.values())
-        self._order = list(declared)
         self._called = name or f"{python.__module__}.{python.__qualname__}"
         self.name = f"{self._called}{self.name}"
 
@@ -111,10 +110,10 @@ class RecordClassType(RecordType):
     def from_storage(self, stored: Any) -> Any:
         members = super().from_storage(stored)
         if issubclass(self.python, tuple):
-            return tuple.__new__(self.python, [members[name] for name in self._order])
+            return tuple.__new__(self.python, members.values())
         value = object.__new__(self.python)
         if hasattr(self.python, "__pydantic_fields__"):
-            return _set_up_model(value, {name: members[name] for name in self._order})
+            return _set_up_model(value, members)
         for name, member in members.items():
             object.__setattr__(value, name, member)
         return value
