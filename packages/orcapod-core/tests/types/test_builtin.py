@@ -466,3 +466,12 @@ def test_a_typed_dict_comes_back_in_the_order_of_its_declaration() -> None:
         ["at", "zone"],
     ]
     assert dtype == other
+
+
+@pytest.mark.parametrize("missing", [pd.NaT, pd.NA])
+@pytest.mark.parametrize("annotation", [int, datetime, timedelta, str, Decimal, list[int]])
+def test_what_is_missing_to_pandas_is_null(missing: object, annotation: typing.Any) -> None:
+    assert column_of([missing], registry.resolve(annotation | None)).to_pylist() == [None]
+    assert column_of([[missing]], registry.resolve(list[annotation | None])).to_pylist() == [[None]]
+    with pytest.raises(ValueTypeError, match=f"found {missing}; declare '.* | None' if there may be none"):
+        column_of([missing], registry.resolve(annotation))
