@@ -168,6 +168,13 @@ def test_values_of_any_size_come_back_as_they_were(pool: LocalExecutor, value: A
     assert is_same(pool.execute_callable(same, {"x": value}), value)
 
 
+@pytest.mark.parametrize("make", [pa.table, pa.record_batch])
+def test_rows_without_columns_come_back(make: Callable[..., Any]) -> None:
+    rows = make({"a": [1, 2, 3]}).replace_schema_metadata({"unit": "mV"}).select([])
+    back = roundtrip([rows])()[0]
+    assert (type(back), back.num_rows, back.schema.metadata) == (type(rows), 3, {b"unit": b"mV"})
+
+
 @settings(PROPERTY, max_examples=10)
 @given(value=VALUES)
 def test_they_do_so_where_no_file_is_in_memory(value: Any) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TypedDict
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -90,6 +91,33 @@ def test_pandas_changes_no_value() -> None:
     assert frame["b"].dtype == pd.BooleanDtype()
     assert frame["s"].tolist() == ["text", ""]
     assert frame["list"][0].tolist() == [1.5]
+
+
+SHOWN: dict[str, tuple[Any, Any]] = {
+    "dict": ({"u": [1]}, dict[str, list[int]]),
+    "set": ({1, 2}, set[int]),
+    "tuple": ((1, "a"), tuple[int, str]),
+    "tuples": ([(1, "a")], list[tuple[int, str]]),
+    "record": ({"zone": "x", "at": 1}, TypedDict("Zoned", {"zone": str, "at": int})),
+    "months": (np.timedelta64(5, "M"), np.timedelta64),
+    "picoseconds": (np.datetime64(5, "ps"), np.datetime64),
+    "quarters": (np.datetime64(5, "25s"), np.datetime64),
+}
+
+
+@pytest.mark.parametrize("which", SHOWN)
+def test_pandas_shows_values_as_themselves(which: str) -> None:
+    value, annotation = SHOWN[which]
+    node = DictSource([{"k": 1, "x": value}, {"k": 2, "x": None}], ["k"], data_schema={"x": annotation | None})
+    shown, missing = node.to_pandas()["x"]
+    assert (type(shown), shown, repr(shown), missing) == (type(value), value, repr(value), None)
+
+
+def test_times_that_pandas_knows_are_its_own() -> None:
+    values = [np.datetime64("2024-01-01T00:00:00.000000001"), np.datetime64("2024-01-02", "ns")]
+    frame = DictSource([{"k": str(at), "x": at} for at in values], ["k"], data_schema={"x": np.datetime64}).to_pandas()
+    assert frame["x"].dtype == "datetime64[ns]"
+    assert frame["x"].to_numpy().tolist() == np.array(values).tolist()
 
 
 def test_polars_changes_no_value() -> None:

@@ -450,3 +450,28 @@ def test_equal_sets_are_kept_the_same_however_they_were_filled(data):
     others = data.draw(st.permutations(items))
     one, other = (column_of([logical.python(each)], logical) for each in (items, others))
     assert encode(one).equals(encode(other))
+
+
+class Zoned(TypedDict):
+    zone: str
+    at: int
+
+
+def test_a_typed_dict_comes_back_in_the_order_of_its_declaration() -> None:
+    """A program can see it; at rest and in hashes, members are sorted."""
+    dtype, other = registry.resolve(Zoned), registry.resolve(TypedDict("Other", {"at": int, "zone": str}))
+    column = column_of([{"at": 1, "zone": "x"}], dtype)
+    assert [list(value) for value in (*dtype.to_python(column), *other.to_python(column))] == [
+        ["zone", "at"],
+        ["at", "zone"],
+    ]
+    assert dtype == other
+
+
+@pytest.mark.parametrize("missing", [pd.NaT, pd.NA])
+@pytest.mark.parametrize("annotation", [int, datetime, timedelta, str, Decimal, list[int]])
+def test_what_is_missing_to_pandas_is_null(missing: object, annotation: typing.Any) -> None:
+    assert column_of([missing], registry.resolve(annotation | None)).to_pylist() == [None]
+    assert column_of([[missing]], registry.resolve(list[annotation | None])).to_pylist() == [[None]]
+    with pytest.raises(ValueTypeError, match=f"found {missing}; declare '.* | None' if there may be none"):
+        column_of([missing], registry.resolve(annotation))

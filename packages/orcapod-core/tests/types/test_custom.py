@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, make_dataclass
+from io import BytesIO
 from pathlib import Path
+from struct import pack
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -119,6 +121,13 @@ class TestZone(Sampled):
 
     def make_equal(self, value: Any) -> list[Any]:
         return [ZoneInfo(value.key)]
+
+
+def test_a_zone_without_a_key_is_refused() -> None:
+    """It is there in this process alone; what it is shown as names no zone."""
+    one_offset = pack(">4s16x6llbb4s", b"TZif", 0, 0, 0, 0, 1, 4, 0, 0, 0, b"UTC")
+    with pytest.raises(ValueTypeError, match="no key"):
+        registry.resolve(ZoneInfo).to_storage(ZoneInfo.from_file(BytesIO(one_offset)))
 
 
 def test_a_name_of_its_own_outlives_the_module_of_a_class() -> None:

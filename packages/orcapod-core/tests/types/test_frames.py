@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -206,6 +209,173 @@ def test_what_is_more_than_a_frame_is_refused() -> None:
         registry.resolve(pd.DataFrame).to_storage(GeoFrame({"a": [1]}))
 
 
+class Unit(StrEnum):
+    VOLT = "V"
+
+
+NOON = pd.Timestamp("2020-07-01 12:00", tz="UTC")
+MISSING = [None, float("nan"), pd.NA, pd.NaT]
+CELLS: list[list[Any]] = [
+    [1, 2, True, 2.5, -0.0, 0.0],
+    ["", "x", np.str_("x"), Unit.VOLT, b"x", bytearray(b"x")],
+    [Decimal("1.0"), Decimal("1.00"), Decimal("NaN"), 1],
+    [NOON.tz_convert(zone) for zone in ("UTC", "Europe/Berlin", "America/New_York")],
+    [pd.Timestamp("2020-07-01").as_unit(unit) for unit in ("s", "us", "ns")],
+    [datetime(2020, 7, 1, tzinfo=ZoneInfo("Europe/Berlin")), datetime(2020, 7, 1), date(2020, 7, 1)],  # noqa: DTZ001
+    [timedelta(1), pd.Timedelta(1, "D"), time(1), time(1, fold=1)],
+    [np.float32(1.5), np.float64(1.5), 1.5, np.float64("nan"), np.int8(1), 1],
+    [[1], (1,), {1}, {"a": 1}, {"a": Unit.VOLT}, {"b": 1}, np.arange(2), np.arange(2, dtype="f4")],
+]
+
+
+@st.composite
+def columns_of_objects(draw: st.DrawFn) -> list[Any]:
+    """Draw cells that are alike, and yet not always the same."""
+    cells = draw(st.lists(st.sampled_from(draw(st.sampled_from(CELLS)) + MISSING), min_size=1, max_size=3))
+    return draw(st.sampled_from([cells, [cells[0]] * 3, [cells[0], draw(st.sampled_from(MISSING))]]))
+
+
+def exact(cells: Any) -> list[Any]:
+    return [(type(cell), repr(cell), getattr(cell, "unit", None)) for cell in cells]
+
+
+def objects(cells: list[Any]) -> pd.Series:
+    series = pd.Series(index=range(len(cells)), dtype=object)
+    for at, cell in enumerate(cells):
+        series.iat[at] = cell
+    return series
+
+
+@given(columns_of_objects(), st.booleans())
+def test_objects_come_back_as_they_were_or_are_refused(cells: list[Any], are_labels: bool) -> None:
+    if are_labels:
+        frame = pd.DataFrame({"a": range(len(cells))}, index=pd.Index(objects(cells), dtype=object))
+    else:
+        frame = pd.DataFrame({"a": objects(cells)})
+    dtype = registry.resolve(pd.DataFrame)
+    try:
+        stored = dtype.to_storage(frame)
+    except ValueTypeError:
+        return
+    back = dtype.from_storage(stored)
+    assert exact(back.index if are_labels else back["a"]) == exact(frame.index if are_labels else cells)
+
+
+@given(columns_of_objects(), columns_of_objects())
+def test_columns_of_objects_are_the_same_if_their_cells_are(one: list[Any], other: list[Any]) -> None:
+    try:
+        hashes = [hash_of(pd.DataFrame({"a": objects(cells)})) for cells in (one, other)]
+    except ValueTypeError:
+        return
+    assert (hashes[0] == hashes[1]) == (exact(one) == exact(other))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [1, None],
+        ["x", None],
+        ["x", float("nan")],
+        ["x", None, float("nan"), pd.NA, None],
+        [1.5, None],
+        [1.5, None, float("nan")],
+        [True, None, False],
+        [None, None],
+        [float("nan")],
+        [Decimal("1.0"), None],
+        [date(2020, 1, 1), None, float("nan")],
+        [NOON, None],
+        [NOON, pd.NaT],
+    ],
+    ids=repr,
+)
+def test_objects_of_one_type_are_kept_with_what_is_missing(cells: list[Any]) -> None:
+    dtype = registry.resolve(pd.DataFrame)
+    back = dtype.from_storage(dtype.to_storage(pd.DataFrame({"a": objects(cells)})))
+    assert exact(back["a"]) == exact(cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([1, 2.5], r"row 0: found 1 of type int, which would be 1.0 of type float; convert"),
+        ([Decimal("1.0"), Decimal("1.00")], r"row 0: .*quantize"),
+        ([NOON, NOON.tz_convert("Asia/Tokyo")], r"row 1: .*pd.to_datetime\(..., utc=True\)"),
+        ([datetime(2020, 1, 1)], r"row 0: .*pd.to_datetime"),  # noqa: DTZ001
+        ([timedelta(1)], r"row 0: .*pd.to_timedelta"),
+        ([np.float32(1.5)], r"row 0: .*astype\('float32'\)"),
+        (["x", Unit.VOLT], r"row 1: .*convert"),
+        ([bytearray(b"x")], r"row 0: .*convert"),
+    ],
+    ids=str,
+)
+def test_objects_that_would_come_back_as_others_are_named(cells: list[Any], told: str) -> None:
+    with pytest.raises(ValueTypeError, match=f"column 'a', {told}"):
+        registry.resolve(pd.DataFrame).to_storage(pd.DataFrame({"a": objects(cells)}))
+
+
+def test_a_frame_whose_labels_are_there_once_stays_one() -> None:
+    once = pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False)
+    dtype = registry.resolve(pd.DataFrame)
+    assert not dtype.from_storage(dtype.to_storage(once)).flags.allows_duplicate_labels
+    assert hash_of(once) != hash_of(pd.DataFrame({"a": [1]}))
+
+
+AS_PANDAS_MAKES_THEM = {
+    "counts": pd.DataFrame({"x": ["a", "a", "b"]}).value_counts().to_frame(),
+    "named by an int": pd.DataFrame({"v": [1.0, 2.0]}, index=pd.Index([1, 2], name=0)),
+    "named by a tuple": pd.DataFrame({"v": [1.0, 2.0]}, index=pd.Index([1, 2], name=("a", np.int64(1)))),
+    "object text": pd.DataFrame({"v": [1.0, 2.0]}, index=pd.Index(["a", "b"], dtype=object)),
+    "object levels": pd.DataFrame({"v": [1]}, index=pd.MultiIndex.from_arrays([pd.Index(["a"], dtype=object), [1]])),
+    "text and nothing": pd.DataFrame({"v": [1, 2]}, index=pd.MultiIndex.from_tuples([("a", np.nan), ("b", "c")])),
+    "a row": pd.DataFrame({"v": [1.0], "w": [2.0]}, index=pd.Index([3])).iloc[0],
+    "none of many": pd.DataFrame({"a": [1, 2]}, index=pd.MultiIndex.from_tuples([("a", 1), ("b", 2)])).iloc[:0],
+}
+
+
+@pytest.mark.parametrize("value", AS_PANDAS_MAKES_THEM.values(), ids=AS_PANDAS_MAKES_THEM)
+def test_what_pandas_makes_comes_back_and_goes_on(value: Any) -> None:
+    dtype = registry.resolve(type(value))
+    back = dtype.from_storage(dtype.to_storage(value))
+    getattr(pd.testing, f"assert_{type(value).__name__[-5:].lower().replace('eries', 'series')}_equal")(value, back)
+    assert exact(value.index) == exact(back.index)
+    assert exact(value.index.names) == exact(back.index.names)
+    assert hash_of(value) == hash_of(back)
+
+
+def test_the_order_of_bytes_is_no_part_of_a_frame() -> None:
+    swapped = pd.DataFrame({"a": np.array([1.0, 2.0], ">f8"), "b": [1, 2]})
+    dtype = registry.resolve(pd.DataFrame)
+    back = dtype.from_storage(dtype.to_storage(swapped))
+    assert back["a"].tolist() == [1.0, 2.0]
+    assert back["a"].dtype.isnative
+    assert swapped["a"].dtype == np.dtype(">f8")
+    assert hash_of(swapped) == hash_of(swapped.astype({"a": "f8"}))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (pd.DataFrame({"b": [1.0], "a": [1j]}), "Arrow cannot hold column 'a' of complex128: .*convert"),
+        (pd.DataFrame({"a": pd.cut([1, 9], 2)}), "Arrow cannot hold column 'a' of category: .*convert"),
+        (pd.DataFrame({"a": [1]}, index=pd.CategoricalIndex(pd.cut([1], 2))), "Arrow cannot hold its index: .*convert"),
+        (pd.DataFrame([[1, 2]], columns=["a", 1]), "the names of its columns: they are of several types; convert"),
+        (pd.DataFrame([[1, 2]], columns=[True, False]), "the names of its columns, .*convert"),
+        (
+            pd.DataFrame({"a": pd.array(["x"], "string[python]")}),
+            "column 'a', dtype .*python.*convert",
+        ),
+        (pd.Series([1], name=pd.Timestamp("2020")), "Arrow cannot hold its name Timestamp.*convert"),
+        (pd.Series([1, "x"]), "Arrow cannot hold column 'values' of object: .*convert"),
+        (pd.DataFrame({"a": [1]}, index=pd.Index([(1, 2)], tupleize_cols=False)), "its index, row 0: .*convert"),
+    ],
+    ids=range(9),
+)
+def test_what_of_a_frame_cannot_be_held_is_named(value: Any, told: str) -> None:
+    with pytest.raises(ValueTypeError, match=told):
+        registry.resolve(type(value)).to_storage(value)
+
+
 @pytest.mark.parametrize("annotation", [pa.Table, pd.DataFrame, pd.Series, pl.DataFrame, pl.Series])
 def test_bytes_that_are_no_table_are_refused(annotation: Any) -> None:
     whole = registry.resolve(pa.Table).to_storage(pa.table({"a": [1]}))["data"]
@@ -262,5 +432,5 @@ def test_a_frequency_that_no_name_tells_is_refused() -> None:
 
 def test_names_of_columns_that_arrow_does_not_bring_back_are_refused() -> None:
     labels = pd.timedelta_range("1s", periods=2, freq="5s")
-    with pytest.raises(ValueTypeError, match="Arrow cannot hold it"):
+    with pytest.raises(ValueTypeError, match="Arrow cannot hold the names of its columns"):
         registry.resolve(pd.DataFrame).to_storage(pd.DataFrame([[1, 2]], columns=labels))

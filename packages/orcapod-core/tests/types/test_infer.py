@@ -133,3 +133,9 @@ def test_numpy_values_tell_the_type_of_what_they_stand_for():
         assert type_of_values(given_values) == registry.resolve(annotation)
     with pytest.raises(SchemaError):
         type_of_values([np.longdouble(1)])
+
+
+def test_mixed_dicts_come_back_in_the_order_of_the_first() -> None:
+    rows = [{"sigma": 1.0, "kernel": "gauss"}, {"kernel": "box", "sigma": 2.0}]
+    dtype = type_of_values(rows)
+    assert [list(row) for row in dtype.to_python(column_of(rows, dtype))] == [["sigma", "kernel"]] * 2

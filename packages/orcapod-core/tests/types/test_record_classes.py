@@ -250,6 +250,85 @@ def test_what_an_object_holds_beside_its_fields_is_not_lost_in_silence() -> None
         registry.resolve(Open).to_storage(Open(x=1, y=2))  # type: ignore[call-arg]
 
 
+class Slotted:
+    __slots__ = ("cache",)
+
+
+@dataclass
+class Sorted(Slotted):
+    __slots__ = ("__order", "item")
+    item: int
+
+    def order(self) -> None:
+        self.__order = 1
+
+
+def test_nor_is_what_a_slot_holds_that_is_no_field() -> None:
+    dtype = registry.resolve(Sorted)
+    assert back(Sorted(1)) == Sorted(1)
+    cached, ordered = Sorted(1), Sorted(1)
+    cached.cache = 2  # type: ignore[attr-defined]
+    ordered.order()
+    for value, name in ((cached, "cache"), (ordered, "_Sorted__order")):
+        with pytest.raises(ValueTypeError, match=f"'{name}', which is no field"):
+            dtype.to_storage(value)
+
+
+@attrs.define
+class Squared:
+    x: int
+
+    @cached_property
+    def square(self) -> int:
+        return self.x**2
+
+
+def test_what_attrs_keeps_in_a_slot_and_makes_again_is_no_loss() -> None:
+    squared = Squared(3)
+    assert (squared.square, back(squared).square) == (9, 9)
+
+
+@dataclass
+class Answering:
+    item: int
+
+    def __getattr__(self, name: str) -> int:
+        return 0
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    item: int = 1
+    others: list[float] = pydantic.Field(default_factory=list)
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class Frozen:
+    item: int
+
+
+@pytest.mark.parametrize("value", [Answering(1), Checked(), Checked(2, [1.5]), Frozen(3)], ids=repr)
+def test_dataclasses_that_answer_for_themselves_come_back(value: Any) -> None:
+    (found,) = [back(value)]
+    assert (type(found), found, vars(found)) == (type(value), value, vars(value))
+
+
+@dataclass
+class Options(dict[str, int]):
+    item: int
+
+
+@dataclass
+class Failure(Exception):  # it is what a program calls one
+    item: int
+
+
+@pytest.mark.parametrize("python", [Options, Failure])
+def test_a_dataclass_that_holds_more_than_fields_is_refused(python: type) -> None:
+    with pytest.raises(SchemaError, match="too, and holds more than its fields.*make the .* one of them"):
+        registry.resolve(python)
+
+
 @dataclass
 class Tree:
     children: list[Tree]

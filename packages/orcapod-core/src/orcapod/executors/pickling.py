@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import partial
+from operator import methodcaller
 from types import CodeType
 from typing import Any
 
@@ -57,14 +58,17 @@ class Compact:
         if type(value) is CodeType:
             make, args = self.dispatch_table[CodeType](value)
             return make, tuple(value.co_filename if type(arg) is str and arg == _NO_FILE else arg for arg in args)
-        if type(value).__module__ == "pyarrow.lib" and _is_slice(value):
+        if type(value).__module__ == "pyarrow.lib":
             import pyarrow as pa  # noqa: PLC0415  # it is there already, and workers that do not need it do without
 
-            value = value.take(pa.array(range(len(value)), pa.int64()))
-            return value.__reduce_ex__(5)
+            if isinstance(value, (pa.Table, pa.RecordBatch)) and not value.num_columns and value.num_rows:
+                return _NO_COLUMN, (value.append_column("", pa.nulls(value.num_rows)),)  # Arrow forgets the rows
+            if _is_slice(value):
+                return value.take(pa.array(range(len(value)), pa.int64())).__reduce_ex__(5)
         return super().reducer_override(value)  # type: ignore[misc]  # the pickler's
 
 
+_NO_COLUMN = methodcaller("select", [])
 _NO_FILE = "<dynamic-code>"  # what cloudpickle writes for the file of any code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -22,6 +23,9 @@ from orcapod.streams.verbs import Verbs
 from orcapod.types import OptionalType, Schema
 
 __all__ = ["Stream"]
+
+_FINER_THAN_PANDAS = ("[ps]", "[fs]", "[as]")
+"""Units of numpy's times that pandas would round."""
 
 
 class Stream(Verbs, NoOperand):
@@ -106,8 +110,8 @@ class Stream(Verbs, NoOperand):
         """Return all rows as a ``pandas.DataFrame``.
 
         A column of ``int | None`` or ``bool | None`` gets a nullable dtype of pandas, so that no None turns the
-        others into floats or objects. Arrays, frames and objects are in its cells as themselves; all other columns get
-        what Arrow gives for them.
+        others into floats or objects. Arrays, frames, dicts, sets, tuples and objects are in its cells as themselves;
+        all other columns get what Arrow gives for them.
 
         Args:
             columns: ``{"system_tags": True, "source": True}`` or some of it.
@@ -121,9 +125,8 @@ class Stream(Verbs, NoOperand):
         table = self.as_table(columns)
         frame = {}
         for name, dtype in (tags | packets).types.items():
-            if dtype.shows_values:
-                cells = dtype.to_python(table.column(name))
-                frame[name] = pandas.Series(_library("numpy").fromiter(cells, object, len(cells)))
+            if dtype.shows_values or (not dtype.is_identity and pa.types.is_nested(dtype.arrow)):
+                frame[name] = _cells(pandas, dtype.to_python(table.column(name)))
                 continue
             mapper = nullable.get if isinstance(dtype, OptionalType) else None
             frame[name] = table.column(name).to_pandas(types_mapper=mapper)
@@ -175,6 +178,15 @@ class Stream(Verbs, NoOperand):
         tags = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.tags.types.items())
         packets = ", ".join(f"{name}: {dtype.name}" for name, dtype in self.schema.packets.types.items())
         return one_line(f"<{type(self).__name__} {self.label!r} ({tags}) -> ({packets})>")
+
+
+def _cells(pandas: Any, values: list[Any]) -> Any:
+    """Return values as a column of pandas: times as pandas has them where it has their unit, all else as objects."""
+    objects = _library("numpy").fromiter(values, object, len(values))
+    if not any(str(getattr(value, "dtype", "")).endswith(_FINER_THAN_PANDAS) for value in values):
+        with suppress(ValueError):
+            return pandas.Series(objects)
+    return pandas.Series(objects, dtype=object)
 
 
 def _library(name: str) -> Any:

@@ -250,13 +250,17 @@ class DictType(LogicalType):
 
 
 class RecordType(LogicalType):
-    """A ``TypedDict``: named members, each of its own type. Two of equal members are the same type."""
+    """A ``TypedDict``: named members, each of its own type, in the order in which they were declared.
+
+    That order is what programs see; at rest members are sorted, and two of equal members are the same type.
+    """
 
     is_identity = False
     is_hashable = False
 
     def __init__(self, members: Mapping[str, LogicalType], annotation: Any) -> None:
         self.members = dict(sorted(members.items()))
+        self._order = tuple(members)
         self.is_total = all(item.is_total for item in members.values())
         self.is_canonical = all(item.is_canonical for item in members.values())
         self.shows_values = any(item.shows_values for item in members.values())
@@ -288,8 +292,8 @@ class RecordType(LogicalType):
 
     def from_storage(self, stored: Any) -> Any:
         return {
-            name: None if stored[name] is None else item.from_storage(stored[name])
-            for name, item in self.members.items()
+            name: None if stored[name] is None else self.members[name].from_storage(stored[name])
+            for name in self._order
         }
 
 

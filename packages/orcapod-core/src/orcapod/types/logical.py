@@ -170,7 +170,12 @@ class OptionalType(LogicalType):
         self.inner.export(value, file)
 
     def to_storage(self, value: Any) -> Any:
-        return None if value is None else self.inner.to_storage(value)
+        try:
+            return None if value is None else self.inner.to_storage(value)
+        except ValueTypeError:
+            if _is_missing(value):
+                return None
+            raise
 
     def from_storage(self, stored: Any) -> Any:
         return self.inner.from_storage(stored)
@@ -315,16 +320,22 @@ registry = TypeRegistry(
 
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
     """Return the error for a value that is not of its declared type."""
-    if value is None and not why:
+    if (value is None and not why) or _is_missing(value):
         return ValueTypeError(
-            f"expected {expected}, found None; declare '{expected} | None' if there may be none",
+            f"expected {expected}, found {value}; declare '{expected} | None' if there may be none",
             expected=expected,
-            found="None",
+            found=str(value),
         )
     found = f"{shown(value)} of type {type(value).__qualname__}"
     return ValueTypeError(
         f"expected {expected}, found {found}" + (f": {why}" if why else ""), expected=expected, found=found
     )
+
+
+def _is_missing(value: object) -> bool:
+    """Say whether a value is what stands for none in a frame of pandas, which need not be there."""
+    python = type(value)
+    return python.__name__ in ("NAType", "NaTType") and python.__module__.partition(".")[0] == "pandas"
 
 
 def not_exported(dtype: LogicalType, file: Path, *suffixes: str) -> SchemaError:

@@ -40,8 +40,9 @@ class PolarsFrameType(FrameType):
         else:
             super().export(value, file)
 
-    def is_same(self, one: Any, other: Any) -> bool:
-        return one.schema == other.schema and bool(one.equals(other))
+    def difference(self, one: Any, other: Any) -> str:
+        is_same = one.schema == other.schema and one.equals(other)
+        return "" if is_same else "convert columns of objects"
 
 
 class PolarsSeriesType(PolarsFrameType):
@@ -56,8 +57,8 @@ class PolarsSeriesType(PolarsFrameType):
     def export(self, value: Any, file: Path) -> None:
         super().export(value.to_frame() if file.suffix == ".csv" else value, file)
 
-    def is_same(self, one: Any, other: Any) -> bool:
-        return super().is_same(one.to_frame(), other.to_frame())
+    def difference(self, one: Any, other: Any) -> str:
+        return super().difference(one.to_frame(), other.to_frame())
 
 
 for _python, _dtype in ((pl.DataFrame, PolarsFrameType), (pl.Series, PolarsSeriesType)):

@@ -7,10 +7,11 @@ a copy is, so it is what it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from copy import deepcopy
 from functools import cached_property
+from types import MemberDescriptorType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ from orcapod.types.python_columns import column_of
 
 __all__ = ["RecordClassType", "record_class"]
 
+_IS_MADE_BY_A_PROGRAM = 1 << 9
+"""The flag of classes that were made while a program ran: Python's ``Py_TPFLAGS_HEAPTYPE``."""
 _resolving: ContextVar[tuple[Any, ...]] = ContextVar("_resolving", default=())
 
 
@@ -44,18 +47,23 @@ class RecordClassType(RecordType):
         name: a name in place of module and name.
 
     Raises:
-        SchemaError: a field has no type, or one that no column can have, or the class contains itself.
+        SchemaError: a field has no type, or one that no column can have, the class contains itself, or its objects
+            hold more than fields, as a dict does.
     """
 
     def __init__(self, annotation: Any, name: str | None = None) -> None:
         python: type = get_origin(annotation) or annotation
+        if more := _built_in_base(python):
+            raise SchemaError(
+                f"{python.__qualname__} is a {more.__name__}, too, and holds more than its fields; expected fields "
+                f"alone: make the {more.__name__} one of them"
+            )
         declared = _fields(python, annotation)
         super().__init__(_resolved(annotation, declared), annotation)
         self.python = python
         self.shows_values = True
         self.defaults = {name: field.default for name, field in declared.items() if field.default is not None}
         self.is_hashable = python.__hash__ is not None and all(item.is_hashable for item in self.members.values())
-        self._order = list(declared)
         self._called = name or f"{python.__module__}.{python.__qualname__}"
         self.name = f"{self._called}{self.name}"
 
@@ -111,10 +119,10 @@ class RecordClassType(RecordType):
     def from_storage(self, stored: Any) -> Any:
         members = super().from_storage(stored)
         if issubclass(self.python, tuple):
-            return tuple.__new__(self.python, [members[name] for name in self._order])
+            return tuple.__new__(self.python, members.values())
         value = object.__new__(self.python)
-        if hasattr(self.python, "__pydantic_fields__"):
-            return _set_up_model(value, {name: members[name] for name in self._order})
+        if _is_model(self.python):
+            return _set_up_model(value, members)
         for name, member in members.items():
             object.__setattr__(value, name, member)
         return value
@@ -139,6 +147,17 @@ def is_record_class(python: type) -> bool:
     if issubclass(python, tuple):
         return "_fields" in own and own.get("__annotations__", {}).keys() >= set(own["_fields"])
     return bool({"__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"} & own.keys())
+
+
+def _is_model(python: type) -> bool:
+    """Say whether a class is a model of pydantic's; a dataclass of pydantic's has fields, and nothing else of one."""
+    return hasattr(python, "__pydantic_fields__") and not dataclasses.is_dataclass(python)
+
+
+def _built_in_base(python: type) -> type | None:
+    """Return the class that is written in C, and holds what is no field, of which a class is; a tuple is its fields."""
+    built_in = next(base for base in python.__mro__ if not base.__flags__ & _IS_MADE_BY_A_PROGRAM)
+    return None if built_in in (object, tuple) else built_in
 
 
 def _fields(python: Any, annotation: Any) -> dict[str, _Field]:
@@ -187,11 +206,32 @@ def _resolved(annotation: Any, declared: Mapping[str, _Field]) -> dict[str, Logi
 
 def _extra(value: Any) -> set[str]:
     """Return what an object holds beside fields; what a ``cached_property`` holds can be made again."""
-    held = set(getattr(value, "__dict__", ()))
-    if hasattr(value, "__pydantic_fields__"):
+    try:
+        held = set(object.__getattribute__(value, "__dict__"))  # not what its class answers itself
+    except AttributeError:
+        held = set()
+    if _is_model(type(value)):
         held.update(value.__pydantic_extra__ or ())
         held |= _changed(value.__pydantic_private__ or {}, _private_defaults(type(value)))
+    else:
+        held.update(name for name, slot in _slots(type(value)) if _is_set(slot, value))
     return {name for name in held if not isinstance(getattr(type(value), name, None), cached_property)}
+
+
+def _slots(python: type) -> Iterator[tuple[str, MemberDescriptorType]]:
+    """Give the slots of a class, but for those that attrs makes, of fields and what can be made again."""
+    for base in python.__mro__:
+        for name, slot in vars(base).items():
+            if isinstance(slot, MemberDescriptorType) and "__attrs_attrs__" not in vars(base):
+                yield name, slot
+
+
+def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
+    try:
+        slot.__get__(value)
+    except AttributeError:
+        return False
+    return True
 
 
 def _set_up_model(model: Any, members: dict[str, Any]) -> Any:

@@ -20,9 +20,12 @@ from orcapod.types.codec import encode, payloads
 from orcapod.types.large import KEPT_FIELDS, content, identities, inline
 from orcapod.types.logical import LogicalType, mismatch, not_exported, registry
 
-__all__ = ["FrameType", "TableType", "register_frame", "written"]
+__all__ = ["UNHELD", "FrameType", "TableType", "register_frame", "written"]
 
 IDENTITY_METHOD = "table-v1"
+
+UNHELD = (pa.ArrowException, SchemaError, ValueError, TypeError, OverflowError)
+"""What is raised where Arrow cannot hold a value."""
 
 
 class FrameType(LogicalType):
@@ -58,8 +61,16 @@ class FrameType(LogicalType):
         """Return the value that was written, given the bytes or a buffer of them."""
 
     @abstractmethod
+    def difference(self, one: Any, other: Any) -> str:
+        """Say what of a value is not so in another, and what to convert; nothing of two that are the same."""
+
     def is_same(self, one: Any, other: Any) -> bool:
         """Say whether two values are the same, values and labels and types alike."""
+        return not self.difference(one, other)
+
+    def culprit(self, value: Any) -> str:
+        """Say which part of a value it is that Arrow cannot hold."""
+        return "it"
 
     def metadata(self, given: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
         """Return what is part of a value of the metadata of its schema."""
@@ -77,11 +88,12 @@ class FrameType(LogicalType):
             data = self.write(value)
             for field in _table(data).schema:
                 encode(pa.nulls(0, field.type))
-            back = self.read(data)
-        except (pa.ArrowException, SchemaError, ValueError, TypeError, OverflowError) as error:
-            raise mismatch(self.name, value, f"Arrow cannot hold it: {error}; convert its columns") from None
-        if not self.is_same(value, back):
-            raise mismatch(self.name, value, "it would not come back from Arrow as it is; convert columns of objects")
+            difference = self.difference(value, self.read(data))
+        except UNHELD as error:
+            why = f"Arrow cannot hold {self.culprit(value)}: {error}; convert it to numbers, text or times"
+            raise mismatch(self.name, value, why) from None
+        if difference:
+            raise mismatch(self.name, value, f"it would not come back from Arrow as it is: {difference}")
         return inline(data, identify=lambda data: (self._digest(_table(data)), None))
 
     def from_storage(self, stored: Any) -> Any:
@@ -136,8 +148,8 @@ class TableType(FrameType):
     def read(self, data: Any) -> Any:
         return _table(data)
 
-    def is_same(self, one: Any, other: Any) -> bool:
-        return True  # Arrow writes what it is
+    def difference(self, one: Any, other: Any) -> str:
+        return ""  # Arrow writes what it is
 
 
 def register_frame(python: type, dtype: LogicalType) -> None:

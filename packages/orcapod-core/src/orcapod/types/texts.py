@@ -64,7 +64,14 @@ _EXACT = Context(capitals=1, traps=[InvalidOperation])
 DECIMAL = TextType(Decimal, _EXACT.to_sci_string, lambda text: Decimal(text, _EXACT), also=(int,))
 UUID_TEXT = TextType(UUID, lambda value: str(UUID(int=value.int)), UUID)
 
-ZONE = TextType(ZoneInfo, str, ZoneInfo)
+
+def _key(zone: ZoneInfo) -> str:
+    if zone.key is None:
+        raise mismatch("ZoneInfo", zone, "it has no key by which it is found again; take ZoneInfo('Europe/Berlin')")
+    return zone.key
+
+
+ZONE = TextType(ZoneInfo, _key, ZoneInfo)
 
 registry.register(Decimal, lambda annotation: DECIMAL)
 registry.register(UUID, lambda annotation: UUID_TEXT)
