@@ -30,55 +30,17 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
     """
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config=_CLOSED) as connection:
-        there: dict[RecordPath, SQLTable] = {}
-        whole: dict[RecordPath, SQLTable] = {}
-        called: dict[str, str] = {}
-
-        def free(wanted: str) -> str:
-            called[wanted] = free_identifier(wanted, called.values())
-            return called[wanted]
-
-        def placed(name: str, table: pa.Table) -> SQLTable:
-            name = free(name)
-            connection.register(name, _plain(table))
-            return SQLTable(_quoted(name), {each: _quoted(each) for each in table.column_names}, table.schema)
-
-        def find(path: RecordPath) -> SQLTable | None:
-            if path not in there:
-                table = database.get_records(path)
-                if not table.num_columns:
-                    return None
-                there[path] = placed("/".join(path), table)
-            return there[path]
-
-        def find_whole(view: NodeView, path: RecordPath) -> SQLTable | None:
-            """Return a table, that of the node's rows with their long lists."""
-            if path != (*view.pipeline, *view.path):
-                return find(path)
-            if path not in whole:
-                rows = Members(database.at(*view.pipeline)).unpack(database.get_records(path))
-                if not rows.num_columns:
-                    return None
-                whole[path] = placed(f"rows of {'/'.join(path)}", rows)
-            return whole[path]
-
+        names = _Names(connection, database)
         try:
-            for path in database.list_paths():
-                if "/".join(path).replace('"', '""').casefold() in statement.casefold():
-                    find(path)
+            names.place_tables(statement)
             for view in views:
-                tables = tables_of(view, view.pipeline, (), partial(find_whole, view), _joined)
-                names = view_names(view.pipeline, view.label)
-                for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
-                    connection.execute(f"CREATE VIEW {_quoted(free(wanted))} AS {select}")
-            for wanted, name in called.items():
-                if name != wanted and _quoted(wanted) in statement and _quoted(name) not in statement:
-                    raise ValueError(f"{_quoted(wanted)} is called {_quoted(name)} here, since that was taken")
+                names.place_views(view)
+            names.check(statement)
             parsed = connection.extract_statements(statement)
-            if [each.type for each in parsed] != [duckdb.StatementType.SELECT]:
-                raise ValueError(
-                    f"found {len(parsed)} statements" if len(parsed) != 1 else "it would do more than read"
-                )
+            if len(parsed) != 1:
+                raise ValueError(f"found {len(parsed)} statements")
+            if parsed[0].type != duckdb.StatementType.SELECT:
+                raise ValueError("it would do more than read")
             answered: pa.Table = connection.sql(parsed[0]).to_arrow_table()
         except (duckdb.Error, ValueError) as error:
             raise DatabaseError(
@@ -87,6 +49,71 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
                 found=shown(statement),
             ) from error
         return answered
+
+
+class _Names:
+    """The names that a statement may use: tables, each read once if it is needed, and views.
+
+    Args:
+        connection: of DuckDB.
+        database: the store.
+    """
+
+    def __init__(self, connection: Any, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+        self._there: dict[RecordPath, SQLTable] = {}
+        self._whole: dict[RecordPath, SQLTable] = {}
+        self._called: dict[str, str] = {}
+
+    def place_tables(self, statement: str) -> None:
+        """Place the tables that a statement names."""
+        for path in self._database.list_paths():
+            if "/".join(path).replace('"', '""').casefold() in statement.casefold():
+                self._find(path)
+
+    def place_views(self, view: NodeView) -> None:
+        """Place the views of a node, with the tables that they read."""
+        tables = tables_of(view, view.pipeline, (), partial(self._find_whole, view), _joined)
+        names = view_names(view.pipeline, view.label)
+        for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
+            self._connection.execute(f"CREATE VIEW {_quoted(self._free(wanted))} AS {select}")
+
+    def check(self, statement: str) -> None:
+        """Raise ValueError if a statement means something that had to be called otherwise."""
+        for wanted, name in self._called.items():
+            if name != wanted and _quoted(wanted) in statement and _quoted(name) not in statement:
+                raise ValueError(f"{_quoted(wanted)} is called {_quoted(name)} here, since that was taken")
+
+    def _find(self, path: RecordPath) -> SQLTable | None:
+        if path not in self._there:
+            table = self._database.get_records(path)
+            if not table.num_columns:
+                return None
+            self._there[path] = self._placed("/".join(path), table)
+        return self._there[path]
+
+    def _find_whole(self, view: NodeView, path: RecordPath) -> SQLTable | None:
+        """Return a table, that of the node's rows with their long lists."""
+        if path != (*view.pipeline, *view.path):
+            return self._find(path)
+        if path not in self._whole:
+            members = Members(self._database.at(*view.pipeline))
+            rows = members.unpack(self._database.get_records(path))
+            if not rows.num_columns:
+                return None
+            self._whole[path] = self._placed(f"rows of {'/'.join(path)}", rows)
+        return self._whole[path]
+
+    def _placed(self, wanted: str, table: pa.Table) -> SQLTable:
+        name = self._free(wanted)
+        self._connection.register(name, _plain(table))
+        return SQLTable(_quoted(name), {each: _quoted(each) for each in table.column_names}, table.schema)
+
+    def _free(self, wanted: str) -> str:
+        """Return what something is called, whose name may be taken by one that differs by case only."""
+        name = self._called[wanted] = free_identifier(wanted, self._called.values())
+        return name
 
 
 def _duckdb() -> Any:
