@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,73 @@ def test_a_column_may_be_called_like_anything_that_the_views_say(database: Any, 
         ]
         wanted = [[*range(at, at + 64)] if node == "listed" else at for at in range(len(first))]
         assert values == ([0, *wanted[:-1]] if node == "given" else wanted)
+
+
+@op.function_pod(
+    output_keys=["record_id", "Seconds", "it's", "texts", "floats", "facts", "when", "day"], identity="version"
+)
+def odd(
+    x: int,
+) -> tuple[str, float, int, list[str | None], list[float], dict[str, int], datetime, date]:
+    texts = ['"', "\\", "\0\ufdd0", None, ""]
+    return (
+        "mine",
+        0.5,
+        x,
+        texts,
+        [float("nan"), -0.0, 1e300],
+        {"a": x},
+        datetime.fromisoformat("2026-01-02 03:04:05.000006"),
+        date(1969, 5, 6),
+    )
+
+
+HOSTILE = ['quo"te', "it's", "a.b", "semi;colon --", "naïve ☃", "x" * 200, "%s {}", "select", "sqlite_x", "back\\slash"]
+
+
+def test_any_names_are_names_of_views(database: Any) -> None:
+    """Of pipelines, labels and columns; where a user's column is called as ours would be, ours gets underscores."""
+    name = "p " + "".join(HOSTILE)
+    pipeline = op.Pipeline(name, database)
+    with pipeline:
+        for label in HOSTILE:
+            tag = f"tag {label}"
+            odd.pod(DictSource([{tag: 1, "x": 1}], [tag], source_id=label), label=label)
+    pipeline.run(progress=False).raise_for_errors()
+    for label in HOSTILE:
+        _check_odd(*asked(database, f"SELECT * FROM {_called(database, name, label)}"))
+
+
+def _check_odd(row: dict[str, Any]) -> None:
+    assert (row["record_id"], row["Seconds"], row["it's"]) == ("mine", 0.5, 1)
+    assert len(row["__record_id"]) == 64
+    assert row["__seconds"] > 0
+    assert next(iter(row.values())) == 1
+    assert str(row["day"]) == "1969-05-06"
+    assert str(row["when"]) == "2026-01-02 03:04:05.000006"
+    assert [str(each).lower() for each in _listed(row["floats"])] == ["nan", "-0.0", "1e+300"]
+    assert _listed(row["texts"]) == ['"', "\\", "\0\ufdd0", None, ""]
+
+
+def _called(database: Any, pipeline: str, label: str) -> str:
+    """The name of a view, as SQL writes it; what PostgreSQL has no room for is in its catalog."""
+    name = f"{pipeline}.{label}"
+    if isinstance(database, PostgresDatabase):
+        rows = op.open_store(database).sql("SELECT node, view_name FROM _orcapod_views").to_pylist()
+        (name,) = (row["view_name"] for row in rows if row["node"] == json.dumps([pipeline, label, 0]))
+    return '"' + name.replace('"', '""') + '"'
+
+
+def test_labels_that_differ_by_case_have_a_view_each(database: Any) -> None:
+    pipeline = op.Pipeline("study", database)
+    with pipeline:
+        for who, label in enumerate(("bmi", "BMI"), 1):
+            giving(["y"]).pod(DictSource([{"who": who, "taken": 1}], ["who"], source_id=label), label=label)
+    pipeline.run(progress=False)
+    found = [asked(database, f'SELECT who FROM "{name}"') for name in ("study.bmi", "study.BMI~2")]
+    assert sorted(row["who"] for (row,) in found) == [1, 2]
+
+
+def _listed(value: Any) -> list[Any]:
+    found: list[Any] = json.loads(value) if isinstance(value, str) else value
+    return found
