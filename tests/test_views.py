@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, date, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, get_type_hints
 
 import psycopg
 import pytest
@@ -197,6 +198,40 @@ def test_lists_are_shown_however_long_they_are(database: Any, size: int) -> None
     assert listed(row["_source_y"]) == [f"{uri}::{ids[each['who']]}::y" for each in night]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Record that holds bytes, of which lists have no JSON."""
+
+    code: bytes
+
+
+def of_bytes(number: int) -> bytes:
+    return bytes([number, 0])
+
+
+def of_sample(number: int) -> Sample:
+    return Sample(bytes([number, 0]))
+
+
+@pytest.mark.parametrize("value", [of_bytes, of_sample])
+def test_a_long_list_that_is_no_json_is_null(database: Any, value: Any) -> None:
+    """And is whole in Python; to DuckDB, which is given whole lists, it is a list."""
+    pipeline, tags = op.Pipeline("study", database), [value(who) for who in range(64)]
+    rows = [{"who": tag, "y": 1} for tag in tags]
+    types = {"who": get_type_hints(value)["return"], "y": int}
+    with pipeline:
+        source = DictSource(rows, ["who"], source_id="s", data_schema=types)
+        total.pod(source.batch(), label="long")
+        total.pod(source.batch(32), label="short")
+    pipeline.run(progress=False).raise_for_errors()
+    wanted = [asdict(tag) if isinstance(tag, Sample) else tag for tag in tags]
+    assert pipeline.long.as_table()["who"].to_pylist() == [wanted]
+    for end in ("", "_history"):
+        (row,) = asked(database, f'SELECT who, total FROM "study.long{end}"')
+        assert row == {"who": None if isinstance(database, SQLiteDatabase | PostgresDatabase) else wanted, "total": 64}
+    assert all(row["who"] for row in asked(database, 'SELECT who FROM "study.short"'))
+
+
 def test_a_list_of_which_a_piece_is_lost_is_no_shorter_list(database: Any) -> None:
     rows = [(who, who % 5) for who in range(200)]
     study(database, rows).run(progress=False)
@@ -226,69 +261,50 @@ def test_a_view_follows_its_label(database: Any) -> None:
     assert len(asked(database, 'SELECT who FROM "study.doubled"')) == 2
 
 
-@op.function_pod(
-    output_keys=["record_id", "Seconds", "it's", "texts", "floats", "facts", "when", "day"], identity="version"
-)
-def odd(
-    x: int,
-) -> tuple[str, float, int, list[str | None], list[float], dict[str, int], datetime, date]:
-    texts = ['"', "\\", "\0\ufdd0", None, ""]
-    return (
-        "mine",
-        0.5,
-        x,
-        texts,
-        [float("nan"), -0.0, 1e300],
-        {"a": x},
-        datetime.fromisoformat("2026-01-02 03:04:05.000006"),
-        date(1969, 5, 6),
-    )
+def test_a_history_ends_where_the_node_moves_to_another_table(database: Any) -> None:
+    """And begins anew with the run in which it is back, as whatever else tells of that run."""
+    nights = [([(1, 1), (2, 2)], ""), ([(1, 1), (2, 2)], "ward"), ([(1, 1)], "ward"), ([(1, 1)], ""), ([(1, 1)], "")]
+    runs, states = [], []
+    for rows, more in nights:
+        runs.append(study(database, rows, more=more).run(progress=False).run_id)
+        states.append(database.get_records(("study", "_states")).num_rows)
+    assert states[-1] == states[-2]  # where nothing moves, nothing is written
+    pipeline, store = study(database, [(1, 1)]), op.open_store(database)
+    spans = [(row["who"], row["__since"], row["__until"]) for row in pipeline.doubled.history().to_pylist()]
+    assert sorted(spans, key=str) == sorted([(1, runs[0], runs[1]), (1, runs[3], None), (2, runs[0], runs[1])], key=str)
+    shown = asked(database, 'SELECT who, first_run, until_run FROM "study.doubled_history"')
+    assert Counter(tuple(row.values()) for row in shown) == Counter(spans)
+    assert asked(database, 'SELECT who, y FROM "study.doubled"') == [{"who": 1, "y": 2}]
+    for run_id, (rows, _) in zip(runs, nights, strict=True):
+        assert sorted(store.rows("study", "doubled", run_id)["who"].to_pylist()) == [who for who, _ in rows]
 
 
-HOSTILE = ['quo"te', "it's", "a.b", "semi;colon --", "naïve ☃", "x" * 200, "%s {}", "select", "sqlite_x", "back\\slash"]
+class Meanwhile(RunId):
+    """Observer that notes the name of the run, and has another one begin and end within it."""
+
+    def __init__(self, other: op.Pipeline) -> None:
+        self.other = other
+
+    def on_run_start(self, run_id: str) -> None:
+        super().on_run_start(run_id)
+        self.other_id = self.other.run(progress=False).run_id
 
 
-def test_any_names_are_names_of_views(database: Any) -> None:
-    """Of pipelines, labels and columns; where a user's column is called as ours would be, ours gets underscores."""
-    name = "p " + "".join(HOSTILE)
-    pipeline = op.Pipeline(name, database)
-    with pipeline:
-        for label in HOSTILE:
-            tag = f"tag {label}"
-            odd.pod(DictSource([{tag: 1, "x": 1}], [tag], source_id=label), label=label)
-    pipeline.run(progress=False).raise_for_errors()
-    for label in HOSTILE:
-        _check_odd(*asked(database, f"SELECT * FROM {_called(database, name, label)}"))
-
-
-def _check_odd(row: dict[str, Any]) -> None:
-    assert (row["record_id"], row["Seconds"], row["it's"]) == ("mine", 0.5, 1)
-    assert len(row["__record_id"]) == 64
-    assert row["__seconds"] > 0
-    assert next(iter(row.values())) == 1
-    assert str(row["day"]) == "1969-05-06"
-    assert str(row["when"]) == "2026-01-02 03:04:05.000006"
-    assert [str(each).lower() for each in listed(row["floats"])] == ["nan", "-0.0", "1e+300"]
-    assert listed(row["texts"]) == ['"', "\\", "\0\ufdd0", None, ""]
-
-
-def _called(database: Any, pipeline: str, label: str) -> str:
-    """The name of a view, as SQL writes it; what PostgreSQL has no room for is in its catalog."""
-    name = f"{pipeline}.{label}"
-    if isinstance(database, PostgresDatabase):
-        rows = op.open_store(database).sql("SELECT node, view_name FROM _orcapod_views").to_pylist()
-        (name,) = (row["view_name"] for row in rows if row["node"] == json.dumps([pipeline, label, 0]))
-    return '"' + name.replace('"', '""') + '"'
-
-
-def test_labels_that_differ_by_case_have_a_view_each(database: Any) -> None:
-    pipeline = op.Pipeline("study", database)
-    with pipeline:
-        double.pod(DictSource([{"who": 1, "x": 1}], ["who"], source_id="a"), label="bmi")
-        double.pod(DictSource([{"who": 2, "x": 2}], ["who"], source_id="b"), label="BMI")
-    pipeline.run(progress=False)
-    found = [asked(database, f'SELECT who FROM "{name}"') for name in ("study.bmi", "study.BMI~2")]
-    assert sorted(row["who"] for (row,) in found) == [1, 2]
+def test_a_history_tells_what_runs_gave_that_overlapped(database: Any) -> None:
+    """By the numbers of states, which order by the ends of runs; and no row goes before it came."""
+    seen = Meanwhile(study(database, [(1, 1), (2, 2)]))
+    study(database, [(1, 1), (3, 3)]).run(observer=seen, progress=False)
+    store = op.open_store(database)
+    ever = asked(database, 'SELECT * FROM "study.doubled_history"')
+    for run_id, wanted in ((seen.run_id, [1, 3]), (seen.other_id, [1, 2])):
+        assert sorted(store.rows("study", "doubled", run_id)["who"].to_pylist()) == wanted
+        state = store.nodes(run_id)["doubled"].totals.state
+        assert state is not None
+        there = [row for row in ever if row["first_state"] <= state < (row["until_state"] or state + 1)]
+        assert sorted(row["who"] for row in there) == wanted
+    (gone,) = (row for row in ever if row["until_run"] is not None)
+    assert (gone["first_run"], gone["until_run"]) == (seen.other_id, seen.run_id)
+    assert gone["first_at"] <= gone["until"]
 
 
 REFUSED = [

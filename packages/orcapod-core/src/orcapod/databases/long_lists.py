@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from orcapod.databases.json_columns import has_json
 from orcapod.protocols import RecordPath
 from orcapod.records import CUT, KEY_BYTES, KEYS, MOST, PIECE_ID, PIECES, TREES, piece_paths
 
@@ -58,12 +59,12 @@ def piece_tables(
     find: Callable[[RecordPath], SQLTable | None],
     joined: Callable[[str, SQLTable, str], str],
 ) -> dict[str, PieceTables]:
-    """Return the tables of pieces by the columns of entries whose lists may be cut."""
+    """Return the tables of pieces by the columns of entries whose lists may be cut, as far as lists are JSON."""
     found: dict[str, PieceTables] = {}
     if entries is None or not set(CUT) <= set(entries.columns):
         return found
     for field in entries.schema:
-        if (paths := piece_paths(field.type)) is None:
+        if (paths := piece_paths(field.type)) is None or not has_json(field.type):
             continue
         keys, members = (find((*pipeline, *path)) for path in paths)
         if keys is not None and members is not None:

@@ -94,7 +94,7 @@ class KeyIndex:
         """Return the SQL for the number of the row whose key is a value; null if there is none."""
         rows = (
             f"SELECT held.{ORDER} FROM {level} AS held CROSS JOIN {table} AS row ON row.{ORDER} = held.{ORDER}"
-            f" WHERE table_number = {self.table} AND checksum = {_checksum(value)} AND row.{key} = {value}"
+            f" WHERE held.table_number = {self.table} AND held.checksum = {_checksum(value)} AND row.{key} = {value}"
             for level in reversed(_LEVELS)
         )
         return f"({' UNION ALL '.join(rows)} LIMIT 1)"

@@ -106,9 +106,12 @@ class _Names:
         return self._whole[path]
 
     def _placed(self, wanted: str, table: pa.Table) -> SQLTable:
-        name = self._free(wanted)
-        self._connection.register(name, _plain(table))
-        return SQLTable(_quoted(name), {each: _quoted(each) for each in table.column_names}, table.schema)
+        name, columns = self._free(wanted), list[str]()
+        for each in table.column_names:
+            columns.append(free_identifier(each, columns))
+        self._connection.register(name, _plain(table).rename_columns(columns))
+        named = dict(zip(table.column_names, map(_quoted, columns), strict=True))
+        return SQLTable(_quoted(name), named, table.schema)
 
     def _free(self, wanted: str) -> str:
         """Return what something is called, whose name may be taken by one that differs by case only."""

@@ -54,6 +54,7 @@ from orcapod.records import (
     Claims,
     CodeRecords,
     FunctionUri,
+    GivenEntries,
     NodeHistory,
     NodeRecord,
     NodeStates,
@@ -206,12 +207,15 @@ class FunctionNode(Node):
         return replace(super().record(run), code="" if code is None else str(code.hash))
 
     def state(self, run: Run, known: States, *, is_complete: bool) -> int:
-        """Return the number of its state after a run; a complete one makes it what it gave."""
+        """Return the number of its state after a run; a complete one makes it what it gave, here and nowhere else."""
         states, step = NodeStates(self._records, self.path, self.label, known), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
             number = states.close(run.run_id, step.spec.records.given)
             if isinstance(self._records, ViewingDatabaseProtocol):
                 self._records.place_view(self._view(), self._results)
+            for (label, path), before in known.items():
+                if label == self.label and path != self.path and before[-1].rows:  # it has moved from there
+                    NodeStates(self._records, path, label, known).close(run.run_id, GivenEntries())
             return number
         return states.last().number
 

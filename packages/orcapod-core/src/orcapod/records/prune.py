@@ -205,8 +205,9 @@ def _present_states(view: Database) -> Mapping[tuple[str, RecordPath], State]:
     """Return the present state of every node, at the path where it had rows last."""
     newest: dict[str, tuple[State, RecordPath]] = {}
     for (label, path), states in states_in(view).items():
-        if label not in newest or newest[label][0].run_id < states[-1].run_id:
-            newest[label] = states[-1], path
+        state = states[-1]
+        if label not in newest or (newest[label][0].run_id, newest[label][0].rows) < (state.run_id, state.rows):
+            newest[label] = state, path
     return {(label, path): state for label, (state, path) in newest.items()}
 
 

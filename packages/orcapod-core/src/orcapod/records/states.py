@@ -4,8 +4,9 @@ A row of a node is an entry: tags, source rows and result, under one key. The ro
 multiset of entries, with a number. A state is a row of ``_states``, and only there where it differs from the last one.
 An entry is there from the state of the run that wrote it on; where that is not what a state says, the difference is in
 ``_changes``: an entry that went has -1 there, one that came back, or is there twice, +1. So what is new costs nothing
-beside its entry, and a run that changes nothing costs nothing at all. Where nodes share a table, as one function does
-that is applied to two streams of one schema, what a run wrote is counted for the first of them.
+beside its entry, and a run that changes nothing costs nothing at all. A node that moves to another
+table leaves a state of no rows. Where nodes share a table, as one function does that is applied to two streams of one
+schema, what a run wrote is counted for the first of them.
 """
 
 from __future__ import annotations
