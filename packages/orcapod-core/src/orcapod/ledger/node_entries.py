@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,7 +21,7 @@ from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.operators.keys import comparable
 from orcapod.protocols import Database, FindingDatabaseProtocol, find_records
 from orcapod.records import CUT, INCOMPLETE, RECORD_ID, RUN_ID, TREES, Members, NodeStates
-from orcapod.types import LogicalType, Schema, type_of_column
+from orcapod.types import LogicalType, Schema, column_of, type_of_column, type_of_values
 
 __all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "record_column", "rows_with", "source_rows"]
 
@@ -261,9 +262,14 @@ def flat(column: Any) -> tuple[Any, Any]:
 
 
 def _as_column(name: str, value: Any, dtype: LogicalType) -> Any:
+    """Return a column of one value of a tag, whose type is known as far as Arrow knows it: a UUID is there as text."""
     try:
         return dtype.from_python([dtype.to_storage(value)])
     except ValueTypeError as error:
+        with suppress(SchemaError, ValueTypeError):
+            own = column_of([value], type_of_values([value]))
+            if own.type == dtype.arrow:
+                return own
         why = f"{name}={shown(value)}: {error}; give the tag as it is in the rows"
         raise SchemaError(why, **error.about(column=name)) from error
 

@@ -266,7 +266,8 @@ class FunctionNode(Node):
         belong to the store, so the same packets of other pipelines on it are computed again as well.
 
         Args:
-            tags: the rows whose results these are, ``subject="3"`` or ``subject=["3", "4"]``; all rows if there are
+            tags: the rows whose results these are, ``subject="3"`` or ``subject=["3", "4"]``; of a tag that is a list,
+                ``subject=["3", "4"]`` is one value, and ``subject="3"`` any with that member. All rows if there are
                 none.
 
         Raises:
