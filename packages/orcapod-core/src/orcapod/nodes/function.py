@@ -66,6 +66,7 @@ from orcapod.records import (
     record_ids_in,
     result_path,
 )
+from orcapod.streams import evaluated
 
 __all__ = ["FunctionNode"]
 
@@ -279,7 +280,7 @@ class FunctionNode(Node):
         attempts = Attempts(self._results, self.uri)
         step = self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts)
         step.selection = Selection(again=again)
-        firsts = list(step.ids_again(self.inputs[0].all_chunks()))
+        firsts = list(step.ids_again(evaluated(self.inputs[0], lambda node: node.inputs, _as_before)))
         if unmet := again.unmet():
             warnings.warn(unmet, stacklevel=2)
         newest = attempts.newest(firsts)
@@ -379,8 +380,14 @@ class FunctionNode(Node):
         return self.function.with_files(self._files)
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return self._known(inputs, Attempts(self._results, self.uri))
+
+    def known_before(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        """Return the same, but as if no result had been invalidated."""
+        return self._known(inputs, Attempts(self._results, self.uri, among=self._cache("", "", None).there))
+
+    def _known(self, inputs: Sequence[Iterable[Chunk]], attempts: Attempts) -> Iterator[Chunk]:
         (chunks,) = inputs
-        attempts = Attempts(self._results, self.uri)
         return self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts).stored_results(chunks)
 
     def _cache(self, code: str, run_id: str, attempts: Attempts | None) -> ResultCache:
@@ -403,3 +410,8 @@ class FunctionNode(Node):
         records = PipelineRecords(self._records, self.path, columns, run_id=writer)
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)
+
+
+def _as_before(node: Node, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+    """Give the rows of a node as they were before results were invalidated."""
+    return node.known_before(inputs) if isinstance(node, FunctionNode) else node.known(inputs)
