@@ -328,6 +328,8 @@ FOR_OTHERS = {
         "checked_table",
         "chosen_columns",
         "closed_store",
+        "read_only_store",
+        "why_unwritable",
         "conformed",
         "damaged_catalog",
         "duplicate_key",
