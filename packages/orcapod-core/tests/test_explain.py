@@ -21,6 +21,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
 from orcapod.errors import ConfigError, LabelError
 from orcapod.nodes import NodePlan, Reason
+from orcapod.nodes.reasons import Failed, Requested
 from orcapod.observers import LoggingObserver
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database
@@ -540,6 +541,19 @@ def test_plans_and_reasons_are_tables_to_read() -> None:
     assert str(result.reasons).splitlines()[0].startswith("scale: 2 (who=1; who=2): new")
     assert "scale: 2" in result.reasons._repr_html_()
     assert repr(run(study(MemoryDatabase(), [])).reasons) == "nothing was computed"
+
+
+def test_every_cause_is_asked_alike_for_its_advice() -> None:
+    database = MemoryDatabase()
+    run(study(database, [(1, 1), (2, 2)]))
+    study(database, [(2, 2)]).scale.invalidate()
+    told = {}
+    for factor in (2, 3):
+        edit(factor)
+        plan = study(database, [(1, 1), (2, 2), (3, 3)]).explain()
+        told |= {type(reason.cause).__name__: reason.cause.advice for each in plan.values() for reason in each.reasons}
+    assert told == {"Changed": "", "Lost": "", "New": "", "Unknown": ""}
+    assert all(cause.advice == "" for cause in (Failed(), Requested()))
 
 
 def test_a_long_difference_is_shown_in_short_and_kept_whole() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,24 @@ def test_invalidated_results_are_computed_again_and_history_stays() -> None:
     assert pipeline.bmi.at(first).equals(pipeline.bmi.at(result.run_id))
     assert pipeline.bmi.invalidate() == 2
     assert pipeline.run(progress=False).counts("bmi")["computed"] == 2
+
+
+@pytest.mark.parametrize("order", [*permutations(["bmi", "mean", "half"])])
+def test_nodes_behind_each_other_are_invalidated_in_any_order(order: Sequence[str]) -> None:
+    @op.function_pod("half", identity="version")
+    def half(mean: float) -> float:
+        return mean / 2
+
+    rows = [{"patient": i, "site": i % 2, "weight": float(i)} for i in range(4)]
+    with op.Pipeline("p") as pipeline:
+        first = bmi.pod(DictSource(rows, ["patient", "site"], source_id="s"), label="bmi")
+        half.pod(mean.pod(first.group_by("site"), label="mean"), label="half")
+    pipeline.run(progress=False)
+    assert {label: pipeline[label].invalidate() for label in order} == {"bmi": 4, "mean": 2, "half": 2}
+    assert [pipeline[label].invalidate() for label in order] == [0, 0, 0], "they are already"
+    computed = {label: counts["computed"] for label, counts in pipeline.run(progress=False).node_counts.items()}
+    assert computed == {"bmi": 4, "mean": 2, "half": 2}
+    assert {label: pipeline[label].invalidate(site=1) for label in order} == {"bmi": 2, "mean": 1, "half": 1}
 
 
 def test_what_is_invalidated_has_to_be_a_tag() -> None:

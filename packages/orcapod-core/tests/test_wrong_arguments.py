@@ -232,9 +232,9 @@ door("store.sql", lambda statement: op.open_store(ran()).sql(statement), stateme
 door("store.results", lambda node, pipeline: op.open_store(ran()).results(node, pipeline), node="n", pipeline="p")
 door("compare", op.compare, store=lambda: op.open_store(ran()), before=a_run, after=a_run, rtol=0.0)
 door("store.trace", lambda **asked: str(op.open_store(ran()).trace(**asked)),
-    pipeline="p", node="n", tag={"k": 1}, column="y", run=a_run)  # fmt: skip
+    pipeline="p", node="n", tag={"k": 1}, column="y", run=a_run, record_id="row_0")  # fmt: skip
 door("store.descendants", lambda **asked: op.open_store(ran()).descendants(**asked),
-    pipeline="p", node="n", tag={"k": 1}, run=a_run)  # fmt: skip
+    pipeline="p", node="n", tag={"k": 1}, run=a_run, record_id="row_0")  # fmt: skip
 door("store.impact", lambda **asked: op.open_store(ran()).impact(**asked), source_id="s", record_id="row_0", run=a_run)
 door("store.lineage", lambda **asked: op.open_store(ran()).lineage(**asked), pipeline="p", node="n", run=a_run)
 door("app", app, "store", "token", store=lambda: op.open_store(ran()), token="secret")
@@ -328,6 +328,8 @@ FOR_OTHERS = {
         "checked_table",
         "chosen_columns",
         "closed_store",
+        "read_only_store",
+        "why_unwritable",
         "conformed",
         "damaged_catalog",
         "duplicate_key",

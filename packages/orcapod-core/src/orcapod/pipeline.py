@@ -229,7 +229,8 @@ class Pipeline(Mapping[str, Node]):
             only: labels of the function nodes that compute; all others give what is there.
             until: labels of nodes beyond which the run does not go.
             where: the rows that are computed, by values of their tags, ``{"subject": ["s1", "s2"]}``; of all others
-                what is there is given. A value that no row has is warned of, as in ``recompute``.
+                what is there is given. A value that no row has is warned of, as in ``recompute``. Where tags are lists,
+                as those of groups, a list is one value, and so is any of its members.
             note: what is to be said of the run, in ``_run_starts``.
             tags: likewise, by name: ``{"reason": "nightly"}``.
             progress: whether to draw how far the run is; if None, on a terminal, as ``stderr``, and in a notebook.
@@ -350,7 +351,7 @@ class Pipeline(Mapping[str, Node]):
 
         Args:
             node: the label of the one function node that is wanted.
-            tag: which of its rows, by values of their tags; some of these are enough.
+            tag: which of its rows, by values of their tags, as ``where`` of a run; some of these are enough.
 
         Raises:
             LabelError: there is no such function node, or no such tag.

@@ -262,11 +262,14 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
     assert "└─ weight, who of patients::patient=1" in shown
     (below,) = orcapod("trace", "bmi", "day=2026-01-01", "--down", "--json").json
     assert (below["node"], below["rows"], below["tags"][0]["patient"]) == ("mean", 1, [1])
+    assert orcapod("trace", "bmi", "--record", "patients::patient=1", "bmi").out == shown
+    assert orcapod("trace", "bmi", "--record", "patient=1", "--down", "--json").json == [below]
     of_source = orcapod("trace", "patients", "patient=1", "--down", "--json").json
     assert [each["node"] for each in of_source] == ["bmi", "mean"]
     for args, told in (
         (["bmi", "patient=7"], "found 0 rows"),
         (["bmi", "patient=1", "bmj"], "no output 'bmj'"),
+        (["bmi", "--record", "patient=7"], "found 0 rows with record_id='patient=7'"),
         (["bmi", "patient=1", "a", "b"], "found the columns a, b"),
         (["patients", "patient=1"], "is a source, and made of nothing; --down shows what was made of its rows"),
         (["patients", "patient=1", "--run", study.runs[0]], "--down"),

@@ -51,4 +51,5 @@ def test_a_text_that_never_is_one_is_refused(annotation: Any, text: str) -> None
 
 def test_a_tag_given_again_has_several_values() -> None:
     given = ["site=a", "who=1", "who=2"]
-    assert tag_values(given, [Schema({"who": int}), Schema({"site": str})], "--where") == {"site": ["a"], "who": [1, 2]}
+    schemas = [Schema({"who": int}), Schema({"site": str})]
+    assert tag_values(given, schemas, "--where") == {"site": ("a",), "who": (1, 2)}

@@ -379,6 +379,36 @@ def test_a_tree_is_text_and_json(database: Database) -> None:
     assert "<pre>" in tree._repr_html_()
 
 
+def test_rows_of_equal_tags_and_packets_are_told_apart_by_what_they_were_made_of(database: Database) -> None:
+    rows = [{"patient": 1, "weight": weight} for weight in (80.0, 80.0, 60.0)]
+    with op.Pipeline("study", database) as pipeline:
+        first = bmi.pod(DictSource(rows, ["patient"], source_id="visits"), label="bmi")
+        mean.pod(first.group_by("patient", tags="drop"), label="mean")
+    pipeline.run(progress=False)
+    store = op.open_store(database)
+    tree = store.trace("study", "mean", {"patient": 1})
+    assert [line.split()[-1] for line in str(tree).splitlines() if "weight of" in line] == [
+        "visits::row_0", "visits::row_1", "visits::row_2",
+    ]  # fmt: skip
+    (group,) = tree.to_dict()["inputs"]
+    assert [member["inputs"][0]["record_id"] for member in group["members"]] == ["row_0", "row_1", "row_2"]
+    with pytest.raises(UnknownRowError, match="found 3 rows with patient=1, expected one: ") as several:
+        store.trace("study", "bmi", {"patient": 1})
+    for row in range(3):
+        named = f"visits::row_{row}"
+        assert f"patient=1 of {named}" in str(several.value), "each is named by what tells it from the others"
+        assert records(store.trace("study", "bmi", {"patient": 1}, record_id=named)) == [f"row_{row}"]
+        assert store.descendants("study", "bmi", {}, record_id=f"row_{row}")[0].rows == 1
+    other = store.trace("study", "bmi", {}, record_id="row_2")
+    assert records(store.trace("study", "bmi", {}, record_id=other.record_id[:12])) == ["row_2"]
+    equal = store.trace("study", "bmi", {}, record_id="row_0").record_id
+    with pytest.raises(UnknownRowError, match="found 2 rows with patient=1 and record_id="):
+        store.trace("study", "bmi", {"patient": 1}, record_id=equal)
+    with pytest.raises(UnknownRowError, match=r"found 0 rows with record_id='row_7', expected one, of the 3"):
+        store.trace("study", "bmi", {}, record_id="row_7")
+    assert records(store.trace("study", "mean", {"patient": 1}, record_id="row_1")) == ["row_0", "row_1", "row_2"]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -346,6 +347,64 @@ def test_values_are_compared_as_a_filter_does(case: str) -> None:
         rates.pod(source, label="rates")
     assert pipeline.run(where={"t": alike}).counts("rates") == {"computed": 1, "cached": 0, "failed": 0, "skipped": 1}
     assert pipeline.rates.as_table()["rate"].to_pylist() == [2]
+
+
+@op.function_pod("total", identity="version")
+def total(x: int) -> int:
+    return x
+
+
+NAMED: Mapping[str, tuple[Any, Any, Any, list[int]]] = {
+    "the whole list": (list[int], [[], [1], [1, 2], [2, 3]], [1], [1]),
+    "the empty list": (list[int], [[], [1], [1, 2], [2, 3]], [], [0]),
+    "any of some lists": (list[int], [[], [1], [1, 2], [2, 3]], [[1], [2, 3]], [1, 3]),
+    "a member": (list[int], [[], [1], [1, 2], [2, 3]], 2, [2, 3]),
+    "any of some members": (list[int], [[], [1], [1, 2], [2, 3]], (1, 3), [1, 2, 3]),
+    "a list that is a member": (list[list[int]], [[[1], [2]], [[1, 2]], [[3]]], [1, 2], [1]),
+    "a list of lists": (list[list[int]], [[[1], [2]], [[1]], [[3]]], [[1]], [1]),
+    "no list": (list[int] | None, [None, [1]], None, [0]),
+    "a tuple": (tuple[int, str], [(1, "a"), (2, "a")], (2, "a"), [1]),
+    "any of some tuples": (tuple[int, str], [(1, "a"), (2, "a"), (3, "a")], [(2, "a"), (3, "a")], [1, 2]),
+    "a set": (set[int], [{1}, {1, 2}], {2, 1}, [1]),
+    "an id": (UUID, [UUID(int=1), UUID(int=2)], UUID(int=2), [1]),
+    "any of some values": (int, [1, 2, 3], [1, 3], [0, 2]),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_a_list_or_tuple_that_may_be_the_tag_is_one_value_wherever_rows_are_named(case: str) -> None:
+    dtype, tags, value, rows = NAMED[case]
+    source = DictSource(
+        [{"t": tag, "x": x} for x, tag in enumerate(tags)], ["t"], data_schema={"t": dtype, "x": int}, source_id="s"
+    )
+    with op.Pipeline("p") as pipeline:
+        total.pod(source, label="total")
+    assert pipeline.run(where={"t": value}).counts("total")["computed"] == len(rows)
+    assert pipeline.total.as_table()["total"].to_pylist() == rows
+    pipeline.run()
+    assert pipeline.explain("total", {"t": value}).cached == len(rows)
+    assert pipeline.run(recompute={"total": {"t": value}}).counts("total")["computed"] == len(rows)
+    assert pipeline.total.invalidate(t=value) == len(rows)
+    if len(rows) == 1 and value in tags:
+        assert {*pipeline.total.history(t=value)["total"].to_pylist()} == {*rows}, "what is told of the same tag"
+        trace = op.open_store(pipeline.database).trace("p", "total", {"t": value})
+        assert [row.record_id for row in trace.sources()] == [f"row_{rows[0]}"]
+
+
+def test_values_of_a_run_may_be_members_of_lists_where_another_node_has_them_one_by_one() -> None:
+    @op.function_pod("total", identity="version")
+    def totals(rate: list[int]) -> int:
+        return sum(rate)
+
+    rows = [{"subject": f"s{x}", "site": "abc"[x // 3], "x": x} for x in (0, 2, 4, 6)]
+    with op.Pipeline("p") as pipeline:
+        first = rates.pod(DictSource(rows, ["subject", "site"]), label="rates")
+        totals.pod(first.group_by("site"), label="totals")
+    result = pipeline.run(where={"subject": ["s0", "s2", "s4"]})
+    assert result.counts("totals") == {"computed": 2, "cached": 0, "failed": 0, "incomplete": 1}
+    assert pipeline.run(recompute={"totals": {"subject": ["s0", "s2"]}}).counts("totals")["computed"] == 2
+    assert pipeline.run(recompute={"totals": {"subject": ["s0", "s2"]}}).counts("totals")["computed"] == 1
+    assert pipeline.run(recompute={"totals": {"subject": ("s0", "s4")}}).counts("totals")["computed"] == 2
 
 
 # Properties

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import uniform
@@ -24,7 +25,7 @@ from orcapod.databases import (
 from orcapod.errors import DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath
 from orcapod_delta.advisory_lock import AdvisoryLock
-from orcapod_delta.faults import is_fault, raised_as
+from orcapod_delta.faults import is_fault, raised_as, writing_to
 from orcapod_delta.layout import Layout
 from orcapod_delta.limits import check_sizes
 from orcapod_delta.locations import Location, folder_of
@@ -157,7 +158,10 @@ class BufferedTable:
 
     def has_failed(self, told: str) -> bool:
         """Say whether the last commit has failed, and this traceback tells of it."""
-        return self._has_failed and f": {self._location.uri}: " in told
+        return (
+            self._has_failed
+            and re.search(rf": {re.escape(self._location.uri)}(:| may only be read:) ", told) is not None
+        )
 
     def discard(self) -> None:
         """Let go of the rows that wait."""
@@ -196,7 +200,8 @@ class BufferedTable:
         grown = (layout or Layout()).extended(merged_schema(self._path, committed, wanted))
         try:
             waiting = self._waiting.get_records(self._path)
-            self._snapshot.append(conformed(waiting, grown.schema), grown)
+            with writing_to(self._location.uri):
+                self._snapshot.append(conformed(waiting, grown.schema), grown)
         except OvertakenError:
             return False
         except BaseException as error:
@@ -212,7 +217,8 @@ class BufferedTable:
     def _remove(self, keys: pa.Array[Any]) -> bool:
         """Commit that rows are gone; say whether that is done, or somebody else was first."""
         try:
-            self._snapshot.remove(keys)
+            with writing_to(self._location.uri):
+                self._snapshot.remove(keys)
         except OvertakenError:
             return False
         except BaseException as error:

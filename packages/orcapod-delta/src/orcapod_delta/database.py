@@ -17,6 +17,7 @@ from orcapod.databases import DatabaseView, checked_config, checked_ids, checked
 from orcapod.errors import DamagedRecordError, DatabaseError
 from orcapod.protocols import Key, OnConflict, RecordPath, TableSize
 from orcapod_delta.buffered_table import BufferedTable
+from orcapod_delta.faults import writing_to
 from orcapod_delta.limits import MAX_RECORD_BYTES
 from orcapod_delta.locations import Location, folder_of
 from orcapod_delta.maintenance import RETENTION, Maintenance
@@ -208,6 +209,19 @@ class DeltaDatabase(DatabaseView[Store]):
         """Flush, and let go of all tables, for all views; closing twice is fine."""
         self._shared.close()
 
+    def check_writable(self) -> None:
+        """Check that the folder of the store can be written to, and those of this view's tables.
+
+        Of a whole store, only tables that all its pipelines share are looked at: others may be somebody else's.
+        What object storage allows is told by the first write.
+
+        Raises:
+            ReadOnlyStoreError: one cannot; says which, and why.
+        """
+        paths = self._relative(self._shared.table_paths())
+        shared = [path for path in paths if self._prefix or path[0].startswith("_")]
+        self._shared.check_writable(map(self._absolute, shared))
+
     def to_config(self) -> Mapping[str, object]:
         """Return where the store is, the prefix of this view, and the options that are no secret."""
         config: dict[str, object] = {"type": "delta", "path": self._shared.location.uri, "prefix": list(self._prefix)}
@@ -231,5 +245,9 @@ class DeltaDatabase(DatabaseView[Store]):
         return self._shared.table(self._absolute(path))
 
     def _maintain(self, work: Callable[[Maintenance], int]) -> int:
+        def writing(maintenance: Maintenance) -> int:
+            with writing_to(self._shared.location.uri):
+                return work(maintenance)
+
         self.flush()
-        return sum(self._table(path).maintain(work) or 0 for path in self._relative(self._shared.table_paths()))
+        return sum(self._table(path).maintain(writing) or 0 for path in self._relative(self._shared.table_paths()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +10,20 @@ from contextlib import contextmanager
 import pyarrow as pa
 from deltalake.exceptions import DeltaError, DeltaProtocolError, SchemaMismatchError
 
+from orcapod.databases import read_only_store
 from orcapod.errors import DatabaseError, OrcapodError, ValueTypeError
 
-__all__ = ["is_fault", "raised_as"]
+__all__ = ["is_fault", "is_refusal", "raised_as", "writing_to"]
 
 _PERMANENT = (DeltaProtocolError, SchemaMismatchError, pa.ArrowException)
 _LASTING = re.compile(
     r"Json error|protocol|commit files|version|[Ss]chema|[Pp]arquet|thrift|Empty path|[Ii]nvalid|checkpoint"
 )
 _PASSING = re.compile(r"\bos error\b|Errno|Generic (LocalFileSystem|S3) error|timed? ?out|connect")
+_REFUSED = re.compile(
+    r"\bos error (1|13|30)\b|Permission denied|Read-only file system|necessary privileges|AccessDenied|403 Forbidden"
+)
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EROFS)
 _NOISE = re.compile(r"\x1b\[[0-9;]*m|\n +0: .*", re.DOTALL)  # colours, and where in its machine code it happened
 
 
@@ -30,6 +36,22 @@ def is_fault(error: BaseException) -> bool:
     return is_panic or isinstance(error, (DeltaError, OSError, pa.ArrowException))
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Return whether a fault is that somebody may not do something, which no time mends."""
+    return getattr(error, "errno", None) in _REFUSALS or _REFUSED.search(str(error)) is not None
+
+
+@contextmanager
+def writing_to(where: str) -> Iterator[None]:
+    """Raise what forbids to write there as the error of a store that may only be read."""
+    try:
+        yield
+    except BaseException as error:
+        if is_fault(error) and is_refusal(error):
+            raise read_only_store(where, _said(error)) from error
+        raise
+
+
 @contextmanager
 def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
     """Raise such faults, and those of a store, as an error of this type that says where."""
@@ -38,10 +60,15 @@ def raised_as(error_type: type[OrcapodError], where: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, error_type) or not (is_fault(error) or isinstance(error, DatabaseError | ValueTypeError)):
             raise
-        raised = error_type(f"{where}: {_NOISE.sub('', str(error))}")
+        raised = error_type(f"{where}: {_said(error)}")
         if isinstance(raised, DatabaseError):
-            raised.is_transient = is_fault(error) and not isinstance(error, _PERMANENT) and not _is_damage(str(error))
+            is_lasting = isinstance(error, _PERMANENT) or is_refusal(error) or _is_damage(str(error))
+            raised.is_transient = is_fault(error) and not is_lasting
         raise raised from error
+
+
+def _said(error: BaseException) -> str:
+    return _NOISE.sub("", str(error))
 
 
 def _is_damage(text: str) -> bool:

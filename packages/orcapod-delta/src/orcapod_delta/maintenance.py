@@ -13,6 +13,7 @@ from zlib import crc32
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from orcapod_delta.checkpoint import write_checkpoint
+from orcapod_delta.faults import is_refusal
 from orcapod_delta.snapshot import NO_CLEAN_UP, WRITER, Snapshot
 
 __all__ = ["RETENTION", "Maintenance"]
@@ -86,12 +87,15 @@ class Maintenance:
     def _compact(self, target_size: int) -> int:
         table = self._snapshot.table
         assert table is not None
-        with suppress(CommitFailedError):  # somebody else did it, or deleted rows: the next one will find it again
+        try:
             done = table.optimize.compact(
                 target_size=target_size, writer_properties=WRITER, post_commithook_properties=NO_CLEAN_UP
             )
-            return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
-        return 0
+        except CommitFailedError as error:
+            if is_refusal(error):
+                raise
+            return 0  # somebody else did it, or deleted rows: the next one will find it again
+        return int(done["numFilesRemoved"]) - int(done["numFilesAdded"])
 
     def move_damaged_files_aside(self) -> list[str]:
         """Take the files that cannot be read out of the table; return which."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from threading import Lock
 from traceback import format_exception
@@ -16,7 +16,14 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.exceptions import TableNotFoundError
 from deltalake.schema import PrimitiveType
 
-from orcapod.databases import STORE_FORMAT, check_format, check_process, closed_store
+from orcapod.databases import (
+    STORE_FORMAT,
+    check_format,
+    check_process,
+    closed_store,
+    read_only_store,
+    why_unwritable,
+)
 from orcapod.errors import DatabaseError
 from orcapod.protocols import RecordPath, flush_all
 from orcapod_delta.buffered_table import BufferedTable
@@ -72,6 +79,20 @@ class Store:
         self.check()
         with raised_as(DatabaseError, self.location.uri):
             yield from paths_below(self._filesystem)
+
+    def check_writable(self, paths: Iterable[RecordPath]) -> None:
+        """Check that the folder of the store, and those of tables, can be written to, as far as a disk tells.
+
+        Raises:
+            ReadOnlyStoreError: one cannot.
+        """
+        root = self.location.folder
+        if root is None:
+            return
+        tables = [root / folder_of(path) for path in paths]
+        for folder in (root, *(each for table in tables for each in (table, table / "_delta_log"))):
+            if (why := why_unwritable(folder, "it" if folder == root else str(folder))) is not None:
+                raise read_only_store(root, why)
 
     def move_aside(self, path: RecordPath) -> str:
         """Move the folder of a table aside, whose log cannot be read; return its new name."""

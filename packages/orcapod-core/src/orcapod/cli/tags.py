@@ -30,7 +30,7 @@ def pairs_of(given: Iterable[str], option: str) -> list[tuple[str, str]]:
     return [(name, value) for name, value, _ in pairs]
 
 
-def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> Mapping[str, list[Any]]:
+def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> Mapping[str, tuple[Any, ...]]:
     """Return the values that are given of each tag; of a tag that is a list, those of its members.
 
     Args:
@@ -45,12 +45,13 @@ def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> 
     for schema in schemas:
         for name, dtype in schema.types.items():
             types.setdefault(name, _innermost(dtype))
-    found: dict[str, list[Any]] = {}
+    found: dict[str, tuple[Any, ...]] = {}
     for name, text in pairs_of(given, option):
         if name not in types:
             raise unknown("tag", name, types)
         value = unquoted(text)
-        found.setdefault(name, []).append(None if value is None else _read(name, value, types[name], option))
+        read = None if value is None else _read(name, value, types[name], option)
+        found[name] = (*found.get(name, ()), read)  # no list, which would be one value where the tag is one
     return found
 
 

@@ -25,6 +25,9 @@ _MOST = 3  # rows of a node that a person is shown
 @output_option
 @pipeline_option
 @run_option
+@click.option(
+    "--record", metavar="ID", help="Which of the rows of equal tags: of which result, or of which source row."
+)
 @click.option("--down", is_flag=True, help="What was made of it, in place of what it was made of.")
 def trace_command(
     node: str,
@@ -34,16 +37,18 @@ def trace_command(
     pipeline: str | None,
     run: str | None,
     *,
+    record: str | None,
     down: bool,
 ) -> None:
     """Show what a row of a function node was made of: a tree, down to the rows of sources.
 
-    K=V are tags of the row, as many as tell it from all others; COLUMN is one of its outputs. With --down, NODE may be
+    K=V are tags of the row, as many as tell it from all others; COLUMN is one of its outputs. Rows of equal tags are
+    told apart by --record: the id of the result, or what provenance calls a row of a source. With --down, NODE may be
     a source, too: then give what provenance calls the row, such as row_0 or patient=1.
     """
     with open_store(store) as ledger:
         if down:
-            _show(output, _down(ledger, node, row, pipeline, run))
+            _show(output, _down(ledger, node, row, pipeline, run, record))
             return
         given = [text for text in row if "=" in text]
         columns = [text for text in row if "=" not in text]
@@ -57,14 +62,17 @@ def trace_command(
             advice = f"{node!r} is a source, and made of nothing; --down shows what was made of its rows"
             raise click.UsageError(advice) from None
         tags = read_tags(given, ledger, (begun, summary))
-        tree = ledger.trace("/".join(begun.pipeline), node, tags, columns[0] if columns else None, begun.run_id)
+        column, name = columns[0] if columns else None, "/".join(begun.pipeline)
+        tree = ledger.trace(name, node, tags, column, begun.run_id, record_id=record)
         if output.is_json:
             output.json(tree.to_dict(None))
         for line in str(tree).splitlines():
             output.line(line)
 
 
-def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run: str | None) -> list[Impact]:
+def _down(
+    store: Store, node: str, row: Sequence[str], pipeline: str | None, run: str | None, record: str | None
+) -> list[Impact]:
     """Return the nodes with rows that were made of a row, of a source or of a function."""
     if (source := _source(store, node, pipeline, run)) is not None:
         run_id, source_id = source
@@ -78,7 +86,7 @@ def _down(store: Store, node: str, row: Sequence[str], pipeline: str | None, run
         )
     begun, summary = find_node(store, node, pipeline=pipeline, run=run)
     tags = read_tags(row, store, (begun, summary))
-    return store.descendants("/".join(begun.pipeline), node, tags, begun.run_id)
+    return store.descendants("/".join(begun.pipeline), node, tags, begun.run_id, record_id=record)
 
 
 def _source(store: Store, label: str, pipeline: str | None, run: str | None) -> tuple[str, str] | None:

@@ -37,6 +37,7 @@ _HOMES = {
     "open_database": "open",
     "path_of_text": "sql",
     "path_text": "sql",
+    "read_only_store": "read_only",
     "rows_of": "sql",
     "sql_column": "sql",
     "table_of": "sql",
@@ -44,6 +45,7 @@ _HOMES = {
     "to_json": "json_columns",
     "view_names": "node_views",
     "view_selects": "node_views",
+    "why_unwritable": "read_only",
 }
 
 __all__ = list(_HOMES)

@@ -16,6 +16,7 @@ from orcapod.databases.memory import MemoryDatabase
 from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, tables_of, view_names, view_selects
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
+from orcapod.databases.read_only import read_only_store, why_unwritable
 from orcapod.databases.sql import (
     Layout,
     SQLColumn,
@@ -63,6 +64,7 @@ __all__ = [
     "open_database",
     "path_of_text",
     "path_text",
+    "read_only_store",
     "rows_of",
     "sql_column",
     "table_of",
@@ -70,4 +72,5 @@ __all__ = [
     "to_json",
     "view_names",
     "view_selects",
+    "why_unwritable",
 ]

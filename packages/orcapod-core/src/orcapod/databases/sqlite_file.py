@@ -12,12 +12,13 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
+from orcapod.databases.read_only import read_only_store, why_unwritable
 from orcapod.databases.sqlite_guard import check_plain
 from orcapod.databases.sqlite_keys import KeyIndex
 from orcapod.databases.sqlite_views import VIEWS_TABLE
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
-from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
+from orcapod.errors import DatabaseError, StoreLockedError
 from orcapod.protocols.database import Key
 
 __all__ = ["SQLiteFile", "open_file"]
@@ -259,15 +260,9 @@ class SQLiteFile(ABC):
                     "shell); end that, and do the same again: nothing of this call was written, nothing else is lost"
                 )
             case sqlite3.SQLITE_READONLY:
-                return self._refusal(_why_unwritable(self.path) or "SQLite says so")
+                return read_only_store(self.path, _why_unwritable(self.path) or "SQLite says so")
             case _:
                 return None
-
-    def _refusal(self, why: str) -> ReadOnlyStoreError:
-        return ReadOnlyStoreError(
-            f"{self.path} may only be read: {why}; nothing was written; to run pipelines on it, copy it to a folder "
-            "of your own, or have yourself be given the right to write there"
-        )
 
     def _version(self, connection: sqlite3.Connection) -> int | None:
         """Return the format of the file, None if nothing of ours is in it yet."""
@@ -359,7 +354,7 @@ class ReadOnlyFile(SQLiteFile):
 
     def check_writable(self) -> None:
         super().check_writable()
-        raise self._refusal(self._why)
+        raise read_only_store(self.path, self._why)
 
     @property
     def reading_uri(self) -> str:
@@ -412,12 +407,7 @@ def _size(path: Path) -> int:
 
 def _why_unwritable(path: Path) -> str | None:
     """Return what keeps a file from being written to, None if nothing does."""
-    for each, what in ((path, "it"), (path.parent, "its folder")):
-        if each.exists() and not os.access(each, os.W_OK):
-            if hasattr(os, "ST_RDONLY") and os.statvfs(each).f_flag & os.ST_RDONLY:
-                return "it is on a file system that is mounted for reading only"
-            return f"this user may not write to {what}"
-    return None
+    return why_unwritable(path, "it") or why_unwritable(path.parent, "its folder")
 
 
 def _close(connection: sqlite3.Connection, process: int) -> None:

@@ -34,7 +34,7 @@ class _Keys(NamedTuple):
 class Where:
     """Values that tags of a row may have, compared as a filter does; a tag that a stream does not have may have any.
 
-    Of a tag that is a list, as in rows of a group, one member is enough.
+    Of a tag that is a list, as in rows of a group, a value may be the list, or one of its members.
 
     Args:
         wanted: by tag; all rows are wanted if there is none.
@@ -113,12 +113,9 @@ class Where:
             keys: list[pa.Array[Any]] = [comparable(column_of([], dtype), dtype)]
             numbers = []
             for number, value in enumerate(self.wanted[name]):
-                try:
-                    column = column_of([value], OptionalType(dtype) if value is None else dtype)
-                except ValueTypeError:
-                    continue
-                keys.append(comparable(column, dtype))
-                numbers.append(number)
+                if (column := _column_of(value, dtype)) is not None:
+                    keys.append(comparable(column, dtype))
+                    numbers.append(number)
             self._keys[name, dtype] = _Keys(pa.concat_arrays(keys), numbers)
         return self._keys[name, dtype]
 
@@ -131,8 +128,24 @@ def _levels(dtype: LogicalType) -> Sequence[LogicalType]:
     return levels
 
 
+def _column_of(value: Any, dtype: LogicalType) -> pa.Array[Any] | None:
+    """Return a column of one value; None if it is none of that type."""
+    try:
+        return column_of([value], OptionalType(dtype) if value is None else dtype)
+    except ValueTypeError:
+        return None
+
+
+def _is_of(dtype: LogicalType, value: Any) -> bool:
+    """Say whether something may be a value of a type, or a member of one."""
+    return any(_column_of(value, level) is not None for level in _levels(dtype))
+
+
 def checked_where(check: Checks, argument: str, where: Any, schemas: Sequence[Schema]) -> Where:
     """Return the values wanted of tags, which have to be among these schemas.
+
+    What may be the tag itself, or a member of it, is one value, also where it is a list or a tuple. Any other list,
+    tuple or set, and one that is so for some schemas only, is of values of which any will do.
 
     Raises:
         LabelError: there is no such tag.
@@ -148,7 +161,9 @@ def checked_where(check: Checks, argument: str, where: Any, schemas: Sequence[Sc
                 found=repr(name),
             )
         several = type(values) in (list, tuple, set, frozenset)  # a named tuple is one value
-        wanted[name] = tuple(values) if several else (values,)
+        types = [schema.types[name] for schema in schemas if name in schema] if several else []
+        is_one = all(_is_of(dtype, values) for dtype in types)
+        wanted[name] = (values,) if is_one else tuple(values)
     found = Where(wanted, argument)
     found.check(schemas)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
-from orcapod.arrow import array_of
+from orcapod.arrow import array_of, rows_of
 from orcapod.compute import counted, pc
-from orcapod.datagrams import RECORD_TAG, SOURCE_TAG
+from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG
 from orcapod.display import shown
 from orcapod.errors import SchemaError, UnknownRowError, ValueTypeError
 from orcapod.hashing import recipes
@@ -20,7 +21,7 @@ from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.operators.keys import comparable
 from orcapod.protocols import Database, FindingDatabaseProtocol, find_records
 from orcapod.records import CUT, INCOMPLETE, RECORD_ID, RUN_ID, TREES, Members, NodeStates
-from orcapod.types import LogicalType, Schema, type_of_column
+from orcapod.types import LogicalType, Schema, column_of, type_of_column, type_of_values
 
 __all__ = ["NodeEntries", "flat", "is_list", "keys_of", "only_row", "record_column", "rows_with", "source_rows"]
 
@@ -175,8 +176,14 @@ class NodeEntries:
         return NodeStates(self.database, record.path, record.label).of(entries, self.node.totals.state)
 
 
-def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> pa.Table:
+def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary, record_id: str | None = None) -> pa.Table:
     """Return the entry of the one row of a run that has these tags.
+
+    Args:
+        entries: the rows.
+        tags: some of its tags.
+        run: the run.
+        record_id: the id of its result, or the beginning of it, or a source row that it was made of; any if None.
 
     Raises:
         SchemaError: there is no such tag, or it is of another type.
@@ -184,17 +191,20 @@ def only_row(entries: NodeEntries, tags: Mapping[str, Any], run: RunSummary) -> 
     """
     given, ever = entries.with_tags(tags)
     keys = [*dict.fromkeys(keys_of(given))]
+    if record_id is not None:
+        given = _called(entries.with_keys(keys), record_id)
+        keys, ever = [*dict.fromkeys(keys_of(given))], ever.slice(0, 0)
     if len(keys) == 1:
         return entries.with_keys(keys).slice(0, 1)
-    label, asked = entries.node.record.label, ", ".join(f"{name}={shown(value)}" for name, value in tags.items())
-    found = [", ".join(f"{name}={shown(value)}" for name, value in row.items()) for row in _some_tags(given)]
+    label, asked = entries.node.record.label, _tags_text(tags)
+    if record_id is not None:
+        asked += f"{' and ' if asked else ''}record_id={shown(record_id)}"
     message = (
         f"node {label!r}, run {run.run_id}: found {len(keys)} rows{f' with {asked}' if asked else ''}, expected one"
     )
-    if found:
-        message += (
-            f": {'; '.join(found)}{', ...' if len(keys) > len(found) else ''}; give the tags that tell them apart"
-        )
+    if keys:
+        found, advice = _told_apart(entries.with_keys(keys[:_SHOWN]))
+        message += f": {'; '.join(found)}{', ...' if len(keys) > len(found) else ''}; {advice}"
     elif ever.num_rows:
         writers: list[Any] = ever.column(RUN_ID).to_pylist()
         if run.run_id in writers:
@@ -215,10 +225,33 @@ def keys_of(entries: pa.Table) -> list[bytes]:
     return keys
 
 
-def _some_tags(entries: pa.Table) -> list[dict[str, Any]]:
-    return (
-        entries.select([name for name in entries.column_names if not name.startswith("_")]).slice(0, _SHOWN).to_pylist()
-    )
+def _called(entries: pa.Table, record_id: str) -> pa.Table:
+    """Return the entries whose result's id begins so, or that were made of a source row that is called so."""
+    ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_rows else []
+    found = [row for row, each in enumerate(ids) if each.hex().startswith(record_id)]
+    for row, source, record in zip(*source_rows(entries).to_pydict().values(), strict=True):
+        if record_id in (record, f"{source}{SEPARATOR}{record}"):
+            found.append(row)
+    return entries.take(array_of(sorted({*found}), pa.int64()))
+
+
+def _told_apart(entries: pa.Table) -> tuple[list[str], str]:
+    """Return the tags of entries, each once, and what to give of them; of equal ones with a source row of each."""
+    tags = rows_of(entries.select([name for name in entries.column_names if not name.startswith("_")]))
+    texts = dict(zip(keys_of(entries), map(_tags_text, tags), strict=True))
+    if len({*texts.values()}) == len(texts):
+        return [*texts.values()], "give the tags that tell them apart"
+    rows = source_rows(entries)
+    of = {rows["row"][at].as_py(): at for at in reversed(range(rows.num_rows))}
+    for at, key in enumerate(keys_of(entries)):
+        if at in of:
+            source, record = (rows[name][of[at]].as_py() for name in ("source_id", "record_id"))
+            texts[key] = f"{_tags_text(tags[at])} of {source}{SEPARATOR}{record}".lstrip()
+    return [*texts.values()], "give what tells them apart: tags, or such a row of a source as record_id="
+
+
+def _tags_text(tags: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={shown(value)}" for name, value in tags.items())
 
 
 def is_list(type_: Any) -> bool:
@@ -261,9 +294,14 @@ def flat(column: Any) -> tuple[Any, Any]:
 
 
 def _as_column(name: str, value: Any, dtype: LogicalType) -> Any:
+    """Return a column of one value of a tag, whose type is known as far as Arrow knows it: a UUID is there as text."""
     try:
         return dtype.from_python([dtype.to_storage(value)])
     except ValueTypeError as error:
+        with suppress(SchemaError, ValueTypeError):
+            own = column_of([value], type_of_values([value]))
+            if own.type == dtype.arrow:
+                return own
         why = f"{name}={shown(value)}: {error}; give the tag as it is in the rows"
         raise SchemaError(why, **error.about(column=name)) from error
 

@@ -149,6 +149,7 @@ class ComputedRow(Origin):
         function: the name of the function.
         record_id: the id of its result, as text.
         tags: its tags.
+        entry: the key of its entry among those of the node, which tells it from rows of equal tags and packets.
     """
 
     pipeline: str
@@ -157,6 +158,7 @@ class ComputedRow(Origin):
     record_id: str
     tags: Mapping[str, Any]
     records: RowRecords = field(repr=False, compare=False)
+    entry: bytes = b""
 
     @cached_property
     def result(self) -> ResultRecord:
@@ -201,7 +203,7 @@ class ComputedRow(Origin):
 
     @property
     def key(self) -> object:
-        return self.pipeline, self.node, self.record_id, repr(self.tags)
+        return self.pipeline, self.node, self.record_id, self.entry
 
     def line(self) -> str:
         tags = tags_text(self.tags)

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from orcapod.arrow import rows_of, table_of
 from orcapod.protocols import Database, RecordPath, decoding
-from orcapod.records import RUN_STARTS, RUNS, GraphRecords, NodeRecord, NodeTotals, totals_in
+from orcapod.records import ENVIRONMENTS, RUN_STARTS, RUNS, GraphRecords, NodeRecord, NodeTotals, totals_in
 
-__all__ = ["UNFINISHED", "NodeSummary", "RunSummary", "ended_runs", "runs_of", "runs_table"]
+__all__ = ["UNFINISHED", "NodeSummary", "RunSummary", "ended_runs", "environment_of", "runs_of", "runs_table"]
 
 UNFINISHED = "UNFINISHED"
 """Outcome of a run that has a beginning and no end: it was killed, or goes on."""
@@ -117,6 +117,12 @@ def ended_runs(database: Database, pipeline: RecordPath) -> list[tuple[datetime,
     """Return when runs of a pipeline have ended, and their names, in that order: the last one gave the present rows."""
     rows = rows_of(database.at(*pipeline).get_records(RUNS, ["__ended"]))
     return sorted((row["__ended"], row["__run_id"]) for row in rows)
+
+
+def environment_of(database: Database, run: RunSummary) -> Mapping[str, Any]:
+    """Return what a run ran on; nothing while it goes on. See ``Store.environment``."""
+    found = rows_of(database.at(*run.pipeline).get_records_by_ids(ENVIRONMENTS, [run.environment_id]))
+    return {name.removeprefix("__"): value for name, value in found[0].items()} if found else {}
 
 
 def runs_table(runs: Iterable[RunSummary]) -> pa.Table:

@@ -24,7 +24,7 @@ from orcapod.ledger.provenance import ComputedRow
 from orcapod.ledger.recent_runs import last_run, run_called
 from orcapod.ledger.routes import NodeInRun
 from orcapod.ledger.run_names import pipelines_in
-from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, runs_of, runs_table
+from orcapod.ledger.run_summary import NodeSummary, RunSummary, ended_runs, environment_of, runs_of, runs_table
 from orcapod.ledger.size import store_sizes
 from orcapod.ledger.trace import Tracer
 from orcapod.protocols import (
@@ -34,7 +34,7 @@ from orcapod.protocols import (
     ViewingDatabaseProtocol,
     checked_database,
 )
-from orcapod.records import ENVIRONMENTS, CodeRecords, NodeStates
+from orcapod.records import CodeRecords, NodeStates
 
 __all__ = ["Store", "open_store"]
 
@@ -177,12 +177,9 @@ class Store:
         if run is None:
             return self._last_with(pipeline, node)
         begun = self.ended_run(run)
-        if "/".join(begun.pipeline) != pipeline:
-            raise UnknownRunError(
-                f"run {begun.run_id} is one of pipeline {'/'.join(begun.pipeline)!r}, expected one of {pipeline!r}",
-                expected=pipeline,
-                found="/".join(begun.pipeline),
-            )
+        if (found := "/".join(begun.pipeline)) != pipeline:
+            why = f"run {begun.run_id} is one of pipeline {found!r}, expected one of {pipeline!r}"
+            raise UnknownRunError(why, expected=pipeline, found=found)
         if node not in (functions := begun.functions):
             raise LabelError(f"run {begun.run_id} had no function node {node!r}; it had {list(functions)}", node=node)
         return begun, functions[node]
@@ -312,13 +309,17 @@ class Store:
 
     def environment(self, run: str) -> Mapping[str, Any]:
         """Return what a run ran on: Python, platform, packages (JSON) and state of git; nothing while it goes on."""
-        begun = self.run(run)
-        view = self.database.at(*begun.pipeline)
-        found: list[Any] = view.get_records_by_ids(ENVIRONMENTS, [begun.environment_id]).to_pylist()
-        return {name.removeprefix("__"): value for name, value in found[0].items()} if found else {}
+        return environment_of(self.database, self.run(run))
 
     def trace(
-        self, pipeline: str, node: str, tag: Mapping[str, Any], column: str | None = None, run: str | None = None
+        self,
+        pipeline: str,
+        node: str,
+        tag: Mapping[str, Any],
+        column: str | None = None,
+        run: str | None = None,
+        *,
+        record_id: str | None = None,
     ) -> ComputedRow:
         """Return what a row of a function node was made of, to the rows of sources: a tree, read as it is asked for.
 
@@ -328,6 +329,8 @@ class Store:
             tag: tags of the row, as many as tell it from all others.
             column: the output that is meant; all of them if None.
             run: the run that gave the row; the last one that has ended if None.
+            record_id: which of the rows of equal tags: the id of its result, or the beginning of it, or a row of a
+                source that it was made of, ``visits::row_0`` or ``row_0``.
 
         Returns:
             a tree. Printed, it is a text with the first members of each group; ``sources()`` gives the rows of sources,
@@ -342,7 +345,7 @@ class Store:
         check = Checks("trace")
         tags, output = check.mapping("tag", tag, "{'patient': 1}"), check.text_or_none("column", column)
         tracer, traced = self.tracer("trace", pipeline, node, run)
-        entry = only_row(tracer.entries(traced), tags, traced.run)
+        entry = only_row(tracer.entries(traced), tags, traced.run, check.text_or_none("record_id", record_id))
         return tracer.row(traced, entry, tracer.outputs(traced, output))
 
     def impact(self, source_id: str, record_id: str, run: str | None = None) -> list[Impact]:
@@ -371,7 +374,9 @@ class Store:
             check_source(runs, source)
         return found
 
-    def descendants(self, pipeline: str, node: str, tag: Mapping[str, Any], run: str | None = None) -> list[Impact]:
+    def descendants(
+        self, pipeline: str, node: str, tag: Mapping[str, Any], run: str | None = None, *, record_id: str | None = None
+    ) -> list[Impact]:
         """Return what was made of a row of a function node, in the run that gave it: every node with such rows.
 
         Args:
@@ -379,13 +384,15 @@ class Store:
             node: the label of the node.
             tag: tags of the row; see ``trace``.
             run: the run that gave the row; the last one that has ended if None.
+            record_id: which of the rows of equal tags; see ``trace``.
 
         Returns:
             as ``impact`` does. Rows count that have values made of its values; not those that it was only joined with.
         """
-        tags = Checks("descendants").mapping("tag", tag, "{'patient': 1}")
+        check = Checks("descendants")
+        tags, record = check.mapping("tag", tag, "{'patient': 1}"), check.text_or_none("record_id", record_id)
         tracer, traced = self.tracer("descendants", pipeline, node, run)
-        return descendants(tracer, traced, only_row(tracer.entries(traced), tags, traced.run))
+        return descendants(tracer, traced, only_row(tracer.entries(traced), tags, traced.run, record))
 
     def lineage(self, pipeline: str, node: str, run: str | None = None) -> pa.Table:
         """Return which values of sources the rows of a node were made of.
@@ -477,12 +484,8 @@ class Store:
             return of_run
         known = set() if begun is None else {*begun.nodes}
         if node not in known and node not in (known := {label for each in self._runs() for label in each.nodes}):
-            raise LabelError(
-                f"no pipeline had a node {node!r}; found {sorted(known)}",
-                node=node,
-                expected=f"one of {sorted(known)}",
-                found=repr(node),
-            )
+            why = f"no pipeline had a node {node!r}; found {sorted(known)}"
+            raise LabelError(why, node=node, expected=f"one of {sorted(known)}", found=repr(node))
         return {**of_run, "__node_label": node}
 
     def tracer(self, asker: str, pipeline: str, node: str, run: str | None) -> tuple[Tracer, NodeInRun]:

@@ -17,9 +17,9 @@ from orcapod.ledger.links import known_of, matching, unnested
 from orcapod.ledger.node_entries import NodeEntries, is_list, keys_of, source_rows
 from orcapod.ledger.provenance import ComputedRow, Origin, ResultRecord, RowGroup, RowRecords, SourceRow
 from orcapod.ledger.routes import NodeInRun, Routes
-from orcapod.ledger.run_summary import RunSummary
+from orcapod.ledger.run_summary import RunSummary, environment_of
 from orcapod.protocols import Database, RecordPath, find_records
-from orcapod.records import ENVIRONMENTS, RECORD_ID, NodeRecord, Stubs, result_path
+from orcapod.records import RECORD_ID, NodeRecord, Stubs, result_path
 
 __all__ = ["Tracer"]
 
@@ -134,6 +134,7 @@ class Tracer:
                 partial(self._inputs, node, entry),
                 partial(self.sources, node, entry),
             ),
+            entry.column(0)[0].as_py(),
             columns=columns,
             operators=node.operators,
         )
@@ -160,11 +161,8 @@ class Tracer:
         return ResultRecord(*(found[0][name] for name in _RESULT)) if found else ResultRecord()
 
     def _environment(self, run_id: str) -> Mapping[str, Any]:
-        if (run := self._run(run_id)) is None:
-            return {}
-        view = self._database.at(*run.pipeline)
-        found: list[Any] = view.get_records_by_ids(ENVIRONMENTS, [run.environment_id]).to_pylist()
-        return {name.removeprefix("__"): value for name, value in found[0].items()} if found else {}
+        run = self._run(run_id)
+        return {} if run is None else environment_of(self._database, run)
 
     def _log(self, uri: RecordPath, tags: Mapping[str, Any], run_id: str) -> pa.Table:
         """Return what a function wrote in a run, for rows of these tags."""

@@ -67,6 +67,7 @@ from orcapod.records import (
     record_ids_in,
     result_path,
 )
+from orcapod.streams import evaluated
 
 __all__ = ["FunctionNode"]
 
@@ -270,7 +271,8 @@ class FunctionNode(Node):
         belong to the store, so the same packets of other pipelines on it are computed again as well.
 
         Args:
-            tags: the rows whose results these are, ``subject="3"`` or ``subject=["3", "4"]``; all rows if there are
+            tags: the rows whose results these are, ``subject="3"`` or ``subject=["3", "4"]``; of a tag that is a list,
+                ``subject=["3", "4"]`` is one value, and ``subject="3"`` any with that member. All rows if there are
                 none.
 
         Raises:
@@ -282,7 +284,7 @@ class FunctionNode(Node):
         attempts = Attempts(self._results, self.uri)
         step = self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts)
         step.selection = Selection(again=again)
-        firsts = list(step.ids_again(self.inputs[0].all_chunks()))
+        firsts = list(step.ids_again(evaluated(self.inputs[0], lambda node: node.inputs, _as_before)))
         if unmet := again.unmet():
             warnings.warn(unmet, stacklevel=2)
         newest = attempts.newest(firsts)
@@ -382,8 +384,14 @@ class FunctionNode(Node):
         return self.function.with_files(self._files)
 
     def known(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        return self._known(inputs, Attempts(self._results, self.uri))
+
+    def known_before(self, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+        """Return the same, but as if no result had been invalidated."""
+        return self._known(inputs, Attempts(self._results, self.uri, among=self._cache("", "", None).there))
+
+    def _known(self, inputs: Sequence[Iterable[Chunk]], attempts: Attempts) -> Iterator[Chunk]:
         (chunks,) = inputs
-        attempts = Attempts(self._results, self.uri)
         return self._step(self.function.fingerprint(), "", None, NoOpObserver(), attempts).stored_results(chunks)
 
     def _cache(self, code: str, run_id: str, attempts: Attempts | None) -> ResultCache:
@@ -406,3 +414,8 @@ class FunctionNode(Node):
         records = PipelineRecords(self._records, self.path, columns, run_id=writer)
         spec = FunctionSpec(function, fingerprint, self.schema, cache, records)
         return Step(spec, executor, observer, self.label, self.path)
+
+
+def _as_before(node: Node, inputs: Sequence[Iterable[Chunk]]) -> Iterator[Chunk]:
+    """Give the rows of a node as they were before results were invalidated."""
+    return node.known_before(inputs) if isinstance(node, FunctionNode) else node.known(inputs)

@@ -15,8 +15,20 @@ __all__ = ["Cause", "Changed", "Failed", "InputChange", "Lost", "New", "Reason",
 _LINES, _PARTS = 8, 5  # of a text, that are shown
 
 
+class _Cause:
+    """What all causes have.
+
+    Attributes:
+        advice: what is to be said of it beside; empty if there is nothing.
+    """
+
+    __slots__ = ()
+
+    advice: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class New:
+class New(_Cause):
     """Cause of packets that are not known: there was no such packet, and no row of such tags in the last run."""
 
     def __str__(self) -> str:
@@ -44,7 +56,7 @@ class InputChange:
 
 
 @dataclass(frozen=True)
-class Changed:
+class Changed(_Cause):
     """Cause of packets that are computed again, since something differs from what made their last results.
 
     Attributes:
@@ -69,7 +81,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(_Cause):
     """Cause of packets whose results no longer count: invalidated, deleted, moved aside, or their files are gone."""
 
     def __str__(self) -> str:
@@ -77,7 +89,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(_Cause):
     """Cause of packets that a run was told to compute again."""
 
     def __str__(self) -> str:
@@ -85,7 +97,7 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(_Cause):
     """Cause of packets that failed before, and are tried again.
 
     Attributes:
@@ -101,7 +113,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(_Cause):
     """Cause of rows of which nothing can be said yet, since what they are made of is not there.
 
     Attributes:

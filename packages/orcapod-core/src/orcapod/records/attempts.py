@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -44,15 +44,24 @@ class Attempts:
         uri: of the function.
         run_id: the run that makes new ones; empty outside of a run, where results are only invalidated.
         sharing: the runs with which that run shares its work: what they have computed again is not computed again.
+        among: returns those of some records that are there; the others, which results that were invalidated are to
+            have, are left out. All count if it is None.
     """
 
     def __init__(
-        self, database: Database, uri: FunctionUri, *, run_id: str = "", sharing: Collection[str] = ()
+        self,
+        database: Database,
+        uri: FunctionUri,
+        *,
+        run_id: str = "",
+        sharing: Collection[str] = (),
+        among: Callable[[Sequence[bytes]], Collection[bytes]] | None = None,
     ) -> None:
         self._database = database
         self._path = attempt_path(uri)
         self._run_id = run_id
         self._sharing = sharing
+        self._among = among
         self._new: dict[bytes, _Attempt] = {}
 
     def newest(self, ids: Sequence[bytes]) -> list[bytes]:
@@ -100,6 +109,9 @@ class Attempts:
         """The newest attempt of each packet, by its first record, and the run that made it."""
         newest: dict[bytes, tuple[_Attempt, str]] = {}
         rows: list[Any] = self._database.get_records(self._path, _COLUMNS).to_pylist()
+        if self._among is not None:
+            there = self._among([row["__record_id"] for row in rows])
+            rows = [row for row in rows if row["__record_id"] in there]
         for row in rows:
             attempt = _Attempt(row["__first_id"], row["__attempt"])
             if attempt.record_id != (key := row["__record_id"]):

@@ -273,7 +273,10 @@ class Description:
             if not item.__closure__ and not wraps and item.__name__ != "<lambda>":
                 return self.installed(f"{module}.{item.__code__.co_qualname}")
         self._code.append(item)
-        return self.unit(Unit(module, item.__qualname__, "function", item, (id(item), "")))
+        name = item.__qualname__
+        if "__wrapped__" in vars(item) and self.is_own_function(item):  # it bears the name of what it wraps
+            name = f"{item.__code__.co_qualname} around {name}"
+        return self.unit(Unit(module, name, "function", item, (id(item), "")))
 
     def _class(self, cls: type) -> bytes:
         if not self._owns(cls):

@@ -36,7 +36,7 @@ from orcapod.hashing.content_hash import ContentHash
 
 __all__ = ["fingerprint_function"]
 
-_SHOWN = 200
+_SHOWN, _DEPTH = 4_000, 8
 
 
 def fingerprint_function(
@@ -338,11 +338,21 @@ def _module_of(function: Any) -> str:
 def _shown(value: Any) -> str:
     """Return how a value is written, as far as it is plain and short; else its class."""
     cls = type(value)
-    held = value.values() if cls is dict else ()
-    if cls not in PLAIN and not (cls in (tuple, list, set, dict) and is_plain(value) and is_plain(held)):
+    if not _is_written(value):
         return f"<{cls.__module__}.{cls.__qualname__}>"
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python writes
         return f"<{cls.__module__}.{cls.__qualname__}>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _is_written(value: Any, depth: int = _DEPTH) -> bool:
+    """Say whether a value is plain, or a container of plain values and of such containers, not too deep."""
+    cls = type(value)
+    if cls in PLAIN:
+        return True
+    if not depth or cls not in (tuple, list, set, dict):
+        return False
+    held = [*value, *(value.values() if cls is dict else ())]
+    return is_plain(held) or (len(held) <= _SHOWN and all(_is_written(each, depth - 1) for each in held))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from orcapod.hashing.canonical import hash_structure
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 CODE_METHOD = "code-v1"
+
+_LINE, _AROUND = 150, 40  # letters of a line that are shown; and of a longer one, before what differs
 
 PartKind = Literal[
     "function", "class", "global", "closure", "default", "attribute", "depends_on", "outputs", "version",
@@ -153,13 +156,17 @@ class CodeChange:
             return f"{self.part}: {'added' if self.before is None else 'no longer there'}"
         old, new = self.before.source.splitlines(), self.after.source.splitlines()
         if len(old) <= 1 and len(new) <= 1 and old != new:
-            return f"{self.part}: {self.before.source} -> {self.after.source}"
-        lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+            told = f"{self.part}: {self.before.source} -> {self.after.source}"
+            if len(told) <= _LINE:
+                return told
+            lines = [f"- {self.before.source}", f"+ {self.after.source}"]
+        else:
+            lines = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
         if not lines and self.before.uses == self.after.uses:
             return f"{self.part}: holds something else"
         if not lines:
             return f"{self.part}: uses {', '.join(self.before.uses)} -> {', '.join(self.after.uses)}"
-        return "\n    ".join([f"{self.part}:", *lines])
+        return "\n    ".join([f"{self.part}:", *_where_they_differ(lines)])
 
 
 class CodeChanges(list[CodeChange]):
@@ -167,6 +174,23 @@ class CodeChanges(list[CodeChange]):
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "no part differs"
+
+
+def _where_they_differ(lines: list[str]) -> list[str]:
+    """Return lines that were taken away or added; of a long one that another took the place of, where they differ."""
+    shown = list(lines)
+    for at, (old, new) in enumerate(pairwise(lines)):
+        if (old[0], new[0]) == ("-", "+") and max(len(old), len(new)) > _LINE:
+            differs = (at for at, (one, other) in enumerate(zip(old[2:], new[2:], strict=False)) if one != other)
+            start = max(0, next(differs, min(len(old), len(new)) - 2) - _AROUND)
+            shown[at], shown[at + 1] = (f"{line[:2]}{_window(line[2:], start)}" for line in (old, new))
+    return shown
+
+
+def _window(text: str, start: int) -> str:
+    """Return what is at a position of a text, with marks where there is more."""
+    stop = start + 3 * _AROUND
+    return f"{'...' if start else ''}{text[start:stop]}{'...' if stop < len(text) else ''}"
 
 
 def compare_parts(before: Sequence[Part], after: Sequence[Part]) -> CodeChanges:
