@@ -118,10 +118,16 @@ def test_of_a_part_of_a_run_it_is_said_whose_rows_are_shown(tmp_path: Path) -> N
             op.function_pod(output_keys="bmi", identity="version")(same).pod(source, label="bmi")
         return made
 
-    pipeline(4).run(progress=False)
+    whole = pipeline(4).run(progress=False).run_id
     part = pipeline(6).run(where={"k": 5}, progress=False).run_id
     shown = command("head", "bmi", "--run", part, "--store", "part.db", "--json", cwd=tmp_path)
     assert [row["k"] for row in json.loads(shown.stdout)] == [0, 1, 2, 3]
     assert f"run {part} did not go through all rows of bmi" in shown.stderr
     lost = command("trace", "bmi", "k=5", "--run", part, "--store", "part.db", cwd=tmp_path)
     assert (lost.returncode, "did not go through all rows" in lost.stderr) == (2, True)
+    compared = command("compare", whole, part, "--store", "part.db", "--json", cwd=tmp_path)
+    assert (compared.returncode, json.loads(compared.stdout)["partial"]) == (0, {"before": [], "after": ["bmi"]})
+    assert f"run {part} did not go through all rows of bmi" in compared.stderr
+    assert whole not in compared.stderr
+    other = command("compare", part, whole, "--store", "part.db", "--node", "bmi", cwd=tmp_path)
+    assert f"run {part} did not go through all rows of bmi" in other.stderr

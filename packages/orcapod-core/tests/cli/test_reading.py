@@ -210,6 +210,14 @@ def test_one_run_is_told_with_its_nodes_environment_and_failures(study: Study, o
     shown = orcapod("show", study.runs[1]).out
     assert "1 × ValueError: a weight of -1.0 (bmi)" in shown
     assert f"orcapod logs {study.runs[1]} --failed" in shown
+    assert "incomplete" not in orcapod("show", study.runs[0]).out
+
+
+def test_packets_that_were_not_tried_are_told_of_where_there_are_any(study: Study, orcapod: Command) -> None:
+    table = orcapod("show", study.runs[1]).out.split("\n\n")[1].splitlines()
+    assert table[0].split()[6:10] == ["computed", "cached", "failed", "incomplete"]
+    (mean,) = (line.split() for line in table if line.startswith("mean "))
+    assert mean[2:8] == ["0", "0", "0", "0", "0", "1"]
 
 
 def test_logs_are_told_by_node_tag_outcome_and_stream(study: Study, orcapod: Command) -> None:

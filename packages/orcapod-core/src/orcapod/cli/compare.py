@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from orcapod.arrow import rows_of
 from orcapod.cli.exits import DIFFERS, FINE
-from orcapod.cli.names import find_run, node_option, pipeline_option, run_argument
+from orcapod.cli.names import find_run, node_option, pipeline_option, run_argument, tell_partial
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
@@ -45,7 +45,8 @@ def compare_command(
 ) -> int:
     """Say what became of each node and output from one RUN to another, and why; with a difference the exit code is 3.
 
-    Rows are held against each other by their tags. Of what became of nothing, nothing is said.
+    Rows are held against each other by their tags. Of what became of nothing, nothing is said. Where a run did not go
+    through all rows of a node, those of the last run that did are compared, and that is said.
     """
     with open_store(store) as ledger:
         runs = [find_run(ledger, name, pipeline) for name in (before, after)]
@@ -60,10 +61,18 @@ def compare_command(
         if node not in found and node not in alone:
             raise unknown("function node", node, (label for run in runs for label in run.functions))
         alone = {label: change for label, change in alone.items() if label == node}
+    partial = [[label for label in found if not run.functions[label].totals.is_complete] for run in runs]
+    for run, labels in zip(runs, partial, strict=True):
+        if labels:
+            tell_partial(run, labels)
     columns = [line for label, table in found.items() for line in _columns(label, table)]
     differs = bool(alone) or any(line["equal"] < line["rows"] - line["close"] for line in columns)
     if output.is_json:
-        names = {"before": runs[0].run_id, "after": runs[1].run_id}
+        names = {
+            "before": runs[0].run_id,
+            "after": runs[1].run_id,
+            "partial": dict(zip(("before", "after"), partial, strict=True)),
+        }
         output.json({**names, "differs": differs, "nodes": alone, "columns": columns, "rows": rows})
     else:
         _show(output, columns, rows, alone)

@@ -7,7 +7,7 @@ from typing import Any
 
 from orcapod.cli.advice import advice
 from orcapod.cli.output import OUTCOMES, Output
-from orcapod.cli.show import failure_facts, failure_lines, node_facts
+from orcapod.cli.show import failure_facts, failure_lines, node_facts, told_states
 from orcapod.display import duration
 from orcapod.execution import FailureKind
 from orcapod.ledger import RunSummary
@@ -15,8 +15,6 @@ from orcapod.protocols import Database
 
 __all__ = ["show_outcome"]
 
-_STATES = ("computed", "cached", "failed", "incomplete", "skipped")
-_ALWAYS = ("computed", "cached", "failed")
 _MANY = 10  # a second: of fewer, digits behind the point count
 
 
@@ -36,8 +34,8 @@ def show_outcome(run: RunSummary, kinds: Sequence[FailureKind], store: Database,
         told = {"run_id": run.run_id, "outcome": run.outcome, "saved": saved, "nodes": nodes, "failures": failures}
         output.json(told)
         return
-    shown = [state for state in _STATES if state in _ALWAYS or any(node[state] for node in nodes)]
-    output.table([_shown(node, shown) for node in nodes])
+    states = told_states(nodes)
+    output.table([_shown(node, states) for node in nodes])
     output.line()
     for kind, failure in zip(kinds, failures, strict=True):
         what, where = failure_lines(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +19,11 @@ from orcapod.ledger.failures import failed_packets
 from orcapod.ledger.progress import last_sign_of_life
 from orcapod.ledger.run_summary import NodeSummary
 
-__all__ = ["failure_facts", "failure_lines", "node_facts", "show_command"]
+__all__ = ["failure_facts", "failure_lines", "node_facts", "show_command", "told_states"]
 
 _MOST = 10  # kinds of failures
-_COUNTS = ("computed", "cached", "failed", "incomplete", "skipped")
+_ALWAYS = ("computed", "cached", "failed")
+_STATES = (*_ALWAYS, "incomplete", "skipped")
 _TOLD = ("note", "orchestrator", "python", "platform", "git_commit")
 
 
@@ -54,7 +56,8 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         shown["git"] = f"{shown['git']} and changes that are not committed"
     output.facts({**shown, **found.tags}, styles=OUTCOMES)
     output.line()
-    output.table([_line(node) for node in nodes], nothing="no nodes")
+    states = told_states(nodes)
+    output.table([_line(node, states) for node in nodes], nothing="no nodes")
     for what, where in map(failure_lines, kinds[:_MOST]):
         output.line(one_line(what, 160), "red")
         if where:
@@ -91,21 +94,26 @@ def node_facts(node: NodeSummary, *, has_ended: bool = True) -> dict[str, Any]:
     """Return what a node is, and what it did in a run, as JSON tells of it: nothing is known while the run goes on."""
     record, totals = node.record, node.totals
     did = {"taken": totals.taken, "given": totals.given}
-    did |= {name: totals.counts.get(name, 0) for name in _COUNTS}
+    did |= {name: totals.counts.get(name, 0) for name in _STATES}
     did |= {"seconds": totals.seconds, "saved": totals.saved, "executor": totals.executor}
     told = {"node": record.label, "kind": record.kind, "name": record.name, "inputs": record.inputs}
     return {**told, **(did if has_ended else dict.fromkeys(did)), "code": record.code}
 
 
-def _line(node: dict[str, Any]) -> dict[str, Any]:
+def told_states(nodes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the states of packets that a person is told of, given what ``node_facts`` says of the nodes of a run."""
+    return [state for state in _STATES if state in _ALWAYS or any(node[state] for node in nodes)]
+
+
+def _line(node: Mapping[str, Any], states: Sequence[str]) -> dict[str, Any]:
     """Return what a person is shown of a node; of one that is no function there are no packets."""
-    counted = _COUNTS[:3] if node["kind"] == "function" else ()
+    counted = states if node["kind"] == "function" else ()
     return {
         "node": node["node"],
         "kind": node["kind"],
         "rows in": " + ".join(f"{count:,}" for count in node["taken"] or ()),
         "rows out": node["given"],
-        **{name: node[name] if name in counted else None for name in _COUNTS[:3]},
+        **{name: node[name] if name in counted else None for name in states},
         "took": duration(node["seconds"]) if node["seconds"] else "",
         "saved": duration(node["saved"]) if node["saved"] else "",
     }

@@ -8,7 +8,6 @@ from orcapod.files.file_store import (
     is_there,
     located,
     read_bytes,
-    remember_folder,
     take_in,
     temporary_folder,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "mirrored",
     "output_path",
     "read_bytes",
-    "remember_folder",
     "reread_content",
     "take_in",
     "temporary_folder",

@@ -29,7 +29,6 @@ __all__ = [
     "is_there",
     "located",
     "read_bytes",
-    "remember_folder",
     "remove",
     "take_in",
     "temporary_folder",
@@ -38,6 +37,7 @@ __all__ = [
 _FRESH = ".orcapod-fresh"
 _WHOLE = f"[0-9a-f][0-9a-f]/{'[0-9a-f]' * 64}/*"
 _WRITABLE = 0o222
+_DEPTH = 3  # two digits, digest, name
 _PLAIN, _COMPRESSED = "value.bin", "value.bin.zst"
 _SAMPLES, _SAMPLE_BYTES = 4, 16_384
 _MOST_COMPRESSED = 0.6  # of its bytes: else a value is read in place, without a copy
@@ -163,12 +163,19 @@ class FileStore:
     @staticmethod
     def place(path: Path) -> tuple[str, ...]:
         """Return where a file is in its store, wherever that is."""
-        return path.parts[-3:]
+        return path.parts[-_DEPTH:]
 
-    def own(self, path: Path) -> Path | None:
-        """Return where a file is in this folder that was taken, wherever that was; None for any other file."""
-        place = self.place(path)
-        return self.folder.joinpath(*place) if is_place(place) else None
+    def current(self, path: Path) -> Path:
+        """Return where a file of this store is that was at a path when it was stored.
+
+        That is in its folder, or at that path; or, as the store may have been moved and renamed without its folder,
+        beside that, in the folder of its former name. No other store's folder is looked into.
+        """
+        place, former = self.place(path), path.parts[-_DEPTH - 1 : -_DEPTH]
+        if not is_place(place):  # it never was in a store's folder
+            return path
+        here, beside = self.folder.joinpath(*place), self.folder.parent.joinpath(*former, *place)
+        return next((each for each in (here, path, beside) if each.exists()), path)
 
     def orphans(self, is_orphan: Callable[[tuple[str, ...]], bool]) -> list[Path]:
         """Return where files are that were only begun, and the whole ones that nothing needs.
@@ -215,17 +222,8 @@ def temporary_folder() -> Path:
     return folder
 
 
-_folders: dict[Path, None] = {}
-
-
-def remember_folder(folder: Path) -> None:
-    """Look in a folder, from now on, for files that were in a store's folder which is somewhere else now."""
-    _folders.pop(folder, None)
-    _folders[folder] = None
-
-
 def located(path: Path) -> Path:
-    """Return where a file is that was here when it was stored: a store may have been moved, with its files.
+    """Return where a file is that was here when it was stored: of one of a mirror, in that of this machine.
 
     Raises:
         OSError: it is on object storage that cannot be reached.
@@ -251,8 +249,8 @@ def _found(path: Path) -> Path | None:
     """Return where a file is on this machine."""
     if path.exists():
         return path
-    places = [FileStore(folder).own(path) for folder in reversed(list(_folders))]  # the last is likely the right one
-    return next((each for each in (*places, mirrored(path)) if each is not None and each.exists()), None)
+    here = mirrored(path)
+    return here if here is not None and here.exists() else None
 
 
 _taken: dict[Path, Path] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.files import FileStore, located, mirrored, remember_folder, reread_content
+from orcapod.files import FileStore, located, mirrored, reread_content
 from orcapod.integrity.report import Finding
 from orcapod.protocols import RecordPath
 from orcapod.types import files_in, holds_files
@@ -27,8 +27,6 @@ class StoredFiles:
         self._folder = folder
         self._wrong: dict[tuple[Path, str], str] = {}
         self._needed: set[tuple[str, ...]] = set()
-        if folder is not None:
-            remember_folder(folder)
 
     def changed(self, path: RecordPath, table: pa.Table) -> Iterator[Finding]:
         """Give the records whose files are lost, or have changed."""
@@ -50,10 +48,8 @@ class StoredFiles:
         return [] if self._folder is None else FileStore(self._folder).orphans(lambda place: place not in self._needed)
 
     def _place_of(self, path: Path) -> Path:
-        """Return where a file of this store is: in its own folder, where it was stored, or behind a mirror."""
-        own = None if self._folder is None else FileStore(self._folder).own(path)
-        if own is not None and own.exists():
-            return own
+        """Return where a file of this store is, on this machine."""
+        path = path if self._folder is None else FileStore(self._folder).current(path)
         return path if path.exists() or mirrored(path) is None else located(path)
 
     def _what_is_wrong(self, file: tuple[Path, str]) -> str:

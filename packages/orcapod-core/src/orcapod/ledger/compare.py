@@ -32,7 +32,8 @@ _COMPUTED = "::[0-9a-f]{64}::"
 def compare(store: Store, before: str, after: str, *, rtol: float = 0.0) -> Mapping[str, pa.Table]:
     """Return for each function node that two runs of a pipeline have in common, what became of its rows.
 
-    Rows are held against each other by their tags; where several have the same, in the order in which they are.
+    Rows are held against each other by their tags; where several have the same, in the order in which they are. Where a
+    run did not go through all rows of a node, those of the last run that did are compared.
 
     Args:
         store: where the runs are.

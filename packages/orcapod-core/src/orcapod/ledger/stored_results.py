@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from orcapod.compute import pc
 from orcapod.datagrams import SOURCE_INFO
-from orcapod.protocols import Database, RecordPath
+from orcapod.protocols import Database, RecordPath, files_folder_of
 from orcapod.records import PRUNED, RECORD_ID, Members, Stubs, result_path
+from orcapod.types import with_current_files
 
 __all__ = ["has_values", "provenance_at", "results_at"]
 
@@ -36,6 +37,7 @@ def results_at(
         found = database.get_records_by_ids(results, wanted, columns)
     else:  # as many are found sooner by reading all
         found = database.get_records(results, columns)
+    found = with_current_files(found, files_folder_of(database))
     if not found.num_columns:
         return pa.table({RECORD_ID: pa.nulls(len(ids), pa.large_binary())})
     gone = pc.unique(ids.filter(pc.invert(pc.is_in(ids, value_set=found.column(RECORD_ID).combine_chunks()))))

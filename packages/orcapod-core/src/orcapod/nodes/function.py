@@ -27,7 +27,6 @@ from orcapod.execution import (
     local_session,
     receiver,
 )
-from orcapod.files import remember_folder
 from orcapod.functions import NodeConfig, PipelineConfig, PythonPacketFunction
 from orcapod.hashing import ContentHash, Fingerprint
 from orcapod.nodes.failures import recorded_failures
@@ -112,8 +111,6 @@ class FunctionNode(Node):
     ) -> None:
         super().__init__(pipeline, label, stream, inputs, config=config)
         self._files = files_folder_of(results) if files is None else files
-        if self._files is not None:
-            remember_folder(self._files)
         self._results = results
         self._records = records
         self._default_executor = executor

@@ -20,7 +20,7 @@ from orcapod.records.address import RECORD_ID
 from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues, with_large_bytes
 from orcapod.records.stubs import lost_results
-from orcapod.types import Schema, holds_files, paths_in, relocated
+from orcapod.types import Schema, holds_files, paths_in, with_current_files
 
 __all__ = [
     "CHECKSUM",
@@ -152,7 +152,7 @@ class ResultCache:
                 found=damaged[0].hex(),
             )
         try:
-            results = self._with_files(self._relocated(results.select([RECORD_ID, *columns, SECONDS])))
+            results = self._with_files(with_current_files(results.select([RECORD_ID, *columns, SECONDS]), self._folder))
         except PermissionError as error:
             folder = self._folder or Path(error.filename)
             raise folder_error(folder, "the files of results cannot be looked for", error) from error
@@ -171,16 +171,6 @@ class ResultCache:
     def lost(self, ids: Sequence[bytes]) -> DatabaseError:
         """Return the error for records that somebody needs and whose results are not there."""
         return lost_results(self._database, self._path[1:], ids)
-
-    def _relocated(self, results: pa.Table) -> pa.Table:
-        """Return results whose files are those of this store: it may be the copy of another one."""
-        if self._folder is None:
-            return results
-        for name in self._files:
-            parts = [relocated(part, self._folder) for part in results.column(name).chunks]
-            at = results.schema.get_field_index(name)
-            results = results.set_column(at, name, pa.chunked_array(parts, results.column(name).type))
-        return results
 
     def present(self, ids: Sequence[bytes]) -> set[bytes]:
         """Return those of these records whose results are there; they are only read where files belong to them."""

@@ -11,10 +11,10 @@ from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, StreamSchema
 from orcapod.errors import DamagedRecordError, InputValidationError
 from orcapod.hashing import ContentHash, recipes
-from orcapod.protocols import Database
+from orcapod.protocols import Database, files_folder_of
 from orcapod.sources.catalog import Catalog, widest
 from orcapod.sources.root import Source, root_schema
-from orcapod.types import OptionalType, Schema, registry, type_of_column
+from orcapod.types import OptionalType, Schema, registry, type_of_column, with_current_files
 
 __all__ = ["CONTENT", "RECORD", "StoredSource"]
 
@@ -101,6 +101,7 @@ class StoredSource(Source):
     def chunks(self) -> Iterator[Chunk]:
         types = (self.schema.tags | self.schema.packets).types
         rows = self._database.get_records(self._path, [RECORD, *types])
+        rows = with_current_files(rows, files_folder_of(self._database))
         source_tag, record_tag = self.schema.system_tags
         for start in range(0, rows.num_rows, _CHUNK_ROWS):
             part = rows.slice(start, _CHUNK_ROWS)

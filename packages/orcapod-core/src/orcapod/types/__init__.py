@@ -14,7 +14,7 @@ from orcapod.types.files import (
     files_in,
     holds_files,
     paths_in,
-    relocated,
+    with_current_files,
     with_members,
 )
 from orcapod.types.infer import misfit, type_of_values
@@ -85,10 +85,10 @@ __all__ = [
     "misfit",
     "paths_in",
     "registry",
-    "relocated",
     "type_of_column",
     "type_of_values",
     "value_size",
     "widened",
+    "with_current_files",
     "with_members",
 ]

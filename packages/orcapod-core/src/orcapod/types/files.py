@@ -33,7 +33,7 @@ __all__ = [
     "holds_files",
     "members_of",
     "paths_in",
-    "relocated",
+    "with_current_files",
     "with_members",
 ]
 
@@ -203,29 +203,35 @@ def files_by_row(column: Any) -> list[list[tuple[Path, str]]]:
     return [[] if file is None else [(Path(file["path"]), file["digest"])] for file in column.to_pylist()]
 
 
-def relocated(column: Any, folder: Path) -> Any:
-    """Return a column in which files that are in a store's folder, too, are there: it may be the copy of another store.
+def with_current_files(table: pa.Table, folder: Path | None) -> pa.Table:
+    """Return a table whose files are where they are now: the store may have been copied or moved; see ``FileStore``.
 
     Args:
-        column: of values as they are stored.
-        folder: that of the store that they were read from.
+        table: of values as they are stored.
+        folder: for files, that of the store which they were read from; None if it has none.
     """
+    if folder is None:
+        return table
+    store = FileStore(folder)
+    for at, field in enumerate(table.schema):
+        if holds_files(field.type):
+            parts = [_current(part, store) for part in table.column(at).chunks]
+            table = table.set_column(at, field, pa.chunked_array(parts, field.type))
+    return table
+
+
+def _current(column: Any, store: FileStore) -> Any:
     if not holds_files(column.type):
         return column
     if column.type == FILE_ARROW:
         paths, *others = column.flatten()
-        if pc.all(pc.starts_with(paths, f"{folder}{os.sep}")).as_py() is not False:
+        if pc.all(pc.starts_with(paths, f"{store.folder}{os.sep}")).as_py() is not False:
             return column
-        moved = [None if path is None else _in_folder(path, folder) for path in paths.to_pylist()]
+        moved = [None if path is None else str(store.current(Path(path))) for path in paths.to_pylist()]
         return pa.StructArray.from_arrays(
             [pa.array(moved, paths.type), *others], fields=list(FILE_ARROW), mask=column.is_null()
         )
-    return with_members(column, lambda member: relocated(member, folder))
-
-
-def _in_folder(path: str, folder: Path) -> str:
-    here = FileStore(folder).own(Path(path))
-    return path if here is None or not here.exists() else str(here)
+    return with_members(column, lambda member: _current(member, store))
 
 
 def members_of(column: Any) -> list[Any]:
