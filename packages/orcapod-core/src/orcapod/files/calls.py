@@ -191,20 +191,16 @@ async def _call_async(folder: Path | None, function: Callable[..., Any], /, **kw
 
 @contextmanager
 def _making_files(folder: Path | None, kwargs: Mapping[str, Any]) -> Iterator[_Call]:
-    arguments: dict[str, Any] = {}
-    given: list[WithFiles] = []
-    for name, value in kwargs.items():
+    given = [value for value in kwargs.values() if isinstance(value, WithFiles)]
+    for value in kwargs.values():
         if isinstance(value, Unreadable):
             raise value.error
-        if isinstance(value, WithFiles):
-            value.check("since it was found")
-            given.append(value)
-        arguments[name] = value.value if isinstance(value, WithFiles) else value
+    for each in given:
+        each.check("since it was found")
     if folder is not None:
         admit(folder)  # this may be a worker's process
-    call = _Call(
-        folder, {name: value.value if isinstance(value, WithFiles) else value for name, value in kwargs.items()}
-    )
+    arguments = {name: value.value if isinstance(value, WithFiles) else value for name, value in kwargs.items()}
+    call = _Call(folder, arguments)
     token = _current.set(call)
     _under_way.add(call)
     try:
