@@ -114,6 +114,52 @@ def test_a_pattern_that_names_nothing_is_told(study: Path) -> None:
     assert list(source.iter_packets()) == []
 
 
+@pytest.mark.parametrize("loops", [1, 3])
+def test_a_link_to_a_folder_above_is_not_followed_in_a_circle(tmp_path: Path, loops: int) -> None:
+    (tmp_path / "d" / "deep").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "y.csv").write_text("y")
+    (tmp_path / "d" / "x.csv").write_text("x")
+    for number in range(loops):
+        (tmp_path / "d" / "deep" / f"loop-{number}").symlink_to(tmp_path)
+    (tmp_path / "d" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = {tag["path"] for tag, _ in FileSource(tmp_path / "d", "**/*.csv").iter_packets()}
+    assert found == {"linked/y.csv", "x.csv", *(f"deep/loop-{number}/elsewhere/y.csv" for number in range(loops))}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("[^a].csv", ["b.csv"]),
+        ("[!a].csv", ["b.csv"]),
+        ("[a-b].csv", ["a.csv", "b.csv"]),
+        ("./*.csv", ["a.csv", "b.csv"]),
+        ("deep//x/./*.csv", ["deep/x/z.csv"]),
+        ("we[[]ird[]]/*", ["we[ird]/q"]),
+        ("[&&~~||].csv", ["&.csv"]),
+        ("[a&&b].csv", ["&.csv", "a.csv", "b.csv"]),
+        ("deep/[!a]/*.csv", ["deep/x/z.csv"]),
+        ("deep[!a]x/*.csv", []),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*no file is called like")
+def test_sets_of_characters_and_needless_slashes_mean_what_they_mean_in_the_shell(
+    tmp_path: Path, pattern: str, names: list[str]
+) -> None:
+    for name in ("a.csv", "b.csv", "&.csv", "deep/x/z.csv", "we[ird]/q"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    expected = [*(["&.csv"] if pattern in ("[^a].csv", "[!a].csv", "./*.csv") else []), *names]
+    assert [tag["path"] for tag, _ in FileSource(tmp_path, pattern).iter_packets()] == expected
+
+
+def test_a_home_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a.csv").write_text("a")
+    assert FileSource("~/study", "*.csv").content_hash() == FileSource(tmp_path / "study", "*.csv").content_hash()
+
+
 @pytest.mark.parametrize(
     ("pattern", "why"),
     [
@@ -124,6 +170,8 @@ def test_a_pattern_that_names_nothing_is_told(study: Path) -> None:
         ("{file}.csv", "other than 'file'"),
         ("{a:d}.csv", "expected the name of a tag alone"),
         ("{a.csv", "expected '}'"),
+        ("[b-a].csv", "found b-a in the pattern, expected the lower first; write a-b"),
+        ("./", "expected one of paths below the folder"),
     ],
 )
 def test_a_pattern_that_is_none_is_refused(study: Path, pattern: str, why: str) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from glob import glob
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +13,7 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.display import shown
 from orcapod.errors import InputValidationError, ValueTypeError
+from orcapod.sources.path_pattern import PathPattern
 from orcapod.sources.record_names import RecordNames
 from orcapod.sources.table import TableSource
 from orcapod.types import STR, Directory, File, LogicalType, Schema, column_of, registry
@@ -24,8 +22,6 @@ __all__ = ["FileSource"]
 
 _COLUMN = "file"
 _PATH = "path"
-_MAGIC = re.compile(r"(\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\])")
-_MEANINGS = {"**/": r"(?:[^/]+/)*", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
 
 
 class FileSource(TableSource):
@@ -39,7 +35,8 @@ class FileSource(TableSource):
     Args:
         folder: where the files are.
         pattern: of paths below the folder: ``*``, ``?``, ``[...]`` within names, ``**`` for any folders, ``{tag}``.
-            Names that begin with a dot are left out. One that ends in ``/`` names folders, of type ``Directory``.
+            Names that begin with a dot are left out; links are followed, but by ``**`` not into a folder above. One
+            that ends in ``/`` names folders, of type ``Directory``.
         source_id: what the source is called in provenance; the folder's absolute path and the pattern if None.
         label: what the source is called in a pipeline; ``source_id``, or else the folder's name, if None.
 
@@ -56,16 +53,17 @@ class FileSource(TableSource):
         label: str | None = None,
     ) -> None:
         check = Checks(type(self).__name__, InputValidationError)
-        self.folder = Path(os.path.abspath(check.file("folder", folder)))  # noqa: PTH100  # links stay
+        self.folder = Path(os.path.abspath(Path(check.file("folder", folder)).expanduser()))  # noqa: PTH100  # links stay
         self.pattern = check.text("pattern", pattern)
         self._named = f"{type(self).__name__} {str(folder)!r}"
         if not self.folder.is_dir():
             found = "a file" if self.folder.exists() else "nothing"
             raise self._wrong(f"found {found} there, expected a folder; check the path")
+        self._pattern = PathPattern(self.pattern, taken=_COLUMN, wrong=self._wrong)
         tags, paths = self._found()
         if not paths:
             warnings.warn(f"{self._named}: no file is called like {pattern!r}; check it", stacklevel=2)
-        dtype = registry.resolve(Directory if pattern.endswith("/") else File)
+        dtype = registry.resolve(Directory if self._pattern.is_of_folders else File)
         columns: dict[str, pa.ChunkedArray[Any]] = {
             name: pa.chunked_array([pa.array(values, STR.arrow)]) for name, values in tags.items()
         }
@@ -84,14 +82,7 @@ class FileSource(TableSource):
 
     def _found(self) -> tuple[dict[str, list[str]], list[str]]:
         """Return tags, and paths below the folder, of what the pattern names, in the order of the paths."""
-        fields, wildcards, meaning = _parsed(self.pattern.rstrip("/"), self._wrong)
-        is_wanted = Path.is_dir if self.pattern.endswith("/") else Path.is_file
-        found = set(glob(wildcards, root_dir=self.folder, recursive=True))  # noqa: PTH207  # it leaves hidden ones out
-        matches = [
-            match
-            for path in sorted(map(Path, found))
-            if (match := meaning.fullmatch(path.as_posix())) and is_wanted(self.folder / path)
-        ]
+        matches = self._pattern.matches(self.folder)
         paths = [match[0] for match in matches]
         for path in paths:
             try:
@@ -102,9 +93,9 @@ class FileSource(TableSource):
                     column=_COLUMN,
                     found=shown(path),
                 ) from None
-        if not fields:
+        if not self._pattern.tags:
             return {_PATH: paths}, paths
-        return {name: [match[name] for match in matches] for name in fields}, paths
+        return {name: [match[name] for match in matches] for name in self._pattern.tags}, paths
 
     def _files(self, paths: Sequence[str], dtype: LogicalType) -> pa.Array[Any]:
         try:
@@ -125,44 +116,3 @@ class _FileNames(RecordNames):
 
     def of(self, columns: Mapping[str, pa.Array[Any]], start: int, length: int) -> pa.Array[Any]:
         return self._names.slice(start, length)
-
-
-def _parsed(pattern: str, wrong: Any) -> tuple[list[str], str, re.Pattern[str]]:
-    """Return the names in braces of a pattern, the pattern with wildcards for them, and what it means.
-
-    Raises:
-        InputValidationError: made by ``wrong``.
-    """
-    advice = "write 'sub-{subject}/*.csv', below the folder; double the braces that name no tag"
-    if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
-        raise wrong(f"found the pattern {pattern!r}, expected one of paths below the folder; {advice}")
-    fields: list[str] = []
-    wildcards = meaning = ""
-    try:
-        parts = list(Formatter().parse(pattern))
-    except ValueError as error:
-        raise wrong(f"found the pattern {pattern!r}: {error}; {advice}") from None
-    for text, name, spec, conversion in parts:
-        wildcards += text
-        meaning += "".join(map(_meaning, _MAGIC.split(text)))
-        if name is None:
-            continue
-        if not name.isidentifier() or name == _COLUMN or spec or conversion:
-            raise wrong(
-                f"found {{{name}}} in the pattern {pattern!r}, expected the name of a tag alone, other than "
-                f"{_COLUMN!r}; {advice}"
-            )
-        wildcards += "*"
-        meaning += f"(?P={name})" if name in fields else f"(?P<{name}>[^/]+?)"
-        if name not in fields:
-            fields.append(name)
-    return fields, wildcards, re.compile(meaning, re.DOTALL)
-
-
-def _meaning(piece: str) -> str:
-    if piece in _MEANINGS:
-        return _MEANINGS[piece]
-    if piece.startswith("[") and _MAGIC.fullmatch(piece):
-        inner = piece[1:-1].replace("\\", r"\\")
-        return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-    return re.escape(piece)
