@@ -8,7 +8,7 @@ does not help, the value is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -119,12 +119,16 @@ def _batch(frame: Any) -> pa.RecordBatch:
     for at, dtype in enumerate(frame.dtypes):
         if _is_swapped(dtype):
             plain.isetitem(at, _native(plain.iloc[:, at]))
+    intervals = {at: dtype.categories for at, dtype in enumerate(_dtypes(frame)) if _has_intervals(dtype)}
+    for at, categories in intervals.items():
+        _rename_categories(plain, at, range(len(categories)))
     table = pa.Table.from_pandas(plain)
     metadata = dict(table.schema.metadata)
     if any(frequencies := [each and each.freqstr for each in _frequencies(frame)]):
         metadata[_FREQUENCIES] = json.dumps(frequencies).encode()
     notes: dict[str, Any] = {
         "missing": {at: noted for at in range(frame.shape[1]) if (noted := _noted(frame.iloc[:, at], table.field(at)))},
+        "intervals": {at: _ends(categories) for at, categories in intervals.items()},
         "names": [] if names == list(plain.index.names) else list(map(_as_json, names)),
         "levels": isinstance(frame.index, pd.MultiIndex) and frame.index.nlevels == 1,
         "unique": not frame.flags.allows_duplicate_labels,
@@ -146,12 +150,11 @@ def _frame(table: pa.Table) -> Any:
         if were_objects[at]:
             noted = notes.get("missing", {}).get(str(at), {})
             frame.isetitem(at, _objects(frame.iloc[:, at], table.field(at), noted))
-    levels = were_objects[frame.shape[1] :]
-    if isinstance(frame.index, pd.MultiIndex):
-        for at in (at for at, is_object in enumerate(levels) if is_object):
-            frame.index = frame.index.set_levels(frame.index.levels[at].astype(object), level=at)
-    elif levels == [True]:
-        frame.index = frame.index.astype(object)
+    for at in range(frame.shape[1], len(were_objects)):
+        if were_objects[at]:
+            _change(frame, at, lambda labels: labels.astype(object))
+    for at, ends in notes.get("intervals", {}).items():
+        _rename_categories(frame, int(at), pd.IntervalIndex.from_arrays(**ends))
     if notes.get("levels"):
         frame.index = pd.MultiIndex.from_arrays([frame.index], names=frame.index.names)
     if "names" in notes:
@@ -161,6 +164,37 @@ def _frame(table: pa.Table) -> Any:
         if frequency is not None:
             labels.freq = frequency
     return frame.set_flags(allows_duplicate_labels=False) if notes.get("unique") else frame
+
+
+def _dtypes(frame: Any) -> list[Any]:
+    """Return the dtypes of a table's columns: those of a frame, and the levels of its index."""
+    return [*frame.dtypes, *(level.dtype for level in _levels(frame.index))]
+
+
+def _change(frame: Any, at: int, change: Callable[[Any], Any]) -> None:
+    """Change a column of a frame's, or the level of the index that is there in a table."""
+    level = at - frame.shape[1]
+    if level < 0:
+        frame.isetitem(at, change(frame.iloc[:, at]))
+    elif isinstance(frame.index, pd.MultiIndex):
+        frame.index = frame.index.set_levels(change(frame.index.levels[level]), level=level)
+    else:
+        frame.index = change(frame.index)
+
+
+def _has_intervals(dtype: Any) -> bool:
+    """Say whether a dtype is that of ``pd.cut``: of categories that are intervals, which Arrow cannot read again."""
+    return isinstance(dtype, pd.CategoricalDtype) and isinstance(dtype.categories, pd.IntervalIndex)
+
+
+def _rename_categories(frame: Any, at: int, categories: Any) -> None:
+    _change(frame, at, lambda values: getattr(values, "cat", values).rename_categories(categories))
+
+
+def _ends(intervals: Any) -> dict[str, Any]:
+    """Return what makes intervals of numbers, as JSON keeps it."""
+    ends = {"left": intervals.left.tolist(), "right": intervals.right.tolist()}
+    return {**ends, "closed": intervals.closed, "dtype": str(intervals.dtype)}
 
 
 def _noted(cells: Any, field: Any) -> dict[str, list[int] | None]:
