@@ -279,6 +279,25 @@ def test_what_an_edited_function_gives_in_every_run_is_no_clock() -> None:
     assert "differs in each of the last 3 runs" in str(result.reasons["plus"][0])
 
 
+def test_a_packet_of_several_nodes_with_one_function_is_one_call_of_the_first() -> None:
+    def pipeline(factor: int) -> op.Pipeline:
+        edit(factor)
+        with op.Pipeline("p", database) as made:
+            for label, values in (("one", [1, 1, 2]), ("two", [2, 3]), ("three", [3, 1])):
+                rows = [{"i": i, "x": x} for i, x in enumerate(values)]
+                scale.pod(DictSource(rows, ["i"], source_id=label), label=label)
+        return made
+
+    database = MemoryDatabase()
+    for factor in (2, 3):
+        plan = pipeline(factor).explain()
+        assert {label: each.calls for label, each in plan.items()} == {"one": 2, "two": 1, "three": 0}
+        assert {label: each.new + each.stale for label, each in plan.items()} == {"one": 3, "two": 2, "three": 2}
+        result = run(pipeline(factor), orchestrator=SyncPipelineOrchestrator())
+        assert {label: result.counts(label)["computed"] for label in plan} == {"one": 2, "two": 1, "three": 0}
+    assert pipeline(4).explain("three").calls == 2, "of which nothing is known but itself"
+
+
 def test_what_failed_before_is_told_where_it_is_kept() -> None:
     database = MemoryDatabase()
     pipeline = study(database, [(1, 9), (2, 2)])

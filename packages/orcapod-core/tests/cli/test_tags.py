@@ -35,6 +35,12 @@ class Colour(Enum):
         (Colour, "RED", Colour.RED),
         (Colour, "red", Colour.RED),
         (list[int], "3", 3),
+        (list[int], "[3, 4]", [3, 4]),
+        (list[int], "[]", []),
+        (list[date], '["2026-01-31"]', [date(2026, 1, 31)]),
+        (list[list[str]], '[["a"], []]', [["a"], []]),
+        (list[str] | None, '["a", null]', ["a", None]),
+        (list[str], "[a]", "[a]"),
         (list[list[str]], "a", "a"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def pairs_of(given: Iterable[str], option: str) -> list[tuple[str, str]]:
 
 
 def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> Mapping[str, tuple[Any, ...]]:
-    """Return the values that are given of each tag; of a tag that is a list, those of its members.
+    """Return the values that are given of each tag; of a tag that is a list, lists as JSON or members of it.
 
     Args:
         given: texts, ``subject=s1``.
@@ -44,7 +45,7 @@ def tag_values(given: Iterable[str], schemas: Sequence[Schema], option: str) -> 
     types: dict[str, LogicalType] = {}
     for schema in schemas:
         for name, dtype in schema.types.items():
-            types.setdefault(name, _innermost(dtype))
+            types.setdefault(name, dtype)
     found: dict[str, tuple[Any, ...]] = {}
     for name, text in pairs_of(given, option):
         if name not in types:
@@ -60,16 +61,15 @@ def unquoted(text: str) -> str | None:
     return None if text == "null" else "null" if text == '"null"' else text
 
 
-def _innermost(dtype: LogicalType) -> LogicalType:
-    """Return the type of what is named of a tag: of a list, that of its members; of what may be null, the rest."""
-    if isinstance(dtype, OptionalType):
-        return _innermost(dtype.inner)
-    item = item_of(dtype)
-    return dtype if item is None else _innermost(item)
-
-
 def _read(name: str, text: str, dtype: LogicalType, option: str) -> Any:
-    """Return what a text says: as Arrow reads it, or as the class does that stands for the type."""
+    """Return what a text says: as Arrow reads it, or as the class does that stands for the type; of lists JSON."""
+    if isinstance(dtype, OptionalType):
+        return _read(name, text, dtype.inner, option)
+    if (item := item_of(dtype)) is not None:
+        members = _members(text)
+        if members is None:
+            return _read(name, text, item, option)
+        return [None if each is None else _read(name, each, item, option) for each in members]
     try:
         return dtype.to_python(array_of([text], pa.large_string()).cast(dtype.arrow))[0]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueTypeError):
@@ -77,3 +77,14 @@ def _read(name: str, text: str, dtype: LogicalType, option: str) -> Any:
             return dtype.annotation(text)
         except Exception as error:
             raise click.UsageError(f"{option}: {name}={text!r} never holds: the tag is {dtype.name}") from error
+
+
+def _members(text: str) -> list[str | None] | None:
+    """Return the members of a list that is written as JSON, as texts; None if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, list):
+        return None
+    return [each if each is None or isinstance(each, str) else json.dumps(each) for each in found]

@@ -76,9 +76,11 @@ def _plan(functions: Sequence[FunctionNode], records: Database, selection: Selec
     for _ in evaluated(None, lambda node: last if node is None else node.inputs, rows):
         pass
     plans: dict[str, NodePlan] = {}
+    called: dict[tuple[object, str], list[pa.Array[Any]]] = {}
     for each in explained.values():
         above = inputs_first(each.node.inputs, _inputs)
-        plans[each.node.label] = each.plan([node.label for node in above if _computes(plans.get(node.label))])
+        waits_for = [node.label for node in above if _computes(plans.get(node.label))]
+        plans[each.node.label] = each.plan(waits_for, called.setdefault(each.function, []))
     return Plan({node.label: plans[node.label] for node in functions})
 
 
@@ -175,11 +177,17 @@ class _ExplainedNode:
             self._unknown += tags_in(table, chunk.schema.tags)[: _EXAMPLES - len(self._unknown)]
         self._unknown_count += count
 
-    def plan(self, waits_for: Sequence[str]) -> NodePlan:
+    @property
+    def function(self) -> tuple[object, str]:
+        """What nodes whose packets have the same results have in common."""
+        return self.node.uri, str(self._code.hash)
+
+    def plan(self, waits_for: Sequence[str], called: list[pa.Array[Any]]) -> NodePlan:
         """Return what was found.
 
         Args:
             waits_for: the labels of nodes above that have something to compute.
+            called: the packets of nodes before with the same function, to which its own are added.
         """
         causes = Causes(self.node, self._code, self._history)
         reasons = causes.reasons(self._missing, causes.failed)
@@ -195,5 +203,12 @@ class _ExplainedNode:
                 f"{failed:,} packets failed in the last run, and it is not known which; run it with "
                 "observer=LoggingObserver(pipeline.log_database)"
             )
-        calls = pc.count_distinct(self._missing.packet_hashes).as_py()
+        before = _distinct(called)
+        called.append(self._missing.packet_hashes)
+        calls = _distinct(called) - before
         return NodePlan(self.node.label, self._cached, calls, in_order(reasons), failed, notes)
+
+
+def _distinct(arrays: Sequence[pa.Array[Any]]) -> int:
+    count: int = pc.count_distinct(pa.chunked_array(arrays, pa.large_binary())).as_py()
+    return count

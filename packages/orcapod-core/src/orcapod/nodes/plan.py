@@ -23,7 +23,8 @@ class NodePlan:
     Attributes:
         label: the node.
         cached: how many packets have their results.
-        calls: how many calls would be made of the function, as far as is known.
+        calls: how many calls would be made of the function, as far as is known: packets that a node before with the
+            same function has are computed there, and equal ones that fail are each tried.
         reasons: why the others have none, one for all packets of which it is the same: what is computed again comes
             first, and of these what concerns most packets.
         failed_before: how many packets failed in the last run; None if it has not run.
