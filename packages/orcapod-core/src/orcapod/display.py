@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
+from difflib import get_close_matches
 from html import escape
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "discreet",
     "duration",
     "html_table",
+    "near_hint",
     "notebook_display",
     "one_line",
     "printable",
@@ -35,6 +37,7 @@ _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 4
 
+_DELIMITER = re.compile(r"[;,|\t]")
 _SCHEME = re.compile(r"([a-zA-Z][\w+.-]*:/*)?(.*)", re.DOTALL)
 _AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
 _SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
@@ -193,3 +196,14 @@ def warn_user(message: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
+
+
+def near_hint(name: str, columns: Iterable[str]) -> str:
+    """Return advice on the name of a column that is not there: which one it may be; empty if none is like it."""
+    for each in columns:
+        if each.strip().casefold() == name.strip().casefold():
+            return f"; did you mean {each!r}?{' It has spaces around it' if each != each.strip() else ''}"
+        if (between := _DELIMITER.search(each)) and name in map(str.strip, each.split(between[0])):
+            return f"; {each!r} is several columns of a CSV file that is read with delimiter={between[0]!r}"
+    near = get_close_matches(name, columns, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -50,6 +50,13 @@ def test_a_missing_column_is_named_with_those_found() -> None:
         increment.pod(rows(1, column="z"))
 
 
+@pytest.mark.parametrize(("column", "more"), [("X", ""), (" x", " It has spaces around it")])
+def test_a_column_that_is_called_almost_so_is_named(column: str, more: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        increment.pod(rows(1, column=column))
+    assert str(caught.value).endswith(f"found [{column!r}]; did you mean {column!r}?{more}")
+
+
 def test_a_parameter_that_is_only_a_tag_is_refused_with_the_reason() -> None:
     @op.function_pod("y")
     def f(i: int) -> int:
@@ -60,7 +67,7 @@ def test_a_parameter_that_is_only_a_tag_is_refused_with_the_reason() -> None:
 
 
 def test_an_ill_typed_column_is_refused_with_both_types() -> None:
-    with pytest.raises(SchemaError, match="increment: parameter 'x' is int, found a column of str"):
+    with pytest.raises(SchemaError, match="'x' is int, found a column of str; .*data_schema={'x': int}.*the first"):
         increment.pod(rows("a"))
     with pytest.raises(SchemaError, match="increment: parameter 'x' is int, found a column of float"):
         increment.pod(rows(1.0))

@@ -248,12 +248,22 @@ def test_bad_frames(case):
 
 FILES = {
     "no file": (None, {}, ["found nothing there", "check the path"]),
-    "an empty file": (b"", {}, ["cannot be read", "Empty CSV"]),
+    "an empty file": (b"", {}, ["found an empty file", "line of column names", "check whether it was written"]),
+    "blank lines alone": (b"\n\n", {}, ["cannot be read", "Empty CSV"]),
     "names alone, no schema": (b"id,x\n", {}, ["no rows", "column 'id'", "data_schema"]),
     "a line of too many fields": (b"id,x\n1,2\n1,2,3\n", {}, ["cannot be read", "#3", "Expected 2 columns, got 3"]),
     "bytes that are no text": (b"id,x\n1,Z\xfcrich\n", {}, ["column 'x'", "utf-8", "encoding"]),
     "an encoding that there is not": (b"id,x\n1,2\n", {"encoding": "latin-99"}, ["cannot be read", "latin-99"]),
     "two characters between fields": (b"id,x\n1,2\n", {"delimiter": "::"}, ["cannot be read"]),
+    "another delimiter": (b"id;x\n1;2\n", {}, ["tag column 'id'", "found columns ['id;x']", "with delimiter=';'"]),
+    "another delimiter, and declared": (
+        b"x\tid\n1\t2\n",
+        {"data_schema": {"id": int}},
+        ["data_schema declares 'id'", "with delimiter='\\t'"],
+    ),
+    "another delimiter, and commas": (b"id;x\n1;2\n1;2,5\n", {}, ["#3", "Expected 1 columns", "give its delimiter"]),
+    "a space before a name": (b"x, id\n1, 2\n", {}, ["tag column 'id'", "did you mean ' id'? It has spaces around it"]),
+    "a name in capitals": (b"ID,x\n1,2\n", {}, ["tag column 'id'", "did you mean 'ID'?"]),
     "a column twice": (b"id,id\n1,2\n", {}, ["column 'id'", "twice", "rename"]),
     "a value of another type than declared": (
         b"id,x\n1,2\n2,a\n",
@@ -285,6 +295,7 @@ def test_bad_files(case, tmp_path):
     with pytest.raises(InputValidationError) as caught:
         CSVSource(path, ["id"], **arguments)
     assert all(word in str(caught.value) for word in ["CSVSource", "lab.csv", *words]), str(caught.value)
+    assert ("bad_rows" in str(caught.value)) == ("#" in str(caught.value)), "advice where there is a row that is bad"
 
 
 def test_a_folder_is_no_file(tmp_path):

@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
-from orcapod.display import shown
+from orcapod.display import near_hint, shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
 from orcapod.files import KnownFile, Unreadable, WithFiles, WithPlaces, temporary_folder, with_files
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
-from orcapod.functions.signature import Signature, null_hint
+from orcapod.functions.signature import Signature, type_hint
 from orcapod.hashing import (
     ContentHash,
     Fingerprint,
@@ -256,21 +256,21 @@ class PythonPacketFunction:
                 if name in self.signature.optional:
                     continue
                 if name in self.tags:
-                    role, listed = "tag", str(list(inputs.tags))
+                    role, listed, near = "tag", str(list(inputs.tags)), near_hint(name, inputs.tags)
                     hint = "; it is data, so leave it out of tags" if name in inputs.packets else ""
                 else:
-                    role, listed = "packet", str(list(inputs.packets))
+                    role, listed, near = "packet", str(list(inputs.packets)), near_hint(name, inputs.packets)
                     told = sorted({*self.tags, name})
                     hint = f"; it is a tag: say tags={told} to take it" if name in inputs.tags else ""
                 raise SchemaError(
-                    f"{self.name}: no {role} column for parameter {name!r}{hint}; found {listed}",
+                    f"{self.name}: no {role} column for parameter {name!r}{hint}; found {listed}{near}",
                     node=self.name,
                     column=name,
                     expected=wanted.name,
                     found=listed,
                 )
             if not wanted.takes(found):
-                hint = null_hint(name, wanted, found)
+                hint = type_hint(name, wanted, found)
                 raise SchemaError(
                     f"{self.name}: parameter {name!r} is {wanted.name}, found a column of {found.name}{hint}",
                     node=self.name,

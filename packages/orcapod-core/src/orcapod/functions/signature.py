@@ -12,9 +12,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 from orcapod.checks import Checks
 from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
-from orcapod.types import LogicalType, OptionalType, Schema
+from orcapod.types import STR, LogicalType, OptionalType, Schema
 
-__all__ = ["Signature", "null_hint"]
+__all__ = ["Signature", "type_hint"]
+
+_READ_FROM_TEXT = ("int", "float", "bool")
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,13 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
     return schema
 
 
-def null_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column that has the type wanted, but for nulls; nothing about any other."""
+def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
+    """Return what to do about a column that has the type wanted, but for nulls, or is text; nothing about any other."""
+    if found.name.startswith(STR.name) and wanted.name in _READ_FROM_TEXT:
+        return (
+            f"; a value that is no {wanted.name} makes text of a column: give the source "
+            f"data_schema={{{name!r}: {wanted.name}}}, which names the first"
+        )
     if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
         return ""
     return (

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from orcapod.checks import Checks
 from orcapod.compute import counted, pc
-from orcapod.display import shown
+from orcapod.display import near_hint, shown
 from orcapod.errors import InputValidationError, ValueTypeError
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.root import BadRows, checked_bad_rows
@@ -28,6 +28,7 @@ _EXACT = 2.0**53
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 _CODE = r"^\s*[+-]?0\d"
 _DIGIT = r"\d"
+_ONE_COLUMN = "Expected 1 columns"
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -111,7 +112,7 @@ class _File:
             data_schema: declared types.
             fails: whether a field that is no value of its type is null, and among the faults.
         """
-        self._check_encoding()
+        self._check_start()
         declared = declared_types(self._named, dict.fromkeys(data_schema), data_schema)
         self._fails = fails
         types: dict[str, pa.DataType] = {name: _written_as(dtype) for name, dtype in declared.items()}
@@ -127,7 +128,8 @@ class _File:
         if codes := self._codes(read.schema, declared):
             read = self._read({**types, **codes})
         if absent := [name for name in declared if name not in read.column_names]:
-            why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}"
+            near = near_hint(absent[0], read.column_names)
+            why = f"data_schema declares {absent[0]!r}, found columns {read.column_names}{near}"
             raise self._invalid(why, column=absent[0], found=str(read.column_names))
         read = _with_nulls(read, declared)
         faults = dict.fromkeys(read.column_names, self._broken) if self._broken else {}
@@ -147,13 +149,17 @@ class _File:
                 read = read.set_column(at, field.name, pc.if_else(is_large, None, read.column(at)))
         return read, faults
 
-    def _check_encoding(self) -> None:
-        """Refuse a file that is to be UTF-8 and begins as UTF-16 or UTF-32 does."""
-        start = b""
+    def _check_start(self) -> None:
+        """Refuse a file that is empty, and one that is to be UTF-8 and begins as UTF-16 or UTF-32 does."""
+        start, is_utf8 = b" ", False
         with suppress(OSError, pa.ArrowException, LookupError, ValueError):  # whoever reads all of it tells of these
-            if codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig", "ascii"):
-                with pa.input_stream(str(self._path)) as file:
-                    start = file.read(4)
+            with pa.input_stream(str(self._path)) as file:
+                start = file.read(4)
+            is_utf8 = codecs.lookup(self._encoding).name in ("utf-8", "utf-8-sig", "ascii")
+        if not start:
+            raise self._invalid("found an empty file, expected a line of column names; check whether it was written")
+        if not is_utf8:
+            return
         marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
         unmarked = {b"\0": "utf-16-be"}.get(start[:1], {b"\0": "utf-16-le"}.get(start[1:2]))
         if found := marked or unmarked:
@@ -189,9 +195,10 @@ class _File:
                 convert_options=csv.ConvertOptions(column_types=dict(types)),
             )
         except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
+            hint = BAD_ROWS_HINT if "Row #" in str(error) and not self._fails else ""
+            parted = f"; or give its delimiter, if that is not {self._delimiter!r}" if _ONE_COLUMN in str(error) else ""
             raise self._invalid(
-                f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema"
-                f"{'' if self._fails else BAD_ROWS_HINT}"
+                f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema{parted}{hint}"
             ) from None
         self._broken = broken
         return _with_gaps(read, broken)

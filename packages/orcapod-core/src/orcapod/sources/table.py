@@ -14,7 +14,7 @@ from orcapod.arrow import array_of, scalar_of
 from orcapod.checks import Checks
 from orcapod.compute import pc
 from orcapod.datagrams import SEPARATOR, Chunk, Packet, Tag, colliding, with_packets
-from orcapod.display import html_table, shown
+from orcapod.display import html_table, near_hint, shown
 from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.hashing import ContentHash, recipes
 from orcapod.protocols import Database, checked_database
@@ -218,13 +218,13 @@ class TableSource(Source):
         if two := colliding(names):
             raise self._invalid(str(two), column=two.other)
         if missing := [tag for tag in tags if tag not in columns]:
-            why = f"tag column {missing[0]!r} is not there; found columns {names}"
+            why = f"tag column {missing[0]!r} is not there; found columns {names}{near_hint(missing[0], names)}"
             raise self._invalid(why, column=missing[0], found=str(names))
         for argument, named in (("tag_columns", tags), ("record_id_column", record_ids)):
             if len(set(named)) != len(named):
                 raise self._invalid(f"{argument} names a column twice: {list(named)}; name it once")
         if unknown := [name for name in record_ids if name not in columns]:
-            why = f"record_id_column {unknown[0]!r} is not there; found columns {names}"
+            why = f"record_id_column {unknown[0]!r} is not there; found columns {names}{near_hint(unknown[0], names)}"
             raise self._invalid(why, column=unknown[0], found=str(names))
 
     def _bad_columns(self) -> dict[int, dict[str, ValueTypeError]]:
@@ -303,7 +303,7 @@ def declared_types(
     for name, annotation in declared.items():
         if name not in columns:
             raise InputValidationError(
-                f"{named}: data_schema declares {name!r}, found columns {list(columns)}",
+                f"{named}: data_schema declares {name!r}, found columns {list(columns)}{near_hint(name, columns)}",
                 column=name,
                 found=str(list(columns)),
             )
