@@ -32,5 +32,5 @@ def test_forty_programs_end_with_their_own_exit_code(tmp_path: Path) -> None:
     rows = pa.table({"id": range(140), "x": [0.5] * 140, "group": groups})
     write_deltalake(tmp_path, rows, partition_by=["group"])
     command = [sys.executable, "-c", _PROGRAMS, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=True)
     assert done.stdout == f"{[0, 3] * 20}\n"
