@@ -273,8 +273,10 @@ def test_the_place_of_files_is_an_argument(tmp_path: Path) -> None:
         pipeline = study(op.databases.MemoryDatabase(), files=given)
         pipeline.run().raise_for_errors()
         assert all(path.is_relative_to(str(given).removeprefix("file://")) for path in files(pipeline))
-    with pytest.raises(ConfigError, match="expected a folder, or a URL of object storage"):
-        study(tmp_path / "lab.db", files="ftp://host/files")
+    with pytest.raises(
+        ConfigError, match="found files 'nowhere://host/files', expected a folder, or a URL of object sto"
+    ):
+        study(tmp_path / "lab.db", files="nowhere://host/files")
     with pytest.raises(ConfigError, match="not shown") as caught:
         study(tmp_path / "lab.db", files="s3://key:hunter2@bucket/files")
     assert "hunter2" not in str(caught.value)

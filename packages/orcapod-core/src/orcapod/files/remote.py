@@ -45,16 +45,19 @@ def files_folder(check: Checks, files: str | os.PathLike[str] | None) -> Path | 
     folder = check.file("files", files)
     if "://" not in folder or folder.startswith("file://"):
         return Path(folder.removeprefix("file://")).expanduser().absolute()  # workers may have another working folder
-    advice = "give the path of a folder that all workers see, or s3://bucket/folder, with secrets in the environment"
-    wrong = check.wrong("files", discreet(folder, quoted=True), "a folder, or a URL of object storage", advice)
+    advice = (
+        "give the path of a folder that all workers see, or s3://bucket/folder, with secrets in the environment; "
+        "for storage that pyarrow does not know, install fsspec and what it needs"
+    )
+    wrong = check.wrong("files", discreet(folder), "a folder, or a URL of object storage", advice)
     if "@" in folder.partition("://")[2].partition("/")[0]:
         raise wrong
     mirror = _mirror(folder)
     admit(mirror)
     try:
         _opened(str(_url_in(mirror)))
-    except ValueError:
-        raise wrong from None
+    except (ValueError, ImportError) as error:
+        raise wrong from error
     return mirror
 
 
@@ -75,7 +78,10 @@ def upload(path: Path) -> None:
     """Copy a file or folder of a mirror to where it belongs; it is there whole once this returns."""
     if (url := _url_of(path)) is not None:
         filesystem, root = _opened(url)
-        _copy(str(path), f"{root}/{_place(path)}", None, filesystem)
+        target = f"{root}/{_place(path)}"
+        if filesystem.type_name.startswith(("py::", "local")):  # fsspec's, too, may have folders that have to be made
+            filesystem.create_dir(target.rpartition("/")[0])
+        _copy(str(path), target, None, filesystem)
 
 
 def download(path: Path, to: Path) -> None:
@@ -152,7 +158,10 @@ def _opened(url: str) -> tuple[Any, str]:
 def _connected(url: str) -> tuple[Any, str]:
     from pyarrow.fs import FileSystem  # noqa: PLC0415 - heavy, and few need it
 
-    filesystem, root = FileSystem.from_uri(url)
+    try:
+        filesystem, root = FileSystem.from_uri(url)
+    except ValueError:  # it knows no such scheme
+        filesystem, root = FileSystem.from_uri(f"fsspec+{url}")
     return filesystem, root.rstrip("/")
 
 
