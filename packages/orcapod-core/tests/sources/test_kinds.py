@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase
+from orcapod.errors import InputValidationError
 from orcapod.sources import ArrowTableSource, CSVSource, DataFrameSource, DictSource, ListSource, Source
 from orcapod.testing.strategies import ALL_COLUMNS
 
@@ -268,3 +270,23 @@ def test_a_table_in_large_pieces_is_not_put_together_whole():
     assert max(sizes) < 40 << 20
     assert found.content_hash() == same.content_hash()
     assert [packet["x"] for _, packet in found.iter_packets()] == values
+
+
+MIXED = {
+    "dicts of other keys": [{"a": 1}, {"b": 2}],
+    "decimals of other scales": [Decimal("1.0"), Decimal("1.00"), None],
+}
+
+
+@pytest.mark.parametrize("which", MIXED)
+def test_objects_in_a_frame_of_pandas_are_what_they_are_in_rows(which):
+    """Arrow would give each dict the keys of all, and each decimal the digits of the longest."""
+    rows = [{"k": at, "x": value} for at, value in enumerate(MIXED[which])]
+    found, expected = DataFrameSource(pd.DataFrame(rows, dtype=object), ["k"]), DictSource(rows, ["k"])
+    assert found.output_schema() == expected.output_schema()
+    assert [repr(row["x"]) for _, row in found] == [repr(row["x"]) for _, row in expected]
+
+
+def test_text_and_bytes_in_a_frame_of_pandas_are_no_one_type():
+    with pytest.raises(InputValidationError, match="column 'x': values of several types are mixed: bytes, str"):
+        DataFrameSource(pd.DataFrame({"k": [1, 2], "x": ["a", b"b"]}), ["k"])

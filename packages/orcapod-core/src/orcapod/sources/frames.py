@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
-from orcapod.errors import InputValidationError
+from orcapod.errors import InputValidationError, SchemaError, ValueTypeError
 from orcapod.sources.arrow import ArrowTableSource
 from orcapod.sources.root import BadRows, checked_bad_rows
 from orcapod.sources.table import declared_types, named_source
-from orcapod.types import RowFaults, column_of_rows
+from orcapod.types import LogicalType, RowFaults, column_of, column_of_rows, type_of_values
 
 __all__ = ["DataFrameSource"]
 
@@ -43,13 +44,14 @@ class DataFrameSource(ArrowTableSource):
         label: str | None = None,
     ) -> None:
         named = named_source(type(self).__name__, source_id)
-        table, self._faults = _table(frame, named, data_schema, fails=checked_bad_rows(bad_rows, named) == "fail")
+        fails = checked_bad_rows(bad_rows, named) == "fail"
+        table, self._faults, found = _table(frame, named, data_schema, fails=fails)
         super().__init__(
             table,
             tag_columns,
             source_id=source_id,
             record_id_column=record_id_column,
-            data_schema=data_schema,
+            data_schema={**found, **(data_schema or {})},
             bad_rows=bad_rows,
             label=label,
         )
@@ -57,8 +59,8 @@ class DataFrameSource(ArrowTableSource):
 
 def _table(
     frame: Any, named: str, data_schema: Mapping[str, Any] | None, *, fails: bool
-) -> tuple[pa.Table, dict[str, RowFaults]]:
-    """Return a frame as a table, and the faults of values of columns that were converted one by one.
+) -> tuple[pa.Table, dict[str, RowFaults], dict[str, LogicalType]]:
+    """Return a frame as a table, the faults of values of columns that were converted one by one, and types found there.
 
     Args:
         frame: the frame.
@@ -84,12 +86,12 @@ def _table(
             column=objects[0],
             found="Object",
         )
-    return pa.table(frame), {}
+    return pa.table(frame), {}, {}
 
 
 def _of_pandas(
     frame: Any, named: str, data_schema: Mapping[str, Any] | None, *, fails: bool
-) -> tuple[pa.Table, dict[str, RowFaults]]:
+) -> tuple[pa.Table, dict[str, RowFaults], dict[str, LogicalType]]:
     columns = list(frame.columns)
     if odd := [column for column in columns if not isinstance(column, str)]:
         raise InputValidationError(f"{named}: found a column called {odd[0]!r}, expected strings; rename it")
@@ -109,19 +111,47 @@ def _of_pandas(
     for name, dtype in declared.items():
         if dtype.hash_name == "int" and (whole := _whole_numbers(frame[name])) is not None:
             made[name] = whole
-    for name in [name for name in declared if fails and frame[name].dtype == object]:
+    found: dict[str, LogicalType] = {}
+    for name in [name for name in frame.columns if name not in made and frame[name].dtype == object]:
         values = [None if is_gone else value for value, is_gone in zip(frame[name], frame[name].isna(), strict=True)]
-        made[name], faults[name] = column_of_rows(values, declared[name])
+        if fails and name in declared:
+            made[name], faults[name] = column_of_rows(values, declared[name])
+        elif _would_be_others(values):
+            made[name], found[name] = _as_they_are(values, declared.get(name), named, name)
     others = frame.drop(columns=list(made))
     try:
         table = pa.Table.from_pandas(others, preserve_index=False)
-        return pa.table({name: made[name] if name in made else table.column(name) for name in frame.columns}), faults
+        return (
+            pa.table({name: made[name] if name in made else table.column(name) for name in frame.columns}),
+            faults,
+            found,
+        )
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         column, why = next(((column, why) for column in others if (why := _why_not(others[column]))), ("?", str(error)))
         raise InputValidationError(
             f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
             column=column,
         ) from None
+
+
+def _would_be_others(values: Sequence[Any]) -> bool:
+    """Say whether Arrow would make equals of values that are not: dicts of all keys, decimals of one scale, bytes."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {dict}:
+        return len({frozenset(value) for value in values if value is not None}) > 1
+    if Decimal in kinds:
+        return len({value.as_tuple().exponent for value in values if type(value) is Decimal}) > 1
+    return {str, bytes} <= kinds
+
+
+def _as_they_are(
+    values: Sequence[Any], declared: LogicalType | None, named: str, name: str
+) -> tuple[pa.Array[Any], LogicalType]:
+    try:
+        dtype = declared or type_of_values(values)
+        return column_of(values, dtype), dtype
+    except (SchemaError, ValueTypeError) as error:
+        raise InputValidationError(f"{named}: column {name!r}: {error}", **error.about(column=name)) from None
 
 
 def _whole_numbers(column: Any) -> Any:

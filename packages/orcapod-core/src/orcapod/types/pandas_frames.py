@@ -145,7 +145,11 @@ def _frame(table: pa.Table) -> Any:
     frame = table.to_pandas(integer_object_nulls=True)
     metadata = table.schema.metadata or {}
     notes = json.loads(metadata.get(_NOTES, b"{}"))
-    were_objects = [each["numpy_type"] == "object" for each in table.schema.pandas_metadata["columns"]]
+    described = table.schema.pandas_metadata["columns"]
+    were_objects = [each["numpy_type"] == "object" for each in described]
+    if frame.columns.dtype == bool:  # of which pyarrow reads every text as true
+        names = [each["name"] == "True" for each in described[: frame.shape[1]]]
+        frame.columns = pd.Index(names, name=frame.columns.name)
     for at in range(frame.shape[1]):
         if were_objects[at]:
             noted = notes.get("missing", {}).get(str(at), {})
