@@ -406,6 +406,8 @@ def test_rows_of_equal_tags_and_packets_are_told_apart_by_what_they_were_made_of
         store.trace("study", "bmi", {"patient": 1}, record_id=equal)
     with pytest.raises(UnknownRowError, match=r"found 0 rows with record_id='row_7', expected one, of the 3"):
         store.trace("study", "bmi", {}, record_id="row_7")
+    with pytest.raises(UnknownRowError, match="found 0 rows with patient=2 and record_id='row_0'"):
+        store.trace("study", "bmi", {"patient": 2}, record_id="row_0")
     assert records(store.trace("study", "mean", {"patient": 1}, record_id="row_1")) == ["row_0", "row_1", "row_2"]
 
 

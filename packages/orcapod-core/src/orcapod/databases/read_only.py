@@ -25,6 +25,6 @@ def why_unwritable(place: Path, what: str) -> str | None:
 def read_only_store(location: object, why: str) -> ReadOnlyStoreError:
     """Return the error for writing to a store that may only be read."""
     return ReadOnlyStoreError(
-        f"{location} may only be read: {why}; nothing was written; to run pipelines on it, copy it to a place "
+        f"{location} may only be read: {why}; nothing was written; to run pipelines on it, copy it to a folder "
         "of your own, or have yourself be given the right to write there"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pat
 
-from orcapod.arrow import array_of, rows_of
+from orcapod.arrow import array_of, rows_of, scalar_of
 from orcapod.compute import counted, pc
 from orcapod.datagrams import RECORD_TAG, SEPARATOR, SOURCE_TAG
 from orcapod.display import shown
@@ -228,11 +228,12 @@ def keys_of(entries: pa.Table) -> list[bytes]:
 def _called(entries: pa.Table, record_id: str) -> pa.Table:
     """Return the entries whose result's id begins so, or that were made of a source row that is called so."""
     ids: list[Any] = entries.column(RECORD_ID).to_pylist() if entries.num_rows else []
-    found = [row for row, each in enumerate(ids) if each.hex().startswith(record_id)]
-    for row, source, record in zip(*source_rows(entries).to_pydict().values(), strict=True):
-        if record_id in (record, f"{source}{SEPARATOR}{record}"):
-            found.append(row)
-    return entries.take(array_of(sorted({*found}), pa.int64()))
+    rows = source_rows(entries)
+    whole = pc.binary_join_element_wise(rows["source_id"], rows["record_id"], scalar_of(SEPARATOR, pa.large_string()))
+    is_it = pc.or_(pc.equal(rows["record_id"], record_id), pc.equal(whole, record_id))
+    of_sources: list[Any] = rows["row"].filter(is_it).to_pylist()
+    found = {*of_sources, *(row for row, each in enumerate(ids) if each.hex().startswith(record_id))}
+    return entries.take(array_of(sorted(found), pa.int64()))
 
 
 def _told_apart(entries: pa.Table) -> tuple[list[str], str]:
