@@ -49,7 +49,9 @@ def _paths(code: CodeType) -> Iterator[NamePath]:
             yield path
         path = None
         match instruction.opname:
-            case "LOAD_GLOBAL" | "LOAD_NAME" | "LOAD_DEREF" | "LOAD_CLASSDEREF" | "LOAD_FROM_DICT_OR_GLOBALS":
+            case "LOAD_GLOBAL" | "LOAD_NAME" | "LOAD_DEREF" | "LOAD_CLASSDEREF":
+                path = (value,)
+            case "LOAD_FROM_DICT_OR_GLOBALS" | "LOAD_FROM_DICT_OR_DEREF":
                 path = (value,)
             case "STORE_GLOBAL" | "DELETE_GLOBAL":
                 yield (value,)

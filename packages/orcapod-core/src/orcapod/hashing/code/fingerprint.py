@@ -203,6 +203,9 @@ class _Walk:
             into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
         paths = [*syntax.references, *([("__class__",)] if "__class__" in names.cells else [])]
         into.add("references", [self._reference(path, names, into, function.__qualname__) for path in paths])
+        for path in syntax.possible:
+            if self._is_there(path, names):
+                into.add("possible", [self._reference(path, names, into, function.__qualname__)])
         for name, cell in cells_of(function).items():  # a decorator may read what the function says of itself
             held = content(cell)
             if type(held) is FunctionType:
@@ -270,15 +273,19 @@ class _Walk:
         into.add("syntax", [syntax.digest])
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
-
-        def is_there(path: NamePath) -> bool:
-            return names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING
-
         # What the body of a class in a function took from that function, the class itself holds.
-        taken = [path for path in syntax.references if "<locals>" not in label or is_there(path)]
+        taken = [path for path in syntax.references if "<locals>" not in label or self._is_there(path, names)]
         into.add("references", [self._reference(path, names, into, label) for path in taken])
-        for path in filter(is_there, syntax.hints):
-            into.add("hint", [self._reference(path, names, into, label)])
+        for path in syntax.hints:
+            if self._is_there(path, names):
+                into.add("hint", [self._reference(path, names, into, label)])
+
+    def _is_there(self, path: NamePath, names: Names) -> bool:
+        """Say whether a path that may lead nowhere leads to something."""
+        try:
+            return names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING
+        except Exception:  # noqa: BLE001 - an import of which only the code itself knows whether it is ever made
+            return False
 
     def _reference(self, path: NamePath, names: Names, into: Description, around: str) -> bytes:
         target = names.follow(path, self._rules.changes.earlier)
