@@ -14,7 +14,14 @@ from typing import Literal
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, imports_of, statements, written
 
-__all__ = ["MUTATORS", "Change", "Syntax", "read_class", "read_function"]
+__all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "read_class", "read_function"]
+
+About = Literal["docstrings", "annotations", "source"]
+"""What code says besides what it does. It counts where something reads it."""
+
+ABOUT: Mapping[str, About] = {"__doc__": "docstrings", "__annotations__": "annotations"}
+"""Names by which code reads what other code says besides."""
+
 
 MUTATORS = frozenset({
     "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft", "fill",
@@ -61,6 +68,7 @@ class Syntax:
         uses: paths that begin at a parameter.
         changes: what it visibly changes outside, or through a parameter.
         hints: paths in the annotations of a class, which need not exist when the code runs.
+        about: what it reads of what code says besides what it does.
         unseen: what it does that reaches things which no reading of the code can follow.
         source: the source in its normal form; empty where there is none.
         bound: names that a class body binds.
@@ -73,6 +81,7 @@ class Syntax:
     uses: tuple[NamePath, ...] = ()
     changes: tuple[Change, ...] = ()
     hints: tuple[NamePath, ...] = ()
+    about: frozenset[About] = frozenset()
     unseen: tuple[str, ...] = ()
     source: str = ""
     bound: frozenset[str] = frozenset()
@@ -106,6 +115,7 @@ class _Reader:
         self._uses: dict[NamePath, None] = {}
         self._changes: dict[Change, None] = {}
         self._hints: dict[NamePath, None] = {}
+        self._about: set[About] = set()
         self._unseen: dict[str, None] = {}
 
     def syntax(
@@ -119,6 +129,7 @@ class _Reader:
             tuple(self._uses),
             tuple(self._changes),
             tuple(self._hints),
+            frozenset(self._about),
             tuple(self._unseen),
             _normal_source(node),
             bound,
@@ -149,6 +160,7 @@ class _Reader:
                 self._write_path(value)
             case ast.Constant():
                 plain = value.value
+                self._note_about([plain] if isinstance(plain, str) else ())
                 self._text.append((b"..." if plain is Ellipsis else canonical_bytes(plain)).hex())
             case list():
                 self._text.append("[")
@@ -230,6 +242,7 @@ class _Reader:
 
     def _write_path(self, node: ast.Name | ast.Attribute) -> None:
         names = written(node)
+        self._note_about(names or [node.attr] if isinstance(node, ast.Attribute) else names)
         if not names:
             self._note_changes(node)
             self._write_fields(node)
@@ -252,6 +265,9 @@ class _Reader:
                     self._uses[path] = None
             if is_changed:
                 self._changes[Change(path, "binding", is_parameter=origin == "parameter")] = None
+
+    def _note_about(self, names: Iterable[str]) -> None:
+        self._about.update(ABOUT[name] for name in names if name in ABOUT)
 
     def _note_changes(self, node: ast.AST) -> None:
         match node:
