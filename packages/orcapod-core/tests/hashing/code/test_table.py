@@ -23,6 +23,7 @@ COMPUTED_AGAIN = {
     "a function that is found in a registry, a list or a dict": ["a class registry", "a class that collects steps"],
     "an object of an installed class: a fitted model, a frame, a namespace": ["a frame in a global", "a namespace"],
     "which function of an installed package is used": ["which of two functions of numpy is a default"],
+    "a docstring or an annotation that something reads": ["a docstring that is read", "annotations that are read"],
     "a setting beside a counter in one dict": ["a setting beside a counter"],
     "what a memo holds before the run": ["a global that is loaded"],
 }

@@ -7,7 +7,7 @@ from types import CodeType
 
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.code.scopes import Imported, NamePath
-from orcapod.hashing.code.syntax import MUTATORS, Change, Syntax
+from orcapod.hashing.code.syntax import ABOUT, MUTATORS, Change, Syntax
 
 __all__ = ["codes_in", "read_code"]
 
@@ -34,7 +34,9 @@ def read_code(code: CodeType) -> Syntax:
     for root, *rest in paths:
         if rest and rest[-1] in MUTATORS:
             changes.append(Change((root, *rest[:-1]), "contents", method=rest[-1]))
-    return Syntax(_digest(code), tuple(dict.fromkeys(paths)), changes=tuple(dict.fromkeys(changes)))
+    names = {name for each in everything for name in (*each.co_names, *each.co_consts) if isinstance(name, str)}
+    about = frozenset(ABOUT[name] for name in names & ABOUT.keys())
+    return Syntax(_digest(code), tuple(dict.fromkeys(paths)), changes=tuple(dict.fromkeys(changes)), about=about)
 
 
 def _paths(code: CodeType) -> Iterator[NamePath]:
@@ -49,7 +51,9 @@ def _paths(code: CodeType) -> Iterator[NamePath]:
             yield path
         path = None
         match instruction.opname:
-            case "LOAD_GLOBAL" | "LOAD_NAME" | "LOAD_DEREF" | "LOAD_CLASSDEREF" | "LOAD_FROM_DICT_OR_GLOBALS":
+            case "LOAD_GLOBAL" | "LOAD_NAME" | "LOAD_DEREF" | "LOAD_CLASSDEREF":
+                path = (value,)
+            case "LOAD_FROM_DICT_OR_GLOBALS" | "LOAD_FROM_DICT_OR_DEREF":
                 path = (value,)
             case "STORE_GLOBAL" | "DELETE_GLOBAL":
                 yield (value,)

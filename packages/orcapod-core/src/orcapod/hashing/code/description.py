@@ -44,7 +44,8 @@ from orcapod.hashing.code.ownership import (
     version_of,
 )
 from orcapod.hashing.code.parts import PartKind
-from orcapod.hashing.code.rules import UNSEEN, Note, Rules, State, Unit
+from orcapod.hashing.code.rules import READERS, UNSEEN, Note, Rules, State, Unit
+from orcapod.hashing.code.syntax import About
 
 __all__ = ["Description"]
 
@@ -62,6 +63,7 @@ class Description:
     Attributes:
         units: the units that it refers to, in the order in which they are met.
         notes: what of it is listed.
+        about: what it reads of what code says besides what it does.
         size: how many objects it took.
         module: where it is, for what is listed.
     """
@@ -69,6 +71,7 @@ class Description:
     def __init__(self, rules: Rules, module: str, *, inside: object = None) -> None:
         self.units: list[Unit] = []
         self.notes: dict[Note, None] = {}
+        self.about: set[About] = set()
         self.size = 0
         self.module = module
         self._rules = rules
@@ -102,7 +105,7 @@ class Description:
     def look(self) -> Look:
         """Return all of it, as far as it can be said without the units."""
         digest = self.digest()  # on the way, the rest is found
-        return Look(digest, tuple(self.units), tuple(self.notes), tuple(self._code), self.size)
+        return Look(digest, tuple(self.units), tuple(self.notes), tuple(self._code), frozenset(self.about), self.size)
 
     def token(self, item: object, label: str) -> bytes:
         """Return what stands for an object that the code knows by this name: its bytes, or its number."""
@@ -146,8 +149,11 @@ class Description:
     def installed(self, name: str) -> bytes:
         """Return what stands for something that an installed package provides: its name."""
         for unseen, why in UNSEEN.items():
-            if name == unseen or name.startswith(f"{unseen}."):
+            if _is_within(name, unseen):
                 self._note(name, "unseen", why)
+        for reader, about in READERS.items():
+            if _is_within(name, reader):
+                self.about |= about
         module = name
         while module not in sys.modules and "." in module:
             module = module.rpartition(".")[0]
@@ -467,6 +473,10 @@ class Description:
                 token = self.state(item, name, value, called) if name in places else self.token(value, called)
                 parts += [name.encode(), token]
         return framed("instance", [self._class(cls), framed("held", held or []), *parts])
+
+
+def _is_within(name: str, outer: str) -> bool:
+    return name == outer or name.startswith(f"{outer}.")
 
 
 def _is_attribute(place: str) -> bool:

@@ -11,8 +11,11 @@ What no reading can follow is *unseen*: it is listed.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from hashlib import sha256
@@ -31,7 +34,7 @@ from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, 
 from orcapod.hashing.code.rules import GIVEN, Note, Rules, RunStage, State, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
-from orcapod.hashing.code.syntax import Syntax
+from orcapod.hashing.code.syntax import About, Syntax
 from orcapod.hashing.content_hash import ContentHash
 
 __all__ = ["fingerprint_function"]
@@ -77,13 +80,14 @@ def fingerprint_function(
         roots=frozenset([id(function)]),
     )
     changed: dict[Location, object] = {}
-    while True:  # what is found to change in one walk is state in the next; rarely more than two
+    while True:  # what is found to change, or read, in one walk counts so in the next; rarely more than two
         walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership)))
         digest = walk.digest(roots, arguments, outputs)
         found = walk.changes.locations
-        if found.keys() <= changed.keys():
+        if found.keys() <= changed.keys() and walk.about <= rules.about:
             break
         changed = changed | found
+        rules = replace(rules, about=rules.about | walk.about)
     if stage and walk.has_state:
         walk = _Walk(replace(rules, changes=Changes(changed.keys(), ownership), stage=stage))
         digest = walk.digest(roots, arguments, outputs)
@@ -103,6 +107,7 @@ class _Walk:
         self._notes: dict[Note, None] = {}
         self._bindings: list[Binding] = []
         self._size = 0
+        self.about: frozenset[About] = frozenset()
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
         given = Description(self._rules, GIVEN)
@@ -158,6 +163,7 @@ class _Walk:
         """Return what a description says, with the numbers of the units that it refers to."""
         self._notes.update(dict.fromkeys(look.notes))
         self._size += look.size
+        self.about |= look.about
         for unit in look.units:
             if unit.key not in self._indexes:
                 self._indexes[unit.key] = len(self._units)
@@ -194,6 +200,8 @@ class _Walk:
         self._rules.changes.notice(function)
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
+        into.about |= syntax.about
+        self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
         defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
         defaults |= dict(sorted((function.__kwdefaults__ or {}).items()))
@@ -203,18 +211,42 @@ class _Walk:
             into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
         paths = [*syntax.references, *([("__class__",)] if "__class__" in names.cells else [])]
         into.add("references", [self._reference(path, names, into, function.__qualname__) for path in paths])
+        for path in syntax.possible:
+            if self._is_there(path, names):
+                into.add("possible", [self._reference(path, names, into, function.__qualname__)])
         for name, cell in cells_of(function).items():  # a decorator may read what the function says of itself
             held = content(cell)
             if type(held) is FunctionType:
                 into.add("annotations", [name.encode(), self._annotations(held, into)])
         return syntax.source
 
-    def _annotations(self, function: FunctionType, into: Description) -> bytes:
+    def _annotations(self, code: FunctionType | type, into: Description) -> bytes:
         try:
-            found = function.__annotations__
+            found = inspect.get_annotations(code)
         except NameError:  # they are evaluated when somebody asks
             found = {}
-        return framed("annotations", [into.token(item, function.__name__) for pair in found.items() for item in pair])
+        said = [into.token(item, code.__name__) for pair in found.items() for item in pair]
+        if "annotations" in self._rules.about and any(type(item) is str for item in found.values()):
+            with suppress(Exception):  # names for type checkers only; who asks gets the same error
+                hints = typing.get_type_hints(code, include_extras=True)
+                said += [into.token(hint, code.__name__) for name, hint in hints.items() if name in found]
+        return framed("annotations", said)
+
+    def _said_besides(self, code: FunctionType | type, into: Description) -> None:
+        """Describe what code says besides what it does, as far as that is read."""
+        about = self._rules.about
+        texts: dict[str, str | None] = {}
+        if "docstrings" in about:
+            texts["__doc__"] = vars(code).get("__doc__") if isinstance(code, type) else code.__doc__
+        if "source" in about:
+            with suppress(OSError, TypeError):  # it has none, and whoever asks gets the same error
+                texts["source"] = inspect.getsource(code)
+        for name, text in texts.items():
+            if text is not None:
+                label = f"{code.__qualname__}.{name}"
+                into.add("besides", [self._value("attribute", into.module, label, text, (id(code), name), into)])
+        if "annotations" in about:
+            into.add("annotations", [self._annotations(code, into)])
 
     def _wrapper(self, function: FunctionType, into: Description) -> None:
         """Describe a function that an installed package made around what it was given."""
@@ -249,6 +281,7 @@ class _Walk:
         into.add("class", into.tokens(cls.__bases__, f"{name}: base"))
         if self._rules.ownership.owns_class(metaclass):
             into.add("metaclass", [into.token(metaclass, f"{name}: metaclass")])
+        self._said_besides(cls, into)
         if syntax:
             self._class_syntax(syntax, names, into, name)
         places = self._rules.changes.places(cls)
@@ -268,17 +301,22 @@ class _Walk:
 
     def _class_syntax(self, syntax: Syntax, names: Names, into: Description, label: str) -> None:
         into.add("syntax", [syntax.digest])
+        into.about |= syntax.about
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
-
-        def is_there(path: NamePath) -> bool:
-            return names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING
-
         # What the body of a class in a function took from that function, the class itself holds.
-        taken = [path for path in syntax.references if "<locals>" not in label or is_there(path)]
+        taken = [path for path in syntax.references if "<locals>" not in label or self._is_there(path, names)]
         into.add("references", [self._reference(path, names, into, label) for path in taken])
-        for path in filter(is_there, syntax.hints):
-            into.add("hint", [self._reference(path, names, into, label)])
+        for path in syntax.hints:
+            if self._is_there(path, names):
+                into.add("hint", [self._reference(path, names, into, label)])
+
+    def _is_there(self, path: NamePath, names: Names) -> bool:
+        """Say whether a path that may lead nowhere leads to something."""
+        try:
+            return names.follow(path, self._rules.changes.earlier).value is not Sentinel.MISSING
+        except Exception:  # noqa: BLE001 - an import of which only the code itself knows whether it is ever made
+            return False
 
     def _reference(self, path: NamePath, names: Names, into: Description, around: str) -> bytes:
         target = names.follow(path, self._rules.changes.earlier)

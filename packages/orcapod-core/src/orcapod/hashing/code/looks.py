@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from orcapod.hashing.code.names import Location
 from orcapod.hashing.code.rules import Note, RunStage, State, Unit
+from orcapod.hashing.code.syntax import About
 
 __all__ = ["Look", "counted"]
 
@@ -25,6 +26,7 @@ class Look:
         units: the functions, classes and values that it referred to.
         notes: what of it is listed.
         code: the functions and classes that it held itself.
+        about: what it reads of what code says besides what it does.
         size: how many objects it took.
     """
 
@@ -32,6 +34,7 @@ class Look:
     units: tuple[Unit, ...]
     notes: tuple[Note, ...]
     code: tuple[object, ...]
+    about: frozenset[About]
     size: int
 
     def finds_the_same(self, other: Look) -> bool:

@@ -33,7 +33,7 @@ __all__ = [
 Location = tuple[int, str]
 """Something that may change: the contents of an object, ``(id, "")``, or a name in one, ``(id, name)``."""
 
-_ABOUT = frozenset({"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__builtins__"})
+_ABOUT = frozenset({"__name__", "__file__", "__package__", "__spec__", "__loader__", "__builtins__"})
 
 
 @dataclass(frozen=True, slots=True)

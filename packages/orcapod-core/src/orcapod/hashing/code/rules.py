@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,8 +10,9 @@ from orcapod.hashing.code.changes import Changes
 from orcapod.hashing.code.ignored import Ignored
 from orcapod.hashing.code.ownership import Ownership
 from orcapod.hashing.code.parts import PartKind
+from orcapod.hashing.code.syntax import About
 
-__all__ = ["GIVEN", "UNSEEN", "Note", "Rules", "RunStage", "State", "Unit"]
+__all__ = ["GIVEN", "READERS", "UNSEEN", "Note", "Rules", "RunStage", "State", "Unit"]
 
 RunStage = Literal["begins", "ended"]
 """Why code is looked at: because a run of it begins, or has ended."""
@@ -30,6 +32,22 @@ UNSEEN = {
     "sys.modules": "reaches modules by text",
 }
 """What leads to things that no reading of the code can follow, by name, each with how."""
+
+READERS: Mapping[str, frozenset[About]] = {
+    "inspect.getcomments": frozenset({"source"}),
+    "inspect.getdoc": frozenset({"docstrings"}),
+    "inspect.get_annotations": frozenset({"annotations"}),
+    "inspect.getfullargspec": frozenset({"annotations"}),
+    "inspect.getsource": frozenset({"source"}),
+    "inspect.getsourcelines": frozenset({"source"}),
+    "inspect.signature": frozenset({"annotations"}),
+    "inspect.Signature": frozenset({"annotations"}),
+    "pydoc": frozenset({"annotations", "docstrings"}),
+    "typing.get_type_hints": frozenset({"annotations"}),
+    "typing_extensions.get_annotations": frozenset({"annotations"}),
+    "typing_extensions.get_type_hints": frozenset({"annotations"}),
+}
+"""What reads things that code says besides what it does, by name, each with which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,7 @@ class Rules:
         ignored: what does not count.
         is_told: whether the author said with ``depends_on`` what matters of what cannot be seen into.
         roots: the functions themselves, whose bodies always count.
+        about: what of code counts that it says besides what it does.
         stage: whether a run begins or has ended.
     """
 
@@ -95,4 +114,5 @@ class Rules:
     ignored: Ignored = field(default_factory=Ignored)
     is_told: bool = False
     roots: frozenset[int] = frozenset()
+    about: frozenset[About] = frozenset()
     stage: RunStage | None = None

@@ -6,15 +6,22 @@ nor does what the versions of Python parse differently.
 
 import ast
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
 from orcapod.hashing.canonical import canonical_bytes
-from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, statements, written
+from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, imports_of, statements, written
 
-__all__ = ["MUTATORS", "Change", "Syntax", "read_class", "read_function"]
+__all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "read_class", "read_function"]
+
+About = Literal["docstrings", "annotations", "source"]
+"""What code says besides what it does. It counts where something reads it."""
+
+ABOUT: Mapping[str, About] = {"__doc__": "docstrings", "__annotations__": "annotations"}
+"""Names by which code reads what other code says besides."""
+
 
 MUTATORS = frozenset({
     "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "extendleft", "fill",
@@ -25,6 +32,7 @@ _READERS = frozenset({
     "fromfile", "genfromtxt", "load", "loadtxt", "read_csv", "read_excel", "read_feather", "read_json",
     "read_parquet", "read_table", "scan_csv", "scan_parquet",
 })  # fmt: skip
+_Origin = Literal["outside", "perhaps outside", "parameter", "inside"]
 _NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_params"})
 
 
@@ -56,9 +64,11 @@ class Syntax:
     Attributes:
         digest: of the normalised tree, or of the code object where there is no source.
         references: paths that begin outside, in the order in which they are written.
+        possible: paths of names that may be bound to something else, or to nothing, by the time the code runs.
         uses: paths that begin at a parameter.
         changes: what it visibly changes outside, or through a parameter.
         hints: paths in the annotations of a class, which need not exist when the code runs.
+        about: what it reads of what code says besides what it does.
         unseen: what it does that reaches things which no reading of the code can follow.
         source: the source in its normal form; empty where there is none.
         bound: names that a class body binds.
@@ -67,9 +77,11 @@ class Syntax:
 
     digest: bytes
     references: tuple[NamePath, ...] = ()
+    possible: tuple[NamePath, ...] = ()
     uses: tuple[NamePath, ...] = ()
     changes: tuple[Change, ...] = ()
     hints: tuple[NamePath, ...] = ()
+    about: frozenset[About] = frozenset()
     unseen: tuple[str, ...] = ()
     source: str = ""
     bound: frozenset[str] = frozenset()
@@ -99,9 +111,11 @@ class _Reader:
         self._text: list[str] = []
         self._scopes: list[Scope] = []
         self._references: dict[NamePath, None] = {}
+        self._possible: dict[NamePath, None] = {}
         self._uses: dict[NamePath, None] = {}
         self._changes: dict[Change, None] = {}
         self._hints: dict[NamePath, None] = {}
+        self._about: set[About] = set()
         self._unseen: dict[str, None] = {}
 
     def syntax(
@@ -111,9 +125,11 @@ class _Reader:
         return Syntax(
             digest,
             tuple(self._references),
+            tuple(self._possible),
             tuple(self._uses),
             tuple(self._changes),
             tuple(self._hints),
+            frozenset(self._about),
             tuple(self._unseen),
             _normal_source(node),
             bound,
@@ -144,6 +160,7 @@ class _Reader:
                 self._write_path(value)
             case ast.Constant():
                 plain = value.value
+                self._note_about([plain] if isinstance(plain, str) else ())
                 self._text.append((b"..." if plain is Ellipsis else canonical_bytes(plain)).hex())
             case list():
                 self._text.append("[")
@@ -165,9 +182,7 @@ class _Reader:
             case ast.ClassDef():
                 self._text.append(f"(class {value.name} ")
                 self.write([value.decorator_list, value.bases, value.keywords])
-                self.enter(value.body, is_class=True)
-                self.write(value.body)
-                self._scopes.pop()
+                self._write_class_body(value.body)
                 self._text.append(")")
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 self._write_comprehension(value)
@@ -182,7 +197,7 @@ class _Reader:
             case _:
                 self._text.append(str(value))
 
-    def _meant(self, nodes: list[ast.AST]) -> list[ast.AST]:
+    def _meant(self, nodes: Sequence[ast.AST]) -> list[ast.AST]:
         in_class = self._scopes and self._scopes[-1].is_class  # there, annotations are fields
         return [
             item
@@ -206,6 +221,16 @@ class _Reader:
                 self.write(value)
         self._text.append(")")
 
+    def _write_class_body(self, body: Sequence[ast.stmt]) -> None:
+        scope = self.enter(body, is_class=True)
+        self._text.append("[")
+        for item in self._meant(body):
+            self.write(item)
+            self._text.append(",")
+            scope.execute(item)
+        self._text.append("]")
+        self._scopes.pop()
+
     def _write_comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
         first, *others = node.generators
         self.write(first.iter)  # evaluated outside
@@ -216,18 +241,33 @@ class _Reader:
         self._scopes.pop()
 
     def _write_path(self, node: ast.Name | ast.Attribute) -> None:
-        found = self._path(node)
-        if found is None:
+        names = written(node)
+        self._note_about(names or [node.attr] if isinstance(node, ast.Attribute) else names)
+        if not names:
             self._note_changes(node)
             self._write_fields(node)
             return
-        self._text.append(f"<{'.'.join(written(node))}>")
-        path, origin = found
-        if origin == "inside" or (origin == "parameter" and len(path) == 1):
-            return
-        (self._references if origin == "outside" else self._uses)[path] = None
-        if not isinstance(node.ctx, ast.Load):
-            self._changes[Change(path, "binding", is_parameter=origin == "parameter")] = None
+        self._text.append(f"<{'.'.join(names)}>")
+        self._refer(names, is_changed=not isinstance(node.ctx, ast.Load))
+
+    def _refer(self, names: tuple[str, ...], *, is_changed: bool = False) -> None:
+        for path, origin in self._paths(names):
+            if origin == "inside" or (origin == "parameter" and len(path) == 1):
+                continue
+            if is_changed and len(path) == 1 and (isinstance(path[0], Imported) or origin == "perhaps outside"):
+                continue  # it is the name in here that is bound anew
+            match origin:
+                case "outside":
+                    self._references[path] = None
+                case "perhaps outside":
+                    self._possible[path] = None
+                case "parameter":
+                    self._uses[path] = None
+            if is_changed:
+                self._changes[Change(path, "binding", is_parameter=origin == "parameter")] = None
+
+    def _note_about(self, names: Iterable[str]) -> None:
+        self._about.update(ABOUT[name] for name in names if name in ABOUT)
 
     def _note_changes(self, node: ast.AST) -> None:
         match node:
@@ -239,18 +279,32 @@ class _Reader:
                 self._note_contents(iterator, "__next__")
             case ast.Call(func=ast.Attribute(attr="__subclasses__")):
                 self._unseen["__subclasses__()"] = None
+            case ast.AugAssign(target=ast.Name(id=name)):
+                self._refer((name,))
+            case ast.Import() | ast.ImportFrom():
+                self._note_imports(node)
         if isinstance(node, ast.Call) and (reached := self._reached_by_text(node)):
             self._unseen[reached] = None
 
+    def _note_imports(self, node: ast.Import | ast.ImportFrom) -> None:
+        """Note what is imported for others to read: for a scope around this one, or as an attribute of a class."""
+        scope = self._scopes[-1]
+        for name, target in imports_of(node):
+            if name in scope.outer:
+                self._changes[Change((name,), "binding")] = None
+            if name in scope.outer | scope.passed or (scope.is_class and scope is not self._scopes[0]):
+                self._possible[target,] = None
+
     def _note_contents(self, node: ast.expr, method: str = "", keys: Iterable[str | int | None] = (None,)) -> None:
         is_item = False
-        while (found := self._path(node)) is None and isinstance(node, ast.Subscript | ast.Attribute):
+        while not (names := written(node)) and isinstance(node, ast.Subscript | ast.Attribute):
             if isinstance(node, ast.Subscript):
                 keys, is_item = [_constant_key(node.slice)], True
             node = node.value
-        if found and found[1] != "inside":
-            for key in keys:
-                change = Change(found[0], "contents", key, method, is_item, is_parameter=found[1] == "parameter")
+        keys = list(keys)
+        for path, origin in self._paths(names):
+            for key in keys if origin != "inside" else ():
+                change = Change(path, "contents", key, method, is_item, is_parameter=origin == "parameter")
                 self._changes[change] = None
 
     def _reached_by_text(self, call: ast.Call) -> str:
@@ -262,7 +316,7 @@ class _Reader:
             case ast.Name(id="open"), ast.expr() if self._is_constant(first):
                 return ast.unparse(call)
             case ast.Attribute(attr=attribute, value=value), _ if attribute in _READERS and self._is_constant(first):
-                return ast.unparse(call) if self._path(value) else ""
+                return ast.unparse(call) if written(value) else ""
             case ast.Attribute(attr="read_text" | "read_bytes" | "open", value=value), _ if self._is_constant(value):
                 return ast.unparse(call)
         return ""
@@ -275,31 +329,32 @@ class _Reader:
             case ast.Call(args=[only]) | ast.BinOp(left=only):
                 return self._is_constant(only)
             case ast.Name() | ast.Attribute():
-                found = self._path(node)
-                return found is not None and found[1] == "outside"
+                return any(origin == "outside" for _, origin in self._paths(written(node)))
         return False
 
-    def _path(self, node: ast.AST) -> tuple[NamePath, Literal["outside", "parameter", "inside"]] | None:
-        if not (names := written(node)):
-            return None
-        root, *attributes = names
-        scope = self._holder(root)
-        if scope is None:
-            return (root, *attributes), "outside"
-        if root in scope.imported:
-            return (scope.imported[root], *attributes), "outside"
-        is_parameter = root in scope.parameters and scope is self._scopes[0]
-        return (root, *attributes), "parameter" if is_parameter else "inside"
+    def _paths(self, names: tuple[str, ...]) -> Iterator[tuple[NamePath, _Origin]]:
+        """Yield the paths that names may mean, with where each begins."""
+        for root, origin in self._roots(names[0]) if names else ():
+            yield (root, *names[1:]), origin
 
-    def _holder(self, name: str) -> Scope | None:
+    def _roots(self, name: str) -> Iterator[tuple[str | Imported, _Origin]]:
+        """Yield what a name may be bound to where it is read."""
         for scope in reversed(self._scopes):
-            if name in scope.passed or (scope.is_class and scope is not self._scopes[-1]):
+            if scope.is_class and scope is not self._scopes[-1]:
                 continue  # functions inside a class do not see its names
+            for target in scope.imported.get(name, ()):
+                yield target, "perhaps outside" if scope.is_rebound(name) else "outside"
+            if name in scope.passed:
+                continue
             if name in scope.outer:
-                return None
+                break
             if name in scope.bound or name in scope.imported:
-                return scope
-        return None
+                if scope.is_class and scope is not self._scopes[0] and name not in scope.certain:
+                    yield name, "perhaps outside"  # past the functions around it
+                is_parameter = name in scope.parameters and scope is self._scopes[0]
+                yield name, "parameter" if is_parameter else "inside"
+                return
+        yield name, "outside"
 
 
 def _keys(call: ast.Call) -> list[str | int | None]:
