@@ -274,8 +274,11 @@ def test_a_row_is_traced_up_and_down(study: Study, orcapod: Command) -> None:
     assert orcapod("trace", "bmi", "--record", "patient=1", "--down", "--json").json == [below]
     of_source = orcapod("trace", "patients", "patient=1", "--down", "--json").json
     assert [each["node"] for each in of_source] == ["bmi", "mean"]
+    called = "no row is known to be made of 'day=1' of source 'patients'; rows of it are called patient=1, patient=2"
     for args, told in (
         (["bmi", "patient=7"], "found 0 rows"),
+        (["patients", "day=1", "--run", study.runs[0], "--down"], called),
+        (["patients", "--run", study.runs[0], "--down"], "found 0 names of a row, expected one, such as patient=1"),
         (["bmi", "patient=1", "bmj"], "no output 'bmj'"),
         (["bmi", "--record", "patient=7"], "found 0 rows with record_id='patient=7'"),
         (["bmi", "patient=1", "a", "b"], "found the columns a, b"),

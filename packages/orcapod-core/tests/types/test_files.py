@@ -109,6 +109,20 @@ def test_a_file_that_has_changed_or_is_lost_is_noticed_on_reading(tmp_path: Path
         (tmp_path / "a").unlink()
     with pytest.raises(ValueTypeError, match="it has changed" if change == "write" else "cannot be read any more"):
         packet["scan"]
+    assert repr(packet).startswith("Packet(scan=<expected Path, found "), "it is shown all the same"
+
+
+def test_a_packet_that_failed_as_its_file_has_changed_is_shown(tmp_path: Path) -> None:
+    @op.function_pod(output_keys="length")
+    def length(scan: Path) -> int:
+        return len(scan.read_text())
+
+    (tmp_path / "a").write_text("x")
+    pipeline = op.Pipeline("study")
+    with pipeline:
+        length.pod(DictSource([{"i": 0, "scan": tmp_path / "a"}], ["i"]), label="lengths")
+    (tmp_path / "a").write_text("more")
+    assert "it has changed" in repr(pipeline.run().errors)
 
 
 def test_files_in_records_are_identified_by_content_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -10,8 +11,11 @@ from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, find_run, node_argument, pipeline_option, read_tags, run_option
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output
+from orcapod.cli.suggestion import typed
+from orcapod.datagrams import RECORD_TAG, SOURCE_TAG
 from orcapod.display import tags_text
 from orcapod.ledger import Impact, Store, open_store
+from orcapod.ledger.node_rows import first_entries
 
 __all__ = ["trace_command"]
 
@@ -76,17 +80,32 @@ def _down(
     """Return the nodes with rows that were made of a row, of a source or of a function."""
     if (source := _source(store, node, pipeline, run)) is not None:
         run_id, source_id = source
-        if len(row) != 1:
-            raise click.UsageError(f"found {len(row)} names of a row, expected one, such as row_0 or patient=1")
-        if impacts := store.impact(source_id, row[0], run_id):
+        if len(row) == 1 and (impacts := store.impact(source_id, row[0], run_id)):
             return impacts
+        names = [typed(name) for name in _row_names(store, run_id, source_id)]
+        if len(row) != 1:
+            such = next(iter(names), "row_0")
+            raise click.UsageError(f"found {len(row)} names of a row, expected one, such as {such}")
+        called = f"rows of it are called {', '.join(names)}" if names else "check how the row is called, such as row_0"
         raise click.UsageError(
-            f"no row is known to be made of {row[0]!r} of source {node!r}; check how the row is called, such as row_0 "
-            "or patient=1, unless all that was to be made of it has failed"
+            f"no row is known to be made of {row[0]!r} of source {node!r}; {called}; or all that was to be made of it "
+            "has failed"
         )
     begun, summary = find_node(store, node, pipeline=pipeline, run=run)
     tags = read_tags(row, store, (begun, summary))
     return store.descendants("/".join(begun.pipeline), node, tags, begun.run_id, record_id=record)
+
+
+def _row_names(store: Store, run_id: str, source_id: str) -> list[str]:
+    """Return what a few rows of a source are called, as the first rows of a function node tell that came of them."""
+    run = store.run(run_id)
+    for node in run.functions.values():
+        entries = first_entries(store.database, run, node, _MOST)
+        for name in entries.column_names:
+            if name.startswith(SOURCE_TAG) and {*map(str, entries.column(name).to_pylist())} == {source_id}:
+                names: list[Any] = entries.column(name.replace(SOURCE_TAG, RECORD_TAG, 1)).to_pylist()
+                return list(dict.fromkeys(names))
+    return []
 
 
 def _source(store: Store, label: str, pipeline: str | None, run: str | None) -> tuple[str, str] | None:

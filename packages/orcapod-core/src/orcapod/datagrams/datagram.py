@@ -68,7 +68,14 @@ class Datagram(Mapping[str, Any]):
     __hash__ = None  # type: ignore[assignment]  # its values need not be hashable
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={self._shown(name)}' for name in self)})"
+
+    def _shown(self, name: str) -> str:
+        """Return what a value looks like, or why there is none: the file of one may have been changed or lost."""
+        try:
+            return repr(self[name])
+        except ValueTypeError as error:
+            return f"<{error}>"
 
 
 class Tag(Datagram):
