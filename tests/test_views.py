@@ -260,6 +260,24 @@ def test_a_view_follows_its_label(database: Any) -> None:
     assert len(asked(database, 'SELECT who FROM "study.doubled"')) == 2
 
 
+def test_a_history_ends_where_the_node_moves_to_another_table(database: Any) -> None:
+    """And begins anew with the run in which it is back, as whatever else tells of that run."""
+    nights = [([(1, 1), (2, 2)], ""), ([(1, 1), (2, 2)], "ward"), ([(1, 1)], "ward"), ([(1, 1)], ""), ([(1, 1)], "")]
+    runs, states = [], []
+    for rows, more in nights:
+        runs.append(study(database, rows, more=more).run(progress=False).run_id)
+        states.append(database.get_records(("study", "_states")).num_rows)
+    assert states[-1] == states[-2]  # where nothing moves, nothing is written
+    pipeline, store = study(database, [(1, 1)]), op.open_store(database)
+    spans = [(row["who"], row["__since"], row["__until"]) for row in pipeline.doubled.history().to_pylist()]
+    assert sorted(spans, key=str) == sorted([(1, runs[0], runs[1]), (1, runs[3], None), (2, runs[0], runs[1])], key=str)
+    shown = asked(database, 'SELECT who, first_run, until_run FROM "study.doubled_history"')
+    assert Counter(tuple(row.values()) for row in shown) == Counter(spans)
+    assert asked(database, 'SELECT who, y FROM "study.doubled"') == [{"who": 1, "y": 2}]
+    for run_id, (rows, _) in zip(runs, nights, strict=True):
+        assert sorted(store.rows("study", "doubled", run_id)["who"].to_pylist()) == [who for who, _ in rows]
+
+
 REFUSED = [
     'DELETE FROM "study/_runs"',
     "CREATE TABLE mine (x int)",

@@ -126,8 +126,9 @@ def _selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str,
         f" changed(entry_id, n) AS (SELECT entry_id, sum(n) FROM ({changes}) AS change GROUP BY entry_id),"
         " copies(nth) AS (SELECT 1 UNION ALL SELECT nth + 1 FROM copies WHERE nth <= (SELECT max(n) FROM changed))"
         f" SELECT {_selected(view, tables, dialect, {})} FROM {entries.name} AS e"
-        f" LEFT JOIN changed ON changed.entry_id = {key} CROSS JOIN copies{results} WHERE copies.nth <= coalesce(changed.n, 0)"
-        f" + CASE WHEN {run} IN (SELECT run_id FROM states WHERE own > 0) THEN 1 ELSE 0 END"
+        f" LEFT JOIN changed ON changed.entry_id = {key} CROSS JOIN copies{results}"
+        f" WHERE copies.nth <= coalesce(changed.n, 0) + CASE WHEN {run} IN"
+        " (SELECT run_id FROM states WHERE own > 0) THEN 1 ELSE 0 END"
     )
     started, start_run = starts.columns["__started"], starts.columns[RUN_ID]
     times = [dialect.shown(f"{each}_start.{started}", starts.schema.field("__started").type) for each in _ENDS]

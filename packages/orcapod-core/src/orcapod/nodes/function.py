@@ -54,6 +54,7 @@ from orcapod.records import (
     Claims,
     CodeRecords,
     FunctionUri,
+    GivenEntries,
     NodeHistory,
     NodeRecord,
     NodeStates,
@@ -209,6 +210,9 @@ class FunctionNode(Node):
         """Return the number of its state after a run; a complete one makes it what it gave."""
         states, step = NodeStates(self._records, self.path, self.label, known), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
+            if (left := states.left(known)) is not None:
+                states.close(left, GivenEntries())
+                states = NodeStates(self._records, self.path, self.label)
             number = states.close(run.run_id, step.spec.records.given)
             if isinstance(self._records, ViewingDatabaseProtocol):
                 self._records.place_view(self._view(), self._results)
