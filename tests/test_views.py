@@ -278,6 +278,34 @@ def test_a_history_ends_where_the_node_moves_to_another_table(database: Any) -> 
         assert sorted(store.rows("study", "doubled", run_id)["who"].to_pylist()) == [who for who, _ in rows]
 
 
+class Meanwhile(RunId):
+    """Observer that notes the name of the run, and has another one begin and end within it."""
+
+    def __init__(self, other: op.Pipeline) -> None:
+        self.other = other
+
+    def on_run_start(self, run_id: str) -> None:
+        super().on_run_start(run_id)
+        self.other_id = self.other.run(progress=False).run_id
+
+
+def test_a_history_tells_what_runs_gave_that_overlapped(database: Any) -> None:
+    """By the numbers of states, which order by the ends of runs; and no row goes before it came."""
+    seen = Meanwhile(study(database, [(1, 1), (2, 2)]))
+    study(database, [(1, 1), (3, 3)]).run(observer=seen, progress=False)
+    store = op.open_store(database)
+    ever = asked(database, 'SELECT * FROM "study.doubled_history"')
+    for run_id, wanted in ((seen.run_id, [1, 3]), (seen.other_id, [1, 2])):
+        assert sorted(store.rows("study", "doubled", run_id)["who"].to_pylist()) == wanted
+        state = store.nodes(run_id)["doubled"].totals.state
+        assert state is not None
+        there = [row for row in ever if row["first_state"] <= state < (row["until_state"] or state + 1)]
+        assert sorted(row["who"] for row in there) == wanted
+    (gone,) = (row for row in ever if row["until_run"] is not None)
+    assert (gone["first_run"], gone["until_run"]) == (seen.other_id, seen.run_id)
+    assert gone["first_at"] <= gone["until"]
+
+
 REFUSED = [
     'DELETE FROM "study/_runs"',
     "CREATE TABLE mine (x int)",

@@ -21,7 +21,7 @@ __all__ = ["HISTORY", "Dialect", "NodeTables", "tables_of", "view_names", "view_
 HISTORY = "_history"
 """What is added to the name of a node's view for the view of all rows that it ever gave."""
 
-_PERIOD = ("copies", "first_run", "first_at", "until_run", "until")
+_PERIOD = ("copies", "first_run", "first_state", "first_at", "until_run", "until_state", "until")
 _ENDS = ("first", "end")
 _MADE = {"run_id": RUN_ID, "timestamp": "__timestamp", "seconds": "__seconds"}
 
@@ -131,8 +131,11 @@ def _selects(view: NodeView, tables: NodeTables, dialect: Dialect) -> tuple[str,
         " (SELECT run_id FROM states WHERE own > 0) THEN 1 ELSE 0 END"
     )
     started, start_run = starts.columns["__started"], starts.columns[RUN_ID]
-    times = [dialect.shown(f"{each}_start.{started}", starts.schema.field("__started").type) for each in _ENDS]
-    period = ["coalesce(period.copies, 1)", "first_state.run_id", times[0], "end_state.run_id", times[1]]
+    first, end = (f"{each}_start.{started}" for each in _ENDS)
+    end = f"CASE WHEN {end} < {first} THEN {first} ELSE {end} END"  # of runs that overlap, the last to end may be first
+    first_at, until = (dialect.shown(time, starts.schema.field("__started").type) for time in (first, end))
+    period = ["coalesce(period.copies, 1)", "first_state.run_id", "first_state.number", first_at]
+    period += ["end_state.run_id", "end_state.number", until]
     begun = "".join(
         f" LEFT JOIN {starts.name} AS {each}_start ON {each}_start.{start_run} = {each}_state.run_id" for each in _ENDS
     )
