@@ -11,10 +11,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod.errors import DatabaseError
 from orcapod.sources import DictSource
 from orcapod_delta import DeltaDatabase
 from orcapod_postgres import PostgresDatabase
@@ -160,14 +162,52 @@ def _called(database: Any, pipeline: str, label: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def test_labels_that_differ_by_case_have_a_view_each(database: Any) -> None:
-    pipeline = op.Pipeline("study", database)
-    with pipeline:
-        for who, label in enumerate(("bmi", "BMI"), 1):
-            giving(["y"]).pod(DictSource([{"who": who, "taken": 1}], ["who"], source_id=label), label=label)
-    pipeline.run(progress=False)
-    found = [asked(database, f'SELECT who FROM "{name}"') for name in ("study.bmi", "study.BMI~2")]
-    assert sorted(row["who"] for (row,) in found) == [1, 2]
+CALLED = {  # what the views of these nodes are called, which come in this order
+    ("study", "bmi"): ("study.bmi", "study.bmi_history"),
+    ("study", "bmi_history"): ("study.bmi_history~2", "study.bmi_history_history"),
+    ("study", "BMI"): ("study.BMI~2", "study.BMI_history~3"),
+    ("Study", "bmi"): ("Study.bmi~3", "Study.bmi_history~4"),
+    ("b.c", "d"): ("b.c.d", "b.c.d_history"),
+    ("b", "c.d"): ("b.c.d~2", "b.c.d_history~2"),
+    ("sqlite_x", "y"): ("_sqlite_x.y", "_sqlite_x.y_history"),
+}
+
+
+def test_views_of_one_name_are_told_apart_and_keep_what_they_are_called(database: Any) -> None:
+    """Who came first keeps a name, on every store alike; what another is called, the store says."""
+
+    def give(at: int, pipeline: str, label: str) -> None:
+        with op.Pipeline(pipeline, database) as named:
+            giving(["y"]).pod(DictSource([{"i": at, "taken": at}], ["i"], source_id=f"{pipeline} {label}"), label=label)
+        named.run(progress=False)
+
+    for night in (1, -1):
+        for at, node in list(enumerate(CALLED))[::night]:
+            give(at, *node)
+        for at, names in enumerate(CALLED.values()):
+            for name in names:
+                assert asked(database, f'SELECT i, y FROM "{name}"') == [{"i": at, "y": at}]
+    listed = asked(database, "SELECT node, view_name FROM _orcapod_views")
+    assert {tuple(row.values()) for row in listed} == {
+        (json.dumps([*node, at]), name) for node, names in CALLED.items() for at, name in enumerate(names)
+    }
+    store = op.open_store(database)
+    for wanted, name in (("study.BMI", "study.BMI~2"), ("Study.bmi", "Study.bmi~3"), ("sqlite_x.y", "_sqlite_x.y")):
+        with pytest.raises(DatabaseError, match=f'"{wanted}" is called "{name}" here, since'):
+            store.sql(f'SELECT y FROM "{wanted}"')
+
+
+@pytest.mark.postgres
+def test_short_names_in_postgresql_are_told_apart_likewise(postgres_conninfo: str) -> None:
+    with PostgresDatabase(postgres_conninfo) as database, psycopg.connect(postgres_conninfo) as shell:
+        for at, label in enumerate(("bmi", "bmi_history", "BMI")):
+            with op.Pipeline("study", database) as pipeline:
+                giving(["y"]).pod(DictSource([{"i": at, "taken": at}], ["i"], source_id=label), label=label)
+            pipeline.run(progress=False)
+        for at, names in enumerate(list(CALLED.values())[:3]):
+            for name in names:
+                short = name.removeprefix("study.")
+                assert shell.execute(f'SELECT i, y FROM study."{short}"').fetchall() == [(at, at)]
 
 
 def _listed(value: Any) -> list[Any]:

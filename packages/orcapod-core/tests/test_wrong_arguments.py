@@ -321,6 +321,7 @@ door("ContentHash.parse", op.ContentHash.parse, text="m:00")
 
 
 FOR_OTHERS = {
+    *("free_view_name", "misnamed", "view_keys"),
     *("Dialect", "ListDialect", "NodeTables", "SQLTable", "tables_of", "to_json", "view_names", "view_selects"),
     *("DatabaseView", "Layout", "SQLColumn", "check_format", "check_process", "checked_config", "checked_ids"),
     *(

@@ -338,7 +338,10 @@ class PostgresDatabase(DatabaseView[_Server]):
         Raises:
             DatabaseError: PostgreSQL does not understand it, or it would do more than read.
         """
-        return self._pool.write(lambda connection, _: answer(connection, self._catalog, statement), otherwise=_ASKED)
+        named = [(view, (*self._prefix, *view.pipeline)) for view in views]
+        return self._pool.write(
+            lambda connection, _: answer(connection, self._catalog, statement, named), otherwise=_ASKED
+        )
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the schema beside its records, with the path of the table where it is one's."""

@@ -7,7 +7,7 @@ have short names in a schema that is called like the pipeline: ``study.bmi``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -21,7 +21,10 @@ from orcapod.databases import (
     ListDialect,
     SQLTable,
     free_identifier,
+    free_view_name,
+    misnamed,
     tables_of,
+    view_keys,
     view_names,
     view_selects,
 )
@@ -70,17 +73,28 @@ def place_views(
             _place(connection, catalog, catalog.schema, name, select)
             connection.execute(upsert, [key, name, escaped_text(select)])
             if (schema := _pipeline_schema(connection, catalog, pipeline)) is not None:
-                short = free_identifier(view.label + end, (), max_bytes=LONGEST_NAME)
+                short = _short_name(view, pipeline, end, name)
                 if catalog.kind(connection, short, schema) in (None, "v"):
                     _place(connection, catalog, schema, short, select)
 
 
-def answer(connection: Connection[Any], catalog: Catalog, asked: str) -> pa.Table:
+def answer(
+    connection: Connection[Any], catalog: Catalog, asked: str, views: Sequence[tuple[NodeView, RecordPath]]
+) -> pa.Table:
     """Return the answer to a statement that reads, in the transaction that is open.
+
+    Args:
+        connection: to the store.
+        catalog: of its schema.
+        asked: what is asked.
+        views: which may be named, and where the tables of their pipelines are.
 
     Raises:
         psycopg.Error: PostgreSQL does not understand it, or it would do more than read.
     """
+    called = [pair for view, pipeline in views for pair in _called(connection, catalog, pipeline, view.label)]
+    if (why := misnamed(asked, called, _quoted)) is not None:
+        raise psycopg.ProgrammingError(why)
     connection.execute("SET TRANSACTION READ ONLY")
     connection.execute("SET LOCAL jit = off")  # it takes seconds for what puts lists together in milliseconds
     connection.execute("SELECT set_config('search_path', quote_ident(%s) || ', public', true)", [catalog.schema])
@@ -108,15 +122,31 @@ def _held_views(
     selects = view_selects(view, tables_of(view, pipeline, results, find, _joined), _DIALECT)
     query = statement("SELECT view_name, definition FROM {} WHERE node = %s", catalog.name("_orcapod_views"))
     held: list[_Held] = []
-    for at, (wanted, select) in enumerate(zip(view_names(pipeline, view.label), selects, strict=True)):
-        key = escaped_text(json.dumps([*pipeline, view.label, at]))
+    keys, wanted_names = view_keys(pipeline, view.label), view_names(pipeline, view.label)
+    for key, wanted, select in zip(map(escaped_text, keys), wanted_names, selects, strict=True):
         name, definition = connection.execute(query, [key]).fetchone() or (None, None)
         kind = None if name is None else catalog.kind(connection, name)
         if name is None or kind not in (None, "v"):  # somebody has put a table there meanwhile
             taken = [*catalog.taken(connection), *(each[1] for each in held)]
-            name = free_identifier(wanted, taken, max_bytes=LONGEST_NAME)
+            name = free_view_name(wanted, taken, max_bytes=LONGEST_NAME)
         held.append((key, name, select, kind == "v" and definition == escaped_text(select)))
     return held
+
+
+def _called(
+    connection: Connection[Any], catalog: Catalog, pipeline: RecordPath, label: str
+) -> Iterator[tuple[str, str]]:
+    """Give what the views of a node would be called, and are, as far as they are there."""
+    query = statement("SELECT view_name FROM {} WHERE node = %s", catalog.name("_orcapod_views"))
+    for key, wanted in zip(view_keys(pipeline, label), view_names(pipeline, label), strict=True):
+        for (name,) in connection.execute(query, [escaped_text(key)]).fetchall():
+            yield wanted, name
+
+
+def _short_name(view: NodeView, pipeline: RecordPath, end: str, name: str) -> str:
+    """Return what a view is called in the schema of its pipeline: with the number that its name has here, if any."""
+    wanted = free_view_name(f"{'/'.join(pipeline)}.{view.label}{end}", (), max_bytes=LONGEST_NAME)
+    return free_identifier(view.label + end, (), max_bytes=LONGEST_NAME) + name.removeprefix(wanted)
 
 
 def _pipeline_schema(connection: Connection[Any], catalog: Catalog, pipeline: RecordPath) -> str | None:

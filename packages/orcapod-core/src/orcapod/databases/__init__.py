@@ -31,8 +31,10 @@ _HOMES = {
     "duplicate_key": "contract",
     "filtered": "contract",
     "free_identifier": "sql",
+    "free_view_name": "node_views",
     "is_path": "location",
     "merged_schema": "contract",
+    "misnamed": "node_views",
     "named_columns": "contract",
     "open_database": "open",
     "path_of_text": "sql",
@@ -42,6 +44,7 @@ _HOMES = {
     "table_of": "sql",
     "tables_of": "node_views",
     "to_json": "json_columns",
+    "view_keys": "node_views",
     "view_names": "node_views",
     "view_selects": "node_views",
 }

@@ -13,7 +13,17 @@ from orcapod.databases.json_columns import to_json
 from orcapod.databases.location import is_path
 from orcapod.databases.long_lists import ListDialect, SQLTable
 from orcapod.databases.memory import MemoryDatabase
-from orcapod.databases.node_views import HISTORY, Dialect, NodeTables, tables_of, view_names, view_selects
+from orcapod.databases.node_views import (
+    HISTORY,
+    Dialect,
+    NodeTables,
+    free_view_name,
+    misnamed,
+    tables_of,
+    view_keys,
+    view_names,
+    view_selects,
+)
 from orcapod.databases.noop import NoOpDatabase
 from orcapod.databases.open import open_database
 from orcapod.databases.sql import (
@@ -57,8 +67,10 @@ __all__ = [
     "duplicate_key",
     "filtered",
     "free_identifier",
+    "free_view_name",
     "is_path",
     "merged_schema",
+    "misnamed",
     "named_columns",
     "open_database",
     "path_of_text",
@@ -68,6 +80,7 @@ __all__ = [
     "table_of",
     "tables_of",
     "to_json",
+    "view_keys",
     "view_names",
     "view_selects",
 ]

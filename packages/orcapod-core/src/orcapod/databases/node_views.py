@@ -6,7 +6,8 @@ and is made anew only where its tables or columns are others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -16,7 +17,17 @@ from orcapod.databases.sql import free_identifier
 from orcapod.protocols import NodeView, RecordPath, decoding
 from orcapod.records import LARGE, RECORD_ID, RUN_ID, RUN_STARTS, STATES, TREES, changes_path, result_path
 
-__all__ = ["HISTORY", "Dialect", "NodeTables", "tables_of", "view_names", "view_selects"]
+__all__ = [
+    "HISTORY",
+    "Dialect",
+    "NodeTables",
+    "free_view_name",
+    "misnamed",
+    "tables_of",
+    "view_keys",
+    "view_names",
+    "view_selects",
+]
 
 HISTORY = "_history"
 """What is added to the name of a node's view for the view of all rows that it ever gave."""
@@ -74,6 +85,32 @@ def view_names(pipeline: RecordPath, label: str) -> tuple[str, str]:
     """Return what the two views of a node are called, if that is free: ``study.bmi`` and ``study.bmi_history``."""
     name = f"{'/'.join(pipeline)}.{label}"
     return name, name + HISTORY
+
+
+def view_keys(pipeline: RecordPath, label: str) -> tuple[str, str]:
+    """Return by which keys ``_orcapod_views`` says what the two views of a node are called."""
+    return json.dumps([*pipeline, label, 0]), json.dumps([*pipeline, label, 1])
+
+
+def free_view_name(wanted: str, taken: Collection[str], *, max_bytes: int | None = None) -> str:
+    """Return what a view is called on every store: SQLite keeps some names for itself, see ``free_identifier``."""
+    wanted = f"_{wanted}" if wanted.casefold().startswith("sqlite_") else wanted
+    return free_identifier(wanted, taken, max_bytes=max_bytes)
+
+
+def misnamed(statement: str, called: Iterable[tuple[str, str]], quoted: Callable[[str], str]) -> str | None:
+    """Return what is wrong with a statement that names a view which is called otherwise; None if it does not.
+
+    Args:
+        statement: what is asked.
+        called: what views would be called, and are.
+        quoted: returns a name as it is written.
+    """
+    names = {name: wanted for wanted, name in called}
+    for name, wanted in names.items():
+        if wanted not in names and quoted(wanted) in statement and quoted(name) not in statement:
+            return f"{quoted(wanted)} is called {quoted(name)} here, since that was taken"
+    return None
 
 
 def tables_of(

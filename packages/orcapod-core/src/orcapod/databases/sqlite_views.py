@@ -6,7 +6,6 @@ under the same names: what the file says a view is is not looked at, since someb
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +15,16 @@ from typing import Any
 import pyarrow as pa
 
 from orcapod.databases.long_lists import ListDialect, SQLTable
-from orcapod.databases.node_views import Dialect, NodeTables, tables_of, view_names, view_selects
-from orcapod.databases.sql import free_identifier
+from orcapod.databases.node_views import (
+    Dialect,
+    NodeTables,
+    free_view_name,
+    misnamed,
+    tables_of,
+    view_keys,
+    view_names,
+    view_selects,
+)
 from orcapod.databases.sqlite_keys import ORDER
 from orcapod.databases.sqlite_table import SQLiteTable, quoted
 from orcapod.protocols import NodeView, RecordPath
@@ -61,11 +68,10 @@ def place_views(
     if find(connection, path) is None:  # else the view would not see the first change
         SQLiteTable.create(connection, path, pa.schema(CHANGE_TYPES))
     views = _held_views(connection, pipeline, view.label)
-    for at, (name, kind, _) in enumerate(views):
+    for key, (name, kind, _) in zip(view_keys(pipeline, view.label), views, strict=True):
         free = name
         if kind not in (None, "view"):  # somebody has put a table there meanwhile
-            free = free_identifier(name, _names(connection))
-        key = _key(pipeline, view.label, at)
+            free = free_view_name(name, _names(connection))
         connection.execute("INSERT OR REPLACE INTO _orcapod_views VALUES (?, ?)", (key, free))
     for name, text in outdated_views(connection, view, pipeline, results, find):
         connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
@@ -90,15 +96,17 @@ def answer(
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("BEGIN")
-        ours = {}
+        ours: dict[str, str] = {}
+        called: list[tuple[str, str]] = []
         for view, pipeline in views:
             selects = view_selects(view, _tables(connection, view, pipeline, results, find), _DIALECT)
-            held, wanted = _held_views(connection, pipeline, view.label), view_names(pipeline, view.label)
-            for (name, *_), called, select in zip(held, wanted, selects, strict=True):
-                if name != called and quoted(called) in statement and quoted(name) not in statement:
-                    raise sqlite3.DatabaseError(f"{quoted(called)} is called {quoted(name)} here, since that was taken")
+            held, wanted = _held_views(connection, pipeline, view.label, ours), view_names(pipeline, view.label)
+            called += zip(wanted, [name for name, *_ in held], strict=True)
+            for (name, *_), select in zip(held, selects, strict=True):
                 connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
                 ours[name] = f"CREATE VIEW {quoted(name)} AS {select}"
+        if (why := misnamed(statement, called, quoted)) is not None:
+            raise sqlite3.DatabaseError(why)
         stored = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'view'")
         _check_names(statement, ours, stored)
         connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # to be made, they would have to write
@@ -160,15 +168,15 @@ def _tables(
 
 
 def _held_views(
-    connection: sqlite3.Connection, pipeline: RecordPath, label: str
+    connection: sqlite3.Connection, pipeline: RecordPath, label: str, taken: Iterable[str] = ()
 ) -> list[tuple[str, str | None, str | None]]:
     """Return the two views of a node: their names, and what is there under each: its kind and statement."""
     held = []
-    names: list[str] = []
-    for at, wanted in enumerate(view_names(pipeline, label)):
+    names = [*taken]
+    for key, wanted in zip(view_keys(pipeline, label), view_names(pipeline, label), strict=True):
         query = "SELECT view_name FROM _orcapod_views WHERE node = ?"
-        row = connection.execute(query, [_key(pipeline, label, at)]).fetchone()
-        name = free_identifier(wanted, [*_names(connection), *names]) if row is None else str(row[0])
+        row = connection.execute(query, [key]).fetchone()
+        name = free_view_name(wanted, [*_names(connection), *names]) if row is None else str(row[0])
         names.append(name)
         found = connection.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", [name]).fetchone()
         held.append((name, *(found or (None, None))))
@@ -179,10 +187,6 @@ def _names(connection: sqlite3.Connection) -> list[str]:
     """Return the names that are taken."""
     query = "SELECT name FROM sqlite_master UNION SELECT view_name FROM _orcapod_views"
     return [name for (name,) in connection.execute(query)]
-
-
-def _key(pipeline: RecordPath, label: str, at: int) -> str:
-    return json.dumps([*pipeline, label, at])
 
 
 def _literal(text: str) -> str:

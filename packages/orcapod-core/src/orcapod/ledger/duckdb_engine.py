@@ -9,9 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from orcapod.databases import Dialect, SQLTable, free_identifier, tables_of, view_names, view_selects
+from orcapod.databases import (
+    Dialect,
+    SQLTable,
+    free_identifier,
+    misnamed,
+    tables_of,
+    view_keys,
+    view_names,
+    view_selects,
+)
 from orcapod.display import shown
 from orcapod.errors import DatabaseError, PluginError
+from orcapod.ledger.node_views import ViewNames
 from orcapod.protocols import Database, NodeView, RecordPath
 from orcapod.records import Members
 
@@ -20,8 +30,14 @@ __all__ = ["answer"]
 _CLOSED = {"enable_external_access": "false", "python_enable_replacements": "false"}
 
 
-def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.Table:
+def answer(database: Database, statement: str, views: Sequence[NodeView], names: ViewNames) -> pa.Table:
     """Return the answer to an SQL statement, which reads the tables and views that it names.
+
+    Args:
+        database: the store.
+        statement: what is asked.
+        views: those that it may name.
+        names: what the two views of each node of the store are called.
 
     Raises:
         PluginError: DuckDB is not installed.
@@ -30,12 +46,12 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
     """
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config=_CLOSED) as connection:
-        names = _Names(connection, database)
+        placed = _Placed(connection, database, names)
         try:
-            names.place_tables(statement)
+            placed.place_tables(statement)
             for view in views:
-                names.place_views(view)
-            names.check(statement)
+                placed.place_views(view)
+            placed.check(statement)
             parsed = connection.extract_statements(statement)
             if len(parsed) != 1:
                 raise ValueError(f"found {len(parsed)} statements")
@@ -51,39 +67,45 @@ def answer(database: Database, statement: str, views: Sequence[NodeView]) -> pa.
         return answered
 
 
-class _Names:
-    """The names that a statement may use: tables, each read once if it is needed, and views.
+class _Placed:
+    """What a statement may name: tables, each read once if it is needed, and views.
 
     Args:
         connection: of DuckDB.
         database: the store.
+        names: what the two views of each node are called.
     """
 
-    def __init__(self, connection: Any, database: Database) -> None:
+    def __init__(self, connection: Any, database: Database, names: ViewNames) -> None:
         self._connection = connection
         self._database = database
+        self._names = names
         self._there: dict[RecordPath, SQLTable] = {}
         self._whole: dict[RecordPath, SQLTable] = {}
-        self._called: dict[str, str] = {}
+        self._called = [pair for node, held in names.items() for pair in zip(view_names(*node), held, strict=True)]
 
     def place_tables(self, statement: str) -> None:
         """Place the tables that a statement names."""
         for path in self._database.list_paths():
             if "/".join(path).replace('"', '""').casefold() in statement.casefold():
                 self._find(path)
+        if "_orcapod_views" in statement.casefold():
+            keys = [key for node in self._names for key in view_keys(*node)]
+            self._connection.register(
+                "_orcapod_views", pa.table({"node": keys, "view_name": [name for _, name in self._called[: len(keys)]]})
+            )
 
     def place_views(self, view: NodeView) -> None:
         """Place the views of a node, with the tables that they read."""
         tables = tables_of(view, view.pipeline, (), partial(self._find_whole, view), _joined)
-        names = view_names(view.pipeline, view.label)
-        for wanted, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
-            self._connection.execute(f"CREATE VIEW {_quoted(self._free(wanted))} AS {select}")
+        names = self._names[view.pipeline, view.label]
+        for name, select in zip(names, view_selects(view, tables, _DIALECT), strict=True):
+            self._connection.execute(f"CREATE VIEW {_quoted(name)} AS {select}")
 
     def check(self, statement: str) -> None:
         """Raise ValueError if a statement means something that had to be called otherwise."""
-        for wanted, name in self._called.items():
-            if name != wanted and _quoted(wanted) in statement and _quoted(name) not in statement:
-                raise ValueError(f"{_quoted(wanted)} is called {_quoted(name)} here, since that was taken")
+        if (why := misnamed(statement, self._called, _quoted)) is not None:
+            raise ValueError(why)
 
     def _find(self, path: RecordPath) -> SQLTable | None:
         if path not in self._there:
@@ -115,7 +137,8 @@ class _Names:
 
     def _free(self, wanted: str) -> str:
         """Return what something is called, whose name may be taken by one that differs by case only."""
-        name = self._called[wanted] = free_identifier(wanted, self._called.values())
+        name = free_identifier(wanted, [name for _, name in self._called])
+        self._called.append((wanted, name))
         return name
 
 

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from operator import itemgetter
 
 from orcapod.arrow import rows_of
-from orcapod.databases import view_names
+from orcapod.databases import free_view_name, view_names
 from orcapod.protocols import Database, NodeView, RecordPath
 from orcapod.records import RUN_ID, RUN_STARTS, RUNS, GraphRecords, result_path, totals_in
 
-__all__ = ["named_views", "node_paths"]
+__all__ = ["ViewNames", "named_views", "node_paths"]
+
+_Since = tuple[datetime, int]
+"""When a node gave all of its rows for the first time, and which of its pipeline it is."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def named_views(database: Database, pipelines: list[RecordPath], statement: str) -> list[NodeView]:
-    """Return the views of nodes whose names are in a statement; maybe more of them than it means."""
+ViewNames = Mapping[tuple[RecordPath, str], tuple[str, str]]
+"""What the two views of each node of a store are called, by pipeline and label."""
+
+
+def named_views(database: Database, pipelines: list[RecordPath], statement: str) -> tuple[list[NodeView], ViewNames]:
+    """Return the views of nodes whose names are in a statement, maybe more of them than it means; and all names.
+
+    The names are those of a store that keeps what it has called a view: who came first, with a whole run, keeps it.
+    """
+    nodes = {pipeline: _nodes(database, pipeline) for pipeline in pipelines}
+    in_order = sorted(
+        (since, pipeline, label) for pipeline, found in nodes.items() for label, (_, since) in found.items()
+    )
+    taken: list[str] = []
+    for _, pipeline, label in in_order:
+        for wanted in view_names(pipeline, label):
+            taken.append(free_view_name(wanted, taken))
+    pairs = zip(taken[::2], taken[1::2], strict=True)
+    names = {(pipeline, label): pair for (_, pipeline, label), pair in zip(in_order, pairs, strict=True)}
     asked = statement.casefold()
-    return [
-        _view(database, pipeline, label, path)
-        for pipeline in pipelines
-        for label, path in node_paths(database, pipeline).items()
+    views = [
+        _view(database, pipeline, label, nodes[pipeline][label][0])
+        for pipeline, label in names
         if view_names(pipeline, label)[0].replace('"', '""').casefold() in asked
     ]
+    return views, names
 
 
 def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath]:
@@ -29,15 +51,24 @@ def node_paths(database: Database, pipeline: RecordPath) -> dict[str, RecordPath
 
     That is where they were in the last run to end that gave all of them; if there is none, in the last that began.
     """
+    return {label: path for label, (path, _) in _nodes(database, pipeline).items()}
+
+
+def _nodes(database: Database, pipeline: RecordPath) -> dict[str, tuple[RecordPath, _Since]]:
+    """Return the function nodes of a pipeline by label: where their rows are, and since when they are there."""
     view = database.at(*pipeline)
     planned = {(run_id, label): path for run_id, label, path in sorted(_planned(view), key=itemgetter(0))}
     paths = {label: path for (_, label), path in planned.items()}
+    order = {label: at for at, label in enumerate(paths)}
+    found = {label: (path, (_NEVER, order[label])) for label, path in paths.items()}
     ends = rows_of(view.get_records(RUNS))
     for row in sorted(ends, key=lambda end: (end["__ended"], end[RUN_ID])):
         run_id = row[RUN_ID]
-        complete = [label for label, node in totals_in(row).items() if node.is_complete]
-        paths |= {label: planned[run_id, label] for label in complete if (run_id, label) in planned}
-    return paths
+        for label, node in totals_in(row).items():
+            if node.is_complete and (run_id, label) in planned:
+                since = min(found[label][1], (row["__ended"], order[label]))
+                found[label] = planned[run_id, label], since
+    return found
 
 
 def _planned(database: Database) -> Iterator[tuple[str, str, RecordPath]]:

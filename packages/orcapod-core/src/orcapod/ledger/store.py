@@ -263,10 +263,10 @@ class Store:
             PluginError: DuckDB is needed, and not installed.
         """
         text = Checks("sql", DatabaseError).text("the statement", statement)
-        views = named_views(self.database, self._pipelines(), text)
+        views, names = named_views(self.database, self._pipelines(), text)
         if isinstance(self.database, ViewingDatabaseProtocol):
             return self.database.query(text, views)
-        return answer(self.database, text, views)
+        return answer(self.database, text, views, names)
 
     def logs(
         self,
