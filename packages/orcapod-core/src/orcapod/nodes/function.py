@@ -248,13 +248,12 @@ class FunctionNode(Node):
             tags: only those with these tags, as in ``filter``.
 
         Returns:
-            the tags and outputs; ``__since``, the run that gave the row first, and ``__until``, the first one that
-            gave it no longer, null if it is there. A row that went and came back is there once for each time. In the
-            order of the runs.
+            the tags and outputs, null where values were pruned; ``__since``, the run that gave the row first, and
+            ``__until``, the first one that gave it no longer, null if it is there. A row that went and came back is
+            there once for each time. In the order of the runs.
 
         Raises:
             SchemaError: it has no such tag, or the tag never has such a value.
-            PrunedResultError: values were pruned.
             DamagedRecordError: a result is no longer there, for another reason.
         """
         return self._past.history(tags)
