@@ -7,7 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +108,11 @@ def test_a_column_may_be_called_like_anything_that_the_views_say(database: Any, 
 
 
 @op.function_pod(
-    output_keys=["record_id", "Seconds", "it's", "texts", "floats", "facts", "when", "day"], identity="version"
+    output_keys=["record_id", "Seconds", "it's", "texts", "floats", "facts", "when", "day", "clock"], identity="version"
 )
 def odd(
     x: int,
-) -> tuple[str, float, int, list[str | None], list[float], dict[str, int], datetime, date]:
+) -> tuple[str, float, int, list[str | None], list[float], dict[str, int], datetime, date, time]:
     texts = ['"', "\\", "\0\ufdd0", None, ""]
     return (
         "mine",
@@ -123,6 +123,7 @@ def odd(
         {"a": x},
         datetime.fromisoformat("2026-01-02 03:04:05.000006"),
         date(1969, 5, 6),
+        time(0, 1, 2),
     )
 
 
@@ -148,6 +149,7 @@ def _check_odd(row: dict[str, Any]) -> None:
     assert row["__seconds"] > 0
     assert next(iter(row.values())) == 1
     assert str(row["day"]) == "1969-05-06"
+    assert row["clock"] in (62_000_000, time(0, 1, 2))  # of DuckDB
     assert str(row["when"]) == "2026-01-02 03:04:05.000006"
     assert [str(each).lower() for each in _listed(row["floats"])] == ["nan", "-0.0", "1e+300"]
     assert _listed(row["texts"]) == ['"', "\\", "\0\ufdd0", None, ""]

@@ -349,8 +349,14 @@ def test_results_in_another_store_are_not_shown(database: Any, tmp_path: Path) -
             double.pod(DictSource([{"who": 1, "x": 1}], ["who"], source_id="s"), label="doubled")
         run_id = pipeline.run(progress=False).run_id
         (row,) = asked(database, 'SELECT * FROM "study.doubled"')
-    assert (row["who"], row["run_id"], len(row["record_id"])) == (1, run_id, 64)
-    assert "y" not in row
+        assert (row["who"], row["run_id"], len(row["record_id"])) == (1, run_id, 64)
+        assert "y" not in row
+        store = op.open_store(database)
+        for ask in (lambda: store.rows("study", "doubled"), lambda: store.results("doubled")):
+            with pytest.raises(DatabaseError, match="results of 'doubled' are not in .* keeps them in another store"):
+                ask()
+        assert store.entries("study", "doubled")["who"].to_pylist() == [1]
+        assert pipeline.doubled.at(run_id)["y"].to_pylist() == [2]
 
 
 KILLED = """

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import orcapod as op
 from orcapod.databases import MemoryDatabase, SQLiteDatabase
-from orcapod.errors import ConfigError, LabelError, PrunedResultError
+from orcapod.errors import ConfigError, DamagedRecordError, LabelError, PrunedResultError
 from orcapod.observers import CompositeObserver, LoggingObserver, StatusObserver
 from orcapod.protocols import Database
 from orcapod.sources import DictSource
@@ -113,6 +113,24 @@ def test_what_no_present_row_needs_goes_and_leaves_a_stub(database: Database) ->
     assert op.open_store(database).entries("study", "bmi", runs[0]).num_rows == 2, "provenance stays"
     assert op.verify_store(database).ok, "what was pruned is not lost"
     assert pipeline.prune(older_than=NOW, dry_run=False).rows == 0
+
+
+def test_a_history_has_null_for_what_was_pruned(database: Database) -> None:
+    """As its view in SQL; what is lost for another reason is an error still."""
+    for weight in (80.0, 100.0):
+        pipeline = study(database, {1: weight, 2: 60.0})
+        run(pipeline)
+    pipeline.prune(older_than=NOW, dry_run=False)
+    history = pipeline.bmi.history()
+    found = {(row["patient"], row["bmi"], row["__until"] is None) for row in history.to_pylist()}
+    assert found == {(1, None, False), (1, 25.0, True), (2, 15.0, True)}
+    assert [history.schema.field(name).nullable for name in ("patient", "bmi")] == [False, True]
+    shown = op.open_store(database).sql('SELECT patient, bmi, until_run IS NULL AS p FROM "study.bmi_history"')
+    assert {tuple(row.values()) for row in shown.to_pylist()} == found
+    results = ("_result", *pipeline.bmi.uri)
+    database.delete_records(results, database.get_records(results).column(0).to_pylist())
+    with pytest.raises(DamagedRecordError, match="no longer holds 2 results"):
+        pipeline.bmi.history()
 
 
 def test_a_pruned_result_is_computed_again_where_it_is_needed(database: Database) -> None:

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 import orcapod as op
 from orcapod.sources import DictSource
@@ -27,12 +29,13 @@ def mean(bmi: list[float]) -> float:
     return sum(bmi) / len(bmi)
 
 
-def run(conninfo: str, weights: dict[int, float]) -> None:
-    rows = [{"patient": patient, "weight": weight, "height": 2.0} for patient, weight in weights.items()]
+def run(conninfo: str, weights: dict[int, float], *more: str, label: str = "mean") -> None:
+    known = {"height": 2.0, **dict.fromkeys(more, 1)}
+    rows = [{"patient": patient, "weight": weight, **known} for patient, weight in weights.items()]
     pipeline = op.Pipeline("study", PostgresDatabase(conninfo))
     with pipeline:
-        each = bmi.pod(DictSource(rows, ["patient"], source_id="patients"), label="bmi")
-        mean.pod(each.batch(), label="mean")
+        each = bmi.pod(DictSource(rows, ["patient", *more], source_id="patients"), label="bmi")
+        mean.pod(each.batch(), label=label)
     pipeline.run(progress=False).raise_for_errors()
     pipeline.database.close()
 
@@ -53,6 +56,29 @@ def test_psql_answers_what_the_readme_says(postgres_conninfo: str) -> None:
         done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert trimmed(done.stdout) == trimmed(answer)
+
+
+@pytest.mark.postgres
+def test_who_may_only_look_sees_the_views_too(postgres_conninfo: str) -> None:
+    """With the rights that the README gives, also those of nodes that come, and of columns that change."""
+    role = f"reader_{os.getpid()}"
+    run(postgres_conninfo, {16: 80.0})
+    (granted,) = re.findall(r"```sql\n(GRANT USAGE.*?)```", README.read_text("utf-8"), re.DOTALL)
+    with psycopg.connect(postgres_conninfo, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            owner.execute(re.sub(r"\breader\b", role, granted).replace("ROLE ada", f"ROLE {owner.info.user}").encode())
+            run(postgres_conninfo, {16: 80.0, 17: 100.0}, "ward", label="later")
+            as_reader = psycopg.conninfo.make_conninfo(postgres_conninfo, user=role)
+            with psycopg.connect(as_reader) as reader:
+                for schema, name in (("study", "bmi"), ("study", "later"), ("orcapod", "study.later_history")):
+                    query = SQL("SELECT count(*) FROM {}").format(Identifier(schema, name))
+                    assert reader.execute(query).fetchone() == ((2,) if name == "bmi" else (1,))
+            with op.open_store(PostgresDatabase(as_reader)) as store, store.database:
+                assert store.sql('SELECT bmi FROM "study.bmi" ORDER BY 1')["bmi"].to_pylist() == [20.0, 25.0]
+        finally:
+            owner.execute(f"DROP OWNED BY {role}")
+            owner.execute(f"DROP ROLE {role}")
 
 
 def trimmed(text: str) -> list[str]:

@@ -10,12 +10,12 @@ import pyarrow as pa
 from orcapod.arrow import array_of, rows_of
 from orcapod.compute import pc
 from orcapod.datagrams import free_name
-from orcapod.errors import PrunedResultError, SchemaError, UnknownRowError
+from orcapod.errors import DatabaseError, PrunedResultError, SchemaError, UnknownRowError
 from orcapod.ledger.node_entries import NodeEntries, only_row
 from orcapod.ledger.run_summary import NodeSummary, RunSummary
 from orcapod.ledger.stored_results import has_values, results_at
-from orcapod.protocols import Database, ScanningDatabaseProtocol
-from orcapod.records import RECORD_ID, RUN_ID, NodeStates, lost_results, with_large_bytes
+from orcapod.protocols import Database, RecordPath, ScanningDatabaseProtocol
+from orcapod.records import RECORD_ID, RUN_ID, NodeStates, lost_results, result_path, with_large_bytes
 
 __all__ = ["first_entries", "in_portions", "values_of", "with_results"]
 
@@ -31,13 +31,21 @@ def with_results(database: Database, node: NodeSummary, entries: pa.Table) -> pa
     Raises:
         PrunedResultError: values were pruned.
         DamagedRecordError: a result is not there, for another reason, or its large bytes are not.
+        DatabaseError: its results are in another store.
     """
     if not entries.num_columns:
         return entries
     path = node.record.path
     results = results_at(database, path, entries.column(RECORD_ID))
     lost: list[Any] = entries.column(RECORD_ID).filter(pc.invert(has_values(results))).to_pylist()
-    if lost and results.num_columns > 1:  # or they are in another store
+    if lost and not _has_results(database, path):
+        label = node.record.label
+        raise DatabaseError(
+            f"the results of {label!r} are not in {database!r}: its pipeline keeps them in another store "
+            "(result_database=), or they were removed; entries(...) of this store gives its tags and record ids, and "
+            f"{label}.at(run_id) of the pipeline its outputs"
+        )
+    if lost:
         raise lost_results(database, path[:-1], lost)
     results = with_large_bytes(results)
     columns: dict[str, Any] = {
@@ -76,12 +84,18 @@ def values_of(
     Returns:
         None where several rows have these tags, or where the tags or the values are not there any more.
     """
+    if not _has_results(database, node.record.path):
+        return None
     try:
         entry = only_row(NodeEntries(database.at(*run.pipeline), node), tags, run)
         row = rows_of(with_results(database, node, entry))[0]
     except (SchemaError, UnknownRowError, PrunedResultError):
         return None
     return {name: value for name, value in row.items() if name not in tags}
+
+
+def _has_results(database: Database, path: RecordPath) -> bool:
+    return database.get_records_by_ids(result_path(path[:-1]), []).num_columns > 0
 
 
 def in_portions(rows: int, read: Callable[[int, int], pa.Table]) -> Iterator[pa.Table]:

@@ -144,6 +144,7 @@ class Store:
             LabelError: it had no such node.
             PrunedResultError: values were pruned.
             DamagedRecordError: a result is not there, for another reason, or its large ``bytes`` are not.
+            DatabaseError: its pipeline keeps results in another store; ``entries`` gives what is in this one.
         """
         begun, summary = self.node(pipeline, node, run)
         return with_results(self.database, summary, *self.entries_in(node, begun))

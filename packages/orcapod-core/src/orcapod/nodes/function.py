@@ -205,15 +205,15 @@ class FunctionNode(Node):
         return replace(super().record(run), code="" if code is None else str(code.hash))
 
     def state(self, run: Run, known: States, *, is_complete: bool) -> int:
-        """Return the number of its state after a run; a complete one makes it what it gave, here and nowhere else."""
+        """Return the number of its state after a run; a complete one makes it what it gave."""
         states, step = NodeStates(self._records, self.path, self.label, known), run.steps.get(self.label)
         if is_complete and isinstance(step, Step):
+            if (left := states.left(known)) is not None:
+                states.close(left, GivenEntries())
+                states = NodeStates(self._records, self.path, self.label)
             number = states.close(run.run_id, step.spec.records.given)
             if isinstance(self._records, ViewingDatabaseProtocol):
                 self._records.place_view(self._view(), self._results)
-            for (label, path), before in known.items():
-                if label == self.label and path != self.path and before[-1].rows:  # it has moved from there
-                    NodeStates(self._records, path, label, known).close(run.run_id, GivenEntries())
             return number
         return states.last().number
 
@@ -246,13 +246,12 @@ class FunctionNode(Node):
             tags: only those with these tags, as in ``filter``.
 
         Returns:
-            the tags and outputs; ``__since``, the run that gave the row first, and ``__until``, the first one that
-            gave it no longer, null if it is there. A row that went and came back is there once for each time. In the
-            order of the runs.
+            the tags and outputs, null where values were pruned; ``__since``, the run that gave the row first, and
+            ``__until``, the first one that gave it no longer, null if it is there. A row that went and came back is
+            there once for each time. In the order of the runs.
 
         Raises:
             SchemaError: it has no such tag, or the tag never has such a value.
-            PrunedResultError: values were pruned.
             DamagedRecordError: a result is no longer there, for another reason.
         """
         return self._past.history(tags)

@@ -70,7 +70,7 @@ class Past:
             chunks = [filtered.apply(Chunk(batch, schema, {}), schema) for batch in entries.to_batches()]
             entries = pa.Table.from_batches([chunk.batch for chunk in chunks], entries.schema)
         past = self._states.history(entries)
-        rows = self._rows(past)
+        rows = self._rows(past, shows_pruned=True)
         for name in (SINCE, UNTIL):
             rows = rows.append_column(name, past.column(name))
         return rows
@@ -78,12 +78,17 @@ class Past:
     def _needed(self, column: str) -> bool:
         return column == RECORD_ID or column in self._node.schema.tags
 
-    def _rows(self, entries: pa.Table) -> pa.Table:
-        """Return the tags and outputs of entries."""
-        schema = (self._node.schema.tags | self._node.schema.packets).arrow
+    def _rows(self, entries: pa.Table, *, shows_pruned: bool = False) -> pa.Table:
+        """Return the tags and outputs of entries; of those that were pruned nulls, if these are to be shown."""
+        tags, packets = self._node.schema.tags.arrow, self._node.schema.packets.arrow
+        if shows_pruned:
+            packets = pa.schema([field.with_nullable(True) for field in packets])
+        schema = pa.schema([*tags, *packets])
         if not entries.num_rows:
             return schema.empty_table()
         ids: list[Any] = entries.column(RECORD_ID).to_pylist()
+        if shows_pruned and (pruned := self._results.pruned(ids)):
+            ids = [None if record_id in pruned else record_id for record_id in ids]
         found = found_results(self._results, ids)
         columns = [entries.column(name) for name in self._node.schema.tags]
         columns += [found.column(name) for name in self._node.schema.packets]

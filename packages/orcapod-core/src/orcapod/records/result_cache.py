@@ -19,7 +19,7 @@ from orcapod.protocols import Database, RecordPath, checked_database
 from orcapod.records.address import RECORD_ID
 from orcapod.records.attempts import Attempts
 from orcapod.records.large_values import LargeValues, with_large_bytes
-from orcapod.records.stubs import lost_results
+from orcapod.records.stubs import Stubs, lost_results
 from orcapod.types import Schema, holds_files, paths_in, with_current_files
 
 __all__ = [
@@ -167,6 +167,12 @@ class ResultCache:
         found = self._database.get_records_by_ids(self._path, ids, [RECORD_ID])
         keys: list[Any] = found.column(0).to_pylist() if found.num_rows else []
         return set(keys)
+
+    def pruned(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Return those of these records of whose results the values were pruned."""
+        stubs = Stubs(self._database, self._path[1:]).among(ids)
+        keys: list[Any] = stubs.column(0).to_pylist() if stubs.num_rows else []
+        return set(keys) - self.there(keys)
 
     def lost(self, ids: Sequence[bytes]) -> DatabaseError:
         """Return the error for records that somebody needs and whose results are not there."""

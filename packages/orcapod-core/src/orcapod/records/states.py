@@ -4,9 +4,9 @@ A row of a node is an entry: tags, source rows and result, under one key. The ro
 multiset of entries, with a number. A state is a row of ``_states``, and only there where it differs from the last one.
 An entry is there from the state of the run that wrote it on; where that is not what a state says, the difference is in
 ``_changes``: an entry that went has -1 there, one that came back, or is there twice, +1. So what is new costs nothing
-beside its entry, and a run that changes nothing costs nothing at all. A node that moves to another
-table leaves a state of no rows. Where nodes share a table, as one function does that is applied to two streams of one
-schema, what a run wrote is counted for the first of them.
+beside its entry, and a run that changes nothing costs nothing at all. A node that comes back to
+a table has a state of no rows there, of the run in which it was elsewhere. Where nodes share a table, as one function
+does that is applied to two streams of one schema, what a run wrote is counted for the first of them.
 """
 
 from __future__ import annotations
@@ -179,6 +179,17 @@ class NodeStates:
         """Return the present one."""
         states = self._states() if self._known is None else self._known
         return states[-1] if states else State(0, "", 0, 0, bytes(32))
+
+    def left(self, known: States) -> str | None:
+        """Return the first run that gave the node rows in another table since its present state; None if none did.
+
+        Args:
+            known: the states of all nodes.
+        """
+        last = self.last()
+        elsewhere = [states for (label, path), states in known.items() if label == self._label and path != self._path]
+        runs = [state.run_id for states in elsewhere for state in states if state.run_id > last.run_id]
+        return min(runs, default=None) if last.rows else None
 
     def close(self, run_id: str, given: GivenEntries) -> int:
         """Store what a whole run gave, if it is not what was there; return the number of its state."""
