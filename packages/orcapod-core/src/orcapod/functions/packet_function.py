@@ -213,7 +213,9 @@ class PythonPacketFunction:
                 found.unseen,
                 f"a change there goes unnoticed, and old results will be found; {_ADVICE}",
             )
-        self._warn("found ignores of", found.unused, "nothing that it uses bears such a name")
+        near = ", ".join(dict.fromkeys(each for name in found.unused for each in found.near(name)))
+        why = "nothing that it uses bears such a name" + (f"; near ones are {near}" if near else "")
+        self._warn("found ignores of", found.unused, why)
         return found
 
     @contextmanager

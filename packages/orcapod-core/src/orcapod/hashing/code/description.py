@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from orcapod.hashing.code.changes import item_name, native_base
 from orcapod.hashing.code.classes import CACHED, raw
+from orcapod.hashing.code.ignored import own_label
 from orcapod.hashing.code.leaves import (
     PLAIN,
     framed,
@@ -68,7 +69,7 @@ class Description:
         module: where it is, for what is listed.
     """
 
-    def __init__(self, rules: Rules, module: str, *, inside: object = None) -> None:
+    def __init__(self, rules: Rules, module: str, *, inside: object = None, called: tuple[str, str] = ("", "")) -> None:
         self.units: list[Unit] = []
         self.notes: dict[Note, None] = {}
         self.about: set[About] = set()
@@ -76,6 +77,7 @@ class Description:
         self.module = module
         self._rules = rules
         self._inside = inside
+        self._called = called
         self._indexes: dict[tuple[int, str], int] = {}
         self._code: list[object] = []
         self._hash = sha256()
@@ -110,7 +112,7 @@ class Description:
     def token(self, item: object, label: str) -> bytes:
         """Return what stands for an object that the code knows by this name: its bytes, or its number."""
         cls, rules = type(item), self._rules
-        if rules.ignored.has(item, label, self.module):
+        if rules.ignored.has(item, label, self.module, self._called):
             return self._ignored(item, label)
         if cls in PLAIN:
             return plain_bytes(item)
@@ -142,7 +144,7 @@ class Description:
 
     def state(self, owner: object, name: str, value: object, label: str) -> bytes:
         """Return what stands for something that the code changes."""
-        if self._rules.ignored.has(value, label, self.module):
+        if self._rules.ignored.has(value, label, self.module, self._called):
             return self._ignored(value, label)
         return self.unit(State(self.module, label, "state", value, (id(owner), f"state {name}"), owner, name))
 
@@ -179,9 +181,9 @@ class Description:
         return id(function) in self._rules.roots or self._rules.ownership.owns(module_of(function))
 
     def _note(self, name: str, kind: PartKind, why: str, digest: bytes = b"") -> None:
-        if kind != "ignored" and self._rules.ignored.lists(name, self.module):
+        if kind != "ignored" and self._rules.ignored.lists(name, self.module, self._called):
             kind, why = "ignored", "does not count, as ignores= says"
-        self.notes[Note(name, kind, f"module {self.module}", why, digest)] = None
+        self.notes[Note(own_label(name, self._called), kind, f"module {self.module}", why, digest)] = None
 
     def _owns(self, cls: type) -> bool:
         known = self._own.get(id(cls))

@@ -25,13 +25,13 @@ from typing import Any, Literal, cast, get_args
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.description import Description
-from orcapod.hashing.code.ignored import Ignored
+from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
 from orcapod.hashing.code.looks import Look, counted
 from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
-from orcapod.hashing.code.rules import GIVEN, Note, Rules, RunStage, State, Unit
+from orcapod.hashing.code.rules import Note, Rules, RunStage, State, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
 from orcapod.hashing.code.syntax import About, Syntax
@@ -173,7 +173,7 @@ class _Walk:
     def _described(self, unit: Unit) -> bytes:
         item = unit.item
         inside = item if isinstance(unit, State) and unit.place == "" else None
-        described = Description(self._rules, unit.module, inside=inside)
+        described = Description(self._rules, unit.module, inside=inside, called=(unit.label, unit.own))
         source = ""
         if unit.kind == "function":
             source = self._function(cast(FunctionType, item), described)
@@ -335,16 +335,24 @@ class _Walk:
             return self._value("closure", into.module, f"{around}: {name}", target.value, (id(owner), ""), into)
         module = str(owner["__name__"]) if type(owner) is dict and "__name__" in owner else into.module
         kind: PartKind = "global" if type(owner) is dict else "attribute"
-        return self._value(kind, module, name, target.value, (id(owner), target.name), into)
+        own = target.name if kind == "global" and name != target.name else ""
+        return self._value(kind, module, name, target.value, (id(owner), target.name), into, own)
 
     def _value(
-        self, kind: PartKind, module: str, label: str, value: object, key: tuple[int, str], into: Description
+        self,
+        kind: PartKind,
+        module: str,
+        label: str,
+        value: object,
+        key: tuple[int, str],
+        into: Description,
+        own: str = "",
     ) -> bytes:
         """Return what stands for a value under a name: a unit, unless it is what is a unit of its own anyway."""
         cls = type(value)
         if cls in (FunctionType, Installed, Sentinel) or issubclass(cls, type | ModuleType):
             return into.token(value, label)
-        return into.unit(Unit(module, label, kind, value, key))
+        return into.unit(Unit(module, label, kind, value, key, own=own))
 
 
 def _optional(function: FunctionType) -> Sequence[str]:

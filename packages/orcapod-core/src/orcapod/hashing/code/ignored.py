@@ -1,14 +1,19 @@
 """``Ignored``: what the author of a function says that does not count."""
 
 from collections.abc import Sequence
+from types import FunctionType
+from typing import Any
 
 from orcapod.errors import ConfigError
 
-__all__ = ["Ignored"]
+__all__ = ["GIVEN", "Ignored", "own_label"]
+
+GIVEN = "given"
+"""The module of what is no module's: what the author gives beside the function."""
 
 
 class Ignored:
-    """Objects that do not count, and names of such: as they are listed, or with their module before them.
+    """Objects that do not count, and names of such: as code calls them, alone or after a module, or by their path.
 
     Args:
         given: what the author gave, a text being a name.
@@ -18,20 +23,30 @@ class Ignored:
         self._objects = {id(item): item for item in given if not isinstance(item, str)}
         self._meant: dict[str, dict[int, str]] = {item: {} for item in given if isinstance(item, str)}
 
-    def has(self, item: object, label: str, module: str) -> bool:
-        """Say whether an object does not count that a module knows by this name."""
+    def has(self, item: Any, label: str, module: str, called: tuple[str, str]) -> bool:
+        """Say whether an object does not count that code calls so.
+
+        Args:
+            item: the object.
+            label: what code calls it.
+            module: where it is.
+            called: how such a label begins, and what the module itself has in place of that, if that differs.
+        """
         if self._meant:
-            if f"{module}.{label}" in self._meant:
-                self._meant[f"{module}.{label}"][id(item)] = module
-                return True
-            if label in self._meant:
-                self._meant[label][id(item)] = module
+            names = [f"{module}.{own_label(label, called)}", f"{module}.{label}", label]
+            if module != GIVEN and (type(item) is FunctionType or issubclass(type(item), type)):
+                names.append(f"{item.__module__}.{item.__qualname__}")
+            found = [each for each in names if each in self._meant]
+            for each in found:
+                self._meant[each][id(item)] = module
+            if found:
                 return True
         return id(item) in self._objects
 
-    def lists(self, name: str, module: str) -> bool:
+    def lists(self, label: str, module: str, called: tuple[str, str]) -> bool:
         """Say whether it names what is listed under a name without being an object."""
-        found = [each for each in (name, f"{module}.{name}") if each in self._meant]
+        names = (label, f"{module}.{label}", f"{module}.{own_label(label, called)}")
+        found = [each for each in names if each in self._meant]
         for each in found:
             self._meant[each].setdefault(0, module)
         return bool(found)
@@ -54,3 +69,9 @@ class Ignored:
                     f"as in ignores=['{modules[0]}.{name}']",
                     found=name,
                 )
+
+
+def own_label(label: str, called: tuple[str, str]) -> str:
+    """Return what a module itself calls what code calls so."""
+    known, own = called
+    return own + label.removeprefix(known) if own and label.startswith(known) else label

@@ -104,6 +104,13 @@ class Fingerprint:
         """Say whether all names still lead to the same objects; whether those have changed, this does not see."""
         return all(binding.is_current() for binding in self.bindings)
 
+    def near(self, name: str) -> list[str]:
+        """Return the names of parts that end nearly like this one, the nearest first."""
+        ends: dict[str, dict[str, None]] = {}
+        for part in self.parts:
+            ends.setdefault(part.name.rpartition(".")[2], {})[part.name] = None
+        return [each for end in difflib.get_close_matches(name.rpartition(".")[2], ends) for each in ends[end]]
+
     def says_what(self, other: Fingerprint) -> bool:
         """Say whether the functions and classes that both are made of are written alike, whatever they hold."""
         mine, theirs = (
@@ -143,6 +150,18 @@ class CodeChange:
         found = self.after or self.before
         assert found is not None
         return found
+
+    @property
+    def is_written_alike(self) -> bool:
+        """Whether it is a function whose source is the same, and what it uses, too."""
+        before, after = self.before, self.after
+        return (
+            before is not None
+            and after is not None
+            and after.kind == "function"
+            and before.source == after.source != ""
+            and before.uses == after.uses
+        )
 
     @property
     def diff(self) -> str:
@@ -206,6 +225,8 @@ def compare_parts(before: Sequence[Part], after: Sequence[Part]) -> CodeChanges:
             others = gone.get((part.kind, part.name))
             changes.append(CodeChange(others.pop(0) if others else None, part))
     changes += [CodeChange(part, None) for parts in gone.values() for part in parts]
+    if any(change.part.kind == "package" for change in changes):  # whose version is in all that uses it
+        return CodeChanges(change for change in changes if not change.is_written_alike)
     return changes
 
 

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orcapod.hashing.code.changes import Changes
-from orcapod.hashing.code.ignored import Ignored
+from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.ownership import Ownership
 from orcapod.hashing.code.parts import PartKind
 from orcapod.hashing.code.syntax import About
 
-__all__ = ["GIVEN", "READERS", "UNSEEN", "Note", "Rules", "RunStage", "State", "Unit"]
+__all__ = ["READERS", "UNSEEN", "Note", "Rules", "RunStage", "State", "Unit"]
 
 RunStage = Literal["begins", "ended"]
 """Why code is looked at: because a run of it begins, or has ended."""
-
-GIVEN = "given"
-"""The module of what is no module's: what the author gives beside the function."""
 
 UNSEEN = {
     "builtins.__import__": "reaches code by text",
@@ -66,18 +63,25 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Function, class or named value that is described by itself."""
+    """Function, class or named value that is described by itself.
+
+    Attributes:
+        module: where it is.
+        label: what the code that refers to it calls it.
+        own: what its module itself calls it, if that is something else.
+    """
 
     module: str
     label: str
     kind: PartKind
     item: object
     key: tuple[int, str]
+    own: str = field(default="", kw_only=True)
 
     @property
     def name(self) -> str:
         """What it is called, with its module."""
-        return self.label if self.module == GIVEN else f"{self.module}.{self.label}"
+        return self.label if self.module == GIVEN else f"{self.module}.{self.own or self.label}"
 
 
 @dataclass(frozen=True, slots=True)
