@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import orcapod as op
-from orcapod.sources import DictSource
+from orcapod.databases import SQLiteDatabase
+from orcapod.sources import DictSource, StoredSource
 from orcapod.types import LARGE_BYTES
 
 _LENGTH = LARGE_BYTES // 8
@@ -105,3 +106,15 @@ def test_the_ledger_of_a_store_that_was_moved_reads_its_files(tmp_path: Path) ->
         rows = store.rows("study", "made").to_pylist()
     assert [row["data"][0] for row in rows] == [0, 1]
     assert [Path(row["figure"]["path"]).read_text() for row in rows] == _TEXTS
+
+
+def test_a_source_that_was_stored_has_the_files_of_its_store(tmp_path: Path) -> None:
+    store = first(tmp_path / "a")
+    figures = [packet["figure"] for _, packet in study(store)["made"].iter_packets()]
+    with SQLiteDatabase(store) as database:
+        rows = [{"i": i, "figure": figure} for i, figure in enumerate(figures)]
+        list(DictSource(rows, ["i"], source_id="figures").cached(database).iter_packets())
+    (tmp_path / "a").rename(tmp_path / "b")
+    with SQLiteDatabase(tmp_path / "b" / "lab.db") as database:
+        source = StoredSource.open(database, "figures", data_schema={"figure": op.File})
+        assert [packet["figure"].path.read_text() for _, packet in source.iter_packets()] == _TEXTS

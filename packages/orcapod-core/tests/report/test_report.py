@@ -86,6 +86,14 @@ def test_it_shows_what_ran_what_failed_and_why_it_differs(tmp_path: Path) -> Non
         assert f"changed {changed} value in source: x" in told
 
 
+def test_it_says_which_run_did_not_go_through_all_rows(tmp_path: Path) -> None:
+    database = MemoryDatabase()
+    ran(database)
+    part = ran(database, until=["checked <b>"], where={"who": "w1"})
+    told = text_of(written(database, tmp_path / "run.html", part.run_id))
+    assert f"Run {part.run_id} did not go through all rows of checked <b>, summed: these are" in told
+
+
 def test_tags_that_are_called_as_what_is_told_of_them_confuse_nothing(tmp_path: Path) -> None:
     database = MemoryDatabase()
     for count in (2, 3):

@@ -69,6 +69,20 @@ def test_a_comparison_tells_of_failures_and_of_nodes_that_one_run_has(pair: tupl
     assert "failed in the" not in Page(store, "/compare", before=before, after=before, node="half").text
 
 
+def test_a_comparison_with_a_part_of_a_run_says_so() -> None:
+    @op.function_pod(output_keys="y")
+    def half(x: int) -> float:
+        return x / 2
+
+    with op.Pipeline("pair", MemoryDatabase()) as pipeline:
+        half.pod(DictSource([{"k": k, "x": k} for k in range(3)], ["k"], source_id="s"), label="half")
+    runs = [pipeline.run().run_id, pipeline.run(where={"k": 1}).run_id]
+    with op.open_store(pipeline.database) as store:
+        page = Page(store, "/compare", before=runs[0], after=runs[1])
+    assert f"Run {runs[1]} did not go through all rows of half: these are those of the last run that did" in page.text
+    assert f"Run {runs[0]} did not" not in page.text
+
+
 def test_rows_that_differ_lead_to_themselves_in_each_run(pair: tuple[op.ledger.Store, list[str]]) -> None:
     store, (before, after, _) = pair
     page = Page(store, "/compare", before=before, after=after, node="half")

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from orcapod.arrow import rows_of
 from orcapod.cli.exits import DIFFERS, FINE
-from orcapod.cli.names import find_run, node_option, pipeline_option, run_argument, tell_partial
+from orcapod.cli.names import find_run, node_option, pipeline_option, run_argument
 from orcapod.cli.options import output_option, store_option
 from orcapod.cli.output import Output, text_of
 from orcapod.cli.suggestion import unknown
 from orcapod.compute import pc
-from orcapod.display import shown, tags_text
+from orcapod.display import one_line, shown, tags_text
 from orcapod.ledger import RunSummary, Store, compare, open_store
 from orcapod.ledger.node_rows import values_of
 
@@ -61,17 +61,15 @@ def compare_command(
         if node not in found and node not in alone:
             raise unknown("function node", node, (label for run in runs for label in run.functions))
         alone = {label: change for label, change in alone.items() if label == node}
-    partial = [[label for label in found if not run.functions[label].totals.is_complete] for run in runs]
-    for run, labels in zip(runs, partial, strict=True):
-        if labels:
-            tell_partial(run, labels)
+    for note in filter(None, (run.partial_note(found) for run in runs)):
+        click.echo(one_line(note), err=True)
     columns = [line for label, table in found.items() for line in _columns(label, table)]
     differs = bool(alone) or any(line["equal"] < line["rows"] - line["close"] for line in columns)
     if output.is_json:
         names = {
             "before": runs[0].run_id,
             "after": runs[1].run_id,
-            "partial": dict(zip(("before", "after"), partial, strict=True)),
+            "partial": {"before": runs[0].partial(found), "after": runs[1].partial(found)},
         }
         output.json({**names, "differs": differs, "nodes": alone, "columns": columns, "rows": rows})
     else:

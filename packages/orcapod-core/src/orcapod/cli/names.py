@@ -34,7 +34,6 @@ __all__ = [
     "run_argument",
     "run_option",
     "short_names",
-    "tell_partial",
 ]
 
 _PLAIN = re.compile(r"[\w@%+=:,./][\w@%+=:,./-]*")
@@ -152,8 +151,8 @@ def find_node(
         begun = find_run(store, run, pipeline)
         _check_node(label, begun.nodes, begun.functions)
         begun, node = store.node("/".join(begun.pipeline), label, begun.run_id)
-        if not node.totals.is_complete:
-            tell_partial(begun, [label])
+        if note := begun.partial_note([label]):
+            click.echo(one_line(note), err=True)
         return begun, node
     check_pipeline(store, pipeline)
     nodes = _nodes(store, pipeline)
@@ -163,12 +162,6 @@ def find_node(
     if len(names) > 1:
         raise click.UsageError(f"several pipelines have a node {label!r}; say which by --pipeline: {', '.join(names)}")
     return store.node(names[0], label)
-
-
-def tell_partial(run: RunSummary, labels: Iterable[str]) -> None:
-    """Tell a person whose rows are shown of nodes that did not give all of theirs in a run."""
-    told = f"run {run.run_id} did not go through all rows of {', '.join(labels)}"
-    click.echo(one_line(f"{told}: these are those of the last run that did"), err=True)
 
 
 def _check_node(label: str, nodes: Mapping[str, NodeSummary], functions: Mapping[str, NodeSummary]) -> None:

@@ -89,6 +89,16 @@ class RunSummary:
         """Its function nodes by label."""
         return {label: node for label, node in self.nodes.items() if node.record.kind == "function"}
 
+    def partial(self, labels: Iterable[str]) -> list[str]:
+        """Return those of some of its function nodes that did not give all of their rows."""
+        return [label for label in labels if not self.functions[label].totals.is_complete]
+
+    def partial_note(self, labels: Iterable[str]) -> str:
+        """Return whose rows are shown where it did not go through all rows of a node; empty if it did for all."""
+        partial = self.partial(labels)
+        told = f"run {self.run_id} did not go through all rows of {', '.join(partial)}"
+        return f"{told}: these are those of the last run that did" if partial else ""
+
     def count(self, kind: str) -> int:
         """Return how many packets of all nodes were ``computed``, ``cached``, ``failed`` or ``incomplete``."""
         return sum(node.totals.counts.get(kind, 0) for node in self.nodes.values())

@@ -24,11 +24,13 @@ def changes(store: Store, run: RunSummary) -> Html:
         reason = "no run of this pipeline had ended before it" if run.ended else "the run has not ended"
         return element("p", f"There is nothing to compare: {reason}.")
     counts: Counter[tuple[str, str, str]] = Counter()
-    for label, rows in compare(store, before.run_id, run.run_id).items():
+    compared = compare(store, before.run_id, run.run_id)
+    for label, rows in compared.items():
         pairs: list[Any] = [told_column(rows, name).to_pylist() for name in ("change", "why")]
         counts.update((label, *pair) for pair in zip(*pairs, strict=True))
     told = element("p", "Compared with run ", element("code", before.run_id), " of ", instant(before.started), ".")
-    note = element("p", before.note, class_="quiet") if before.note else ""
+    notes = [before.note, *(f"R{note[1:]}." for each in (before, run) if (note := each.partial_note(compared)))]
+    note = joined(*(element("p", each, class_="quiet") for each in notes if each))
     order = {label: number for number, label in enumerate(run.nodes)}
     found = sorted(counts.items(), key=lambda each: (order[each[0][0]], each[0][1] != "equal", -each[1]))
     listed: list[list[str | int]] = [[label, change, count, why or ""] for (label, change, why), count in found]

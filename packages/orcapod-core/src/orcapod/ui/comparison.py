@@ -49,7 +49,9 @@ def comparison_page(view: View, query: Query) -> str:
             f"found node={label}, expected one that both runs have: {', '.join(compared) or 'there is none'}"
         )
     nodes = [_counts(name, rows, before, after) for name, rows in compared.items()]
-    shown: list[str] = [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes, numbers=_CHANGES)]
+    notes = [run.partial_note(compared) for run in runs]
+    shown: list[str] = [element("p", f"R{note[1:]}.") for note in notes if note]
+    shown += [table("Rows of each node that both runs have", ["node", *_CHANGES], nodes, numbers=_CHANGES)]
     shown += _only_in(*runs)
     if label:
         shown += _rows(compared[label], label, runs, query)
