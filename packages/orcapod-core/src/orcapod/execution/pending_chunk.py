@@ -195,7 +195,7 @@ class PendingChunk:
 
     def arguments(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the arguments of the calls for these rows, in their order: fresh values at every call."""
-        return self._spec.function.checked_arguments(self._taken.take(rows))
+        return self._spec.function.arguments(self._taken.take(rows), with_files=True)
 
     def succeed(self, row: int, stored: tuple[Any, ...], seconds: float) -> Result:
         """Take the result of a row."""

@@ -6,7 +6,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import near_hint, shown
 from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
-from orcapod.files import KnownFile, Unreadable, WithFiles, WithPlaces, temporary_folder, with_files
+from orcapod.files import WithPlaces, temporary_folder, with_files
+from orcapod.functions.arguments import Arguments, inexact_rows
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
 from orcapod.functions.signature import Signature, type_hint
@@ -35,7 +36,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import LogicalType, Schema, files_by_row, holds_files, large_bytes, may_be_large, value_size, widened
+from orcapod.types import Schema, holds_files, large_bytes, may_be_large, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -325,62 +326,29 @@ class PythonPacketFunction:
             for name, found, wanted in others:
                 widened(chunk.column(name), found, wanted)
         except ValueTypeError:
-            return dict(self._inexact(chunk, others))
+            return dict(inexact_rows(self.name, chunk, others))
         return {}
-
-    def _inexact(
-        self, chunk: Chunk, others: Sequence[tuple[str, LogicalType, LogicalType]]
-    ) -> Iterator[tuple[int, ValueTypeError]]:
-        for row in range(chunk.num_rows):
-            for name, found, wanted in others:
-                try:
-                    widened(chunk.column(name).slice(row, 1), found, wanted)
-                except ValueTypeError as error:
-                    about = error.about(node=self.name, column=name, expected=wanted.name)
-                    yield row, ValueTypeError(f"{self.name}: parameter {name!r}: {error}", **about)
-                    break
 
     def packet_hashes(self, chunk: Chunk) -> list[bytes]:
         """Return for every row, the hash of what the function takes of it."""
         return hash_rows(*self.inputs(chunk))
 
-    def arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
-        """Return for every row, the arguments of a call: fresh values, nobody else's."""
-        return self._arguments(chunk, self._values)
+    def arguments(self, chunk: Chunk, *, with_files: bool = False) -> list[dict[str, Any]]:
+        """Return for every row, the arguments of a call: fresh values, nobody else's.
 
-    def checked_arguments(self, chunk: Chunk) -> list[dict[str, Any]]:
-        """Return the same for a function ``with_files``: with the files of each, which its call looks at again."""
-        return self._arguments(chunk, self._checked_values)
-
-    def _arguments(self, chunk: Chunk, values_of: Callable[..., Sequence[Any]]) -> list[dict[str, Any]]:
+        Args:
+            chunk: the rows.
+            with_files: whether they are for a function ``with_files``, which looks at the files of each once more.
+        """
         batch, schema = self.inputs(chunk)
-        names = list(schema)
-        if not names:
+        if not len(schema):
             return [{} for _ in range(chunk.num_rows)]
-        columns = [values_of(batch.column(name), name, dtype) for name, dtype in schema.types.items()]
-        return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-    def _values(self, column: pa.Array[Any], name: str, dtype: LogicalType) -> list[Any]:
-        """Return the values of a column; in place of those whose file is lost or has changed, why."""
-        try:
-            return dtype.to_python(column)
-        except ValueTypeError as error:
-            if not holds_files(dtype.arrow):
-                raise
-            if len(column) == 1:
-                about = error.about(node=self.name, column=name)
-                return [Unreadable(ValueTypeError(f"{self.name}: parameter {name!r}: {error}", **about))]
-            return [value for row in range(len(column)) for value in self._values(column.slice(row, 1), name, dtype)]
-
-    def _checked_values(self, column: pa.Array[Any], name: str, dtype: LogicalType) -> list[Any]:
-        if not holds_files(dtype.arrow):
-            return self._values(column, name, dtype)
-        files = list(map(_known, files_by_row(column)))  # before they are looked into
-        values = self._values(column, name, dtype)
-        return [
-            WithFiles(value, known, self.name, name) if known and not isinstance(value, Unreadable) else value
-            for value, known in zip(values, files, strict=True)
-        ]
+        columns = []
+        for name, dtype in schema.types.items():
+            arguments = Arguments(self.name, name, dtype)
+            values_of = arguments.with_files_of if with_files else arguments.of
+            columns.append(values_of(batch.column(name)))
+        return [dict(zip(schema, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def with_files(self, folder: Path | None) -> PythonPacketFunction:
         """Return a function that keeps the files that it gives back in a folder; None for a store that has none.
@@ -525,14 +493,6 @@ class PythonPacketFunction:
         if sum(sizes.values()) > limit.size:
             name = max(sizes, key=lambda each: sizes[each])
             raise RecordTooLargeError.of((), name, sizes[name], limit.size, limit.store)
-
-
-def _known(files: Sequence[tuple[Path, str]]) -> list[KnownFile]:
-    known = []
-    for path, digest in files:
-        with suppress(OSError):  # then there is no value, either
-            known.append(KnownFile.of(path, digest))
-    return known
 
 
 def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:
