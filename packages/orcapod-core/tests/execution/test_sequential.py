@@ -83,12 +83,19 @@ def test_calls_are_made_in_the_calling_thread(engine: Any) -> None:
 
 @pytest.mark.parametrize("is_awaited", [True, False])
 def test_whoever_stops_reading_loses_nothing_that_was_computed(engine: Any, is_awaited: bool) -> None:
-    spec = engine.spec_of(doubled)
+    computed = []
+
+    def noted(x: int) -> int:
+        computed.append(2 * x)
+        return 2 * x
+
+    spec = engine.spec_of(noted)
     driver = SequentialDriver(engine.step_of(spec), is_awaited=is_awaited)
     chunks = driver.run([engine.chunk_of([1]), engine.chunk_of([2])])
     next(chunks)
     chunks.close()  # type: ignore[attr-defined]  # a generator
-    assert sorted(engine.stored(spec).column("y").to_pylist()) == [2, 4]
+    assert sorted(engine.stored(spec).column("y").to_pylist()) == computed  # on a slow machine, that may be one
+    assert computed
 
 
 def doubled(x: int) -> int:
