@@ -96,7 +96,3 @@ def test_whoever_stops_reading_loses_nothing_that_was_computed(engine: Any, is_a
     chunks.close()  # type: ignore[attr-defined]  # a generator
     assert sorted(engine.stored(spec).column("y").to_pylist()) == computed  # on a slow machine, that may be one
     assert computed
-
-
-def doubled(x: int) -> int:
-    return 2 * x
