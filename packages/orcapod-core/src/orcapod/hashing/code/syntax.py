@@ -242,7 +242,8 @@ class _Reader:
 
     def _write_path(self, node: ast.Name | ast.Attribute) -> None:
         names = written(node)
-        self._note_about(names or [node.attr] if isinstance(node, ast.Attribute) else names)
+        if isinstance(node.ctx, ast.Load):
+            self._note_about(names or [node.attr] if isinstance(node, ast.Attribute) else names)
         if not names:
             self._note_changes(node)
             self._write_fields(node)
