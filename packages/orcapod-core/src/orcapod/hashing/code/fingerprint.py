@@ -201,8 +201,8 @@ class _Walk:
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
         into.about |= syntax.about
-        held = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
-        if any(_reads_annotations(path) and path[0] not in held for path in syntax.references):
+        wrapped = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
+        if any(_reads_annotations(path) and path[0] not in wrapped for path in syntax.references):
             into.about.add("annotations")  # those of functions that it holds count anyway
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
