@@ -206,3 +206,13 @@ def test_code_that_is_nested_deeply_is_read(module: Callable[[str], Any]) -> Non
     first, same, other = module(text), module(text), module(text.replace("return 299", "return 0"))
     assert fingerprint_function(first.f) == fingerprint_function(same.f)
     assert fingerprint_function(first.g) == fingerprint_function(same.g) != fingerprint_function(other.g)
+
+
+@pytest.mark.parametrize(("line", "is_read"), [("g.__doc__ = 'C'", False), ("g.__doc__", True), ("g().__doc__", True)])
+def test_a_docstring_counts_where_it_is_read_and_not_where_one_is_given(
+    module: Callable[[str], Any], line: str, is_read: bool
+) -> None:
+    text = "def g():\n    '{}'\n    return g\n\n\ndef f(x):\n    y = {}\n    return x\n"
+    text = text if is_read else text.replace("y = ", "")
+    one, other = (fingerprint_function(module(text.format(doc, line)).f).hash for doc in "AB")
+    assert (one != other) == is_read

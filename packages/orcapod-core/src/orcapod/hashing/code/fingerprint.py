@@ -201,6 +201,9 @@ class _Walk:
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
         into.about |= syntax.about
+        wrapped = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
+        if any(_reads_annotations(path) and path[0] not in wrapped for path in syntax.references):
+            into.about.add("annotations")  # those of functions that it holds count anyway
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
         defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
@@ -302,6 +305,8 @@ class _Walk:
     def _class_syntax(self, syntax: Syntax, names: Names, into: Description, label: str) -> None:
         into.add("syntax", [syntax.digest])
         into.about |= syntax.about
+        if any(_reads_annotations(path) for path in syntax.references):
+            into.about.add("annotations")
         for unseen in syntax.unseen:
             into.unseen(unseen, "reaches by text or file what is not followed")
         # What the body of a class in a function took from that function, the class itself holds.
@@ -353,6 +358,12 @@ class _Walk:
         if cls in (FunctionType, Installed, Sentinel) or issubclass(cls, type | ModuleType):
             return into.token(value, label)
         return into.unit(Unit(module, label, kind, value, key, own=own))
+
+
+def _reads_annotations(path: NamePath) -> bool:
+    """Say whether a path leads to the annotations of what its first name means."""
+    _, *attributes = path
+    return attributes[:1] == ["__annotations__"]
 
 
 def _optional(function: FunctionType) -> Sequence[str]:

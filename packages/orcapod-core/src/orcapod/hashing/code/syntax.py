@@ -242,7 +242,10 @@ class _Reader:
 
     def _write_path(self, node: ast.Name | ast.Attribute) -> None:
         names = written(node)
-        self._note_about(names or [node.attr] if isinstance(node, ast.Attribute) else names)
+        if isinstance(node.ctx, ast.Load):
+            outside = any(origin == "outside" for _, origin in self._paths(names))
+            read = names or [node.attr] if isinstance(node, ast.Attribute) else names
+            self._note_about(read if read[1:2] != ("__annotations__",) or not outside else ())  # else it is a reference
         if not names:
             self._note_changes(node)
             self._write_fields(node)
