@@ -300,6 +300,7 @@ def slow(x):
 def shut_down():
     while not Path("begun").exists():
         time.sleep(0.01)
+    time.sleep(1)  # while a task is being handed over, Ray would end this process as it shuts down
     ray.shutdown()
 
 threading.Thread(target=shut_down).start()
