@@ -75,11 +75,12 @@ def read(pipeline: op.Pipeline) -> None:
 
 
 def store_and_read(disk: str | None, count: int) -> None:
-    """Store and read arrays, and the same with numpy alone: the quickest turn of each counts."""
+    """Store and read arrays, and the same with numpy alone, each in a folder of its own: the quickest turn counts."""
     turns = []
     for _ in range(5):
         with tempfile.TemporaryDirectory(dir=disk) as folder:
             saved, loaded = seconds(partial(save, Path(folder), count)), seconds(partial(load, Path(folder), count))
+        with tempfile.TemporaryDirectory(dir=disk) as folder:
             pipeline = study(Path(folder) / "lab.db", count, measured=False)
             stored, found = seconds(partial(pipeline.run, progress=False)), seconds(partial(read, pipeline))
         turns.append((saved, loaded, stored, found))
