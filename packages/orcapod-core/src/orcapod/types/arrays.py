@@ -34,7 +34,7 @@ IDENTITY_METHOD = "ndarray-v1"
 LARGE_METHOD = "ndarray-v2"  # of large ones, by a digest of their elements, which is that of the file too
 
 _KINDS = "biufcSUVMm"
-_AT_ONCE = 1 << 16  # elements that are looked through for NaN: they stay near the processor until they are hashed
+_AT_ONCE = 1 << 24  # elements that are looked through for NaN at a time: as many are copied where there is one
 _SCALARS = {"b": (BOOL,), "i": (INT, FLOAT), "u": (INT, FLOAT), "f": (FLOAT,), "U": (STR,)}
 """The types of Python's that elements of a kind of dtype are, too."""
 
