@@ -34,7 +34,7 @@ IDENTITY_METHOD = "ndarray-v1"
 LARGE_METHOD = "ndarray-v2"  # of large ones, by a digest of their elements, which is that of the file too
 
 _KINDS = "biufcSUVMm"
-_AT_ONCE = 1 << 24  # elements that are looked through for NaN at a time: as many are copied where there is one
+_AT_ONCE = 1 << 16  # elements that are hashed, and then looked through for NaN
 _SCALARS = {"b": (BOOL,), "i": (INT, FLOAT), "u": (INT, FLOAT), "f": (FLOAT,), "U": (STR,)}
 """The types of Python's that elements of a kind of dtype are, too."""
 
@@ -235,8 +235,7 @@ def _digest(array: Any) -> bytes:
     """Return what identifies an array: SHA-256 of its dtype and shape, and of its elements, all NaNs one."""
     if array.nbytes >= LARGE_BYTES:
         return _large_digest(array)[0]
-    digest = _headed(IDENTITY_METHOD, array)
-    _add_elements(digest, array)
+    digest, _ = _with_elements(_headed(IDENTITY_METHOD, array), array)
     return bytes(digest.digest())
 
 
@@ -253,8 +252,7 @@ def _identify(dtype: np.dtype[Any], shape: tuple[int, ...], data: Any) -> tuple[
 
 
 def _large_digest(array: Any) -> tuple[bytes, str | None]:
-    elements = sha256()
-    is_plain = _add_elements(elements, array)
+    elements, is_plain = _with_elements(sha256(), array)
     digest = _headed(LARGE_METHOD, array)
     digest.update(elements.digest())
     return digest.digest(), f"sha256:{elements.hexdigest()}" if is_plain else None
@@ -265,18 +263,21 @@ def _headed(method: str, array: Any) -> Any:
     return sha256(len(head).to_bytes(8, "little") + head)
 
 
-def _add_elements(digest: Any, array: Any) -> bool:
-    """Add the elements to a digest, all NaNs one; return whether what it got are the bytes of the array."""
+def _with_elements(digest: Any, array: Any) -> tuple[Any, bool]:
+    """Return a digest with the elements, all NaNs one, and whether what it got are the bytes of the array."""
     parts = _parts(array)
     is_plain = len(parts) == 1 and parts[0] is array
     for part in parts:
         elements = np.ascontiguousarray(part).reshape(-1)
         for start in range(0, len(elements), _AT_ONCE):
             block = elements[start : start + _AT_ONCE]
+            before, data = digest.copy(), _bytes_of(block)
+            digest.update(data)  # so that the look for NaN finds it near the processor
             canonical = _canonical(block)
-            is_plain = is_plain and (canonical is block or canonical.tobytes() == block.tobytes())
-            digest.update(_bytes_of(canonical))
-    return is_plain
+            if canonical is not block and canonical.tobytes() != data:
+                is_plain, digest = False, before
+                digest.update(_bytes_of(canonical))
+    return digest, is_plain
 
 
 def _bytes_of(array: Any) -> memoryview:
