@@ -34,7 +34,7 @@ IDENTITY_METHOD = "ndarray-v1"
 LARGE_METHOD = "ndarray-v2"  # of large ones, by a digest of their elements, which is that of the file too
 
 _KINDS = "biufcSUVMm"
-_AT_ONCE = 1 << 16  # elements that are hashed, and then looked through for NaN
+_AT_ONCE = 1 << 18  # elements that are hashed, and then looked through for NaN
 _SCALARS = {"b": (BOOL,), "i": (INT, FLOAT), "u": (INT, FLOAT), "f": (FLOAT,), "U": (STR,)}
 """The types of Python's that elements of a kind of dtype are, too."""
 
