@@ -6,15 +6,20 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
+from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod_delta import DeltaDatabase
+from orcapod_postgres import PostgresDatabase
 from orcapod_postgres.testing.fixtures import postgres_conninfo, postgres_server
 
-__all__ = ["browser", "postgres_conninfo", "postgres_server", "visit"]
+__all__ = ["browser", "database", "postgres_conninfo", "postgres_server", "visit"]
 
 # In the background and under nohup, SIGINT is ignored here and in the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,6 +30,22 @@ os.environ["ORCAPOD_CACHE"] = _cache.name
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE_MS = 120_000  # where only a hang takes as long, however busy the machine is
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+
+
+@pytest.fixture(params=["memory", "sqlite", "delta", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """Yield an empty store of each kind; of an SQLite file and a Delta folder, they are in ``tmp_path``."""
+    match request.param:
+        case "memory":
+            store: Any = MemoryDatabase()
+        case "sqlite":
+            store = SQLiteDatabase(tmp_path / "lab.db")
+        case "delta":
+            store = DeltaDatabase(tmp_path / "lab")
+        case "postgres":
+            store = PostgresDatabase(request.getfixturevalue("postgres_conninfo"))
+    with store:
+        yield store
 
 
 @pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, and no test can start another

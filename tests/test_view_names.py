@@ -5,44 +5,25 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 import orcapod as op
-from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod.databases import SQLiteDatabase
 from orcapod.errors import DatabaseError
 from orcapod.sources import DictSource
-from orcapod_delta import DeltaDatabase
 from orcapod_postgres import PostgresDatabase
 
-STORES = ["memory", "sqlite", "delta", pytest.param("postgres", marks=pytest.mark.postgres)]
 STATEMENTS = {
     "memory": "SELECT sql FROM duckdb_views() WHERE view_name IN ({})",
     "delta": "SELECT sql FROM duckdb_views() WHERE view_name IN ({})",
     "sqlite": "SELECT sql FROM sqlite_master WHERE name IN ({})",
     "postgres": "SELECT definition FROM _orcapod_views WHERE view_name IN ({})",
 }
-
-
-@pytest.fixture(params=STORES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    match request.param:
-        case "memory":
-            store: Any = MemoryDatabase()
-        case "sqlite":
-            store = SQLiteDatabase(tmp_path / "lab.db")
-        case "delta":
-            store = DeltaDatabase(tmp_path / "lab")
-        case "postgres":
-            store = PostgresDatabase(request.getfixturevalue("postgres_conninfo"))
-    with store:
-        yield store
 
 
 def asked(database: Any, statement: str) -> list[dict[str, Any]]:

@@ -24,33 +24,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import orcapod as op
-from orcapod.databases import MemoryDatabase, SQLiteDatabase
+from orcapod.databases import SQLiteDatabase
 from orcapod.errors import DatabaseError, LabelError
 from orcapod.observers import NoOpObserver
 from orcapod.sources import DictSource
-from orcapod_delta import DeltaDatabase
 from orcapod_postgres import PostgresDatabase
 
 Rows = list[tuple[int, int]]
 
-STORES = ["memory", "sqlite", "delta", pytest.param("postgres", marks=pytest.mark.postgres)]
 STOP = {"at": -1}
 NAMES = count()
-
-
-@pytest.fixture(params=STORES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    match request.param:
-        case "memory":
-            store: Any = MemoryDatabase()
-        case "sqlite":
-            store = SQLiteDatabase(tmp_path / "lab.db")
-        case "delta":
-            store = DeltaDatabase(tmp_path / "lab")
-        case "postgres":
-            store = PostgresDatabase(request.getfixturevalue("postgres_conninfo"))
-    with store:
-        yield store
 
 
 @pytest.fixture(autouse=True)

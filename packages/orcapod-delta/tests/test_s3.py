@@ -133,6 +133,18 @@ def test_a_bucket_that_is_not_there_is_an_error() -> None:
         DeltaDatabase("s3://nowhere/x")
 
 
+def test_a_bucket_is_not_asked_before_whether_it_may_be_written_to(tmp_path: Path, requests: Path) -> None:
+    """Its first write tells; to list all tables would be requests in every run."""
+    with DeltaDatabase(f"s3://lab/{tmp_path.name}/w") as database:
+        database.add_records(("p",), _rows("a"))
+        database.flush()
+        before = requests.read_text()
+        database.check_writable()
+        assert requests.read_text() == before
+    with pytest.raises(DatabaseError, match="closed"):
+        database.check_writable()
+
+
 def test_requests_stay_the_same_however_many_nights_there_were(tmp_path: Path, requests: Path) -> None:
     """Every night is a process of its own: it looks up what is there, adds a row, and later finds nothing new.
 

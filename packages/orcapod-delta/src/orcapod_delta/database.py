@@ -218,9 +218,12 @@ class DeltaDatabase(DatabaseView[Store]):
         Raises:
             ReadOnlyStoreError: one cannot; says which, and why.
         """
+        self._shared.check()
+        if (folder := self._shared.location.folder) is None:
+            return
         paths = self._relative(self._shared.table_paths())
         shared = [path for path in paths if self._prefix or path[0].startswith("_")]
-        self._shared.check_writable(map(self._absolute, shared))
+        self._shared.check_writable(folder, map(self._absolute, shared))
 
     def to_config(self) -> Mapping[str, object]:
         """Return where the store is, the prefix of this view, and the options that are no secret."""

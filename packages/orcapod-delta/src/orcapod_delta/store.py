@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Lock
 from traceback import format_exception
 from uuid import uuid4
@@ -80,15 +81,13 @@ class Store:
         with raised_as(DatabaseError, self.location.uri):
             yield from paths_below(self._filesystem)
 
-    def check_writable(self, paths: Iterable[RecordPath]) -> None:
-        """Check that the folder of the store, and those of tables, can be written to, as far as a disk tells.
+    @staticmethod
+    def check_writable(root: Path, paths: Iterable[RecordPath]) -> None:
+        """Check that the folder of a store, and those of tables, can be written to, as far as a disk tells.
 
         Raises:
             ReadOnlyStoreError: one cannot.
         """
-        root = self.location.folder
-        if root is None:
-            return
         tables = [root / folder_of(path) for path in paths]
         for folder in (root, *(each for table in tables for each in (table, table / "_delta_log"))):
             if (why := why_unwritable(folder, "it" if folder == root else str(folder))) is not None:

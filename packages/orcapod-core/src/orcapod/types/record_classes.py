@@ -7,10 +7,10 @@ a copy is, so it is what it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from copy import deepcopy
-from functools import cached_property
+from functools import cache, cached_property
 from types import MemberDescriptorType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -214,16 +214,17 @@ def _extra(value: Any) -> set[str]:
         held.update(value.__pydantic_extra__ or ())
         held |= _changed(value.__pydantic_private__ or {}, _private_defaults(type(value)))
     else:
-        held.update(name for name, slot in _slots(type(value)) if _is_set(slot, value))
+        held.update(name for name, slot in _slots(type(value)) if _is_set(slot, value))  # type: ignore[arg-type]  # classes can be hashed
     return {name for name in held if not isinstance(getattr(type(value), name, None), cached_property)}
 
 
-def _slots(python: type) -> Iterator[tuple[str, MemberDescriptorType]]:
-    """Give the slots of a class, but for those that attrs makes, of fields and what can be made again."""
-    for base in python.__mro__:
-        for name, slot in vars(base).items():
-            if isinstance(slot, MemberDescriptorType) and "__attrs_attrs__" not in vars(base):
-                yield name, slot
+@cache
+def _slots(python: type) -> tuple[tuple[str, MemberDescriptorType], ...]:
+    """Return the slots of a class, but for those that attrs makes, of fields and what can be made again."""
+    bases = [vars(base) for base in python.__mro__ if "__attrs_attrs__" not in vars(base)]
+    return tuple(
+        (name, slot) for base in bases for name, slot in base.items() if isinstance(slot, MemberDescriptorType)
+    )
 
 
 def _is_set(slot: MemberDescriptorType, value: Any) -> bool:
