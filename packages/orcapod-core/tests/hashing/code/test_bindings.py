@@ -151,7 +151,7 @@ def lab(body: str, head: str = "") -> str:
 
 TYPE_PARAMETERS = {
     "of a function": "def g[T](v: T) -> T:\n    return h(v)\nreturn g(x)",
-    "of a class": "class Q[T](typing.Generic[T] if False else object):\n    y = K\nreturn x + Q.y",
+    "of a class": "class Q[T](list[T]):\n    y = K\nreturn x + Q.y",
     "of an alias": "type A[T] = list[T]\nreturn h(x)",
 }
 
