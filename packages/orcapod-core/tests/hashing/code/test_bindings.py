@@ -152,6 +152,7 @@ def lab(body: str, head: str = "") -> str:
 TYPE_PARAMETERS = {
     "of a function": "def g[T](v: T) -> T:\n    return h(v)\nreturn g(x)",
     "of a class": "class Q[T](list[T]):\n    y = K\nreturn x + Q.y",
+    "called as what is read outside": "class Q[h](list[h]):\n    y = 1\nreturn h(x) + Q.y",
     "of an alias": "type A[T] = list[T]\nreturn h(x)",
 }
 

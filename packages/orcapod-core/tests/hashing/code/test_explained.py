@@ -28,7 +28,7 @@ ELSEWHERE = {
     "a keyword of one of several partials in a set": ["global lab.STEPS"],
     "what one of several closures in a set closes over": ["closure lab.made.<locals>.step: k"],
     "whose method is in a set of methods": ["global lab.STEPS"],
-    "a dataclass made by a call": ["class types.C"],  # as Python itself calls it
+    "a dataclass made by a call": ["class lab.C" if sys.version_info >= (3, 12) else "class types.C"],
     "annotations that pydantic reads": ["function pydantic._internal._validate_call.g"],
     "options that a decorator of a package was given": ["closure decorators_k.f: options"],
     "which of two lambdas of a package is in a dict": ["function tools_l.<lambda>"],

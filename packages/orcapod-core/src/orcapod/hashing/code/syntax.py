@@ -7,6 +7,7 @@ nor does what the versions of Python parse differently.
 import ast
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
@@ -142,13 +143,21 @@ class _Reader:
         self._scopes.append(scope)
         return scope
 
+    @contextmanager
+    def _type_parameters(self, node: ast.AST) -> Iterator[None]:
+        """Have a node be read where its type parameters are known."""
+        entered = [Scope(bound=names)] if (names := _type_parameters(node)) else []
+        self._scopes += entered
+        yield
+        del self._scopes[len(self._scopes) - len(entered) :]
+
     def write_inside(self, node: Function) -> None:
         body = node.body if isinstance(node.body, list) else [node.body]
         scope = self.enter(body)
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         names = {item.arg for item in (*arguments, node.args.vararg, node.args.kwarg) if item}
         scope.parameters = names - scope.bound
-        scope.bound |= names | {item.name for item in getattr(node, "type_params", ())}
+        scope.bound |= names | _type_parameters(node)
         keyword = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
         self._text.append(f"{keyword}{'def' if isinstance(node.body, list) else 'lambda'} ")
         self.write([node.args, body])
@@ -181,8 +190,9 @@ class _Reader:
                 self._text.append(")")
             case ast.ClassDef():
                 self._text.append(f"(class {value.name} ")
-                self.write([value.decorator_list, value.bases, value.keywords])
-                self._write_class_body(value.body)
+                with self._type_parameters(value):
+                    self.write([value.decorator_list, value.bases, value.keywords])
+                    self._write_class_body(value.body)
                 self._text.append(")")
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 self._write_comprehension(value)
@@ -191,6 +201,9 @@ class _Reader:
                 self._write_fields(joined) if isinstance(joined, ast.JoinedStr) else self.write(joined)
             case ast.FormattedValue(format_spec=ast.JoinedStr(values=[] | [ast.Constant(value="")])):
                 self._write_fields(value, "format_spec")
+            case ast.AST() if getattr(value, "type_params", ()):  # type Pair[T] = tuple[T, T]
+                with self._type_parameters(value):
+                    self._write_fields(value)
             case ast.AST():
                 self._note_changes(value)
                 self._write_fields(value)
@@ -358,6 +371,11 @@ class _Reader:
                 yield name, "parameter" if is_parameter else "inside"
                 return
         yield name, "outside"
+
+
+def _type_parameters(node: ast.AST) -> set[str]:
+    """Return the names of type parameters, which Python 3.12 has."""
+    return {item.name for item in getattr(node, "type_params", ())}
 
 
 def _keys(call: ast.Call) -> list[str | int | None]:
