@@ -47,16 +47,16 @@ class KeyIndex:
                 f" PRIMARY KEY (table_number, checksum, {ORDER})) WITHOUT ROWID"
             )
 
-    def condition(self, connection: sqlite3.Connection, checksums: Sequence[str]) -> tuple[str, tuple[int, str]]:
+    def condition(self, connection: sqlite3.Connection, checksums: Sequence[str]) -> tuple[str, dict[str, str]]:
         """Return a condition that the rows of keys of these checksums fulfil, and few others; and its parameters."""
         levels = _used_levels(connection)
         wanted = checksums if levels == _LEVELS[:1] else sorted(checksums)  # in order, each page is read once
-        return f"{ORDER} IN ({_rows(levels)})", (self.table, json.dumps(wanted))
+        return f"{ORDER} IN ({_rows(levels, self.table)})", {"checksums": json.dumps(wanted)}
 
     def add(self, connection: sqlite3.Connection, checksums: Sequence[str], first: int) -> None:
         """Add the checksums of the keys of new rows, which are numbered from ``first``."""
-        entries = f"INSERT OR IGNORE INTO {_LEVELS[0]} SELECT ?1, value, ?3 + key FROM json_each(?2)"
-        connection.execute(entries, (self.table, json.dumps(checksums), first))
+        entries = f"INSERT OR IGNORE INTO {_LEVELS[0]} SELECT ?, value, ? + key FROM json_each(?)"
+        connection.execute(entries, (self.table, first, json.dumps(checksums)))
         size = _FIRST_LEVEL
         for level, next_level in pairwise(_LEVELS):
             if first // size == (first + len(checksums)) // size:
@@ -107,10 +107,10 @@ def _used_levels(connection: sqlite3.Connection) -> tuple[str, ...]:
 
 
 @cache
-def _rows(levels: tuple[str, ...]) -> str:
-    """Return the query for the rows that levels have of the checksums in a list, which is JSON."""
+def _rows(levels: tuple[str, ...], table: int) -> str:
+    """Return the query for the rows that levels have of the ``checksums`` of a table, a list in JSON."""
     return " UNION ALL ".join(
-        f"SELECT {ORDER} FROM json_each(?2) CROSS JOIN {level} ON table_number = ?1 AND checksum = value"
+        f"SELECT {ORDER} FROM json_each(:checksums) CROSS JOIN {level} ON table_number = {table} AND checksum = value"
         for level in levels
     )
 

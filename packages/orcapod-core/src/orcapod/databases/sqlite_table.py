@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from orcapod.protocols.database import Key, OnConflict, RecordPath
 
 __all__ = ["SQLiteTable", "quoted"]
 
+_Parameters = Sequence[Any] | Mapping[str, Any]
 _KEYS_AT_ONCE = 30_000
 _MANY_KEYS, _SAMPLED, _LOOSEST = 64, 16, 1.25
 _DECLARED: dict[SQLType, str] = {
@@ -189,7 +190,7 @@ class SQLiteTable:
     def _forget(self, connection: sqlite3.Connection, rows: Sequence[tuple[Key, int]]) -> None:
         """Take it that rows are gone, given by keys and numbers."""
 
-    def _condition(self, connection: sqlite3.Connection, keys: set[Key]) -> tuple[str, Sequence[Any]]:
+    def _condition(self, connection: sqlite3.Connection, keys: set[Key]) -> tuple[str, _Parameters]:
         """Return a condition that the rows of these keys fulfil, and few others; and its parameters."""
         texts = sorted(key for key in keys if isinstance(key, str))  # SQLite finds them faster in order
         return f"{quoted(self.layout.columns[0])} IN ({', '.join('?' * len(texts))})", texts
@@ -282,7 +283,7 @@ class _HashedTable(SQLiteTable):
     def row_of(self, value: str) -> str:
         return self._index.row_of(value, self.name, quoted(self.layout.columns[0]))
 
-    def _condition(self, connection: sqlite3.Connection, keys: set[Key]) -> tuple[str, Sequence[Any]]:
+    def _condition(self, connection: sqlite3.Connection, keys: set[Key]) -> tuple[str, _Parameters]:
         return self._index.condition(connection, checksums(keys))
 
 
