@@ -69,7 +69,7 @@ class FunctionPod(Producer):
         self.executor = None if executor is None else checked_executor(executor)
 
     def redefined(self) -> PythonPacketFunction | None:
-        """Return the packet function that bears this one's name by now, if its code is another: after an edited cell."""
+        """Return the packet function that bears this one's name now, if its code is another: after an edited cell."""
         defined: Any = inspect.unwrap(self.packet_function.function)
         names: Mapping[str, object] = getattr(defined, "__globals__", {})
         pod = getattr(names.get(getattr(defined, "__qualname__", "")), "pod", None)
