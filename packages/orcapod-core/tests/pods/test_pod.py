@@ -97,6 +97,11 @@ def test_an_instant_for_a_wall_clock_is_refused_with_advice(is_optional: bool) -
         hour_there.pod(rows(wall, *values))
 
 
+def test_a_group_for_one_value_is_refused_with_advice() -> None:
+    with pytest.raises(SchemaError, match=r"'x' is int, found a column of list\[int\]; take list\[int\], or .*explode"):
+        increment.pod(rows(1, 2).batch())
+
+
 def test_a_column_with_nulls_is_refused_with_advice() -> None:
     with pytest.raises(SchemaError, match=r"'x' is int, found a column of int \| None; .*drop_nulls"):
         increment.pod(rows(1, None))

@@ -164,7 +164,7 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
 
 
 def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column that has the type wanted, but for nulls or a time zone, or is text."""
+    """Return what to do about a column of text, of lists, of the other kind of time, or with nulls."""
     if found.name.startswith(STR.name) and wanted.name in _READ_FROM_TEXT:
         return (
             f"; a value that is no {wanted.name} makes text of a column: give the source "
@@ -172,6 +172,8 @@ def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
         )
     if hint := _TIMES.get((_present(wanted).name, _present(found).name)):
         return hint
+    if found.name == f"list[{wanted.name}]":
+        return f"; take {found.name}, or make a row of each member with .explode({name!r})"
     if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
         return ""
     return (
