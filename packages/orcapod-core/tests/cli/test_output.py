@@ -38,7 +38,9 @@ def test_values_are_told_as_a_person_reads_them() -> None:
     array = {"dtype": "<f8", "shape": [3, 4], "data": b"", "size": None, "file": None, "identity": None}
     large = {"data": None, "size": 2_000_000, "file": {"path": "x"}, "identity": b""}
     for value, text in {
-        "12,345": 12345,
+        "2026": 2026,
+        "12345": 12345,
+        "[1440, 2026]": [1440, 2026],
         "True": True,
         "0.333333": 1 / 3,
         "": None,
@@ -57,6 +59,16 @@ def test_values_are_told_as_a_person_reads_them() -> None:
     assert json_of([float("nan"), float("inf"), b"\x01", datetime(2026, 1, 1, tzinfo=UTC)]) == [
         *(None, "inf", "01", "2026-01-01T00:00:00+00:00")
     ]
+
+
+def test_counts_are_told_from_years_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(is_json=False)
+    output.data([{"year": 2026, "subject": 10_001, "pair": [1440, 2026]}])
+    output.table([{"rows": 1440}])
+    output.facts({"records": 12_345})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["2026", "10001", "[1440,", "2026]"]
+    assert (lines[3], lines[4]) == (["1,440"], ["records", "12,345"])
 
 
 @pytest.mark.parametrize("columns", [80, 100])
