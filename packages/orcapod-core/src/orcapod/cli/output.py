@@ -16,7 +16,7 @@ from rich.text import Text
 from orcapod.display import one_line, sizes, width_of
 from orcapod.types.large import KEPT_FIELDS
 
-__all__ = ["NULL", "OUTCOMES", "Output", "json_of", "text_of"]
+__all__ = ["NULL", "OUTCOMES", "Output", "fact_text", "json_of", "text_of"]
 
 OUTCOMES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow", "UNFINISHED": "yellow"}
 """How outcomes of runs are coloured."""
@@ -67,9 +67,9 @@ class Output:
             styles: how a cell of such a text is coloured, ``{"FAILED": "red"}``.
             nothing: what a person reads where there are no rows.
             null: what a person reads where there is no value.
-            as_text: makes a value a text; whole numbers are counts if None, with commas.
+            as_text: makes a value a text; ``fact_text`` if None.
         """
-        as_text = as_text or _fact_text
+        as_text = as_text or fact_text
         if self.is_json:
             self.json(rows)
             return
@@ -89,12 +89,12 @@ class Output:
             self.line(f"and {len(rows) - _MOST:,} more, which --json gives")
 
     def data(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Show rows of a store: whole numbers as they are, which may be years or names of subjects."""
+        """Show rows of data: a whole number may be a year, and an instant has its time zone."""
         self.table(rows, styles={NULL: "dim"}, nothing="no rows", null=NULL, as_text=text_of)
 
     def facts(self, facts: Mapping[str, Any], *, styles: Mapping[str, str] | None = None) -> None:
         """Show facts to a person, each by its name; those that are nothing are left out."""
-        told = {one_line(name): _fact_text(value) for name, value in facts.items() if value not in (None, "", {}, [])}
+        told = {one_line(name): fact_text(value) for name, value in facts.items() if value not in (None, "", {}, [])}
         width = max(map(width_of, told), default=0)
         for name, text in told.items():
             line = Text(f"{name}{' ' * (width - width_of(name))}  ", style="bold")
@@ -184,7 +184,7 @@ class _Console(Console):
 
 
 def text_of(value: object) -> str:
-    """Return a value as one line for a person: what is large, in short."""
+    """Return a value of the data as one line for a person: what is large, in short."""
     match value:
         case None:
             return ""
@@ -192,8 +192,6 @@ def text_of(value: object) -> str:
             return one_line(value)
         case bool() | int():
             return str(value)
-        case datetime():
-            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value.tzinfo else str(value)
         case float():
             return f"{value:.6g}"
         case bytes():
@@ -211,8 +209,15 @@ def text_of(value: object) -> str:
             return one_line(str(value))
 
 
-def _fact_text(value: object) -> str:
-    return f"{value:,}" if type(value) is int else text_of(value)
+def fact_text(value: object) -> str:
+    """Return a value that orcapod itself found as a person reads it: a count with commas, a time by the clock here."""
+    match value:
+        case int() if type(value) is int:
+            return f"{value:,}"
+        case datetime(tzinfo=tzinfo) if tzinfo is not None:
+            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case _:
+            return text_of(value)
 
 
 def _member(value: object) -> str:
