@@ -96,6 +96,41 @@ def test_what_was_built_on_the_old_node_keeps_reading_it_until_its_cell_is_run_a
     assert pipeline.g.as_table()["z"].to_pylist() == [20, 22]
 
 
+def only_f(adds: int) -> str:
+    return f(adds).rpartition("with p")[0]
+
+
+def test_a_function_defined_anew_and_not_applied_again_is_told_of(cell: Notebook, pipeline: op.Pipeline) -> None:
+    """What it gave before is still given, which nobody expects who has edited it."""
+    cell(f(1))
+    pipeline.run()
+    cell(only_f(10))
+    for ask in (pipeline.explain, pipeline.run):
+        with pytest.warns(UserWarning, match="'f': still applies 'f' as it was before .* defined anew; run") as caught:
+            ask()
+        assert caught[0].filename == __file__
+    cell("with p: made = f.pod(source)")
+    assert pipeline.run().counts("f") == {"computed": 2, "cached": 0, "failed": 0}
+    assert pipeline.f.as_table()["y"].to_pylist() == [10, 11]
+
+
+def test_a_function_defined_again_as_it_was_is_no_other(cell: Notebook, pipeline: op.Pipeline) -> None:
+    cell(f(1))
+    cell(only_f(1))
+    assert pipeline.run().ok
+    cell("del f")
+    assert pipeline.run().ok
+    cell("f = 3")
+    assert pipeline.run().ok
+
+
+def test_functions_of_one_name_that_are_all_applied_are_meant(cell: Notebook, pipeline: op.Pipeline) -> None:
+    cell(f(1, "one"))
+    cell(f(2, "two"))
+    assert pipeline.run().ok
+    assert pipeline.one.as_table()["y"].to_pylist() == [1, 2]
+
+
 def test_a_whole_cell_of_several_steps_takes_the_place_of_what_it_was(cell: Notebook, pipeline: op.Pipeline) -> None:
     def whole(adds: int, factor: int) -> str:
         return f(adds) + g(factor, "made.map_packets({'y': 'w'}).map_packets({'w': 'y'}, label='back')")

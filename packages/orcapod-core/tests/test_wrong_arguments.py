@@ -407,7 +407,16 @@ def test_a_wrong_argument_is_refused_in_our_words(name: str) -> None:
         (lambda: pipeline()[["n"]], LabelError, r"pipeline 'p': found the label \['n'\] of type list, expected a text"),
         (lambda: op.FunctionPod(plus), SchemaError, "found packet_function <function plus.*PythonPacketFunction"),
         (lambda: op.function_pod("y", name=3)(plus), SchemaError, "found name 3 of type int, expected a text"),
-        (lambda: source().cached("kept.db"), ConfigError, "found 'kept.db' of type str, expected a database"),
+        (
+            lambda: source().cached("kept.db"),
+            ConfigError,
+            r"found 'kept.db' of type str, expected a database; open it first: orcapod.databases.open_database\(",
+        ),
+        (
+            lambda: LoggingObserver(Path("kept.db")),
+            ConfigError,
+            r"found .*kept.db.*, expected a database; .*open_database\(.*pipeline.log_database$",
+        ),
         (
             lambda: source().drop_packet_columns(0),
             SchemaError,

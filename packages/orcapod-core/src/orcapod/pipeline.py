@@ -69,7 +69,8 @@ class Pipeline(Mapping[str, Node]):
 
     In a notebook, a cell with such a block may be run again: what a later block derives under a label that was given
     before takes the place of what bore it, and what an edited function makes of the same takes the place of
-    what it made before. What was replaced goes when nothing is made of it any more. Streams are values: those
+    what it made before. A function that was edited in a cell of its own is to be applied again; a run warns where it
+    was not. What was replaced goes when nothing is made of it any more. Streams are values: those
     that other cells have built on the old one keep reading it, as ``{label}_old``, until their cells are run
     again; a run says so.
 
@@ -331,6 +332,15 @@ class Pipeline(Mapping[str, Node]):
                 "cell that builds what should be made of the new one",
                 stacklevel=3,
             )
+        functions = [node for node in self._nodes.values() if isinstance(node, FunctionNode)]
+        for function in functions:
+            later = function.stream.producer.redefined()
+            if later is not None and later.fingerprint() not in (each.function.fingerprint() for each in functions):
+                warnings.warn(
+                    f"{function.label!r}: still applies {later.name!r} as it was before the function was defined anew; "
+                    "run again the cell that applies it",
+                    stacklevel=3,
+                )
         for node in self._nodes.values():
             origin = node.stream.origin if isinstance(node.stream, LiveSource) else node.stream
             if isinstance(node, SourceNode) and isinstance(origin, Node) and (missing := origin.not_run()):
@@ -357,7 +367,9 @@ class Pipeline(Mapping[str, Node]):
             LabelError: there is no such function node, or no such tag.
             ConfigError: a tag is given and no node.
         """
-        return explain(self.nodes, self._records, node, tag)
+        nodes = self.nodes
+        self._warn()
+        return explain(nodes, self._records, node, tag)
 
     plan = explain
 

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orcapod.cli.output import Output, json_of, text_of
+from orcapod.cli.tags import tag_values
 from orcapod.display import width_of
+from orcapod.types import AwareDatetime, Schema
 
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.dates(), st.datetimes()
@@ -38,7 +40,9 @@ def test_values_are_told_as_a_person_reads_them() -> None:
     array = {"dtype": "<f8", "shape": [3, 4], "data": b"", "size": None, "file": None, "identity": None}
     large = {"data": None, "size": 2_000_000, "file": {"path": "x"}, "identity": b""}
     for value, text in {
-        "12,345": 12345,
+        "2026": 2026,
+        "12345": 12345,
+        "[1440, 2026]": [1440, 2026],
         "True": True,
         "0.333333": 1 / 3,
         "": None,
@@ -57,6 +61,29 @@ def test_values_are_told_as_a_person_reads_them() -> None:
     assert json_of([float("nan"), float("inf"), b"\x01", datetime(2026, 1, 1, tzinfo=UTC)]) == [
         *(None, "inf", "01", "2026-01-01T00:00:00+00:00")
     ]
+
+
+def test_an_instant_of_the_data_is_shown_as_a_command_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is read it may be another hour; of what orcapod did, the hour there is the one that is meant."""
+    instant = datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    output = Output(is_json=False)
+    output.data([{"at": instant}])
+    output.table([{"started": instant}])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].strip() == "2026-03-29 01:30:00+00:00"
+    assert lines[3].strip() == f"{instant.astimezone():%Y-%m-%d %H:%M:%S}"
+    typed = tag_values([f"at={lines[1].strip()}"], [Schema({"at": AwareDatetime})], "--tag")
+    assert typed == {"at": (instant,)}
+
+
+def test_counts_are_told_from_years_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(is_json=False)
+    output.data([{"year": 2026, "subject": 10_001, "pair": [1440, 2026]}])
+    output.table([{"rows": 1440}])
+    output.facts({"records": 12_345})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["2026", "10001", "[1440,", "2026]"]
+    assert (lines[3], lines[4]) == (["1,440"], ["records", "12,345"])
 
 
 @pytest.mark.parametrize("columns", [80, 100])

@@ -11,6 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -320,6 +322,33 @@ def test_two_runs_are_compared_by_node_and_output(study: Study, orcapod: Command
     assert orcapod("compare", before, after, "--rows", "0", "--json").json["rows"] == []
     assert orcapod("compare", before, study.runs[3]).code == 2
     assert "did you mean 'mean'?" in orcapod("compare", before, after, "--node", "men").err
+
+
+LARGE: dict[str, tuple[Any, Callable[[float], Any], str]] = {
+    "an array": (np.ndarray, lambda x: np.full((2, 3), x), "y: float64 array of 2 × 3, other elements"),
+    "arrays": (list[np.ndarray], lambda x: [np.array([x])], "y: [float64 array of 1], other elements"),
+    "a frame": (pd.DataFrame, lambda x: pd.DataFrame({"x": [x]}), "of data, other elements"),
+    "bytes": (bytes, lambda x: bytes([int(x)]) * 40, "y: 40 bytes of bytes, other elements"),
+    "a float": (float, lambda x: 1 + x / 2**40, "y: 1.0000000000009095 → 1.000000000001819"),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_values_that_differ_in_nothing_that_is_shown(kind: str, tmp_path: Path, orcapod: Command) -> None:
+    """A person is shown no bytes, and of numbers all digits."""
+    dtype, function, told = LARGE[kind]
+    load = op.PythonPacketFunction(
+        function, "y", name="load", input_schema={"x": float}, output_schema={"y": dtype}, identity="version"
+    )
+    runs = []
+    for x in (1.0, 2.0):
+        pipeline = op.Pipeline("study", tmp_path / "other.db")
+        with pipeline:
+            op.FunctionPod(load)(DictSource([{"k": 1, "x": x}], ["k"], source_id="s"))
+        runs.append(pipeline.run(progress=False).run_id)
+        pipeline.database.close()
+    out = orcapod("compare", *runs, "--store", str(tmp_path / "other.db")).out
+    assert (told in out, "b'" in out) == (True, False), out
 
 
 def test_what_a_store_holds_is_listed(orcapod: Command) -> None:

@@ -111,7 +111,7 @@ def single(x: int) -> int:
         (single, "", ["single"]),
         (single, [], ["single", "at least one"]),
         (single, ["y", "y"], ["single", "twice"]),
-        (single, ["y", "z"], ["single", "2 outputs", "tuple"]),
+        (single, ["y", "z"], ["single", "2 outputs", "found '-> int'", "tuple"]),
         (pair, ["y", "z", "w"], ["pair", "3 outputs", "tuple[int, int]"]),
         (many, ["y", "z"], ["many", "2 outputs", "..."]),
     ],

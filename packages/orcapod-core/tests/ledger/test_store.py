@@ -298,6 +298,30 @@ def test_names_that_differ_by_case_only_are_told_apart_in_sql(url: str, tmp_path
             assert store.sql('SELECT __pipeline AS p FROM "study/_runs~2"')["p"].to_pylist() == ["study"]
 
 
+def test_a_copy_of_a_store_that_was_open_says_what_belongs_to_it(tmp_path: Path) -> None:
+    """What was written last lies beside the file until the store is closed."""
+
+    @op.function_pod("y", identity="version")
+    def double(x: float) -> float:
+        return 2 * x
+
+    pipeline = op.Pipeline("p", tmp_path / "lab.db")
+    with pipeline:
+        double.pod(DictSource([{"i": 1, "x": 1.0}], ["i"], source_id="s"))
+    pipeline.run()
+    for ending in ("", "-wal"):
+        shutil.copy(tmp_path / f"lab.db{ending}", tmp_path / f"copy.db{ending}")
+        if not ending:
+            with pytest.raises(DatabaseError, match=r"found no table of one, .* copy lab\.db-wal with lab\.db"):
+                op.open_store(tmp_path / "copy.db")
+    with op.open_store(tmp_path / "copy.db") as copied:
+        assert copied.runs().num_rows == 1
+    pipeline.database.close()
+    shutil.copy(tmp_path / "lab.db", tmp_path / "later.db")
+    with op.open_store(tmp_path / "later.db") as copied:
+        assert copied.runs().num_rows == 1
+
+
 @pytest.mark.parametrize("content", ["nothing", "another's table", "another's log"])
 def test_a_file_that_is_no_store_is_not_made_one(tmp_path: Path, content: str) -> None:
     """Whoever looks into a store writes nothing, whatever it is that he was led to."""

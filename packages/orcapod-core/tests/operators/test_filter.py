@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -135,6 +136,15 @@ def test_a_value_of_any_type_can_be_asked_for(kind):
     assert hashes[0] == hashes[1] != hashes[2]
     with pytest.raises(SchemaError, match="never holds"):
         source.filter(v=object())
+
+
+@pytest.mark.parametrize("library", [pc.field, pl.col])
+def test_a_wall_clock_and_an_instant_are_not_compared(library):
+    """Arrow itself only says so where there are rows: here it is said while the plan is made."""
+    instants = DictSource([{"k": 1, "at": datetime(2026, 3, 29, tzinfo=UTC)}], ["k"], source_id="s")
+    with pytest.raises(SchemaError, match=r"does not apply to Schema\(k: int, at: datetime\[UTC\]\)"):
+        instants.filter(library("at") > datetime.fromisoformat("2026-03-29"))
+    assert kept(instants.filter(library("at") > datetime(2026, 3, 28, tzinfo=UTC))) == [1]
 
 
 def test_what_a_filter_is_made_of_never_changes():

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 import warnings
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from orcapod.databases import MemoryDatabase
 from orcapod.errors import SchemaError
 from orcapod.executors import LocalExecutor
 from orcapod.sources import ArrowTableSource, DictSource, Source
+from orcapod.types import AwareDatetime
 
 
 def rows(*values: Any, column: str = "x", source_id: str = "s", **types: Any) -> Source:
@@ -73,6 +75,31 @@ def test_an_ill_typed_column_is_refused_with_both_types() -> None:
         increment.pod(rows(1.0))
     with pytest.raises(SchemaError, match="increment: parameter 'x' is int, found a column of bool"):
         increment.pod(rows(True))
+
+
+@pytest.mark.parametrize("is_optional", [False, True])
+def test_an_instant_for_a_wall_clock_is_refused_with_advice(is_optional: bool) -> None:
+    """And the other way round: there is no exact conversion of either."""
+    wall, instant = datetime.fromisoformat("2026-03-29T02:00"), datetime(2026, 3, 29, 2, tzinfo=UTC)
+
+    @op.function_pod("y")
+    def hour(x: datetime) -> int:
+        return x.hour
+
+    @op.function_pod("y")
+    def hour_there(x: AwareDatetime) -> int:
+        return x.hour
+
+    values = [None] if is_optional else []
+    with pytest.raises(SchemaError, match=r"'x' is datetime, found .* datetime\[UTC\].*annotate it .*AwareDatetime"):
+        hour.pod(rows(instant, *values))
+    with pytest.raises(SchemaError, match=r"'x' is datetime\[UTC\], found .* datetime.* no time zone; .* one"):
+        hour_there.pod(rows(wall, *values))
+
+
+def test_a_group_for_one_value_is_refused_with_advice() -> None:
+    with pytest.raises(SchemaError, match=r"'x' is int, found a column of list\[int\]; take list\[int\], or .*explode"):
+        increment.pod(rows(1, 2).batch())
 
 
 def test_a_column_with_nulls_is_refused_with_advice() -> None:

@@ -253,6 +253,18 @@ FILES = {
     "names alone, no schema": (b"id,x\n", {}, ["no rows", "column 'id'", "data_schema"]),
     "a line of too many fields": (b"id,x\n1,2\n1,2,3\n", {}, ["cannot be read", "#3", "Expected 2 columns, got 3"]),
     "bytes that are no text": (b"id,x\n1,Z\xfcrich\n", {}, ["column 'x'", "utf-8", "encoding"]),
+    "names that are no text": (b"id,Gr\xf6\xdfe\n1,2\n", {}, ["names of columns", "utf-8", "give the file's encoding"]),
+    "names that are no text, and declared": (
+        b"id,Gr\xf6\xdfe\n1,2\n",
+        {"data_schema": {"id": int}},
+        ["names of columns", "utf-8", "give the file's encoding"],
+    ),
+    "a field that is not of the encoding": (
+        b"id,x\n1,Z\xfcrich\n",
+        {"encoding": "ascii"},
+        ["cannot be read", "'ascii' codec", "mend the file"],
+    ),
+    "a field too many": (b"id,x\n1,2,3\n", {}, ["cannot be read", "got 3", "; mend the file; or give bad_rows"]),
     "an encoding that there is not": (b"id,x\n1,2\n", {"encoding": "latin-99"}, ["cannot be read", "latin-99"]),
     "two characters between fields": (b"id,x\n1,2\n", {"delimiter": "::"}, ["cannot be read"]),
     "another delimiter": (b"id;x\n1;2\n", {}, ["tag column 'id'", "found columns ['id;x']", "with delimiter=';'"]),
@@ -268,7 +280,7 @@ FILES = {
     "a value of another type than declared": (
         b"id,x\n1,2\n2,a\n",
         {"data_schema": {"x": int}},
-        ["cannot be read", "column #1", "'a'", "int64"],
+        ["cannot be read: column 'x': Row #3", "'a'", "int64", "declare another type for it"],
     ),
     "a type that no field can have": (b"id,x\n1,2\n", {"data_schema": {"x": list[int]}}, ["cannot be read", "list"]),
     "a declared column that is not there": (

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -285,6 +287,35 @@ def test_objects_in_a_frame_of_pandas_are_what_they_are_in_rows(which):
     found, expected = DataFrameSource(pd.DataFrame(rows, dtype=object), ["k"]), DictSource(rows, ["k"])
     assert found.output_schema() == expected.output_schema()
     assert [repr(row["x"]) for _, row in found] == [repr(row["x"]) for _, row in expected]
+
+
+@dataclass(frozen=True)
+class Range:
+    least: int
+    most: int
+
+
+OBJECTS = {
+    "paths": [Path(__file__), None],
+    "arrays of two dimensions": [np.ones((2, 2), "f4"), np.zeros((1, 3), "f4")],
+    "records": [None, Range(1, 2)],
+    "tuples of several types": [(1, "a"), (2, "b")],
+    "frames": [pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [2, 3]})],
+    "complex numbers": [1j, 2 + 1j],
+}
+
+
+@pytest.mark.parametrize("is_declared", [False, True])
+@pytest.mark.parametrize("which", OBJECTS)
+def test_objects_that_arrow_has_no_type_for_are_what_they_are_in_rows(which, is_declared):
+    """What ``to_pandas`` gives, and a table of files, make a source without a detour."""
+    rows = [{"k": at, "x": value} for at, value in enumerate(OBJECTS[which])]
+    expected = DictSource(rows, ["k"], source_id="s")
+    schema = {"x": expected.schema.packets["x"]} if is_declared else None
+    for frame in (pd.DataFrame({"k": [0, 1], "x": pd.Series(OBJECTS[which])}), expected.to_pandas()):
+        found = DataFrameSource(frame, ["k"], source_id="s", data_schema=schema)
+        assert found.output_schema() == expected.output_schema()
+        assert found.content_hash() == expected.content_hash()
 
 
 def test_text_and_bytes_in_a_frame_of_pandas_are_no_one_type():

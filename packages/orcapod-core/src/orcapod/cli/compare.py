@@ -177,6 +177,18 @@ def _moved(row: Mapping[str, Any]) -> str:
 
 
 def _pair(before: object, after: object) -> str:
-    """Return two values, in short if that tells them apart."""
+    """Return two values, in short if that tells them apart, or if they hold bytes."""
     short = text_of(before), text_of(after)
+    if short[0] == short[1] and _holds_bytes(before):
+        return f"{short[0]}, other elements"
     return " → ".join(short if short[0] != short[1] else (shown(before), shown(after)))
+
+
+def _holds_bytes(value: object) -> bool:
+    match value:
+        case Mapping():
+            return any(map(_holds_bytes, value.values()))
+        case list() | tuple():
+            return any(map(_holds_bytes, value))
+        case _:
+            return isinstance(value, bytes)

@@ -7,7 +7,7 @@ import click
 from orcapod.arrow import rows_of
 from orcapod.cli.names import find_node, node_argument, pipeline_option, run_option
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import NULL, Output
+from orcapod.cli.output import Output
 from orcapod.cli.suggestion import unknown
 from orcapod.ledger import open_store
 from orcapod.ledger.node_rows import first_entries, with_results
@@ -38,4 +38,4 @@ def head_command(
         rows = rows.select(wanted)
     elif not output.is_json:  # a person sees whose values they are
         rows = rows.drop_columns([name for name in ("record_id", "run_id") if name in rows.column_names])
-    output.table(rows_of(rows), styles={NULL: "dim"}, nothing="no rows", null=NULL)
+    output.data(rows_of(rows))

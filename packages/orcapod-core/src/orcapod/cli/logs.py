@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orcapod.cli.names import find_run, node_option, pipeline_option, read_tags, run_argument
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import Output, text_of
+from orcapod.cli.output import Output, fact_text
 from orcapod.cli.suggestion import unknown
 from orcapod.display import one_line, tags_text
 from orcapod.ledger import RunSummary, Store, open_store
@@ -94,7 +94,7 @@ def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) 
             is_silent = datetime.now(UTC) - heard > _SILENCE
             if is_silent or datetime.now(UTC) - heard > patience:
                 then = "; give the command again to go on" if is_silent else ", which is waited for"
-                told = f"run {run.run_id} has not ended, and was last heard of at {text_of(heard)}"
+                told = f"run {run.run_id} has not ended, and was last heard of at {fact_text(heard)}"
                 click.echo(f"{told}: it was killed, or a packet takes long{then}", err=True)
                 patience = _SILENCE
             if is_silent:
@@ -115,7 +115,7 @@ def _why_nothing(store: Store, run: RunSummary) -> str:
 
 def _show(output: Output, entry: Mapping[str, Any], streams: list[str]) -> None:
     tags = tags_text(entry["tags"])
-    head = Text(f"{text_of(entry['timestamp'])}  ", style="dim")
+    head = Text(f"{fact_text(entry['timestamp'])}  ", style="dim")
     head.append(one_line(entry["node"]), style="bold not dim").append(f"  {tags}", style="not dim")
     output.print(head if entry["success"] else head.append("  FAILED", style="red not dim"))
     for stream in streams:

@@ -16,7 +16,7 @@ from rich.text import Text
 from orcapod.display import one_line, sizes, width_of
 from orcapod.types.large import KEPT_FIELDS
 
-__all__ = ["NULL", "OUTCOMES", "Output", "json_of", "text_of"]
+__all__ = ["NULL", "OUTCOMES", "Output", "fact_text", "json_of", "text_of"]
 
 OUTCOMES = {"SUCCESS": "green", "FAILED": "red", "INTERRUPTED": "yellow", "UNFINISHED": "yellow"}
 """How outcomes of runs are coloured."""
@@ -57,8 +57,9 @@ class Output:
         styles: Mapping[str, str] | None = None,
         nothing: str = "nothing",
         null: str = "",
+        as_text: Callable[[object], str] | None = None,
     ) -> None:
-        """Show rows, each by column.
+        """Show rows of facts, each by column.
 
         Args:
             rows: what is shown, as JSON whole.
@@ -66,7 +67,9 @@ class Output:
             styles: how a cell of such a text is coloured, ``{"FAILED": "red"}``.
             nothing: what a person reads where there are no rows.
             null: what a person reads where there is no value.
+            as_text: makes a value a text; ``fact_text`` if None.
         """
+        as_text = as_text or fact_text
         if self.is_json:
             self.json(rows)
             return
@@ -76,7 +79,7 @@ class Output:
         shown = list(rows[0] if columns is None else columns)
         numbers = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in shown]
         values = ([row.get(name) for name in shown] for row in rows[:_MOST])
-        cells = [[null if value is None else one_line(text_of(value), _WIDEST) for value in row] for row in values]
+        cells = [[null if value is None else one_line(as_text(value), _WIDEST) for value in row] for row in values]
         headings = [one_line(name, _WIDEST) for name in shown]
         widths = _fitted([max(map(width_of, column)) for column in zip(headings, *cells, strict=True)], self._width)
         self.print(_row(headings, widths, numbers, dict.fromkeys(headings, "bold")))
@@ -85,9 +88,13 @@ class Output:
         if len(rows) > _MOST:
             self.line(f"and {len(rows) - _MOST:,} more, which --json gives")
 
+    def data(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show rows of data: a whole number may be a year, and an instant has its time zone."""
+        self.table(rows, styles={NULL: "dim"}, nothing="no rows", null=NULL, as_text=text_of)
+
     def facts(self, facts: Mapping[str, Any], *, styles: Mapping[str, str] | None = None) -> None:
         """Show facts to a person, each by its name; those that are nothing are left out."""
-        told = {one_line(name): text_of(value) for name, value in facts.items() if value not in (None, "", {}, [])}
+        told = {one_line(name): fact_text(value) for name, value in facts.items() if value not in (None, "", {}, [])}
         width = max(map(width_of, told), default=0)
         for name, text in told.items():
             line = Text(f"{name}{' ' * (width - width_of(name))}  ", style="bold")
@@ -177,18 +184,14 @@ class _Console(Console):
 
 
 def text_of(value: object) -> str:
-    """Return a value as one line for a person: what is large, in short."""
+    """Return a value of the data as one line for a person: what is large, in short."""
     match value:
         case None:
             return ""
         case str():
             return one_line(value)
-        case bool():
+        case bool() | int():
             return str(value)
-        case datetime():
-            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value.tzinfo else str(value)
-        case int():
-            return f"{value:,}"
         case float():
             return f"{value:.6g}"
         case bytes():
@@ -204,6 +207,17 @@ def text_of(value: object) -> str:
             return f"[{', '.join(map(_member, value[:_MEMBERS]))}{', …' if len(value) > _MEMBERS else ''}]"
         case _:
             return one_line(str(value))
+
+
+def fact_text(value: object) -> str:
+    """Return a value that orcapod itself found as a person reads it: a count with commas, a time by the clock here."""
+    match value:
+        case int() if type(value) is int:
+            return f"{value:,}"
+        case datetime(tzinfo=tzinfo) if tzinfo is not None:
+            return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        case _:
+            return text_of(value)
 
 
 def _member(value: object) -> str:

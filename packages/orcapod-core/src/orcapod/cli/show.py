@@ -11,7 +11,7 @@ import click
 from orcapod.cli.advice import advice
 from orcapod.cli.names import find_run, pipeline_option, run_argument
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import OUTCOMES, Output, text_of
+from orcapod.cli.output import OUTCOMES, Output, fact_text
 from orcapod.display import duration, one_line
 from orcapod.execution import FailureKind, failure_kinds
 from orcapod.ledger import RunSummary, open_store
@@ -68,7 +68,7 @@ def show_command(run: str, store: str, output: Output, pipeline: str | None) -> 
         output.line(f"{logs[0]} shows what they said")
     if found.ended is None:
         output.line("it goes on, or was killed: what its nodes did is known once it ends")
-        output.line(f"its last sign of life was at {text_of(sign)}, {_since(sign)} ago")
+        output.line(f"its last sign of life was at {fact_text(sign)}, {_since(sign)} ago")
         output.line(f"{logs[1]} shows what they say meanwhile")
 
 

@@ -6,7 +6,7 @@ import click
 
 from orcapod.arrow import rows_of
 from orcapod.cli.options import output_option, store_option
-from orcapod.cli.output import NULL, Output
+from orcapod.cli.output import Output
 from orcapod.databases import free_identifier
 from orcapod.errors import DatabaseError
 from orcapod.ledger import open_store
@@ -33,4 +33,4 @@ def sql_command(statement: str, store: str, output: Output) -> None:
     names: list[str] = []
     for name in answer.column_names:  # a join may have a name twice
         names.append(free_identifier(name, names))
-    output.table(rows_of(answer.rename_columns(names)), styles={NULL: "dim"}, nothing="no rows", null=NULL)
+    output.data(rows_of(answer.rename_columns(names)))

@@ -105,10 +105,10 @@ def _check_store(path: str) -> None:
     for text in dict.fromkeys((path, unquote(path))):
         file = Path(text).expanduser()
         if _is_there(text) and file.is_file() and not may_be_store(file):
-            found = "the tables of something else" if file.stat().st_size else "nothing in it"
+            found = "no table of one" if file.stat().st_size else "nothing in it"
             raise DatabaseError(
                 f"there is no store in {discreet(path)}: found {found}, expected what a run of a pipeline wrote; check "
-                "the path, nothing was changed there",
+                "the path, and of a store that is open copy lab.db-wal with lab.db; nothing was changed there",
                 found=found,
             )
 

@@ -17,6 +17,11 @@ from orcapod.types import STR, LogicalType, OptionalType, Schema
 __all__ = ["Signature", "type_hint"]
 
 _READ_FROM_TEXT = ("int", "float", "bool")
+_TIMES = {
+    ("datetime", "datetime[UTC]"): "; its values are instants: annotate it orcapod.types.AwareDatetime",
+    ("datetime[UTC]", "datetime"): "; its values have no time zone; give them one where the rows come from",
+}
+"""What to do about a column of times, by the name of the type wanted and of the one found."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,9 @@ def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]
     members = get_args(annotation)
     if get_origin(annotation) is not tuple or ... in members or len(members) != len(keys):
         raise SchemaError(
-            f"{named}: output_keys names {len(keys)} outputs {list(keys)}, found '-> {annotation}'; "
-            f"expected a tuple of {len(keys)} types, as in '-> tuple[float, int]'"
+            f"{named}: output_keys names {len(keys)} outputs {list(keys)}, found "
+            f"'-> {inspect.formatannotation(annotation)}'; expected a tuple of {len(keys)} types, as in "
+            "'-> tuple[float, int]'"
         )
     return dict(zip(keys, members, strict=True))
 
@@ -158,15 +164,23 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
 
 
 def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column that has the type wanted, but for nulls, or is text; nothing about any other."""
+    """Return what to do about a column of text, of lists, of the other kind of time, or with nulls."""
     if found.name.startswith(STR.name) and wanted.name in _READ_FROM_TEXT:
         return (
             f"; a value that is no {wanted.name} makes text of a column: give the source "
             f"data_schema={{{name!r}: {wanted.name}}}, which names the first"
         )
+    if hint := _TIMES.get((_present(wanted).name, _present(found).name)):
+        return hint
+    if found.name == f"list[{wanted.name}]":
+        return f"; take {found.name}, or make a row of each member with .explode({name!r})"
     if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
         return ""
     return (
         f"; take {wanted.name} | None, or drop such rows with .drop_nulls([{name!r}]), or give the source "
         f'data_schema={{"{name}": {wanted.name}}} and bad_rows="fail", by which each of them fails alone'
     )
+
+
+def _present(dtype: LogicalType) -> LogicalType:
+    return dtype.inner if isinstance(dtype, OptionalType) else dtype

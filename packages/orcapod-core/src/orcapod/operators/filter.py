@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -26,6 +27,7 @@ from orcapod.types import LogicalType, OptionalType, Schema, as_standard, column
 __all__ = ["DropNulls", "Filter"]
 
 _NUMBER = "__number"
+_MISSING = re.compile(r"No match for FieldRef\.Name\((?P<name>.*?)\) in ")
 
 
 class Filter(RowwiseOperator):
@@ -79,10 +81,7 @@ class Filter(RowwiseOperator):
         for name, value in self.constraints.items():
             column = column_called(name, columns)
             if column is None:
-                why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
-                if name == "label":
-                    why += "; to give the node a label, apply the operator: Filter(...)(stream, label=...)"
-                raise SchemaError(why, column=name, found=str(list(columns)))
+                raise _no_column(name, columns)
             if value is not None:
                 try:
                     self._identity(name, columns.types[column])
@@ -91,8 +90,10 @@ class Filter(RowwiseOperator):
         if self._polars is not None:
             self._polars.check(columns)
         try:
-            columns.arrow.empty_table().filter(self._expression(columns))
+            _row_of_nulls(columns.arrow).filter(self._expression(columns))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, TypeError) as error:
+            if missing := _MISSING.match(str(error)):
+                raise _no_column(missing["name"], columns) from None
             given = shown(self.constraints) if self.predicate is None else self.predicate
             raise SchemaError(f"Filter: {given} does not apply to {columns}: {error}") from None
         return schema
@@ -231,8 +232,22 @@ def _structure(name: str, value: Any) -> object:
         raise _never_holds(name, value, error) from None
 
 
+def _row_of_nulls(schema: pa.Schema) -> pa.Table:
+    """Return what Arrow needs to say that it cannot compute an expression: of no row at all it computes nothing."""
+    return pa.Table.from_arrays([pa.nulls(1, field.type) for field in schema], schema=schema)
+
+
+def _no_column(name: str, columns: Schema) -> SchemaError:
+    why = f"Filter: there is no column {name!r}; found {list(columns)}, name some of these"
+    if name == "label":
+        why += "; to give the node a label, apply the operator: Filter(...)(stream, label=...)"
+    return SchemaError(why, column=name, found=str(list(columns)))
+
+
 def _never_holds(name: str, value: Any, error: ValueTypeError) -> SchemaError:
     why = f"Filter: {name}={shown(value)} never holds: {error}; give a value of that type"
+    if isinstance(value, list | tuple | set | frozenset):
+        why += f", or pyarrow.compute.field({name!r}).isin(...) for any of several"
     return SchemaError(why, **error.about(column=name))
 
 

@@ -102,7 +102,7 @@ def join_key_type(
     if one.hash_name != two.hash_name:
         raise SchemaError(
             f"{operator}: tag column {name!r} is {one.name} in one stream and {two.name} in another, expected one "
-            "type; convert one of them",
+            "type; convert one of them where its rows come from",
             column=name,
             expected=one.name,
             found=two.name,

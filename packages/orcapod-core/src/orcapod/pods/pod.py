@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -66,6 +67,15 @@ class FunctionPod(Producer):
         self.own_label = check.text_or_none("label", label)
         self.node_config = checked_node_config(node_config)
         self.executor = None if executor is None else checked_executor(executor)
+
+    def redefined(self) -> PythonPacketFunction | None:
+        """Return the packet function that bears this one's name now, if its code is another: after an edited cell."""
+        defined: Any = inspect.unwrap(self.packet_function.function)
+        names: Mapping[str, object] = getattr(defined, "__globals__", {})
+        pod = getattr(names.get(getattr(defined, "__qualname__", "")), "pod", None)
+        later = pod.packet_function if isinstance(pod, FunctionPod) else self.packet_function
+        is_same = later is self.packet_function or later.fingerprint() == self.packet_function.fingerprint()
+        return None if is_same else later
 
     @property
     def label(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 from orcapod.checks import checked_object
 from orcapod.protocols.database import Database
 from orcapod.protocols.executor import PythonFunctionExecutorProtocol
@@ -16,6 +18,10 @@ def checked_database(found: object) -> Database:
         ConfigError: it is none.
     """
     ways = "give a database such as SQLiteDatabase('lab.db'), a URL, or the path of an SQLite file"
+    if isinstance(found, str | PathLike):  # where these may be given, they were opened before
+        ways = (
+            "open it first: orcapod.databases.open_database(...), or take a pipeline's, such as pipeline.log_database"
+        )
     database: Database = checked_object(found, Database, noun="a database", ways=ways)
     return database
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -29,6 +30,8 @@ _WHOLE = r"^\s*[+-]?\d+\s*$"
 _CODE = r"^\s*[+-]?0\d"
 _DIGIT = r"\d"
 _ONE_COLUMN = "Expected 1 columns"
+_CONVERSION = re.compile(r"In CSV column #(?P<number>\d+): (?P<why>.*)", re.DOTALL)
+_ALL_ROWS = 2**31 - 1
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -170,8 +173,6 @@ class _File:
             )
 
     def _read(self, types: Mapping[str, pa.DataType]) -> pa.Table:
-        from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
-
         if not self._path.is_file():
             found = "a folder" if self._path.is_dir() else "nothing"
             raise self._invalid(f"found {found} there, expected a CSV file; check the path")
@@ -184,24 +185,51 @@ class _File:
             return "skip"
 
         try:
-            read = csv.read_csv(
-                str(self._path),
-                read_options=csv.ReadOptions(encoding=self._encoding, use_threads=False),  # so that errors name lines
-                parse_options=csv.ParseOptions(
-                    delimiter=self._delimiter,
-                    newlines_in_values=True,
-                    invalid_row_handler=skip if self._fails else None,
-                ),
-                convert_options=csv.ConvertOptions(column_types=dict(types)),
-            )
+            read = self._rows(types, skip if self._fails else None)
         except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
-            hint = BAD_ROWS_HINT if "Row #" in str(error) and not self._fails else ""
-            parted = f"; or give its delimiter, if that is not {self._delimiter!r}" if _ONE_COLUMN in str(error) else ""
-            raise self._invalid(
-                f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema{parted}{hint}"
-            ) from None
+            raise self._unreadable(str(error), types) from None
+        self._check_names(read)
         self._broken = broken
         return _with_gaps(read, broken)
+
+    def _rows(self, types: Mapping[str, pa.DataType], on_broken: Any = None, *, skipped: int = 0) -> pa.Table:
+        """Return what pyarrow reads.
+
+        Args:
+            types: Arrow types of columns; all others follow from the values.
+            on_broken: what becomes of lines with too few or too many fields.
+            skipped: how many rows are left out.
+        """
+        from pyarrow import csv  # noqa: PLC0415  # only those who read such files should wait for it
+
+        return csv.read_csv(
+            str(self._path),
+            # without threads, so that errors name lines
+            csv.ReadOptions(encoding=self._encoding, use_threads=False, skip_rows_after_names=skipped),
+            csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_broken),
+            csv.ConvertOptions(column_types=dict(types)),
+        )
+
+    def _check_names(self, read: pa.Table) -> None:
+        try:
+            list(read.column_names)
+        except UnicodeDecodeError:
+            raise self._invalid(f"names of columns are not {self._encoding} text; give the file's encoding") from None
+
+    def _unreadable(self, why: str, types: Mapping[str, pa.DataType]) -> InputValidationError:
+        """Return the error for what pyarrow says of a file, with the column by its name, and what helps."""
+        advice = "mend the file"
+        if of_column := _CONVERSION.match(why):
+            names = self._rows({}, skipped=_ALL_ROWS)
+            self._check_names(names)
+            name = names.column_names[int(of_column["number"])]
+            why = f"column {name!r}: {of_column['why']}"
+            advice += f", or declare {'another type for it' if name in types else 'its type'} in data_schema"
+        if _ONE_COLUMN in why:
+            advice += f"; or give its delimiter, if that is not {self._delimiter!r}"
+        if "Row #" in why and not self._fails:
+            advice += BAD_ROWS_HINT
+        return self._invalid(f"it cannot be read: {why}; {advice}")
 
     def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
         """Return the columns of whole numbers that are codes: they begin with zeros, which a number would lose."""

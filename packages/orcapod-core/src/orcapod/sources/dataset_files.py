@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.types as pat
 
 from orcapod.compute import Expression, counted
-from orcapod.sources.json_lines import JSONLines, json_lines
+from orcapod.sources.json_lines import EXPECTED, JSONLines, json_lines
 from orcapod.types import LogicalType, RowFaults
 
 __all__ = ["DatasetFiles", "DatasetRows"]
@@ -129,6 +129,8 @@ class DatasetRows:
         else:
             schemas = [_feather(path).schema for path in files.paths]
         self._stored = pa.unify_schemas(schemas, promote_options="permissive").remove_metadata()
+        if fails and not self._stored.names:
+            raise pa.ArrowInvalid(f"no line is an object with a value, {EXPECTED}")
         self._exact = pa.schema([field for field in self._stored if field.name not in types])
         fields = {field.name: field.type for field in self._stored} | self._partitions | self._texts
         twice = [name for name in self._stored.names if self._stored.names.count(name) > 1]

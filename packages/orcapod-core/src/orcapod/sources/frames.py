@@ -26,7 +26,9 @@ class DataFrameSource(ArrowTableSource):
 
     Of a pandas frame, a missing value (``NaN``, ``None``, ``NA``, ``NaT``) is null, as pandas itself says; a
     polars frame tells NaN and null apart, and so does its source. An index of pandas that was never set is left
-    out, one with a name becomes a column of that name. See ``TableSource`` for the arguments.
+    out, one with a name becomes a column of that name. Objects that Arrow has no type for, such as paths, records and
+    arrays of two dimensions, are what they are in a ``DictSource``; arrays of one dimension are lists, unless
+    ``data_schema`` declares ``np.ndarray``. See ``TableSource`` for the arguments.
 
     Raises:
         InputValidationError: the frame cannot become a stream; says which column, and why.
@@ -112,11 +114,11 @@ def _of_pandas(
         if dtype.hash_name == "int" and (whole := _whole_numbers(frame[name])) is not None:
             made[name] = whole
     found: dict[str, LogicalType] = {}
-    for name in [name for name in frame.columns if name not in made and frame[name].dtype == object]:
+    for name in [name for name in frame.columns if name not in made and _holds_objects(frame[name])]:
         values = [None if is_gone else value for value, is_gone in zip(frame[name], frame[name].isna(), strict=True)]
         if fails and name in declared:
             made[name], faults[name] = column_of_rows(values, declared[name])
-        elif _would_be_others(values):
+        elif _would_be_others(values) or _is_foreign(values):
             made[name], found[name] = _as_they_are(values, declared.get(name), named, name)
     others = frame.drop(columns=list(made))
     try:
@@ -132,6 +134,15 @@ def _of_pandas(
             f"{named}: column {column!r} cannot become one of Arrow: {why}; convert its values to one type",
             column=column,
         ) from None
+
+
+def _holds_objects(column: Any) -> bool:
+    return column.dtype == object or getattr(column.dtype, "kind", "") == "c"  # Arrow has no complex numbers
+
+
+def _is_foreign(values: Sequence[Any]) -> bool:
+    """Say whether Arrow has no type for the first value: a path, an array of two dimensions, a record."""
+    return _why_not([next((value for value in values if value is not None), None)]) is not None
 
 
 def _would_be_others(values: Sequence[Any]) -> bool:
@@ -170,6 +181,7 @@ def _was_never_set(index: Any) -> bool:
 
 
 def _why_not(column: Any) -> str | None:
+    """Return why a column, or a list of values, is none of Arrow's; None if it is one."""
     try:
         pa.Array.from_pandas(column)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:

@@ -16,7 +16,9 @@ from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.types import RowFaults, type_of_column
 
-__all__ = ["JSONLines", "json_lines"]
+__all__ = ["EXPECTED", "JSONLines", "json_lines"]
+
+EXPECTED = "expected an object in each line; if the file is one list, give DictSource(json.load(file), ...)"
 
 _BLOCK_BYTES = 1 << 20
 _BLANK_BYTES = 64  # of a line without an object
@@ -34,10 +36,13 @@ def json_lines(path: Path, schema: pa.Schema, unexpected: str, *, exact: pa.Sche
         exact: columns whose floats have to be what the file says.
     """
     module: Any = import_module("pyarrow.json")  # only those who read such files should wait for it
-    longest = 0
+    longest, is_first = 0, True
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             longest = max(longest, len(line))
+            if is_first and line.lstrip().startswith(b"["):
+                raise pa.ArrowInvalid(f"line {number} begins a list, {EXPECTED}")
+            is_first = is_first and not line.strip()
             if len(line) < _BLANK_BYTES and line.strip() == b"null":
                 raise pa.ArrowInvalid(f"line {number} is null")  # for which pyarrow ends the process, or gives a row
             _check_exact(_Line(number, line), exact)
