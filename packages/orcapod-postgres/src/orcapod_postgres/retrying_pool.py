@@ -47,7 +47,10 @@ _MOST_BREAKS = 8  # of connections that could be made, in one call: then it is t
 _UNDECODABLE = (UnicodeDecodeError, OverflowError, pa.ArrowException)  # of a value, whatever it was on the disk
 _UNREAD = "nothing was read"
 _UNWRITTEN = "nothing of this call was written"
-WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
+WHO_MAY_WRITE = (
+    "connect as a user who may write, to a server that takes writes; where several write, as a role that they have in "
+    "common, since only the role that owns a table or a view may change it: options='-c role=...'"
+)
 
 _Idle = deque[tuple[float, PatientConnection]]
 
