@@ -131,6 +131,21 @@ def test_schemas_are_stores_of_their_own(postgres_conninfo: str) -> None:
         found.check_writable()
 
 
+def test_a_schema_without_a_store_is_not_made_one_by_who_looks(postgres_conninfo: str) -> None:
+    """Neither is one that is not there, nor one that holds something else."""
+    asked(postgres_conninfo, "CREATE SCHEMA mine; CREATE TABLE mine.visits (id int)")
+    for schema in ("typo", "mine"):
+        config = {"type": "postgresql", "conninfo": postgres_conninfo, "schema": schema}
+        for look in (op.open_store, op.verify_store, op.remove_orphans):
+            with pytest.raises(DatabaseError, match=f"there is no store in .*schema={schema}; .*nothing was made"):
+                look(config)
+    tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    assert asked(postgres_conninfo, tables) == [("mine", "visits")]
+    open_database(config).close()
+    with op.open_store(config) as store:
+        assert store.pipelines() == []
+
+
 def test_a_role_that_may_only_read_reads(postgres_conninfo: str) -> None:
     """And its attempts to write are errors, not silence."""
     role = f"reader_{os.getpid()}"
