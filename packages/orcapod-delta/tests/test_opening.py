@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+import orcapod as op
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError, StoreVersionError
 from orcapod.ledger import open_store
@@ -122,6 +123,25 @@ def test_another_format_is_refused(tmp_path: Path, description: str, error: type
     write_deltalake(tmp_path / ".orcapod", pa.table({"format": [1]}), description=description)
     with pytest.raises(error, match=message):
         DeltaDatabase(tmp_path)
+
+
+def test_a_store_is_looked_into_by_its_configuration(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        config = database.at("lab").to_config()
+        database.add_records(("lab", "p"), pa.table({"key": ["a"]}))
+    with open_store(config) as store:
+        assert store.database.list_paths() == [("p",)]
+    assert op.verify_store(config).records == 1
+
+
+def test_a_folder_that_is_no_store_is_not_made_one(tmp_path: Path) -> None:
+    """Whoever looks into a store writes nothing, whatever it is that he was led to."""
+    (tmp_path / "data.csv").write_text("a")
+    for look in (op.open_store, op.verify_store, op.remove_orphans):
+        for location in (f"delta:///{tmp_path}", {"type": "delta", "path": str(tmp_path)}):
+            with pytest.raises(DatabaseError, match=f"there is no store in {tmp_path}.*nothing was made there"):
+                look(location)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
 def test_tables_of_others_are_left_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import orcapod as op
 from orcapod.databases import open_database
 from orcapod.errors import DatabaseError
 from orcapod_delta import DeltaDatabase, DeltaTableSource
@@ -126,6 +127,15 @@ def test_options_that_are_no_secret_are_kept(tmp_path: Path, endpoint: str, monk
     assert config["storage_options"] == {"aws_endpoint_url": endpoint, "aws_allow_http": "true"}
     with DeltaDatabase.from_config(config) as again:
         assert again.get_records(("p",)).num_rows == 1
+
+
+def test_a_prefix_without_a_store_is_not_made_one_by_who_looks(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="there is no store in s3://lab/.*/typo.*nothing was made there"):
+        op.open_store(f"delta+s3://lab/{tmp_path.name}/typo")
+    with open_database(f"delta+s3://lab/{tmp_path.name}") as database:
+        assert database.list_paths() == []
+    with op.open_store(f"delta+s3://lab/{tmp_path.name}") as store:
+        assert store.pipelines() == []
 
 
 def test_a_bucket_that_is_not_there_is_an_error() -> None:

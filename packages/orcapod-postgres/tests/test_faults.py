@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from random import Random
@@ -55,7 +56,8 @@ class Interrupted(ArrowTableSource):
 
 def asked(conninfo: str, query: str, *values: object) -> list[tuple[Any, ...]]:
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        return connection.execute(query, values).fetchall()
+        cursor = connection.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 def waits(conninfo: str, event: str, writing: Future[int]) -> int | None:
@@ -85,6 +87,16 @@ def all_are_there(database: PostgresDatabase, rows: int) -> None:
     statuses = counts.pop("_status")
     assert set(counts.values()) == {rows}
     assert statuses >= rows
+
+
+def fail_writes(conninfo: str, table: str, code: str) -> None:
+    """Have the server refuse rows of a table, until ``refused`` is dropped."""
+    asked(
+        conninfo,
+        "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE 'refused' USING ERRCODE = '{code}'; END $$",
+    )
+    asked(conninfo, f'CREATE TRIGGER refused BEFORE INSERT ON orcapod."{table}" EXECUTE FUNCTION refused()')
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
@@ -210,6 +222,39 @@ def test_a_disk_that_is_full(own_server: Server, own_conninfo: str) -> None:
         counts = again.run().counts("noise")
         assert counts["computed"] + counts["cached"] == 40
         assert again.noise.as_table()["blob"].to_pylist() == [Random(x).randbytes(1 << 20) for x in range(40)]
+
+
+def test_a_disk_that_is_full_for_a_while_costs_nothing(postgres_conninfo: str) -> None:
+    """What is to be written last is tried again, here until the user has been told."""
+    told: list[str] = []
+
+    def freed(message: Warning | str, *_: object) -> None:
+        told.append(str(message))
+        asked(postgres_conninfo, "DROP FUNCTION refused CASCADE")
+
+    with PostgresDatabase(postgres_conninfo) as database:
+        with op.Pipeline("full", database) as pipeline:
+            double.pod(ArrowTableSource(pa.table({"i": range(ROWS), "x": range(ROWS)}), ["i"]), label="double")
+        pipeline.run(where={"i": 0})
+        fail_writes(postgres_conninfo, "/".join(("_result", *pipeline.double.uri)), "disk_full")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = freed
+            counts = pipeline.run(flush_interval=60).counts("double")
+        assert pipeline.double.as_table().num_rows == ROWS
+    assert counts == {"computed": ROWS - 1, "cached": 1, "failed": 0}
+    assert len(told) == 1
+    assert "could not be stored, twice in a row" in told[0]
+
+
+@pytest.mark.parametrize(("code", "passes"), [("out_of_memory", True), ("not_null_violation", False)])
+def test_an_error_says_whether_time_may_mend_it(postgres_conninfo: str, code: str, passes: bool) -> None:
+    with PostgresDatabase(postgres_conninfo) as database:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+        fail_writes(postgres_conninfo, "p", code)
+        with pytest.raises(DatabaseError, match="refused") as raised:
+            database.add_records(("p",), pa.table({"key": ["b"]}))
+    assert raised.value.is_transient is passes
 
 
 def test_a_server_that_is_gone_is_named(own_conninfo: str) -> None:

@@ -104,6 +104,22 @@ def test_every_type_has_a_counterpart(postgres_conninfo: str) -> None:
     }
 
 
+def test_a_number_that_is_declared_int_is_never_rounded(postgres_conninfo: str) -> None:
+    made(
+        postgres_conninfo,
+        "CREATE TABLE whole (id int PRIMARY KEY, n numeric(30, 2), ns numeric[]);"
+        "INSERT INTO whole VALUES (1, 12, '{1.00, null, -9223372036854775808}'), (2, null, null)",
+    )
+    declared = {"n": int | None, "ns": list[int | None] | None}
+    found = rows(PostgresTableSource(postgres_conninfo, "whole", data_schema=declared))
+    assert found == [{"id": 1, "n": 12, "ns": [1, None, -(2**63)]}, {"id": 2, "n": None, "ns": None}]
+    for column, value in (("n", "12.5"), ("n", "'NaN'"), ("n", "9223372036854775808"), ("ns", "'{1, 2.5}'")):
+        made(postgres_conninfo, f"UPDATE whole SET {column} = {value} WHERE id = 2")
+        with pytest.raises(InputValidationError, match=f"column '{column}': expected .*int64.*, found another value"):
+            PostgresTableSource(postgres_conninfo, "whole", data_schema=declared)
+        made(postgres_conninfo, "UPDATE whole SET n = null, ns = null WHERE id = 2")
+
+
 def test_an_empty_table_has_its_types(postgres_conninfo: str) -> None:
     made(postgres_conninfo, _EVERY_TYPE + "; DELETE FROM every")
     assert rows(PostgresTableSource(postgres_conninfo, "every")) == []

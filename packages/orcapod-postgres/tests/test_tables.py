@@ -131,6 +131,21 @@ def test_schemas_are_stores_of_their_own(postgres_conninfo: str) -> None:
         found.check_writable()
 
 
+def test_a_schema_without_a_store_is_not_made_one_by_who_looks(postgres_conninfo: str) -> None:
+    """Neither is one that is not there, nor one that holds something else."""
+    asked(postgres_conninfo, "CREATE SCHEMA mine; CREATE TABLE mine.visits (id int)")
+    for schema in ("typo", "mine"):
+        config = {"type": "postgresql", "conninfo": postgres_conninfo, "schema": schema}
+        for look in (op.open_store, op.verify_store, op.remove_orphans):
+            with pytest.raises(DatabaseError, match=f"there is no store in .*schema={schema}; .*nothing was made"):
+                look(config)
+    tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    assert asked(postgres_conninfo, tables) == [("mine", "visits")]
+    open_database(config).close()
+    with op.open_store(config) as store:
+        assert store.pipelines() == []
+
+
 def test_a_role_that_may_only_read_reads(postgres_conninfo: str) -> None:
     """And its attempts to write are errors, not silence."""
     role = f"reader_{os.getpid()}"
@@ -153,6 +168,45 @@ def test_a_role_that_may_only_read_reads(postgres_conninfo: str) -> None:
     finally:
         asked(postgres_conninfo, f"DROP OWNED BY {role}")
         asked(postgres_conninfo, f"DROP ROLE {role}")
+
+
+def test_a_run_that_may_not_replace_a_view_of_another_role_is_recorded_all_the_same(postgres_conninfo: str) -> None:
+    """It is told what to do: of those who have a role in common, each replaces what the other has made."""
+
+    def run(user: str, output: str, **options: str) -> op.RunResult:
+        @op.function_pod(output, identity="version")
+        def double(x: int) -> int:
+            return 2 * x
+
+        conninfo = psycopg.conninfo.make_conninfo(postgres_conninfo, user=user, **options)
+        with PostgresDatabase(conninfo) as database:
+            with op.Pipeline("study", database) as pipeline:
+                double.pod(DictSource([{"i": 1, "x": 1}], ["i"], source_id="s"), label="double")
+            return pipeline.run()
+
+    lab, ada, bob = roles = [f"{name}_{os.getpid()}" for name in ("lab", "ada", "bob")]
+    names = ", ".join(roles)
+    asked(postgres_conninfo, "".join(f"CREATE ROLE {role} LOGIN PASSWORD 'postgres';" for role in roles))
+    try:
+        dbname = psycopg.conninfo.conninfo_to_dict(postgres_conninfo)["dbname"]
+        asked(postgres_conninfo, f'GRANT CREATE ON DATABASE "{dbname}" TO {names}; GRANT {lab} TO {ada}, {bob}')
+        assert run(ada, "y").ok
+        rights = "ALL ON ALL {} IN SCHEMA orcapod TO {}"
+        for what in ("TABLES", "SEQUENCES"):
+            asked(postgres_conninfo, f"GRANT {rights.format(what, bob)}")
+        asked(postgres_conninfo, f"GRANT ALL ON SCHEMA orcapod TO {bob}")
+        with pytest.raises(ReadOnlyStoreError, match="owner of view .*; the view was not placed; .* role .* in common"):
+            run(bob, "z")
+        with PostgresDatabase(postgres_conninfo) as database:
+            assert op.open_store(database).runs()["outcome"].to_pylist() == ["SUCCESS", "FAILED"]
+            assert op.open_store(database).rows("study", "double").column_names[:2] == ["i", "z"]
+        asked(postgres_conninfo, f"REASSIGN OWNED BY {ada}, {bob} TO {lab}")
+        for user, output in ((bob, "z"), (ada, "y")):
+            assert run(user, output, options=f"-c role={lab}").ok
+            with PostgresDatabase(postgres_conninfo) as database:
+                assert op.open_store(database).sql('SELECT * FROM "study.double"').column_names[1] == output
+    finally:
+        asked(postgres_conninfo, f"DROP OWNED BY {names} CASCADE; DROP ROLE {names}")
 
 
 def test_a_run_on_a_server_that_takes_no_writes_is_refused_before_it_computes(postgres_conninfo: str) -> None:

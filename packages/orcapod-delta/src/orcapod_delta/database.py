@@ -67,6 +67,18 @@ class DeltaDatabase(DatabaseView[Store]):
         """Return the store of ``delta:///relative``, ``delta:////absolute`` or ``delta+s3://bucket``, or gs or az."""
         return cls(url)
 
+    @classmethod
+    def check_existing(cls, location: str | Mapping[str, Any]) -> None:
+        """Check that there is a store where a URL or a configuration says, and make nothing.
+
+        Raises:
+            DatabaseError: there is none, or it cannot be looked at.
+        """
+        if isinstance(location, str):
+            Store.check_existing(Location.of(location, None))
+        else:
+            Store.check_existing(Location.of(location.get("path", ""), location.get("storage_options")))
+
     @property
     def files_folder(self) -> Path | None:
         """The folder for files that functions make: ``store.files`` beside ``store``; none beside object storage."""

@@ -82,6 +82,18 @@ class Store:
             yield from paths_below(self._filesystem)
 
     @staticmethod
+    def check_existing(location: Location) -> None:
+        """Check that there is a store, or a table that would be in the way of one, and make nothing.
+
+        Raises:
+            DatabaseError: there is none, or it cannot be looked at.
+        """
+        with raised_as(DatabaseError, f"cannot open {location.uri}"):
+            logs = location.filesystem().get_file_info([f"{FORMAT_TABLE}/_delta_log", "_delta_log"])
+        if all(log.type != pafs.FileType.Directory for log in logs):
+            raise DatabaseError(f"there is no store in {location.uri}; check the path, nothing was made there")
+
+    @staticmethod
     def check_writable(root: Path, paths: Iterable[RecordPath]) -> None:
         """Check that the folder of a store, and those of tables, can be written to, as far as a disk tells.
 

@@ -89,6 +89,17 @@ class Catalog:
         check_format(versions[0][0], location=self.location, package="orcapod-postgres")
         return True
 
+    def check_existing(self, connection: Connection[Any]) -> None:
+        """Check that the schema is set up.
+
+        Raises:
+            DatabaseError: it is not.
+        """
+        if not self.ready(connection):
+            raise DatabaseError(
+                f"there is no store in {self.location}; check the database and the schema, nothing was made there"
+            )
+
     def set_up(self, connection: Connection[Any]) -> None:
         """Create what every store has, unless another process was faster."""
         self.lock(connection)

@@ -58,9 +58,22 @@ def _time(annotation: Any, arrow: pa.DataType) -> ColumnType:
     return ColumnType(annotation, arrow, column.selected, column.from_pg)
 
 
+def _whole(shown: Sequence[Any]) -> list[Any]:
+    """Return numbers that the server shows, or lists of them, as ints; none is rounded."""
+    return [None if each is None else _whole(each) if isinstance(each, list) else _integer(each) for each in shown]
+
+
+def _integer(text: str) -> int:
+    number = Decimal(text)
+    if number != number.to_integral_value():
+        raise pa.ArrowInvalid(f"{text} is no whole number")
+    return int(number)
+
+
 _TEXT = _simple(str, pa.large_string(), "{}::text")
 _DECIMAL = _simple(Decimal, pa.large_string(), "{}::text")
 _INT = _simple(int, pa.int64(), "{}::bigint")
+_WHOLE = ColumnType(int, pa.int64(), "{}::text", lambda values: pa.array(_whole(values), pa.int64()))
 _FLOAT = _simple(float, pa.float64(), "{}::double precision")
 _NAMED = {
     "bool": _simple(bool, pa.bool_()),
@@ -136,15 +149,16 @@ def _column_type(described: Mapping[int, _Type], oid: int, modifier: int, declar
 
 
 def _numeric(modifier: int, declared: Any | None) -> ColumnType:
-    wanted = _inner_name(declared)
-    if wanted in ("int", "float", "str", "Decimal"):
-        return {"int": _INT, "float": _FLOAT, "str": _TEXT, "Decimal": _DECIMAL}[wanted]
-    if modifier < 4:  # of any precision
-        return _DECIMAL
-    precision, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
-    if scale == 0 and precision <= 18:
-        return _INT
-    return _FLOAT if precision <= 15 else _DECIMAL
+    own = _DECIMAL
+    if modifier >= 4:  # of a precision that is known
+        precision, scale = (modifier - 4) >> 16, ((modifier - 4) & 0x7FF ^ 0x400) - 0x400
+        if scale == 0 and precision <= 18:
+            own = _INT
+        elif precision <= 15:
+            own = _FLOAT
+    int_ = own if own is _INT else _WHOLE
+    wanted = {"int": int_, "float": _FLOAT, "str": _TEXT, "Decimal": _DECIMAL}
+    return wanted.get(_inner_name(declared) or "", own)
 
 
 def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> ColumnType:
@@ -156,7 +170,10 @@ def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: A
     inner = _column_type(described, item, modifier, wanted)
     arrow = pa.large_list(inner.arrow)
     selected = _IN_ARRAYS.get(described[item].name, inner.selected + "[]")
-    return ColumnType(GenericAlias(list, (inner.annotation,)), arrow, selected, lambda values: pa.array(values, arrow))
+    items = _whole if inner is _WHOLE else list[Any]
+    return ColumnType(
+        GenericAlias(list, (inner.annotation,)), arrow, selected, lambda values: pa.array(items(values), arrow)
+    )
 
 
 def _inner_name(declared: Any | None) -> str | None:

@@ -43,6 +43,7 @@ from orcapod_postgres.statements import Packed, all_among, among, quoted, statem
 
 __all__ = ["PostgresDatabase"]
 
+_SCHEMA = "orcapod"
 _ROWS_AT_ONCE = 65_536
 _BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
 _MANY_BYTES = 16 << 20
@@ -107,7 +108,7 @@ class PostgresDatabase(DatabaseView[_Server]):
         self,
         conninfo: str | None = None,
         *,
-        schema: str = "orcapod",
+        schema: str = _SCHEMA,
         pool_size: int = 4,
         statement_timeout: float | None = None,
     ) -> None:
@@ -133,6 +134,25 @@ class PostgresDatabase(DatabaseView[_Server]):
         """Return the store of ``postgresql://user@host:5432/dbname``; ``?schema=lab`` chooses the schema."""
         conninfo, schema = split_url(checked_conninfo(url))
         return cls(conninfo) if schema is None else cls(conninfo, schema=schema)
+
+    @classmethod
+    def check_existing(cls, location: str | Mapping[str, Any]) -> None:
+        """Check that there is a store where a URL or a configuration says, and make nothing.
+
+        Raises:
+            DatabaseError: there is none, or the server cannot be reached.
+        """
+        conninfo: str | None
+        if isinstance(location, str):
+            conninfo, schema = split_url(checked_conninfo(location))
+        else:
+            conninfo, schema = location.get("conninfo"), location.get("schema")
+        name = Checks(cls.__name__, DatabaseError).text("schema", _SCHEMA if schema is None else schema)
+        pool = RetryingPool(connection_parameters(conninfo), pool_size=1, statement_timeout=None)
+        try:
+            pool.read(Catalog(name, pool.database).check_existing)
+        finally:
+            pool.close()
 
     @property
     def max_record_bytes(self) -> int:

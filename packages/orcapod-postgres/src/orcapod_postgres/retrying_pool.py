@@ -40,13 +40,17 @@ _LONGEST_PAUSE = 0.5
 _IDLE_SECONDS = 300.0
 _CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected)
 _INTERRUPTED = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow, errors.TooManyConnections)
+_NO_ROOM = "53"  # the class of errors of a disk or a memory that is full
 _READ_ONLY = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 
 _MOST_BREAKS = 8  # of connections that could be made, in one call: then it is the call that the server dies of
 _UNDECODABLE = (UnicodeDecodeError, OverflowError, pa.ArrowException)  # of a value, whatever it was on the disk
 _UNREAD = "nothing was read"
 _UNWRITTEN = "nothing of this call was written"
-WHO_MAY_WRITE = "connect as a user who may write, to a server that takes writes"
+WHO_MAY_WRITE = (
+    "connect as a user who may write, to a server that takes writes; where several write, as a role that they have in "
+    "common, since only the role that owns a table or a view may change it: options='-c role=...'"
+)
 
 _Idle = deque[tuple[float, PatientConnection]]
 
@@ -134,7 +138,9 @@ class RetryingPool:
                 except psycopg.Error as error:
                     breaks += connection is not None and connection.broken
                     if patience.is_over or breaks >= _MOST_BREAKS or not _passes(error, connection):
-                        raise self._failure(error, connection, otherwise) from error
+                        failure = self._failure(error, connection, otherwise)
+                        failure.is_transient = breaks < _MOST_BREAKS and _may_pass_later(error, connection)
+                        raise failure from error
                 except _UNDECODABLE as error:
                     raise DamagedRecordError(
                         f"{self.database}{table}: found a value that the server does not hold as it was stored: "
@@ -222,6 +228,11 @@ def _passes(error: psycopg.Error, connection: Connection[Any] | None) -> bool:
     if isinstance(error, errors.QueryCanceled):
         return False
     return connection is None or connection.broken or isinstance(error, (*_CONFLICTS, *_INTERRUPTED))
+
+
+def _may_pass_later(error: psycopg.Error, connection: Connection[Any] | None) -> bool:
+    """Say whether the same call can succeed once the server has room, or is there again."""
+    return _passes(error, connection) or (error.sqlstate or "").startswith(_NO_ROOM)
 
 
 def _close(idle: _Idle, process: int) -> None:

@@ -47,9 +47,9 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
         ConfigError: it is nothing of that kind.
         DatabaseError: the store cannot be opened.
     """
+    name = _registered_name(location)
     if isinstance(location, Mapping):
-        name = location.get("type")
-        if not isinstance(name, str) or not _SCHEME.fullmatch(name):
+        if name is None:
             raise DatabaseError(
                 f"expected a configuration with a type, as to_config() gives it, found {', '.join(map(str, location))}"
             )
@@ -63,9 +63,8 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
             found=cls,
         )
     text = os.fspath(location)
-    scheme, separator, rest = text.partition("://")
-    if separator and isinstance(location, str) and _SCHEME.fullmatch(scheme):
-        return _class(scheme.lower()).from_url(f"{scheme.lower()}://{rest}")
+    if name is not None:
+        return _class(name).from_url(f"{name}://{text.partition('://')[2]}")
     if not text:
         raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
     if not is_path(text):
@@ -79,11 +78,15 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
 
 
 def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
-    """Return the store at a location, as ``open_database`` does, which has to be there if it is on a disk.
+    """Return the store at a location, as ``open_database`` does, which has to be there.
+
+    Opening makes a store where there is none. A class of which that is true beyond a file or a folder has a
+    ``check_existing(location)``, which makes nothing, and raises if there is none.
 
     Raises:
         DatabaseError: there is none, or it cannot be opened.
     """
+    name = _registered_name(location)
     given = location.get("path") if isinstance(location, Mapping) else location
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     url = _ON_DISK.fullmatch(text)
@@ -91,12 +94,16 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
     if path and not any(map(_is_there, (path, unquote(path)))):
         hint = f"; there is one at /{discreet(path)}, which four slashes begin" if url and _is_there(f"/{path}") else ""
         raise DatabaseError(f"there is no store at {discreet(path)}; check the path, nothing was made there{hint}")
-    if path and not url and (folder := Path(path).expanduser()).is_dir():
-        is_delta = (folder / ".orcapod" / "_delta_log").is_dir()
-        told = f"a store of Delta tables; it is opened by delta:///{path}" if is_delta else "a folder"
-        raise DatabaseError(f"expected a URL or the path of an SQLite file, found {discreet(path)}, which is {told}")
-    if path and (url is None or url[1].lower() == "sqlite"):
+    if path and name in (None, "sqlite"):
+        if not url and (folder := Path(path).expanduser()).is_dir():
+            is_delta = (folder / ".orcapod" / "_delta_log").is_dir()
+            told = f"a store of Delta tables; it is opened by delta:///{path}" if is_delta else "a folder"
+            raise DatabaseError(
+                f"expected a URL or the path of an SQLite file, found {discreet(path)}, which is {told}"
+            )
         _check_store(path)
+    if name is not None:
+        getattr(_class(name), "check_existing", lambda _: None)(location)
     return open_database(location)
 
 
@@ -111,6 +118,16 @@ def _check_store(path: str) -> None:
                 "the path, and of a store that is open copy lab.db-wal with lab.db; nothing was changed there",
                 found=found,
             )
+
+
+def _registered_name(location: str | os.PathLike[str] | Mapping[str, object]) -> str | None:
+    """Return the scheme of a URL, or the type of a configuration; None if it has none."""
+    if isinstance(location, Mapping):
+        name = location.get("type")
+    else:
+        scheme, separator, _ = location.partition("://") if isinstance(location, str) else ("", "", "")
+        name = separator and scheme.lower()
+    return name if isinstance(name, str) and _SCHEME.fullmatch(name) else None
 
 
 def _is_there(path: str) -> bool:

@@ -250,7 +250,9 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
                 path = self._path(text)
                 if self._is_below(path) and (found := self._table(connection, path)):
                     query = f"SELECT count(*), CAST(total({_row_bytes(found.layout)}) AS INTEGER) FROM {found.name}"
-                    sizes.append(TableSize(path[len(self._prefix) :], *connection.execute(query).fetchone()))
+                    rows, size = connection.execute(query).fetchone()
+                    if rows:
+                        sizes.append(TableSize(path[len(self._prefix) :], rows, size))
             return sizes
 
     def reclaim(self) -> None:

@@ -211,11 +211,13 @@ class FunctionNode(Node):
             if (left := states.left(known)) is not None:
                 states.close(left, GivenEntries())
                 states = NodeStates(self._records, self.path, self.label)
-            number = states.close(run.run_id, step.spec.records.given)
-            if isinstance(self._records, ViewingDatabaseProtocol):
-                self._records.place_view(self._view(), self._results)
-            return number
+            return states.close(run.run_id, step.spec.records.given)
         return states.last().number
+
+    def place_view(self) -> None:
+        """Have a store with an SQL engine of its own show its rows there, under its label."""
+        if isinstance(self._records, ViewingDatabaseProtocol):
+            self._records.place_view(self._view(), self._results)
 
     def _view(self) -> NodeView:
         """Return what other tools are to see of its rows."""

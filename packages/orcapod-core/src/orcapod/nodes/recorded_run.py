@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 
+from orcapod.errors import DatabaseError
 from orcapod.nodes.function import FunctionNode
 from orcapod.nodes.node import Node
 from orcapod.nodes.run import Run
@@ -65,13 +66,17 @@ class RecordedRun:
 
         def store() -> None:
             is_complete, known = kind is None and run.is_complete, states_in(self._database)
+            nodes = {node.label: self._totals(node, known, is_complete=is_complete) for node in self._nodes}
+            refusals = list(self._refused_views()) if is_complete else []
             record = RunRecord(
                 start=self._start,
                 ended=datetime.now(UTC),
-                outcome=outcome,
-                nodes={node.label: self._totals(node, known, is_complete=is_complete) for node in self._nodes},
+                outcome="FAILED" if refusals else outcome,
+                nodes=nodes,
             )
             self._ledger.add(record, self._environment.result())
+            for refusal in refusals:
+                raise refusal
 
         try:
             flush_all([partial(run.flusher.with_retries, store), run.flusher.flush])
@@ -79,6 +84,17 @@ class RecordedRun:
             self._looking.shutdown()
             run.observer.on_run_end(run.run_id)
             run.observer.flush()
+
+    def _refused_views(self) -> Iterator[DatabaseError]:
+        """Have the store show what nodes gave; give why it does not for good, which makes no row less true."""
+        for node in self._nodes:
+            if isinstance(node, FunctionNode) and node.label in self._run.steps:
+                try:
+                    node.place_view()
+                except DatabaseError as error:
+                    if error.is_transient:
+                        raise
+                    yield error
 
     def _totals(self, node: Node, known: States, *, is_complete: bool) -> NodeTotals:
         state = node.state(self._run, known, is_complete=is_complete) if isinstance(node, FunctionNode) else None

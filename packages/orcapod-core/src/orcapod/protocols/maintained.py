@@ -29,7 +29,7 @@ class MaintainedDatabaseProtocol(Protocol):
     """Database that says how large its tables are without reading them, and shrinks; of others, tables are read."""
 
     def table_sizes(self) -> Iterable[TableSize]:
-        """Give the sizes of all tables below this view's prefix, with paths relative to it."""
+        """Give the sizes of all tables with records below this view's prefix, with paths relative to it."""
         ...
 
     def reclaim(self) -> None:

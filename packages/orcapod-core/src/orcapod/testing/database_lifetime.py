@@ -120,6 +120,8 @@ class DatabaseLifetimeSuite:
         database.reclaim()
         assert {(*size.path, size.rows) for size in database.table_sizes()} == {("t%", "'quoted\"", "p", 1), ("q", 1)}
         assert view.get_records(("p",)).column(0).to_pylist() == ["k299"]
+        view.delete_records(("p",), ["k299"])
+        assert [size.path for size in database.table_sizes()] == [("q",)]
 
     # Several at once
 
