@@ -158,11 +158,17 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
 
 
 def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column that has the type wanted, but for nulls, or is text; nothing about any other."""
-    if found.name.startswith(STR.name) and wanted.name in _READ_FROM_TEXT:
+    """Return what to do about a column that has the type wanted but for nulls, or would have it but for odd ones."""
+    plain, held = _without_none(wanted), _without_none(found)
+    if held is STR and plain.name in _READ_FROM_TEXT:
         return (
-            f"; a value that is no {wanted.name} makes text of a column: give the source "
+            f"; a value that is no {plain.name} makes text of a column: give the source "
             f"data_schema={{{name!r}: {wanted.name}}}, which names the first"
+        )
+    if (plain.name, held.name) == ("int", "float"):
+        return (
+            f"; NaN in place of a missing int makes floats of a column: give the source data_schema={{{name!r}: int | "
+            "None}, or None in place of NaN, as pandas does in a column of dtype 'Int64'"
         )
     if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
         return ""
@@ -170,3 +176,7 @@ def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
         f"; take {wanted.name} | None, or drop such rows with .drop_nulls([{name!r}]), or give the source "
         f'data_schema={{"{name}": {wanted.name}}} and bad_rows="fail", by which each of them fails alone'
     )
+
+
+def _without_none(dtype: LogicalType) -> LogicalType:
+    return dtype.inner if isinstance(dtype, OptionalType) else dtype

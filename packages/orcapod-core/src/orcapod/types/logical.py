@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -327,6 +328,8 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
             found=str(value),
         )
     found = f"{shown(value)} of type {type(value).__qualname__}"
+    if not why and isinstance(value, float) and math.isnan(value):
+        why = "NaN is a float; give None for what is missing, as pandas does where a column has a dtype such as 'Int64'"
     return ValueTypeError(
         f"expected {expected}, found {found}" + (f": {why}" if why else ""), expected=expected, found=found
     )
