@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,6 +29,7 @@ _EXACT = 2.0**53
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 _CODE = r"^\s*[+-]?0\d"
 _DIGIT = r"\d"
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _ONE_COLUMN = "Expected 1 columns"
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -196,6 +198,7 @@ class _File:
             )
         except (pa.ArrowException, OSError, UnicodeError, LookupError, TypeError, ValueError) as error:
             hint = BAD_ROWS_HINT if "Row #" in str(error) and not self._fails else ""
+            hint += _decimal_hint(*re.findall(r"to double: invalid value '(.*?)'", str(error)))
             parted = f"; or give its delimiter, if that is not {self._delimiter!r}" if _ONE_COLUMN in str(error) else ""
             raise self._invalid(
                 f"it cannot be read: {error}; mend the file, or declare the column's type in data_schema{parted}{hint}"
@@ -279,11 +282,23 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
         )
     except pa.ArrowInvalid:
         found = shown(texts[0].as_py())
-        raise ValueTypeError(f"expected {dtype.name}, found {found}", expected=dtype.name, found=found) from None
+        hint = _decimal_hint(texts[0].as_py()) if pa.types.is_floating(dtype.arrow) else ""
+        why = f"expected {dtype.name}, found {found}{hint}"
+        raise ValueTypeError(why, expected=dtype.name, found=found) from None
     column = read.column(0)
     if pa.types.is_floating(column.type) and (at := pc.index(_became_infinite(column, texts), True).as_py()) >= 0:
         raise _overflow(texts[at].as_py())
     return column
+
+
+def _decimal_hint(text: str = "") -> str:
+    """Return what reads a number that is written with a comma; nothing for any other text."""
+    if not _DECIMAL_COMMA.fullmatch(text):
+        return ""
+    return (
+        "; a decimal comma is read by pyarrow.csv.read_csv with ConvertOptions(decimal_point=','): give the table that "
+        "it makes to an ArrowTableSource"
+    )
 
 
 def _became_infinite(numbers: pa.ChunkedArray[Any], written: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
