@@ -166,7 +166,8 @@ def test_a_file_with_the_name_of_a_connection_string_is_opened_by_its_url(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OrcapodError, match=r"PGPASSWORD.*PostgresDatabase.*sqlite:///"):
         open_database("host=h dbname=x")
-    open_database("sqlite:///host=h dbname=x").close()
+    with open_database("sqlite:///host=h dbname=x") as database:
+        database.check_writable()
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ""] == ["host=h dbname=x"]
 
 

@@ -122,19 +122,20 @@ class Model:
         self.failed: set[int] = set()
         self.factor = 0
 
-    def kinds(self, rows: list[tuple[int, int]], factor: int, *, knows_failed: bool) -> list[str]:
-        failed = self.failed if knows_failed and factor == self.factor else ()
-        return [self._kind(who, x, factor, failed) for who, x in rows]
+    def kinds(self, rows: list[tuple[int, int]], factor: int) -> list[str]:
+        return [self._kind(who, x, factor) for who, x in rows]
 
-    def _kind(self, who: int, x: int, factor: int, failed: Any) -> str:
+    def _kind(self, who: int, x: int, factor: int) -> str:
         if (factor, x) in self.results:
             return "cached"
-        if who in failed:
+        if who in self.failed and factor == self.factor:
             return "Failed"
         if any(x == each for _, each in self.results):
             return "code"
         # The last run says which code made what the row had.
-        return ("input" if factor == self.factor else "code") if who in self.given else "New"
+        if who in self.given:
+            return "input" if factor == self.factor else "code"
+        return "Failed" if who in self.failed else "New"
 
     def run(self, rows: list[tuple[int, int]], factor: int) -> None:
         self.results |= {(factor, x) for _, x in rows if x != 9}
@@ -156,7 +157,7 @@ def test_what_is_explained_is_what_the_run_does_and_says(store: str, nights: Nig
             before = contents(database)
             plan = pipeline.explain()["scale"]
             assert contents(database) == before
-            kinds = model.kinds(rows, factor, knows_failed=True)
+            kinds = model.kinds(rows, factor)
             assert plan.cached == kinds.count("cached")
             said: Counter[str] = Counter()
             for reason in plan.reasons:
@@ -166,7 +167,6 @@ def test_what_is_explained_is_what_the_run_does_and_says(store: str, nights: Nig
 
             result = run(pipeline, orchestrator=AsyncPipelineOrchestrator() if is_async else SyncPipelineOrchestrator())
             assert plan.calls == len({x for (_, x), kind in zip(rows, kinds, strict=True) if kind != "cached"})
-            kinds = model.kinds(rows, factor, knows_failed=False)
             told: Counter[str] = Counter()
             for reason in result.reasons.get("scale", ()):
                 told[kind_of(reason)] += reason.count
@@ -311,7 +311,23 @@ def test_what_failed_before_is_told_where_it_is_kept() -> None:
     assert "1 packets failed in the last run, and it is not known which; run it with observer=" in str(plan)
     assert study(MemoryDatabase(), []).explain("scale").failed_before is None
     edit(3)  # what failed did not fail by this code
-    assert "failed in the last run" not in str(study(database, [(1, 9), (2, 2)]).explain("scale"))
+    assert "packets failed in the last run" not in str(study(database, [(1, 9), (2, 2)]).explain("scale"))
+
+
+def test_a_run_says_of_what_failed_before_that_it_was_tried_again() -> None:
+    """As the plan before it does, also where the code was edited since, and though others ran after it."""
+    database = MemoryDatabase()
+    failed = run(study(database, [(1, 9), (2, 2)]))
+    tried = run(study(database, [(1, 9), (2, 3)]))
+    edit(3)
+    plan = study(database, [(1, 4), (2, 3)]).explain("scale")
+    mended = run(study(database, [(1, 4), (2, 3)]))
+    run(study(database, [(1, 4), (2, 3)]))
+    assert counts(plan) == {"stale": 1, "failed": 1}
+    assert {kind_of(reason) for reason in tried.reasons["scale"]} == {"input"}
+    told = [str(reason) for reason in mended.reasons["scale"] if kind_of(reason) == "Failed"]
+    assert told == [f"1 (who=1): a row with these tags failed in run {tried.run_id}; tried again"]
+    assert plan.failed_before == 1 == len(failed.errors)
 
 
 def test_what_cannot_be_given_to_the_function_is_told_before() -> None:

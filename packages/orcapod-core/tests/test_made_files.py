@@ -463,8 +463,8 @@ def test_a_store_that_knows_nothing_of_a_folder_removes_nothing_of_it(tmp_path: 
     with pipeline:
         tangled.pod(DictSource([{"i": 1, "order": 1}], ["i"], source_id="s"), label="tangled")
     pipeline.run().raise_for_errors()
-    with op.databases.SQLiteDatabase(tmp_path / "other.db"):
-        pass
+    with op.databases.SQLiteDatabase(tmp_path / "other.db") as other:
+        other.check_writable()  # which makes it
     with pytest.raises(ConfigError, match=r"none of which any record of these stores names; check which stores"):
         op.remove_orphans(tmp_path / "other.db", files=tmp_path / "lab.db.files", hours=1e-9)
     assert op.verify_store(tmp_path / "lab.db").ok

@@ -253,6 +253,21 @@ def test_a_cluster_is_either_started_or_attached_to(cluster: RayExecutor) -> Non
     assert RayExecutor().execute_callable(abs_of, {"x": -1}) == 1
 
 
+def test_a_cluster_that_does_not_start_in_time_is_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ray raises a bare Exception then, after half a minute on a busy machine."""
+
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out during startup. This could happen because of the raylet")  # noqa: TRY002  # as Ray does
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    said = r"(?s)no connection to the Ray cluster 'local': .*timed out during startup.*; .*run again.*ray start --head"
+    with pytest.raises(ExecutionError, match=said):
+        RayExecutor(ray_init={"num_cpus": 3}).execute_callable(abs_of, {"x": -1})
+
+
 def abs_of(x: int) -> int:
     return abs(x)
 

@@ -22,6 +22,7 @@ import orcapod as op
 from orcapod.cli.main import main
 from orcapod.databases import SQLiteDatabase
 from orcapod.observers import LoggingObserver
+from orcapod.records import claims_in
 from orcapod.sources import DictSource
 
 ORCAPOD = [sys.executable, "-m", "orcapod.cli"]
@@ -312,16 +313,32 @@ def test_a_run_that_found_everything_says_why_it_has_no_logs(path: Path, orcapod
     assert "doubled 1" in orcapod("logs", "last~1").out
 
 
+def begin(database: SQLiteDatabase, run_id: str, started: datetime) -> None:
+    """Leave what a run leaves that is killed."""
+    start = database.at("study").get_records(("_run_starts",))
+    for name, value in {"__run_id": run_id, "__started": started}.items():
+        at, field = start.column_names.index(name), start.schema.field(name)
+        start = start.set_column(at, field, pa.array([value], field.type))
+    database.at("study").add_records(("_run_starts",), start)
+    database.flush()
+
+
+def test_a_killed_run_that_shared_its_work_is_followed_until_its_heart_is_silent(path: Path, orcapod: Command) -> None:
+    night(path, 1)
+    with SQLiteDatabase(path) as database:
+        begin(database, "killed", datetime.now(UTC))
+        claims_in(database, "killed/doubled", lease=0.5).beat()
+        claims_in(database, "another/doubled", lease=60.0).beat()
+    followed = orcapod("logs", "killed", "--follow", "--json")
+    assert (followed.code, followed.out) == (0, "[]\n")
+    assert "run killed has not ended, and its process is gone: no heartbeat" in followed.err
+    assert followed.err.count("\n") == 1
+
+
 def test_a_killed_run_is_told_by_its_last_sign_of_life_and_not_followed_for_ever(path: Path, orcapod: Command) -> None:
     night(path, 1)
-    with SQLiteDatabase(path) as database:  # as a kill leaves it, days ago
-        start = database.at("study").get_records(("_run_starts",))
-        long_ago = datetime(2020, 1, 31, 12, tzinfo=UTC)
-        for name, value in {"__run_id": "killed", "__started": long_ago}.items():
-            at, field = start.column_names.index(name), start.schema.field(name)
-            start = start.set_column(at, field, pa.array([value], field.type))
-        database.at("study").add_records(("_run_starts",), start)
-        database.flush()
+    with SQLiteDatabase(path) as database:
+        begin(database, "killed", datetime(2020, 1, 31, 12, tzinfo=UTC))
     assert "its last sign of life was at 2020-01-31" in orcapod("show", "killed").out
     followed = orcapod("logs", "killed", "--follow", "--json")
     assert (followed.code, followed.out) == (0, "[]\n")

@@ -29,10 +29,12 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_sqlite_by_url_or_path(place: str | Path, file: str, tmp_path: Path) -> None:
-    """Folders that are not there are made."""
+    """Folders that are not there are made, once something is to be written."""
     place = place.format(folder=tmp_path) if isinstance(place, str) else place
     with open_database(place) as database:
         assert isinstance(database, SQLiteDatabase)
+        assert not (tmp_path / file).exists()
+        database.check_writable()
         assert (tmp_path / file).is_file()
         assert database.to_config() == {"type": "sqlite", "path": str(tmp_path / file), "prefix": []}
 

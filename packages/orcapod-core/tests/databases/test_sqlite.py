@@ -86,7 +86,8 @@ def test_what_is_declared(file: Path) -> None:
 
 @pytest.mark.parametrize(("version", "advice"), [(99, "upgrade"), (1, "give another store")])
 def test_another_format_is_refused(file: Path, version: int, advice: str) -> None:
-    SQLiteDatabase(file).close()
+    with SQLiteDatabase(file) as database:
+        database.check_writable()
     shell(file, f"UPDATE _orcapod_format SET version = {version}")
     before = file.read_bytes()
     with pytest.raises(StoreVersionError, match=f"format {version}.*reads format {STORE_FORMAT}.*{advice}"):
@@ -143,6 +144,7 @@ def test_more_keys_than_a_statement_takes(file: Path) -> None:
     """Most builds of SQLite take 32,766 variables; this one may take more, so it is told to be like them."""
     keys = [f"k{row}" for row in range(70_000)]
     with SQLiteDatabase(file) as database:
+        database.check_writable()  # which makes the file
         database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
         database.add_records(("p",), pa.table({"key": keys}))
         assert database.get_records_by_ids(("p",), keys).num_rows == 70_000
@@ -164,6 +166,7 @@ def test_the_largest_record_is_what_sqlite_was_told(file: Path, case: str) -> No
     """And whatever has more is refused by name, with all that came with it."""
     values, column = LARGE[case]
     with SQLiteDatabase(file) as database:
+        database.check_writable()  # which makes the file
         database._shared._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
         assert database.max_record_bytes == 100_000
         table = pa.table({"key": ["a", "b"], "y": [b"y" * 50_000] * 2, "x": values})
@@ -303,3 +306,54 @@ def test_a_run_into_a_file_that_is_gone_or_another_fails(
         pipeline.result_database.close()
     with SQLiteDatabase(file) as database:
         assert database.add_records(("q",), pa.table({"key": ["a"]})) == 1
+
+
+# A store that is not there yet
+
+
+def test_what_is_not_there_is_read_as_empty_and_made_by_the_first_write(tmp_path: Path) -> None:
+    file = tmp_path / "lab" / "run.db"
+    rows = pa.table({"key": ["k"], "n": [1]})
+    with SQLiteDatabase(file) as database, SQLiteDatabase(file) as other:
+        view = database.at("lab")
+        assert view.list_paths() == []
+        assert view.get_records(("p",)).num_rows == 0
+        assert view.get_records_by_ids(("p",), ["k"]).num_rows == 0
+        assert view.query("SELECT 1 AS n", []).to_pylist() == [{"n": 1}]
+        assert list(database.find_damage()) == []
+        assert view.max_record_bytes > 0
+        database.flush()
+        assert not file.parent.exists()
+        assert other.at("lab").add_records(("p",), rows) == 1
+        assert view.get_records(("p",)).equals(rows)
+        assert view.add_records(("p",), rows) == 0
+        assert database.at("lab").query('SELECT n FROM "lab/p"', []).to_pylist() == [{"n": 1}]
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_the_same_store_takes_the_rows_later(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "lab" / "run.db")
+    (tmp_path / "lab").write_text("in the way")
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match=r"cannot open .*run\.db: .*lab"):
+            database.add_records(("p",), pa.table({"key": ["k"]}))
+        assert database.list_paths() == []
+    (tmp_path / "lab").unlink()
+    assert database.add_records(("p",), pa.table({"key": ["k"]})) == 1
+    database.close()
+    with SQLiteDatabase(tmp_path / "lab" / "run.db") as again:
+        assert again.list_paths() == [("p",)]
+
+
+def test_a_pipeline_that_is_only_asked_leaves_no_file(tmp_path: Path) -> None:
+    @op.function_pod("y")
+    def double(x: int) -> int:
+        return 2 * x
+
+    pipeline = op.Pipeline("p", tmp_path / "wrong" / "lab.db")
+    with pipeline:
+        double.pod(DictSource([{"i": 0, "x": 1}], ["i"]), label="f")
+    assert "f: 1 (i=0): new" in str(pipeline.explain())
+    assert list(pipeline.f.iter_packets()) == []
+    assert not list(tmp_path.iterdir())
+    assert pipeline.run().ok
+    assert (tmp_path / "wrong" / "lab.db").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,21 @@ def test_a_result_that_is_gone_is_unknown_and_not_equal() -> None:
     (results,) = [path for path in database.list_paths() if path[0] == "_result"]
     database.delete_records(results, database.get_records(results).column(0).to_pylist())
     assert [row["change"] for row in changes(database, one, other)] == ["unknown"]
+
+
+def test_of_results_in_another_store_it_is_said_where_they_are_and_what_gives_them() -> None:
+    database, results, made = MemoryDatabase(), MemoryDatabase(), []
+    for x in (1.0, 2.0):
+        with op.Pipeline("study", database, results) as pipeline:
+            scaled.pod(DictSource([{"who": 1, "x": x}, {"who": 2, "x": 5.0}], ["who"], source_id="s"), label="each")
+        made.append(pipeline.run().run_id)
+    unknown, same = sorted(changes(database, *made), key=lambda row: row["who"])
+    assert (same["change"], same["why"], unknown["change"]) == ("equal", None, "unknown")
+    told = (
+        r"not in this store: .*another \(result_database=\), or were removed; each\.at\(run_id\) of the pipeline gives"
+    )
+    assert re.match(told, unknown["why"])
+    assert pipeline.each.at(made[0]).column("y").to_pylist() == [1.0, 5.0]
 
 
 def test_a_tag_called_change_keeps_its_name() -> None:

@@ -7,6 +7,7 @@ import warnings
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ import orcapod as op
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import SchemaError
 from orcapod.executors import LocalExecutor
-from orcapod.sources import ArrowTableSource, DictSource, Source
+from orcapod.sources import ArrowTableSource, DataFrameSource, DictSource, Source
 from orcapod.types import AwareDatetime
 
 
@@ -37,6 +38,11 @@ def increment(x: int) -> int:
 @op.function_pod("y")
 def half(x: float) -> float:
     return x / 2
+
+
+@op.function_pod("y")
+def maybe(x: int | None) -> int | None:
+    return x
 
 
 @op.function_pod("total")
@@ -71,6 +77,8 @@ def test_a_parameter_that_is_only_a_tag_is_refused_with_the_reason() -> None:
 def test_an_ill_typed_column_is_refused_with_both_types() -> None:
     with pytest.raises(SchemaError, match="'x' is int, found a column of str; .*data_schema={'x': int}.*the first"):
         increment.pod(rows("a"))
+    with pytest.raises(SchemaError, match=r"'x' is int \| None, .*; .*data_schema={'x': int \| None}.*the first"):
+        maybe.pod(rows("a"))
     with pytest.raises(SchemaError, match="increment: parameter 'x' is int, found a column of float"):
         increment.pod(rows(1.0))
     with pytest.raises(SchemaError, match="increment: parameter 'x' is int, found a column of bool"):
@@ -106,6 +114,19 @@ def test_a_column_with_nulls_is_refused_with_advice() -> None:
     with pytest.raises(SchemaError, match=r"'x' is int, found a column of int \| None; .*drop_nulls"):
         increment.pod(rows(1, None))
     assert increment.pod(rows(1, None).drop_nulls(["x"])).as_table().to_pylist() == [{"i": 0, "y": 2}]
+
+
+def test_ints_that_pandas_made_floats_of_are_refused_with_advice_that_helps() -> None:
+    frame = pd.DataFrame({"i": [0, 1], "x": [1, None]})
+    for pod in (increment, maybe):
+        with pytest.raises(SchemaError, match=r"of float \| None; .*data_schema={'x': int \| None}.*'Int64'"):
+            pod.pod(DataFrameSource(frame, ["i"]))
+    advised = [
+        DataFrameSource(frame, ["i"], data_schema={"x": int | None}),
+        DataFrameSource(frame.astype({"x": "Int64"}), ["i"]),
+    ]
+    for source in advised:
+        assert maybe.pod(source).as_table()["y"].to_pylist() == [1, None]
 
 
 def test_an_output_that_is_called_like_a_tag_is_refused() -> None:

@@ -1,11 +1,13 @@
 """What cannot become a stream is refused, in words that tell where, what was found, what was expected, what to do."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from orcapod.databases import MemoryDatabase
 from orcapod.errors import InputValidationError, OrcapodError
@@ -407,3 +409,24 @@ def test_whole_numbers_of_json_that_are_exact_are_kept(tmp_path):
     file.write_text(f'{{"id": 1, "x": 0.5}}\n{{"id": 2, "x": {2**53 + 1}}}\n')
     with pytest.warns(UserWarning, match=f"row 1: column 'x': expected float, found {2**53 + 1} in line 2"):
         assert DatasetSource(file, ["id"], bad_rows="fail").as_table().to_pylist() == [{"id": 1, "x": 0.5}]
+
+
+# Decimal commas
+
+
+def test_a_decimal_comma_is_told_with_what_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text("k;x\na;1.5\nb;-2,5\n")
+    told = r"decimal comma.*pyarrow\.csv.*decimal_point.*ArrowTableSource"
+    with pytest.raises(InputValidationError, match=told):
+        CSVSource(path, ["k"], delimiter=";", data_schema={"x": float})
+    with pytest.warns(UserWarning, match=told):
+        list(CSVSource(path, ["k"], delimiter=";", data_schema={"x": float}, bad_rows="fail"))
+    path.write_text("k;x\na;1.5\nb;two, or three\n")
+    with pytest.raises(InputValidationError, match="it cannot be read") as caught:
+        CSVSource(path, ["k"], delimiter=";", data_schema={"x": float})
+    assert "decimal comma" not in str(caught.value)
+    path.write_text("k;x\na;1,5\nb;-2,5\n")
+    convert = csv.ConvertOptions(decimal_point=",")
+    table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=";"), convert_options=convert)
+    assert ArrowTableSource(table, ["k"]).as_table()["x"].to_pylist() == [1.5, -2.5]

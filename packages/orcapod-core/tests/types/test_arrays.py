@@ -114,6 +114,9 @@ def test_what_is_declared_is_no_part_of_the_hash() -> None:
     assert hash_of(array) == hash_of(array, NDArray[np.float64]) == hash_of(array, PAIR)
 
 
+RECORD = np.dtype((np.record, [("a", "i8"), ("b", "f8")]))
+"""A dtype whose elements have their fields as attributes, too, and that is equal to the one whose have not."""
+
 DECLARED: list[tuple[Any, Any, list[str]]] = [
     (NDArray[np.float32], np.zeros(2), ["expected ndarray[float32]", "dtype is float64", ".astype()"]),
     (NDArray[np.floating], np.zeros(2, int), ["ndarray[floating]", "dtype is int64"]),
@@ -124,6 +127,10 @@ DECLARED: list[tuple[Any, Any, list[str]]] = [
     (np.ndarray, np.array([object()]), ["objects", "take a list"]),
     (np.ndarray, np.array(["a"], np.dtypes.StringDType()), ["cannot be written down", ".astype()"]),
     (np.ndarray, np.ma.array([1]), ["more than an array"]),
+    (np.ndarray, np.zeros(1, RECORD), ["np.record", "attributes", ".view("]),
+    (np.ndarray, np.zeros((), RECORD), ["np.record"]),
+    (np.ndarray, np.zeros(1, [("inside", RECORD)]), ["np.record"]),
+    (np.ndarray, np.zeros(1, [("inside", (RECORD, (2,)))]), ["np.record"]),
 ]
 
 
@@ -135,12 +142,24 @@ def test_what_is_not_as_declared_is_refused(annotation: Any, value: Any, words: 
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("annotation", [NDArray[np.object_], np.ma.MaskedArray, np.matrix])
+@pytest.mark.parametrize("annotation", [NDArray[np.object_], NDArray[np.record], np.ma.MaskedArray, np.matrix])
 def test_what_cannot_be_held_is_refused_where_it_is_declared(annotation: Any) -> None:
     def odd(x: int) -> Any: ...
 
     with pytest.raises(SchemaError, match=r"(?s)odd: 'y': .*; expected .*: take"):
         op.PythonPacketFunction(odd, "y", output_schema={"y": annotation})
+
+
+def test_records_are_refused_with_a_way_to_keep_their_fields() -> None:
+    """What the advice makes of an array of records comes back as it is."""
+    array = np.zeros(2, RECORD)
+    dtype = registry.resolve(np.ndarray)
+    with pytest.raises(ValueTypeError, match=r"array\.view\(np\.dtype\(\(np\.void, array\.dtype\)\)\)"):
+        column_of([array], type_of_values([array]))
+    plain = array.view(np.dtype((np.void, array.dtype)))
+    (back,) = dtype.to_python(column_of([plain], dtype))
+    assert type(back[0]) is type(plain[0]) is np.void
+    assert back["b"].tolist() == [0.0, 0.0]
 
 
 TAKEN: list[tuple[Any, Any, bool]] = [

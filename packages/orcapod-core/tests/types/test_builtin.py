@@ -475,3 +475,12 @@ def test_what_is_missing_to_pandas_is_null(missing: object, annotation: typing.A
     assert column_of([[missing]], registry.resolve(list[annotation | None])).to_pylist() == [[None]]
     with pytest.raises(ValueTypeError, match=f"found {missing}; declare '.* | None' if there may be none"):
         column_of([missing], registry.resolve(annotation))
+
+
+@pytest.mark.parametrize("annotation", [int, str, bool, date, Decimal, list[int]])
+def test_nan_is_not_none_and_its_error_says_what_to_give(annotation: typing.Any) -> None:
+    for declared, found in ((annotation | None, math.nan), (list[annotation | None], [np.float64("nan")])):
+        with pytest.raises(
+            ValueTypeError, match="found .*nan.* of type float.*: NaN is a float; give None for what is"
+        ):
+            column_of([found], registry.resolve(declared))

@@ -319,3 +319,8 @@ def test_any_arrow_column_is_taken_exactly_or_refused_by_our_own_errors(array):
 def test_half_floats_become_the_same_floats():
     halves = pa.array([0.5, math.nan, -0.0, math.inf], pa.float16())
     assert repr(conform(halves, registry.resolve(float)).to_pylist()) == "[0.5, nan, -0.0, inf]"
+
+
+def test_a_column_of_floats_where_ints_are_declared_is_refused_with_advice():
+    with pytest.raises(SchemaError, match="found Arrow type double; cast the column before, with null in place of NaN"):
+        conform(pa.array([1.0, math.nan]), registry.resolve(int | None))

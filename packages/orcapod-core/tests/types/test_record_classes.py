@@ -384,6 +384,19 @@ def test_a_model_is_not_initialised_again_and_has_its_private_defaults() -> None
         dtype.to_storage(model)
 
 
+class Sampled(pydantic.BaseModel):
+    rate: float = 1.0
+    gain: float = 2.0
+
+
+def test_which_fields_of_a_model_were_set_is_not_kept_and_which_differ_from_their_defaults_is() -> None:
+    dtype = registry.resolve(Sampled)
+    model = Sampled(gain=3.0)
+    back = dtype.from_storage(dtype.to_storage(model))
+    assert back.model_fields_set == {"rate", "gain"}
+    assert back.model_dump(exclude_defaults=True) == model.model_dump(exclude_defaults=True) == {"gain": 3.0}
+
+
 def test_a_dataclass_that_was_sent_to_a_worker_and_back_is_what_it_was(tmp_path: Path) -> None:
     """Its functions are found again, and a field without a default has none: also where no source of it can be read."""
     program = tmp_path / "program.py"

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import Connection
 
-from orcapod.types import AwareDatetime, OptionalType, registry
+from orcapod.types import AwareDatetime, registry
 from orcapod_postgres.pg_columns import pg_column
 
 __all__ = ["ColumnType", "column_types"]
@@ -165,7 +165,7 @@ def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: A
     wanted = None
     if declared is not None:
         outer = registry.resolve(declared)
-        outer = outer.inner if isinstance(outer, OptionalType) else outer
+        outer = outer.non_null
         wanted = getattr(outer, "item", None)
     inner = _column_type(described, item, modifier, wanted)
     arrow = pa.large_list(inner.arrow)
@@ -180,4 +180,4 @@ def _inner_name(declared: Any | None) -> str | None:
     if declared is None:
         return None
     logical = registry.resolve(declared)
-    return logical.inner.name if isinstance(logical, OptionalType) else logical.name
+    return logical.non_null.name

@@ -83,8 +83,10 @@ class Connection:
             try:
                 with _as_here() if address == "local" else nullcontext():
                     _lastingly(partial(ray.init, address=address, **{**quiet, **self._ray_init}))
-            except (ConnectionError, ValueError, TypeError, RuntimeError) as error:
-                raise ExecutionError(f"no connection to the Ray cluster {address!r}: {error}") from error
+            except Exception as error:  # Ray says by a bare one that it waited in vain for its own processes
+                raise ExecutionError(
+                    f"no connection to the Ray cluster {address!r}: {error}{_advice(address, error)}"
+                ) from error
             self._finalizer = weakref.finalize(self, _disconnect, _session())
 
     def close(self) -> None:
@@ -101,6 +103,16 @@ class Connection:
                 f"this process is connected to the Ray cluster {found} already, found address {self._address!r} and "
                 f"ray_init {self._ray_init}; leave them out to use that cluster, or call ray.shutdown() first"
             )
+
+
+def _advice(address: str, error: Exception) -> str:
+    """Return what to do about an error of a connection, where Ray itself does not say it."""
+    if address != "local" or "timed out" not in str(error):
+        return ""
+    return (
+        "; this machine is too busy, or short of memory, to start one in time: run again, or start it before, "
+        "'ray start --head', and give RayExecutor('auto')"
+    )
 
 
 def _lastingly(start: Callable[[], object]) -> None:

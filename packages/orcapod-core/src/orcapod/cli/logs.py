@@ -17,7 +17,7 @@ from orcapod.cli.suggestion import unknown
 from orcapod.display import one_line, tags_text
 from orcapod.ledger import RunSummary, Store, open_store
 from orcapod.ledger.log_reader import LogReader
-from orcapod.ledger.progress import last_sign_of_life
+from orcapod.ledger.progress import Heartbeats, last_sign_of_life
 
 __all__ = ["logs_command"]
 
@@ -81,13 +81,17 @@ def _reader(store: Store, run: RunSummary, node: str | None, given: tuple[str, .
 
 def _entries(store: Store, run: RunSummary, reader: LogReader, *, follow: bool) -> Iterator[dict[str, Any]]:
     """Give the entries; those of a run that goes on as they come, until it has ended and all of them were given."""
-    heard, patience = run.started, _QUIET
+    heard, patience, heartbeats = run.started, _QUIET, Heartbeats(store.database, run.run_id)
     while True:
         has_ended = store.run(run.run_id).ended is not None  # before they are read: then these are the last
         asked = time.monotonic()
         for entry in reader.entries():
             yield entry._asdict()
         if has_ended or not follow:
+            return
+        if heartbeats.have_ended():
+            gone = "its process is gone: no heartbeat of it has come for as long as it has them"
+            click.echo(f"run {run.run_id} has not ended, and {gone}; run it again to compute what is missing", err=True)
             return
         if datetime.now(UTC) - heard > patience:
             heard = last_sign_of_life(store.database, run)

@@ -66,7 +66,8 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
     to it is refused.
 
     Args:
-        path: the file; it and the folders above it are created if they are not there.
+        path: the file; it and the folders above it are made by the first write, or the first run, if they are not
+            there, and read as an empty store until then.
 
     Raises:
         StoreVersionError: a newer or an older version of orcapod wrote the file.

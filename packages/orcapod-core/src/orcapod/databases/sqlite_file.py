@@ -30,7 +30,7 @@ _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in th
 
 
 def open_file(path: Path) -> SQLiteFile:
-    """Open a file, created if it is not there; for reading only where it may not be written to.
+    """Open a file, for reading only where it may not be written to; one that is not there is made by the first write.
 
     Raises:
         StoreVersionError: a newer or an older version of orcapod wrote the file.
@@ -39,10 +39,12 @@ def open_file(path: Path) -> SQLiteFile:
     if path.name == ":memory:":
         raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = next(each for each in path.parents if each.exists())
+        why = why_unwritable(path, "it") or why_unwritable(folder, "its folder")
     except OSError as error:
         raise DatabaseError(f"cannot open {path}: {error}") from error
-    why = _why_unwritable(path)
+    if not folder.is_dir():
+        raise DatabaseError(f"cannot open {path}: {folder} is no folder")
     if why is None:
         return WritableFile(path)
     if not path.exists():
@@ -74,18 +76,23 @@ class SQLiteFile(ABC):
         self._inodes: Mapping[Path, tuple[int, int]] = {}
         self._absent: dict[int, tuple[int, set[Key]]] = {}
         try:
-            self._max_record_bytes = self._connect().getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
-            with self.transaction(write=False) as connection:
-                check_plain(connection, path)
-                version = self._version(connection)
-            if version is None:
-                self._set_up()
-            else:
-                check_format(version, location=path, package="orcapod-core")
-            self._inodes = self._found_inodes()
+            self._load()
         except BaseException:
             self.close()
             raise
+
+    def _load(self) -> None:
+        """Open the file, and make a store of it if nothing of ours is in it."""
+        connection = self._connect()
+        self._max_record_bytes = connection.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+        with self._transacting(connection, write=False):
+            check_plain(connection, self.path)
+            version = self._version(connection)
+        if version is None:
+            self._set_up(connection)
+        else:
+            check_format(version, location=self.path, package="orcapod-core")
+        self._inodes = self._found_inodes()
 
     @property
     def max_record_bytes(self) -> int:
@@ -100,17 +107,22 @@ class SQLiteFile(ABC):
         """Have the connection in a transaction that ends with the block, undone if that raises."""
         check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
-            connection = self._opened()
+            connection = self._opened(write=write)
             if write:
                 self._check_in_place()
-            try:
-                with self._translating():
-                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                    yield connection
-                    connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.rollback()
+            with self._transacting(connection, write=write):
+                yield connection
+
+    @contextmanager
+    def _transacting(self, connection: sqlite3.Connection, *, write: bool) -> Iterator[None]:
+        try:
+            with self._translating():
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield
+                connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -153,15 +165,15 @@ class SQLiteFile(ABC):
         return version
 
     def check_writable(self) -> None:
-        """Check that the file may be written to.
+        """Check that the file may be written to, and make it if it is not there.
 
         Raises:
             ReadOnlyStoreError: it may only be read.
-            DatabaseError: it is no longer where it was opened.
+            DatabaseError: it is no longer where it was opened, or cannot be made.
         """
-        self.check_in_place()
+        self.check_in_place(write=True)
 
-    def check_in_place(self) -> None:
+    def check_in_place(self, *, write: bool = False) -> None:
         """Check that the file is open, and still the one at its path.
 
         Raises:
@@ -169,7 +181,7 @@ class SQLiteFile(ABC):
         """
         check_process(self._process, self.path, "SQLiteDatabase")
         with self._lock:
-            self._opened()
+            self._opened(write=write)
             self._check_in_place()
 
     def close(self) -> None:
@@ -228,7 +240,7 @@ class SQLiteFile(ABC):
         """Open the file, and return a connection that is ready for use."""
 
     @abstractmethod
-    def _set_up(self) -> None:
+    def _set_up(self, connection: sqlite3.Connection) -> None:
         """Make a store of a file that has nothing of ours in it."""
 
     def _open(self, database: str, *, uri: bool) -> sqlite3.Connection:
@@ -240,11 +252,11 @@ class SQLiteFile(ABC):
         connection.execute("PRAGMA cache_size = -65536")  # KiB: the keys of four million records stay in memory
         return connection
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self, *, write: bool = False) -> sqlite3.Connection:
         """Return the connection.
 
         Raises:
-            DatabaseError: it was closed.
+            DatabaseError: it was closed, or is to write what may only be read.
         """
         if self._connection is None:
             raise closed_store(self.path)
@@ -283,25 +295,56 @@ class SQLiteFile(ABC):
 
 
 class WritableFile(SQLiteFile):
-    """A file that is read and written, by any number of processes of one machine at a time."""
+    """A file that is read and written, by any number of processes of one machine at a time.
+
+    As long as it is not there, and nothing is written, an empty store in memory is read in its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._is_there = _is_there(path)
+        super().__init__(path)
 
     @property
     def reading_uri(self) -> str:
-        return f"{self.path.as_uri()}?mode=ro"
+        return f"{self.path.as_uri()}?mode=ro" if self._is_there else self._memory_uri
+
+    @property
+    def _memory_uri(self) -> str:
+        return f"file:orcapod-{id(self)}?mode=memory&cache=shared"
+
+    def _opened(self, *, write: bool = False) -> sqlite3.Connection:
+        connection = super()._opened(write=write)
+        if self._is_there or not (write or _is_there(self.path)):
+            return connection
+        try:
+            self._reload(is_there=True)
+        except BaseException:
+            self._reload(is_there=False)
+            raise
+        return super()._opened(write=write)
+
+    def _reload(self, *, is_there: bool) -> None:
+        if self._closer is not None:
+            self._closer()
+        self._is_there = is_there
+        self._load()
 
     def _open_files(self) -> Sequence[Path]:
         return self.path, Path(f"{self.path}-wal")
 
     def _connect(self) -> sqlite3.Connection:
+        if not self._is_there:
+            return self._open(self._memory_uri, uri=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = self._open(str(self.path), uri=False)
             self._prepare(connection)
             return connection
-        except _FAULTS as error:
+        except (*_FAULTS, OSError) as error:
             raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
-    def _set_up(self) -> None:
-        with self.transaction(write=True) as connection:
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        with self._transacting(connection, write=True):
             if self._version(connection) is None:
                 connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
                 connection.execute("INSERT INTO _orcapod_format VALUES (?)", (STORE_FORMAT,))
@@ -343,18 +386,11 @@ class ReadOnlyFile(SQLiteFile):
         super().__init__(path)
 
     @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
-        """Have the connection within a transaction, as long as nothing is to be written."""
-        if write:
-            self.check_writable()
-        with super().transaction(write=False) as connection:
-            yield connection
+    def _transacting(self, connection: sqlite3.Connection, *, write: bool) -> Iterator[None]:
+        with super()._transacting(connection, write=write):
+            yield
             if self._as_it_is and self._opened_files != self._files():
                 raise DatabaseError(f"{self.path} was changed by another program while it was read; read it again")
-
-    def check_writable(self) -> None:
-        super().check_writable()
-        raise read_only_store(self.path, self._why)
 
     @property
     def reading_uri(self) -> str:
@@ -363,8 +399,10 @@ class ReadOnlyFile(SQLiteFile):
     def _open_files(self) -> Sequence[Path]:
         return ()  # what is there now is read
 
-    def _opened(self) -> sqlite3.Connection:
-        connection = super()._opened()
+    def _opened(self, *, write: bool = False) -> sqlite3.Connection:
+        connection = super()._opened(write=write)
+        if write:
+            raise read_only_store(self.path, self._why)
         if self._as_it_is and self._opened_files != self._files():
             if self._closer is not None:
                 self._closer()
@@ -389,7 +427,7 @@ class ReadOnlyFile(SQLiteFile):
                 ) from error
             raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
 
-    def _set_up(self) -> None:
+    def _set_up(self, connection: sqlite3.Connection) -> None:
         raise DatabaseError(f"{self.path} holds no records of orcapod, and may only be read: {self._why}")
 
     def _files(self) -> tuple[object, ...]:
@@ -399,6 +437,13 @@ class ReadOnlyFile(SQLiteFile):
         except OSError as error:
             raise DatabaseError(f"cannot read {self.path}: {error.strerror}") from error
         return status.st_ino, status.st_size, status.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # nothing can be called so, or nobody may look; whoever opens it is told
+        return True
 
 
 def _size(path: Path) -> int:

@@ -164,23 +164,25 @@ def _schema(columns: Mapping[str, Any], named: str) -> Schema:
 
 
 def type_hint(name: str, wanted: LogicalType, found: LogicalType) -> str:
-    """Return what to do about a column of text, of lists, of the other kind of time, or with nulls."""
-    if found.name.startswith(STR.name) and wanted.name in _READ_FROM_TEXT:
+    """Return what to do about a column of text, of lists, of the other kind of time, with nulls or with NaN."""
+    plain, held = wanted.non_null, found.non_null
+    if held is STR and plain.name in _READ_FROM_TEXT:
         return (
-            f"; a value that is no {wanted.name} makes text of a column: give the source "
+            f"; a value that is no {plain.name} makes text of a column: give the source "
             f"data_schema={{{name!r}: {wanted.name}}}, which names the first"
         )
-    if hint := _TIMES.get((_present(wanted).name, _present(found).name)):
+    if hint := _TIMES.get((plain.name, held.name)):
         return hint
     if found.name == f"list[{wanted.name}]":
         return f"; take {found.name}, or make a row of each member with .explode({name!r})"
+    if (plain.name, held.name) == ("int", "float"):
+        return (
+            f"; NaN in place of a missing int makes floats of a column: give the source data_schema={{{name!r}: int | "
+            "None}, or None in place of NaN, as pandas does in a column of dtype 'Int64'"
+        )
     if not isinstance(found, OptionalType) or not wanted.takes(found.inner):
         return ""
     return (
         f"; take {wanted.name} | None, or drop such rows with .drop_nulls([{name!r}]), or give the source "
         f'data_schema={{"{name}": {wanted.name}}} and bad_rows="fail", by which each of them fails alone'
     )
-
-
-def _present(dtype: LogicalType) -> LogicalType:
-    return dtype.inner if isinstance(dtype, OptionalType) else dtype

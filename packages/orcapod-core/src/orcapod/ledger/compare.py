@@ -75,6 +75,7 @@ class _NodeComparison:
 
     def __init__(self, store: Store, before: RunSummary, after: RunSummary, label: str, *, rtol: float) -> None:
         self._store = store
+        self._label = label
         self._rtol = rtol
         self._runs = before, after
         self._paths = [run.functions[label].record.path for run in self._runs]
@@ -138,8 +139,12 @@ class _NodeComparison:
         differs = pc.not_equal(changes, "equal")
         moved = pc.if_else(pc.is_in(changes, value_set=pa.array(["close", "changed"])), moved, None)
         rows = [table.filter(differs) for table in (before, after, one, other)]
-        if "__code" not in one.column_names or "__code" not in other.column_names:  # they are in another store
-            return changes, _repeated(None, len(changes)), moved
+        if "__code" not in one.column_names or "__code" not in other.column_names:
+            elsewhere = (
+                "not in this store: the results are in another (result_database=), or were removed; "
+                f"{self._label}.at(run_id) of the pipeline gives them"
+            )
+            return changes, pc.if_else(differs, elsewhere, None), moved
         reasons = _placed(self._reasons(*rows), differs, None) if rows[0].num_rows else _repeated(None, len(changes))
         return changes, reasons, moved
 

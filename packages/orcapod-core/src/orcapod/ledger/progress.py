@@ -1,7 +1,8 @@
-"""``progress_of`` and ``last_sign_of_life``: what the nodes of a run have done so far, as far as it is in the store."""
+"""What the nodes of a run have done so far, as far as it is in the store, and whether it is still alive."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,9 +12,9 @@ import pyarrow as pa
 from orcapod.arrow import array_of
 from orcapod.ledger.run_summary import RunSummary
 from orcapod.protocols import Database, RecordPath, find_records
-from orcapod.records import RUN_ID, result_path
+from orcapod.records import RUN_ID, beats_in, result_path
 
-__all__ = ["NodeProgress", "last_sign_of_life", "progress_of"]
+__all__ = ["Heartbeats", "NodeProgress", "last_sign_of_life", "progress_of"]
 
 _TIME = "__timestamp"
 
@@ -57,6 +58,30 @@ def last_sign_of_life(database: Database, run: RunSummary) -> datetime:
                     yield from find_records(home, where, of_run, [_TIME]).column(_TIME).to_pylist()
 
     return max(times(), default=run.started)
+
+
+class Heartbeats:
+    """Heartbeats of a run that shares its work, which somebody watches: no clock of another machine is asked.
+
+    Args:
+        database: the store of its results.
+        run_id: the run.
+    """
+
+    def __init__(self, database: Database, run_id: str) -> None:
+        self._database = database
+        self._holders = f"{run_id}/"
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def have_ended(self) -> bool:
+        """Say whether there were some, and then none for as long as the run itself says that means its death."""
+        now, is_silent = time.monotonic(), []
+        for holder, (beats, lease) in beats_in(self._database).items():
+            if holder.startswith(self._holders):
+                counted, since = self._seen.get(holder, (0, now))
+                self._seen[holder] = beats, (since if counted == beats else now)
+                is_silent.append(now - self._seen[holder][1] > lease)
+        return bool(is_silent) and all(is_silent)
 
 
 def _count(database: Database, path: RecordPath, values: Mapping[str, pa.Array[Any]]) -> int:

@@ -59,13 +59,8 @@ class Causes:
         self._tags = node.inputs[0].schema.tags
         self._changes: dict[str, CodeChanges | None] = {}
 
-    def reasons(self, rows: ExplainedRows, failed: Mapping[tuple[str | None, ...], str]) -> list[Reason]:
-        """Return why these rows are computed.
-
-        Args:
-            rows: the rows.
-            failed: the tags, as text, of those that are known to have failed, and the run in which they did.
-        """
+    def reasons(self, rows: ExplainedRows) -> list[Reason]:
+        """Return why these rows are computed."""
         count = len(rows.packet_hashes)
         if not count:
             return []
@@ -74,9 +69,12 @@ class Causes:
         if unmet:
             for row, differing in zip(unmet, self._of_tags(rows, unmet), strict=True):
                 keys[row] = differing
-        if failed:
+        if failed := self.failed:
             tags = texts_of_tags(rows.entries(pa.repeat(scalar_of(True, pa.bool_()), count)), self._tags)
-            keys = [failed.get(tag, key) for tag, key in zip(tags, keys, strict=True)]
+            is_same = self._history.runs[0].node.code == self._present.code
+            keys = [
+                failed.get(tag, key) if is_same or key is None else key for tag, key in zip(tags, keys, strict=True)
+            ]
         groups, found = Counter(keys), dict[_Key, list[int]]()
         for row, key in enumerate(keys):
             if len(some := found.setdefault(key, [])) < _EXAMPLES:
@@ -223,17 +221,14 @@ class Causes:
 
     @cached_property
     def failed(self) -> Mapping[tuple[str | None, ...], str]:
-        """The tags, as text, of packets of which is kept that they failed in the last run, of the same code."""
+        """The tags, as text, of packets of which is kept that they failed in the last run; and that run."""
         if not self._history.runs:
             return {}
         last = self._history.runs[0]
-        if not last.totals.counts.get("failed") or (last.node.path, last.node.code) != (
-            self._node.path,
-            self._present.code,
-        ):
+        if not last.totals.counts.get("failed") or last.node.path != self._node.path:
             return {}
         try:
-            errors = self._node.errors()
+            errors = self._node.errors_in((last.run_id, last.totals.counts))
         except PipelineError:  # nothing is kept of them
             return {}
         columns = [errors.column(name).to_pylist() for name in self._tags if name in errors.column_names]

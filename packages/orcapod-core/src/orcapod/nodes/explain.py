@@ -104,7 +104,7 @@ def reasons_of(nodes: Iterable[Node], records: Database, run: Run) -> Callable[[
         for node, code, is_requested in computed:
             history = node.history_before(runs)
             rows = ComputedRows(*history.computed(node.path, run_id, entry_columns(node)))
-            found[node.label] = tuple(Causes(node, code, history, is_requested=is_requested).reasons(rows, {}))
+            found[node.label] = tuple(Causes(node, code, history, is_requested=is_requested).reasons(rows))
         return found
 
     return find
@@ -190,7 +190,7 @@ class _ExplainedNode:
             called: the packets of nodes before with the same function, to which its own are added.
         """
         causes = Causes(self.node, self._code, self._history)
-        reasons = causes.reasons(self._missing, causes.failed)
+        reasons = causes.reasons(self._missing)
         if self._refused:
             reasons.append(Reason(Failed(), self._refused))
         if self._unknown_count:

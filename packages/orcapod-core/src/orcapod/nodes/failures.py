@@ -18,22 +18,25 @@ __all__ = ["recorded_failures"]
 _Row = Mapping[str, Any]
 
 
-def recorded_failures(database: Database, path: RecordPath, label: str, *, has_retries: bool) -> pa.Table:
-    """Return a row for each packet that failed in the last run of a node.
+def recorded_failures(
+    database: Database, path: RecordPath, label: str, run: tuple[str, Mapping[str, int]] | None, *, has_retries: bool
+) -> pa.Table:
+    """Return a row for each packet of a node that failed in a run.
 
     Args:
         database: where the pipeline keeps its records, logs and statuses.
         path: where the node keeps its records.
         label: what the node is called.
+        run: the run, and what the node counted in it; its last one if None.
         has_retries: whether a packet that failed may have been tried again.
 
     Raises:
         PipelineError: it has not run, or packets failed and nothing is kept of them.
     """
-    last = RunLedger(database).last_counts(label)
-    if last is None:
+    run = run or RunLedger(database).last_counts(label)
+    if run is None:
         raise PipelineError(f"node {label!r} has not run yet; run its pipeline", node=label)
-    run_id, counts = last
+    run_id, counts = run
     statuses = _rows(database, ("_status", *path), run_id)
     logs = _rows(database, ("_log", *path), run_id)
     failed = [row for row in logs if row["__success"] is False]

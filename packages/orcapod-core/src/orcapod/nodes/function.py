@@ -183,7 +183,11 @@ class FunctionNode(Node):
             PipelineError: it has not run, or packets failed and nothing was kept of them in the pipeline's
                 ``log_database``.
         """
-        return recorded_failures(self._records, self.path, self.label, has_retries=self._has_retries)
+        return self.errors_in(None)
+
+    def errors_in(self, run: tuple[str, Mapping[str, int]] | None) -> pa.Table:
+        """Return the same of a run, given with what the node counted in it; of its last one if None."""
+        return recorded_failures(self._records, self.path, self.label, run, has_retries=self._has_retries)
 
     @property
     def _has_retries(self) -> bool:

@@ -19,7 +19,7 @@ from orcapod.operators.columns import check_new_name, column_type
 from orcapod.operators.keys import comparable, group_numbers
 from orcapod.operators.nested import going_on, group_levels, nested_schema, uncertain
 from orcapod.operators.operator import Operator, PushOperator
-from orcapod.operators.ordering import check_ordered, present
+from orcapod.operators.ordering import check_ordered
 from orcapod.streams import Incomplete, Stream
 from orcapod.types import INT, STR, ListType, LogicalType, OptionalType, Schema, registry
 
@@ -276,7 +276,7 @@ def _made_type(output: _Output, schema: StreamSchema) -> LogicalType:
     """Return the type of what is made of a column."""
     assert output.column is not None
     dtype = column_type("Aggregate", output.column, schema)
-    kind = present(dtype).general.name
+    kind = dtype.non_null.general.name
     match output.function:
         case "count":
             return INT

@@ -20,7 +20,7 @@ def common_type(operator: str, column: str, dtypes: Sequence[LogicalType]) -> Lo
     """
 
     def pair(one: LogicalType, other: LogicalType) -> LogicalType:
-        inner = _common(_present(one), _present(other))
+        inner = _common(one.non_null, other.non_null)
         if inner is None:
             raise SchemaError(
                 f"{operator}: {column} is {one.name} in one stream and {other.name} in another, expected one type; "
@@ -32,10 +32,6 @@ def common_type(operator: str, column: str, dtypes: Sequence[LogicalType]) -> Lo
         return OptionalType(inner) if optional else inner
 
     return reduce(pair, dtypes)
-
-
-def _present(dtype: LogicalType) -> LogicalType:
-    return dtype.inner if isinstance(dtype, OptionalType) else dtype
 
 
 def _common(one: LogicalType, other: LogicalType) -> LogicalType | None:

@@ -18,7 +18,6 @@ from orcapod.operators.columns import check_new_name, column_type
 from orcapod.operators.keys import comparable
 from orcapod.operators.nested import item_of
 from orcapod.operators.operator import RowwiseOperator
-from orcapod.operators.ordering import present
 from orcapod.streams import Stream
 from orcapod.types import DictType, LogicalType, OptionalType, RecordType, Schema, TupleType, VariadicTupleType
 
@@ -69,14 +68,14 @@ class _ElementOperator(RowwiseOperator):
         return Chunk(pa.RecordBatch.from_pydict(columns), schema, origins).selected(schema)
 
     def _element_type(self, dtype: LogicalType) -> LogicalType:
-        element = self.element_type(present(dtype))
+        element = self.element_type(dtype.non_null)
         if element is None:
             raise SchemaError(
                 f"{self.name}: column {self.column!r} is {dtype.name}, {self._expected}",
                 column=self.column,
                 found=dtype.name,
             )
-        return OptionalType(element) if isinstance(dtype, OptionalType) and element == present(element) else element
+        return OptionalType(element) if isinstance(dtype, OptionalType) and element == element.non_null else element
 
     @property
     @abstractmethod
@@ -121,7 +120,7 @@ class Index(_ElementOperator):
                 return None if member is None else _optional(member)
 
     def elements(self, column: Any, dtype: LogicalType) -> pa.Array[Any]:
-        match present(dtype):
+        match dtype.non_null:
             case TupleType(items=items):
                 return _member(column, self.position % len(items))
         starts, ends = column.offsets[:-1], column.offsets[1:]
@@ -164,7 +163,7 @@ class Pick(_ElementOperator):
                 return None
 
     def elements(self, column: Any, dtype: LogicalType) -> pa.Array[Any]:
-        match present(dtype):
+        match dtype.non_null:
             case DictType(key=key):
                 return _under(column, comparable(array_of([self._stored(key)], key.arrow), key)[0], key)
             case RecordType(members=members):

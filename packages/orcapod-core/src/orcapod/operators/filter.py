@@ -193,12 +193,7 @@ class DropNulls(RowwiseOperator):
         return Chunk(rows.batch, schema, rows.origins)
 
     def _present(self, schema: Schema) -> Schema:
-        return Schema(
-            {
-                name: dtype.inner if isinstance(dtype, OptionalType) and self._names(name) else dtype
-                for name, dtype in schema.types.items()
-            }
-        )
+        return Schema({name: dtype.non_null if self._names(name) else dtype for name, dtype in schema.types.items()})
 
     def _names(self, column: str) -> bool:
         return self.columns is None or column in self.columns

@@ -15,7 +15,7 @@ from orcapod.datagrams import StreamSchema
 from orcapod.errors import SchemaError
 from orcapod.operators.nested import NestedType
 from orcapod.streams import Stream
-from orcapod.types import ListType, LogicalType, OptionalType, Schema, encode, with_members
+from orcapod.types import ListType, LogicalType, Schema, encode, with_members
 
 __all__ = ["common_tags", "comparable", "group_numbers", "join_key_type", "joined_tags", "told_apart", "without_nulls"]
 
@@ -88,7 +88,7 @@ def join_key_type(
     Raises:
         SchemaError: the types of the two streams are not the same.
     """
-    one, two = (dtype.inner if isinstance(dtype, OptionalType) else dtype for dtype in (first, second))
+    one, two = first.non_null, second.non_null
     for nested, other in ((one, two), (two, one)):
         if isinstance(nested, NestedType) and nested.item.hash_name == other.hash_name:
             raise SchemaError(

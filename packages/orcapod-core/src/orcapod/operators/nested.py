@@ -49,7 +49,7 @@ class NestedType(ListType):
 
 def item_of(dtype: LogicalType) -> LogicalType | None:
     """Return the type of the items of a list; None if the type is no list."""
-    inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
+    inner = dtype.non_null
     return inner.item if isinstance(inner, ListType) else None
 
 

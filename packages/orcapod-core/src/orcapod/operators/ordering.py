@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orcapod.errors import SchemaError
-from orcapod.types import LogicalType, OptionalType
+from orcapod.types import LogicalType
 
-__all__ = ["check_ordered", "present"]
+__all__ = ["check_ordered"]
 
 _ORDERED = (
     "bool", "int", "float", "str", "bytes", "date", "time", "timedelta", "datetime", "datetime[UTC]", "UUID",
@@ -18,7 +18,7 @@ def check_ordered(operator: str, column: str, dtype: LogicalType) -> None:
     Raises:
         SchemaError: they cannot.
     """
-    if present(dtype).general.name not in _ORDERED:
+    if dtype.non_null.general.name not in _ORDERED:
         raise SchemaError(
             f"{operator}: column {column!r} is {dtype.name}, expected values that have an order: "
             f"{', '.join(_ORDERED)}; make such a column first",
@@ -26,8 +26,3 @@ def check_ordered(operator: str, column: str, dtype: LogicalType) -> None:
             expected="values that have an order",
             found=dtype.name,
         )
-
-
-def present(dtype: LogicalType) -> LogicalType:
-    """Return the type of the values of a column that are not null."""
-    return dtype.inner if isinstance(dtype, OptionalType) else dtype

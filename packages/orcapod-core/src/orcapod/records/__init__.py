@@ -20,7 +20,7 @@ from orcapod.records.attempts import Attempts
 from orcapod.records.claims import Claims
 from orcapod.records.code import CodeRecords
 from orcapod.records.environment import Environment
-from orcapod.records.folder_claims import claims_in
+from orcapod.records.folder_claims import beats_in, claims_in
 from orcapod.records.graph_records import GraphRecords, NodeRecord
 from orcapod.records.large_values import LARGE, large_bytes, with_large_bytes
 from orcapod.records.ledger import RunLedger, new_run_id, totals_in
@@ -126,6 +126,7 @@ __all__ = [
     "SizeLimit",
     "States",
     "Stubs",
+    "beats_in",
     "changes_path",
     "claims_in",
     "damaged_results",

@@ -12,7 +12,7 @@ from pathlib import Path
 from orcapod.protocols import Database
 from orcapod.records.claims import Claims, TableClaims
 
-__all__ = ["FolderClaims", "claims_in"]
+__all__ = ["FolderClaims", "beats_in", "claims_in"]
 
 _HOLDER = ".holder"
 
@@ -23,6 +23,12 @@ def claims_in(database: Database, holder: str, *, lease: float) -> Claims:
     if folder is not None and _has_links(folder):
         return FolderClaims(folder, database, holder, lease=lease)
     return TableClaims(database, holder, lease=lease)
+
+
+def beats_in(database: Database) -> dict[str, tuple[int, float]]:
+    """Return how many heartbeats every holder had, and its lease, wherever the claims of the store are."""
+    beats, folder = TableClaims(database, "", lease=0.0).beats(), getattr(database, "claims_folder", None)
+    return beats if folder is None else beats | FolderClaims(folder, database, "", lease=0.0).beats()
 
 
 class FolderClaims(Claims):

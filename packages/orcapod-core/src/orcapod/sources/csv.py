@@ -29,6 +29,7 @@ _EXACT = 2.0**53
 _WHOLE = r"^\s*[+-]?\d+\s*$"
 _CODE = r"^\s*[+-]?0\d"
 _DIGIT = r"\d"
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _ONE_COLUMN = "Expected 1 columns"
 _CONVERSION = re.compile(r"In CSV column #(?P<number>\d+): (?P<why>.*)", re.DOTALL)
 _ALL_ROWS = 2**31 - 1
@@ -229,6 +230,7 @@ class _File:
             advice += f"; or give its delimiter, if that is not {self._delimiter!r}"
         if "Row #" in why and not self._fails:
             advice += BAD_ROWS_HINT
+        advice += _decimal_hint(*re.findall(r"to double: invalid value '(.*?)'", why))
         return self._invalid(f"it cannot be read: {why}; {advice}")
 
     def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
@@ -307,11 +309,23 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
         )
     except pa.ArrowInvalid:
         found = shown(texts[0].as_py())
-        raise ValueTypeError(f"expected {dtype.name}, found {found}", expected=dtype.name, found=found) from None
+        hint = _decimal_hint(texts[0].as_py()) if pa.types.is_floating(dtype.arrow) else ""
+        why = f"expected {dtype.name}, found {found}{hint}"
+        raise ValueTypeError(why, expected=dtype.name, found=found) from None
     column = read.column(0)
     if pa.types.is_floating(column.type) and (at := pc.index(_became_infinite(column, texts), True).as_py()) >= 0:
         raise _overflow(texts[at].as_py())
     return column
+
+
+def _decimal_hint(text: str = "") -> str:
+    """Return what reads a number that is written with a comma; nothing for any other text."""
+    if not _DECIMAL_COMMA.fullmatch(text):
+        return ""
+    return (
+        "; a decimal comma is read by pyarrow.csv.read_csv with ConvertOptions(decimal_point=','): give the table that "
+        "it makes to an ArrowTableSource"
+    )
 
 
 def _became_infinite(numbers: pa.ChunkedArray[Any], written: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:

@@ -296,7 +296,7 @@ class _Reader:
             count = max(1, min(_MOST_ROWS, _BATCH_BYTES * len(rows) // max(1, batch.nbytes)))
 
     def _column(self, values: Sequence[Any], name: str, dtype: LogicalType, start: int) -> pa.Array[Any]:
-        inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
+        inner = dtype.non_null
         column, faults = column_of_rows(restored(values, inner), OptionalType(inner))
         for row, error in faults.items():
             if not self._fails:

@@ -204,6 +204,11 @@ def _why_not(dtype: np.dtype[Any]) -> str:
     """Return why arrays of a dtype cannot be held; nothing if they can."""
     if dtype.kind == "O" or (dtype.names is not None and dtype.hasobject):
         return "an array of objects has no bytes of its own; give it a dtype of numbers or text, or take a list"
+    if _has_records(dtype):
+        return (
+            "its elements are np.record, whose fields are not kept as attributes; take fields by name: "
+            "array.view(np.dtype((np.void, array.dtype)))"
+        )
     try:
         is_written = dtype.kind in _KINDS and dtype.metadata is None and _dtype(_text(_little(dtype))) == _little(dtype)
     except (ValueError, TypeError):  # fields out of order, text of any length
@@ -211,6 +216,12 @@ def _why_not(dtype: np.dtype[Any]) -> str:
     if not is_written:
         return f"its dtype {dtype} cannot be written down; convert it with .astype()"
     return ""
+
+
+def _has_records(dtype: np.dtype[Any]) -> bool:
+    if dtype.subdtype is not None:
+        return _has_records(dtype.base)
+    return issubclass(dtype.type, np.record) or any(_has_records(dtype[name]) for name in dtype.names or ())
 
 
 def _little(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -353,6 +364,11 @@ def _declared_scalars(declared: Any, annotation: Any) -> tuple[type[np.generic],
                 raise SchemaError(
                     f"found {annotation}, whose elements are Python objects that have no bytes; expected a dtype of "
                     "numbers or text: take a list, or a column for each kind of value"
+                )
+            if issubclass(scalar, np.record):
+                raise SchemaError(
+                    f"found {annotation}, whose fields are not kept as attributes; expected np.void: take that, and "
+                    "fields by name"
                 )
             is_width = issubclass(scalar, np.integer) and not scalar.__subclasses__()
             found.append(_little(np.dtype(scalar)).type if is_width else scalar)

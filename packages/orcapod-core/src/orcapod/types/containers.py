@@ -179,7 +179,7 @@ class SetType(LogicalType):
     def to_storage(self, value: Any) -> Any:
         if not isinstance(value, Set):
             raise mismatch(self.name, value)
-        inner = self.item.inner if isinstance(self.item, OptionalType) else self.item
+        inner = self.item.non_null
         items = [store_member(self.name, "an item", self.item, item) for item in value]
         if inner.general in _SORTED_BY_VALUE:
             return sorted(items, key=lambda item: (item is not None, item))

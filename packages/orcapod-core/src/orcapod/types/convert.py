@@ -100,8 +100,10 @@ def conform(column: pa.ChunkedArray[Any] | pa.Array[Any], dtype: LogicalType) ->
         chunked = dtype.adopted(chunked)
     if chunked.type != dtype.arrow:
         if not _widens(_canonical(chunked.type), dtype.arrow):
+            is_rounded = pat.is_floating(chunked.type) and pat.is_integer(dtype.arrow)
+            hint = "; cast the column before, with null in place of NaN" if is_rounded else ""
             raise SchemaError(
-                f"expected a column of {dtype.name}, found Arrow type {chunked.type}",
+                f"expected a column of {dtype.name}, found Arrow type {chunked.type}{hint}",
                 expected=dtype.name,
                 found=str(chunked.type),
             )

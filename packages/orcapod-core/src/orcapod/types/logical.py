@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,11 @@ class LogicalType(ABC):
     @property
     def general(self) -> LogicalType:
         """The type of which this one has some of the values; itself, if there is none."""
+        return self
+
+    @property
+    def non_null(self) -> LogicalType:
+        """The type of the values that are not null; itself, if none is."""
         return self
 
     @abstractmethod
@@ -157,6 +163,10 @@ class OptionalType(LogicalType):
     def hash_name(self) -> str:
         return self.inner.hash_name
 
+    @property
+    def non_null(self) -> LogicalType:
+        return self.inner
+
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         return self.inner.identity(column)
 
@@ -181,7 +191,7 @@ class OptionalType(LogicalType):
         return self.inner.from_storage(stored)
 
     def takes(self, other: LogicalType) -> bool:
-        return self.inner.takes(other.inner if isinstance(other, OptionalType) else other)
+        return self.inner.takes(other.non_null)
 
 
 _STANDARD = sys.stdlib_module_names | {"__main__"}
@@ -327,6 +337,8 @@ def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
             found=str(value),
         )
     found = f"{shown(value)} of type {type(value).__qualname__}"
+    if not why and isinstance(value, float) and math.isnan(value):
+        why = "NaN is a float; give None for what is missing, as pandas does where a column has a dtype such as 'Int64'"
     return ValueTypeError(
         f"expected {expected}, found {found}" + (f": {why}" if why else ""), expected=expected, found=found
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from orcapod.errors import ValueTypeError
 from orcapod.types.large import holds_kept, identified, large_parts
-from orcapod.types.logical import LogicalType, OptionalType
+from orcapod.types.logical import LogicalType
 
 __all__ = ["column_of"]
 
@@ -22,7 +22,7 @@ def column_of(values: Sequence[Any], dtype: LogicalType) -> pa.Array[Any]:
     Raises:
         ValueTypeError: a value is not of the type; the message starts with its row.
     """
-    inner = dtype.inner if isinstance(dtype, OptionalType) else dtype
+    inner = dtype.non_null
     if inner.name in _AS_THEY_ARE and _all_of(values, inner, optional=inner is not dtype):
         try:
             return dtype.from_python(values)
