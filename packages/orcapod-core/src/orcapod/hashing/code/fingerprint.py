@@ -28,7 +28,17 @@ from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
 from orcapod.hashing.code.looks import Look, counted
-from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
+from orcapod.hashing.code.names import (
+    Installed,
+    Location,
+    Names,
+    Sentinel,
+    Target,
+    attributes_of,
+    cells_of,
+    content,
+    names_of,
+)
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
 from orcapod.hashing.code.rules import Note, Rules, RunStage, State, Unit
@@ -327,7 +337,7 @@ class _Walk:
         target = names.follow(path, self._rules.changes.earlier)
         if type(target.value) not in (Installed, Sentinel):
             follow = functools.partial(names.follow, path, self._rules.changes.earlier)
-            self._bindings.append(Binding(lambda: follow().value, target.value))
+            self._bindings.append(Binding(lambda: _bound(follow(), target), target.value))
         root, *attributes = path
         if isinstance(root, Imported):
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))
@@ -370,6 +380,11 @@ def _optional(function: FunctionType) -> Sequence[str]:
     """Return the names of the positional parameters that have a default."""
     code = function.__code__
     return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
+
+
+def _bound(target: Target, before: Target) -> object:
+    """Return what a path leads to; what it led to before, if all that is new is what the code itself has put there."""
+    return before.value if target.value is Sentinel.CHANGED else target.value
 
 
 def _current(owner: object, name: str) -> object:
