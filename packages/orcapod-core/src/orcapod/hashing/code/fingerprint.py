@@ -22,6 +22,7 @@ from hashlib import sha256
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, cast, get_args
 
+from orcapod.display import may_be_secret
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.description import Description
@@ -196,7 +197,7 @@ class _Walk:
             self._notes[Note(unit.label, "state", f"module {unit.module}", "")] = None
             look = counted((id(unit.owner), unit.place), unit.owner, look, self._rules.stage)
         elif unit.kind not in ("function", "class"):
-            source = _shown(item)
+            source = _shown(item, unit.label)
         uses = tuple(each.name for each in look.units)
         self._parts.append(Part(unit.name, unit.kind, look.digest.hex(), source, uses))
         return self._numbers(look)
@@ -407,15 +408,17 @@ def _module_of(function: Any) -> str:
     return str((function if issubclass(type(function), type) else type(function)).__module__)
 
 
-def _shown(value: Any) -> str:
-    """Return how a value is written, as far as it is plain and short; else its class."""
-    cls = type(value)
+def _shown(value: Any, name: str) -> str:
+    """Return how a value is written, as far as it is plain, short and no secret; else its class."""
+    described = f"<{type(value).__module__}.{type(value).__qualname__}>"
     if not _is_written(value):
-        return f"<{cls.__module__}.{cls.__qualname__}>"
+        return described
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python writes
-        return f"<{cls.__module__}.{cls.__qualname__}>"
+        return described
+    if may_be_secret(name, text):
+        return described
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
