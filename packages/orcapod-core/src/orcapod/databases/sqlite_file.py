@@ -19,11 +19,12 @@ from orcapod.databases.sqlite_views import VIEWS_TABLE
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, StoreLockedError
+from orcapod.interrupts import Patience
 from orcapod.protocols.database import Key
 
 __all__ = ["SQLiteFile", "open_file"]
 
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS, _BUSY_SLICE, _PAUSE = 30.0, 0.1, 0.001
 _MOST_ABSENT, _MOST_TABLES = 10_000, 8
 _TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
@@ -105,7 +106,10 @@ class SQLiteFile(ABC):
                 self._check_in_place()
             try:
                 with self._translating():
-                    connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                    if write:
+                        _begin_to_write(connection)
+                    else:
+                        connection.execute("BEGIN")
                     yield connection
                     connection.execute("COMMIT")
             finally:
@@ -255,9 +259,10 @@ class SQLiteFile(ABC):
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreLockedError(
-                    f"{self.path} was locked for more than {_BUSY_SECONDS:.0f} seconds by another program, which is "
-                    "still writing or has left a transaction open (another run, a database browser, an sqlite3 "
-                    "shell); end that, and do the same again: nothing of this call was written, nothing else is lost"
+                    f"{self.path} was locked by another program as long as there was time to wait, "
+                    f"{_BUSY_SECONDS:.0f} seconds at the most; it is still writing or has left a transaction open "
+                    "(another run, a database browser, an sqlite3 shell); end that, and do the same again: nothing of "
+                    "this call was written, nothing else is lost"
                 )
             case sqlite3.SQLITE_READONLY:
                 return read_only_store(self.path, _why_unwritable(self.path) or "SQLite says so")
@@ -399,6 +404,27 @@ class ReadOnlyFile(SQLiteFile):
         except OSError as error:
             raise DatabaseError(f"cannot read {self.path}: {error.strerror}") from error
         return status.st_ino, status.st_size, status.st_mtime_ns, *(_size(Path(f"{self.path}{end}")) for end in _LOGS)
+
+
+def _begin_to_write(connection: sqlite3.Connection) -> None:
+    """Begin a transaction once no other program writes; SQLite waits a moment at a time, deaf to interrupts."""
+    patience = Patience(_BUSY_SECONDS)
+    _wait_for_locks(connection, _BUSY_SLICE)
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or patience.is_over:
+                    raise
+                patience.pause(_PAUSE)
+    finally:
+        _wait_for_locks(connection, _BUSY_SECONDS)
+
+
+def _wait_for_locks(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
 
 
 def _size(path: Path) -> int:
