@@ -121,6 +121,28 @@ def test_an_operator_that_needs_no_query_of_arrow_loads_no_pandas(derived: str, 
     assert "pandas" not in found
 
 
+def test_a_run_that_finds_rows_of_another_run_beside_it_loads_no_pandas(tmp_path: Path) -> None:
+    found = loaded_by(
+        "import orcapod as op\n"
+        "from orcapod.sources import DictSource\n"
+        "begun = []\n"
+        "def f(x: int) -> int:\n"
+        "    begun.append(x)\n"
+        "    if len(begun) == 1:\n"
+        "        assert run() == 2\n"
+        "    return x\n"
+        "def run():\n"
+        "    with op.Pipeline('p', sys.argv[1]) as pipeline:\n"
+        "        rows = DictSource([{'i': i, 'x': i} for i in range(2)], ['i'], source_id='s')\n"
+        "        op.function_pod('y', identity='version')(f).pod(rows, label='f')\n"
+        "    pipeline.run(progress=False).raise_for_errors()\n"
+        "    return pipeline.f.as_table().num_rows\n"
+        "assert run() == 2 and begun == [0, 0, 1, 1]\n",
+        str(tmp_path / "lab.db"),
+    )
+    assert "pandas" not in found
+
+
 def test_pyarrow_looks_for_pandas_when_it_makes_an_array_of_a_list() -> None:
     """Or ``orcapod.arrow`` has no reason any more."""
     assert "pandas" in loaded_by("import pyarrow\npyarrow.array([1])")

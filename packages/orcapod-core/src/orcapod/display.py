@@ -20,6 +20,7 @@ __all__ = [
     "discreet",
     "duration",
     "html_table",
+    "may_be_secret",
     "near_hint",
     "notebook_display",
     "one_line",
@@ -41,6 +42,9 @@ _DELIMITER = re.compile(r"[;,|\t]")
 _SCHEME = re.compile(r"([a-zA-Z][\w+.-]*:/*)?(.*)", re.DOTALL)
 _AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
 _SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
+
+_NAMED_SECRET = re.compile(r"passw|pwd|secret|token(?![a-z])|credential|api_?key|access_?key", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"://[^\s/@]*:[^\s@]+@")
 
 _HERE = str(Path(__file__).parent)
 
@@ -158,6 +162,13 @@ def discreet(value: object, *, quoted: bool = False) -> str:
     except Exception:  # noqa: BLE001  # a stranger's code fails
         return object.__repr__(value)
     return "..." if _SECRETS.search(whole) else shown(value)
+
+
+def may_be_secret(name: str, text: str) -> bool:
+    """Say whether a value is a password or the like, or holds one, by its name and how ``repr`` writes it."""
+    if not {"'", '"'}.intersection(text):
+        return False  # there is no text in it
+    return bool(_NAMED_SECRET.search(name) or _NAMED_SECRET.search(text) or _PASSWORD_IN_URL.search(text))
 
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

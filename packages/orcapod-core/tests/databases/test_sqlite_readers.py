@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ import pyarrow as pa
 import pytest
 
 import orcapod as op
-from orcapod.databases import SQLiteDatabase
+from orcapod.databases import SQLiteDatabase, sqlite_file
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
+from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts and capabilities as Linux has them")
@@ -299,16 +303,18 @@ def test_an_empty_file_that_may_only_be_read_is_no_store(file: Path) -> None:
 @contextmanager
 def held(file: Path) -> Iterator[None]:
     """Another program that has begun to write and does not end."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 
 
-def test_a_store_that_stays_locked_says_so_and_takes_the_same_rows_later(file: Path) -> None:
+def test_a_store_that_stays_locked_says_so_and_takes_the_same_rows_later(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.01)
     table = pa.table({"key": ["a", "b"]})
     with SQLiteDatabase(file) as database:
         database.add_records(("p",), table[:1])
-        database._shared._connection.execute("PRAGMA busy_timeout = 10")
         with held(file):
             for write in (
                 lambda: database.add_records(("p",), table),
@@ -323,3 +329,27 @@ def test_a_store_that_stays_locked_says_so_and_takes_the_same_rows_later(file: P
         database.flush()
         assert database.add_records(("p",), table) == 1
         assert database.get_records(("p",))["key"].to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("orchestrator", [SyncPipelineOrchestrator(), AsyncPipelineOrchestrator()])
+def test_an_interrupt_ends_a_run_that_waits_for_a_lock(orchestrator: Any, file: Path) -> None:
+    """All steps on the way out wait for it together, and not each for half a minute."""
+    locks = ExitStack()
+
+    def locked(x: int) -> int:
+        if not x:
+            locks.enter_context(held(file))
+            threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        return x
+
+    pipeline = op.Pipeline("p", file)
+    with pipeline:
+        source = DictSource([{"i": i, "x": i} for i in range(3)], ["i"], source_id="s")
+        op.function_pod("y", identity="version")(locked).pod(source, label="n")
+    started = time.monotonic()
+    with locks, pytest.raises(KeyboardInterrupt) as caught:
+        pipeline.run(orchestrator)
+    assert time.monotonic() - started < 20
+    assert all("lab.db was locked by another program" in note for note in caught.value.__notes__)
+    assert pipeline.run(where={"i": [1, 2]}).ok
+    assert pipeline["n"].as_table().column("y").to_pylist()[-2:] == [1, 2]

@@ -70,7 +70,27 @@ def by_reading() -> Callable[..., int]:
     return f
 
 
-@pytest.mark.parametrize("made", [over_a_list, by_an_alias, through_a_library, by_reading])
+def on_itself() -> Callable[..., int]:
+    def f(x: int) -> int:
+        if not hasattr(f, "model"):
+            f.model = {"bias": 0}  # type: ignore[attr-defined]
+        return x + int(f.model["bias"])  # type: ignore[attr-defined]
+
+    return f
+
+
+def on_a_helper() -> Callable[..., int]:
+    def helper(x: int) -> int:
+        helper.calls = getattr(helper, "calls", 0) + 1  # type: ignore[attr-defined]
+        return x
+
+    def f(x: int) -> int:
+        return helper(x)
+
+    return f
+
+
+@pytest.mark.parametrize("made", [over_a_list, by_an_alias, through_a_library, by_reading, on_itself, on_a_helper])
 def test_what_a_run_changes_unseen_changes_nothing(made: Any) -> None:
     pipeline = op.Pipeline("p")
     with pipeline:

@@ -86,6 +86,30 @@ def test_another_process_reads_the_code_that_made_a_value(lab: Callable[[str], N
     assert shown["output_keys"] == ("outputs", "['low', 'high']")
 
 
+@pytest.mark.parametrize(
+    ("secret", "used"),
+    [
+        ("API_TOKEN = read()", "API_TOKEN"),
+        ("access_key = read().encode()", "access_key"),
+        ("LOGIN = {'user': 'ada', 'password': read()}", "LOGIN"),
+        ("SERVERS = [('h', f'postgresql://ada:{read()}@h/lab')]", "SERVERS"),
+        ("class Lab:\n    secret = read()", "Lab.secret"),
+    ],
+)
+def test_a_secret_that_code_holds_is_not_stored(
+    lab: Callable[[str], None], tmp_path: Path, secret: str, used: str
+) -> None:
+    """It counts, but nobody reads it in the store."""
+    (tmp_path / "file").write_text("hunter2XyZ")
+    held = f"\ndef read():\n    return open('file').read()\n{secret}\nLIMIT = 'tokens'\n"
+    lab(LAB.replace("\nLIMIT = 10\n", held).replace("LIMIT)", f"len(LIMIT + str({used})))"))
+    (made_by,) = fingerprints(tmp_path / "lab.db")
+    parts = {part.name: part for part in op.code_of(made_by, op.Pipeline("lab", tmp_path / "lab.db").result_database)}
+    assert parts["__main__.LIMIT"].source == "'tokens'"
+    assert parts[f"__main__.{used}"].source.startswith("<builtins.")
+    assert not any(b"hunter2XyZ" in file.read_bytes() for file in tmp_path.glob("lab.db*"))
+
+
 def test_a_scientist_reads_it_in_a_shell(lab: Callable[[str], None], tmp_path: Path) -> None:
     lab(LAB)
     (made_by,) = fingerprints(tmp_path / "lab.db")

@@ -19,11 +19,12 @@ from orcapod.databases.sqlite_views import VIEWS_TABLE
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, StoreLockedError
+from orcapod.interrupts import Patience
 from orcapod.protocols.database import Key
 
 __all__ = ["SQLiteFile", "open_file"]
 
-_BUSY_SECONDS = 30.0
+_BUSY_SECONDS, _BUSY_SLICE, _PAUSE = 30.0, 0.1, 0.001
 _MOST_ABSENT, _MOST_TABLES = 10_000, 8
 _TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
@@ -117,7 +118,10 @@ class SQLiteFile(ABC):
     def _transacting(self, connection: sqlite3.Connection, *, write: bool) -> Iterator[None]:
         try:
             with self._translating():
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                if write:
+                    _begin_to_write(connection)
+                else:
+                    connection.execute("BEGIN")
                 yield
                 connection.execute("COMMIT")
         finally:
@@ -267,9 +271,10 @@ class SQLiteFile(ABC):
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreLockedError(
-                    f"{self.path} was locked for more than {_BUSY_SECONDS:.0f} seconds by another program, which is "
-                    "still writing or has left a transaction open (another run, a database browser, an sqlite3 "
-                    "shell); end that, and do the same again: nothing of this call was written, nothing else is lost"
+                    f"{self.path} was locked by another program as long as there was time to wait, "
+                    f"{_BUSY_SECONDS:.0f} seconds at the most; it is still writing or has left a transaction open "
+                    "(another run, a database browser, an sqlite3 shell); end that, and do the same again: nothing of "
+                    "this call was written, nothing else is lost"
                 )
             case sqlite3.SQLITE_READONLY:
                 return read_only_store(self.path, _why_unwritable(self.path) or "SQLite says so")
@@ -444,6 +449,27 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # nothing can be called so, or nobody may look; whoever opens it is told
         return True
+
+
+def _begin_to_write(connection: sqlite3.Connection) -> None:
+    """Begin a transaction once no other program writes; SQLite waits a moment at a time, deaf to interrupts."""
+    patience = Patience(_BUSY_SECONDS)
+    _wait_for_locks(connection, _BUSY_SLICE)
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or patience.is_over:
+                    raise
+                patience.pause(_PAUSE)
+    finally:
+        _wait_for_locks(connection, _BUSY_SECONDS)
+
+
+def _wait_for_locks(connection: sqlite3.Connection, seconds: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
 
 
 def _size(path: Path) -> int:

@@ -229,7 +229,7 @@ class PythonPacketFunction:
         try:
             yield
         finally:
-            if self._identity == "code" and (code.state or 0 < code.size <= _LARGE):
+            if self._identity == "code" and (code.state or code.size <= _LARGE):
                 ended = self._looked_at("ended")
                 if ended.hash != code.hash and code.is_current() and ended.says_what(code):
                     self._before_runs[ended.hash] = code

@@ -86,7 +86,7 @@ class PipelineRecords:
         """Return which of these keys are there; which this run has written, if it is named."""
         there = self._database.get_records_by_ids(self._path, keys, [RUN_ID] if run_id else [])
         if run_id and there.num_rows:
-            there = there.filter(pc.field(RUN_ID) == run_id)
+            there = there.filter(pc.equal(there.column(RUN_ID), scalar_of(run_id, pa.large_string())))
         existing: list[Any] = there.column(0).to_pylist() if there.num_rows else []
         return set(existing)
 

@@ -22,13 +22,24 @@ from hashlib import sha256
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, cast, get_args
 
+from orcapod.display import may_be_secret
 from orcapod.hashing.code.changes import CONTAINERS, Changes
 from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
 from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
 from orcapod.hashing.code.looks import Look, counted
-from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, attributes_of, cells_of, content, names_of
+from orcapod.hashing.code.names import (
+    Installed,
+    Location,
+    Names,
+    Sentinel,
+    Target,
+    attributes_of,
+    cells_of,
+    content,
+    names_of,
+)
 from orcapod.hashing.code.ownership import Ownership, module_of
 from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, PartKind, outputs_part
 from orcapod.hashing.code.rules import Note, Rules, RunStage, State, Unit
@@ -186,7 +197,7 @@ class _Walk:
             self._notes[Note(unit.label, "state", f"module {unit.module}", "")] = None
             look = counted((id(unit.owner), unit.place), unit.owner, look, self._rules.stage)
         elif unit.kind not in ("function", "class"):
-            source = _shown(item)
+            source = _shown(item, unit.label)
         uses = tuple(each.name for each in look.units)
         self._parts.append(Part(unit.name, unit.kind, look.digest.hex(), source, uses))
         return self._numbers(look)
@@ -327,7 +338,7 @@ class _Walk:
         target = names.follow(path, self._rules.changes.earlier)
         if type(target.value) not in (Installed, Sentinel):
             follow = functools.partial(names.follow, path, self._rules.changes.earlier)
-            self._bindings.append(Binding(lambda: follow().value, target.value))
+            self._bindings.append(Binding(lambda: _bound(follow(), target), target.value))
         root, *attributes = path
         if isinstance(root, Imported):
             root = ".".join(filter(None, ("." * root.level + root.module, root.attribute)))
@@ -372,6 +383,11 @@ def _optional(function: FunctionType) -> Sequence[str]:
     return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
 
 
+def _bound(target: Target, before: Target) -> object:
+    """Return what a path leads to; what it led to before, if all that is new is what the code itself has put there."""
+    return before.value if target.value is Sentinel.CHANGED else target.value
+
+
 def _current(owner: object, name: str) -> object:
     """Return what a name that changes is bound to now, running no code of the owner's class."""
     if type(owner) is CellType:
@@ -392,15 +408,17 @@ def _module_of(function: Any) -> str:
     return str((function if issubclass(type(function), type) else type(function)).__module__)
 
 
-def _shown(value: Any) -> str:
-    """Return how a value is written, as far as it is plain and short; else its class."""
-    cls = type(value)
+def _shown(value: Any, name: str) -> str:
+    """Return how a value is written, as far as it is plain, short and no secret; else its class."""
+    described = f"<{type(value).__module__}.{type(value).__qualname__}>"
     if not _is_written(value):
-        return f"<{cls.__module__}.{cls.__qualname__}>"
+        return described
     try:
         text = repr(value)
     except ValueError:  # an int of more digits than Python writes
-        return f"<{cls.__module__}.{cls.__qualname__}>"
+        return described
+    if may_be_secret(name, text):
+        return described
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
