@@ -41,9 +41,8 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.
 _DELIMITER = re.compile(r"[;,|\t]")
 _SCHEME = re.compile(r"([a-zA-Z][\w+.-]*:/*)?(.*)", re.DOTALL)
 _AROUND_SECRETS = re.compile(r"[@?#&=;%:]")
-_SECRETS = re.compile(r"passw|pwd|secret|token|credential|api_?key|access_?key|://|[@?]", re.IGNORECASE)
-
 _NAMED_SECRET = re.compile(r"passw|pwd|secret|token(?![a-z])|credential|api_?key|access_?key", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"://|[@?]")
 _PASSWORD_IN_URL = re.compile(r"://[^\s/@]*:[^\s@]+@")
 
 _HERE = str(Path(__file__).parent)
@@ -161,7 +160,7 @@ def discreet(value: object, *, quoted: bool = False) -> str:
         whole = repr(value)
     except Exception:  # noqa: BLE001  # a stranger's code fails
         return object.__repr__(value)
-    return "..." if _SECRETS.search(whole) else shown(value)
+    return "..." if _NAMED_SECRET.search(whole) or _IN_ADDRESS.search(whole) else shown(value)
 
 
 def may_be_secret(name: str, text: str) -> bool:
