@@ -13,6 +13,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
 from orcapod.types import STR, LogicalType, OptionalType, Schema
+from orcapod.types.logical import unaliased
 
 __all__ = ["Signature", "type_hint"]
 
@@ -136,6 +137,7 @@ def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]
         raise SchemaError(f"{named}: the result has no type; annotate it, as in '-> float'")
     if len(keys) == 1:
         return {keys[0]: annotation}
+    annotation = unaliased(annotation)
     members = get_args(annotation)
     if get_origin(annotation) is not tuple or ... in members or len(members) != len(keys):
         raise SchemaError(

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NewType, Union, get_args, get_origin
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.plugins import Registry
 
-__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry"]
+__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry", "unaliased"]
 
 
 class LogicalType(ABC):
@@ -290,6 +290,8 @@ class TypeRegistry:
                 if isinstance(mark, LogicalType):
                     return mark
             return self.resolve(get_args(annotation)[0])
+        if (meant := unaliased(annotation)) is not annotation:
+            return self.resolve(meant)
         if factory := self._forms.get(origin):
             return factory(annotation)
         python = origin if origin is not None else annotation
@@ -316,6 +318,13 @@ registry = TypeRegistry(
     }
 )
 """The types that this process knows."""
+
+
+def unaliased(annotation: Any) -> Any:
+    """Return the annotation that a ``NewType`` or an alias of ``type`` is another name for."""
+    if isinstance(annotation, NewType):
+        return unaliased(annotation.__supertype__)
+    return unaliased(annotation.__value__) if type(annotation).__name__ == "TypeAliasType" else annotation
 
 
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:
