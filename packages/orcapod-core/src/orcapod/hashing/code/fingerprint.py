@@ -258,9 +258,8 @@ class _Walk:
         into.add("wrapped", [into.token(wrapped, label)])
         if type(wrapped) is FunctionType and into.is_own_function(wrapped):
             into.add("annotations", [self._annotations(wrapped, into)])
-        if name.startswith("singledispatch."):
-            registry = vars(function)["registry"].items()
-            into.add("registry", (into.token(item, label) for pair in registry for item in pair))
+        if name.startswith("singledispatch.") and (registry := _registry(function)) is not None:
+            into.add("registry", (into.token(item, label) for pair in registry.items() for item in pair))
             return
         into.add("wrapper", [into.installed(f"{module_of(function)}.{name}")])
         if function.__name__ == "<lambda>":
@@ -381,6 +380,13 @@ def _current(owner: object, name: str) -> object:
     if issubclass(type(owner), type):
         return vars(owner).get(name, Sentinel.UNBOUND)
     return attributes_of(owner).get(name, Sentinel.UNBOUND)
+
+
+def _registry(function: FunctionType) -> Mapping[type, object] | None:
+    """Return the functions that a single dispatch, or its ``register`` or ``dispatch``, chooses from."""
+    cell = cells_of(function).get("registry")
+    found: Mapping[type, object] | None = vars(function).get("registry", cell and content(cell))
+    return found
 
 
 def _module_of(function: Any) -> str:
