@@ -14,7 +14,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -107,21 +107,33 @@ class _Walk:
         self._notes: dict[Note, None] = {}
         self._bindings: list[Binding] = []
         self._size = 0
+        self._said = {"<lambda>"}
         self.about: frozenset[About] = frozenset()
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
         given = Description(self._rules, GIVEN)
         function, *others = roots.items()
+        self._say("", _innermost(function[1]))
         given.add("function", [given.token(function[1], function[0])])
         for name, item in others:
             given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
-        given.add("arguments", (given.token(cls, "argument") for cls in self._own_classes(arguments)))
+        classes = self._own_classes(arguments)
+        self._said |= {cls.__name__ for cls in classes}  # as the types of what is given say
+        given.add("arguments", (given.token(cls, "argument") for cls in classes))
         given.add("outputs", [name.encode() for name in outputs])
         described = [self._numbers(given.look())]
         if outputs:
             self._parts.append(outputs_part(outputs))
         described += map(self._described, self._units)  # which grow while they are walked
+        if "names" in self._rules.about and (names := list(self._names())):
+            described.append(framed("names", names))
         return sha256(framed(CODE_METHOD, described)).digest()
+
+    def _names(self) -> Iterator[bytes]:
+        """Yield the names of functions and classes that the code itself does not call by them."""
+        for index, unit in enumerate(self._units):
+            if unit.kind in ("function", "class") and (name := cast(Any, unit.item).__name__) not in self._said:
+                yield from (b"%d" % index, name.encode(), cast(Any, unit.item).__qualname__.encode())
 
     @property
     def has_state(self) -> bool:
@@ -280,6 +292,7 @@ class _Walk:
             ownership=self._rules.ownership,
         )
         metaclass = type(cls)
+        self._said |= {base.__name__ for base in cls.__bases__}
         into.add("class", into.tokens(cls.__bases__, f"{name}: base"))
         if self._rules.ownership.owns_class(metaclass):
             into.add("metaclass", [into.token(metaclass, f"{name}: metaclass")])
@@ -291,6 +304,7 @@ class _Walk:
         for attribute, value in sorted({**dict.fromkeys(places, Sentinel.UNBOUND), **written}.items()):
             for function in functions_in(value):
                 self._rules.changes.notice(function, cls)
+                self._say(attribute, function)
             label = f"{name}.{attribute}"
             said = into.state(cls, attribute, value, label) if attribute in places else into.token(value, label)
             into.add("attribute", [attribute.encode(), said])
@@ -334,6 +348,7 @@ class _Walk:
         if target.value is Sentinel.CHANGED:
             return into.state(target.owner, target.name, _current(target.owner, target.name), name)
         self._rules.changes.notice_call(target)
+        self._say(target.name, target.value)
         owner = target.owner
         if type(owner) is CellType:
             return self._value("closure", into.module, f"{around}: {name}", target.value, (id(owner), ""), into)
@@ -341,6 +356,12 @@ class _Walk:
         kind: PartKind = "global" if type(owner) is dict else "attribute"
         own = target.name if kind == "global" and name != target.name else ""
         return self._value(kind, module, name, target.value, (id(owner), target.name), into, own)
+
+    def _say(self, name: str, value: object) -> None:
+        """Note what the code calls an object, and what a decorator has called it."""
+        self._said.add(name)
+        if type(value) is FunctionType and (not name or "<locals>" in value.__qualname__):
+            self._said.add(value.__name__)
 
     def _value(
         self,
@@ -389,10 +410,16 @@ def _registry(function: FunctionType) -> Mapping[type, object] | None:
     return found
 
 
-def _module_of(function: Any) -> str:
-    """Return the module that holds the code of what was given as a function."""
+def _innermost(function: Any) -> Any:
+    """Return what was given as a function, without arguments that it was bound to."""
     while type(function) in (functools.partial, MethodType):
         function = function.func if type(function) is functools.partial else function.__func__
+    return function
+
+
+def _module_of(function: Any) -> str:
+    """Return the module that holds the code of what was given as a function."""
+    function = _innermost(function)
     if type(function) is FunctionType:
         return module_of(function)
     return str((function if issubclass(type(function), type) else type(function)).__module__)

@@ -16,10 +16,12 @@ from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, imp
 
 __all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "read_class", "read_function"]
 
-About = Literal["docstrings", "annotations", "source"]
+About = Literal["docstrings", "annotations", "source", "names"]
 """What code says besides what it does. It counts where something reads it."""
 
-ABOUT: Mapping[str, About] = {"__doc__": "docstrings", "__annotations__": "annotations"}
+ABOUT: Mapping[str, About] = {
+    "__doc__": "docstrings", "__annotations__": "annotations", "__name__": "names", "__qualname__": "names",
+}  # fmt: skip
 """Names by which code reads what other code says besides."""
 
 
@@ -245,6 +247,7 @@ class _Reader:
         if isinstance(node.ctx, ast.Load):
             outside = any(origin == "outside" for _, origin in self._paths(names))
             read = names or [node.attr] if isinstance(node, ast.Attribute) else names
+            read = read if names[:1] != ("__name__",) else names[1:]  # which is the module's
             self._note_about(read if read[1:2] != ("__annotations__",) or not outside else ())  # else it is a reference
         if not names:
             self._note_changes(node)
