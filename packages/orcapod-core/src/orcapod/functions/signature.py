@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction
@@ -33,6 +33,13 @@ class Signature:
     inputs: Schema
     optional: frozenset[str]
     outputs: Schema
+
+    @property
+    def arguments(self) -> list[object]:
+        """The annotations of its parameters, and what makes values of these types."""
+        dtypes = [each for dtype in self.inputs.types.values() for each in _types_in(dtype)]
+        annotations = [dtype.annotation for dtype in self.inputs.types.values()]
+        return annotations + [reader for dtype in dtypes for reader in dtype.readers]
 
     def columns(self, packets: Schema) -> dict[str, str]:
         """Return the parameters that packets fill, and from which of their columns.
@@ -93,6 +100,16 @@ class Signature:
         if list(outputs) != list(output_keys):
             raise SchemaError(f"{named}: output_schema names {list(outputs)}, output_keys names {list(output_keys)}")
         return cls(_schema(inputs, named), frozenset(optional), _schema(outputs, named))
+
+
+def _types_in(dtype: LogicalType) -> Iterator[LogicalType]:
+    """Yield a type and those that it is made of."""
+    yield dtype
+    for held in vars(dtype).values():
+        parts = held.values() if isinstance(held, Mapping) else held if isinstance(held, list | tuple) else (held,)
+        for part in parts:
+            if isinstance(part, LogicalType):
+                yield from _types_in(part)
 
 
 def _check_kind(function: Callable[..., Any], named: str) -> None:

@@ -73,6 +73,11 @@ class LogicalType(ABC):
         """Return the value that was stored; never called with None."""
         return stored
 
+    @property
+    def readers(self) -> tuple[object, ...]:
+        """The objects whose code makes values of what is stored: a function that takes such depends on it."""
+        return (self,)
+
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         """Return a column that identifies the values of a stored one, null for null: row hashes are made of it.
 

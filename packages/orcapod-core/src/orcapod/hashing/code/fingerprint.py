@@ -60,7 +60,7 @@ def fingerprint_function(
         function: a function, a method, a class, or whatever else can be called.
         depends_on: functions, classes or values that count too, for what cannot be seen from the function.
         ignores: objects that do not count, or the names under which they are listed.
-        arguments: the annotations of its parameters: classes of the user's own among them count.
+        arguments: the annotations of its parameters, and what reads such values: of these, the user's own count.
         packages: what counts of installed packages besides the names taken from them.
         outputs: the names of what it returns, in their order.
         stage: whether a run of it begins or has ended, by which is known what runs have changed.
@@ -117,9 +117,9 @@ class _Walk:
         given.add("function", [given.token(function[1], function[0])])
         for name, item in others:
             given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
-        classes = self._own_classes(arguments)
-        self._said |= {cls.__name__ for cls in classes}  # as the types of what is given say
-        given.add("arguments", (given.token(cls, "argument") for cls in classes))
+        types = self._own_types(arguments)
+        self._said |= {each.__name__ for each in types if isinstance(each, type)}  # as what is given says
+        given.add("arguments", given.tokens(types, "argument"))
         given.add("outputs", [name.encode() for name in outputs])
         described = [self._numbers(given.look())]
         if outputs:
@@ -162,14 +162,19 @@ class _Walk:
             bindings=tuple(self._bindings),
         )
 
-    def _own_classes(self, annotations: Iterable[object]) -> list[type]:
-        """Return the classes with code of the user's own that annotations name."""
-        found: dict[type, None] = {}
-        for annotation in annotations:
-            if isinstance(annotation, type) and self._rules.ownership.owns_class(annotation):
-                found[annotation] = None
-            found.update(dict.fromkeys(self._own_classes(get_args(annotation))))
-        return list(found)
+    def _own_types(self, arguments: Iterable[object]) -> list[object]:
+        """Return the classes and readers with code of the user's own that arguments name."""
+        found: dict[int, object] = {}
+        for each in arguments:
+            if self._is_own_type(each):
+                found[id(each)] = each
+            found.update({id(held): held for held in self._own_types(get_args(each))})
+        return list(found.values())
+
+    def _is_own_type(self, item: object) -> bool:
+        if type(item) in (FunctionType, MethodType, functools.partial):
+            return self._rules.ownership.owns(_module_of(item))
+        return self._rules.ownership.owns_class(item if isinstance(item, type) else type(item))
 
     def _numbers(self, look: Look) -> bytes:
         """Return what a description says, with the numbers of the units that it refers to."""
