@@ -28,6 +28,11 @@ COMPUTED_AGAIN = {
         "the name of a class that is read of an object",
         "names of functions in a list",
     ],
+    "the name of a class, where an object is written that says it": [
+        "the name of a dataclass in a text",
+        "the name of an enum in a text",
+        "the name of a tuple in a text",
+    ],
     "a setting beside a counter in one dict": ["a setting beside a counter"],
     "what a memo holds before the run": ["a global that is loaded"],
 }

@@ -23,7 +23,14 @@ from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any, Literal, cast, get_args
 
 from orcapod.hashing.code.changes import CONTAINERS, Changes
-from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
+from orcapod.hashing.code.classes import (
+    class_syntax,
+    dataclass_fields,
+    functions_in,
+    functions_of,
+    says_its_class,
+    written_in,
+)
 from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
@@ -34,7 +41,7 @@ from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, 
 from orcapod.hashing.code.rules import Note, Rules, RunStage, State, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
-from orcapod.hashing.code.syntax import About, Syntax
+from orcapod.hashing.code.syntax import ABOUT, About, Syntax
 from orcapod.hashing.content_hash import ContentHash
 
 __all__ = ["fingerprint_function"]
@@ -108,6 +115,7 @@ class _Walk:
         self._bindings: list[Binding] = []
         self._size = 0
         self._said = {"<lambda>"}
+        self._named: set[int] = set()
         self.about: frozenset[About] = frozenset()
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
@@ -125,15 +133,18 @@ class _Walk:
         if outputs:
             self._parts.append(outputs_part(outputs))
         described += map(self._described, self._units)  # which grow while they are walked
-        if "names" in self._rules.about and (names := list(self._names())):
+        if names := list(self._names()):
             described.append(framed("names", names))
         return sha256(framed(CODE_METHOD, described)).digest()
 
     def _names(self) -> Iterator[bytes]:
-        """Yield the names of functions and classes that the code itself does not call by them."""
+        """Yield the names that are read of functions and classes, but for those by which the code itself calls them."""
         for index, unit in enumerate(self._units):
-            if unit.kind in ("function", "class") and (name := cast(Any, unit.item).__name__) not in self._said:
-                yield from (b"%d" % index, name.encode(), cast(Any, unit.item).__qualname__.encode())
+            if unit.kind in ("function", "class"):
+                code = cast(Any, unit.item)
+                read = {id(each) for each in (code.__mro__ if unit.kind == "class" else (code,))} & self._named
+                if (read or "names" in self._rules.about) and code.__name__ not in self._said:
+                    yield from (b"%d" % index, code.__name__.encode(), code.__qualname__.encode())
 
     @property
     def has_state(self) -> bool:
@@ -221,6 +232,10 @@ class _Walk:
         wrapped = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
         if any(_reads_annotations(path) and path[0] not in wrapped for path in syntax.references):
             into.about.add("annotations")  # those of functions that it holds count anyway
+        for path in syntax.formatted:
+            target = names.follow(path, self._rules.changes.earlier)
+            if not target.rest and says_its_class(target.value, self._rules.ownership):
+                self._named.add(id(type(target.value)))
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
         defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
@@ -310,6 +325,8 @@ class _Walk:
             for function in functions_in(value):
                 self._rules.changes.notice(function, cls)
                 self._say(attribute, function)
+                if function_syntax(function.__code__).names_self:
+                    self._named.add(id(cls))
             label = f"{name}.{attribute}"
             said = into.state(cls, attribute, value, label) if attribute in places else into.token(value, label)
             into.add("attribute", [attribute.encode(), said])
@@ -354,6 +371,8 @@ class _Walk:
             return into.state(target.owner, target.name, _current(target.owner, target.name), name)
         self._rules.changes.notice_call(target)
         self._say(target.name, target.value)
+        if target.rest and ABOUT.get(target.rest[-1]) == "names":
+            self._named |= {id(target.value), id(type(target.value))}
         owner = target.owner
         if type(owner) is CellType:
             return self._value("closure", into.module, f"{around}: {name}", target.value, (id(owner), ""), into)
