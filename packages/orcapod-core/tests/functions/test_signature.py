@@ -1,7 +1,7 @@
 """What a function takes and gives is read from what it declares, and refused where it declares too little."""
 
 import functools
-from typing import Any
+from typing import Any, NewType
 
 import pytest
 
@@ -26,6 +26,15 @@ def test_one_output_key_takes_the_whole_annotation_even_a_tuple() -> None:
 
     assert PythonPacketFunction(f, "pair").signature.outputs == Schema({"pair": tuple[int, str]})
     assert PythonPacketFunction(f, ["pair"]).signature.outputs == Schema({"pair": tuple[int, str]})
+
+
+def test_several_outputs_may_be_declared_by_another_name_of_their_tuple() -> None:
+    pair = NewType("pair", tuple[int, str])
+
+    def f(x: int) -> pair:  # type: ignore[valid-type]
+        return x, str(x)  # type: ignore[return-value]
+
+    assert PythonPacketFunction(f, ["a", "b"]).signature.outputs == Schema({"a": int, "b": str})
 
 
 def test_annotations_given_as_text_are_understood() -> None:

@@ -15,6 +15,7 @@ from struct import pack
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from orcapod.databases import MemoryDatabase
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.sources import DictSource
 from orcapod.testing import TypeSuite
-from orcapod.types import column_of, registry
+from orcapod.types import LogicalType, column_of, registry
 
 
 @op.logical_type
@@ -185,6 +186,67 @@ def test_what_migrates_is_not_computed_again() -> None:
     dtype = registry.resolve(newer)
     stored = [{"layout": 1, "data": b"7"}, dtype.to_storage(newer(7))]
     assert len(set(dtype.identity(dtype.from_python(stored)).to_pylist())) == 1
+
+
+class Dose:
+    """An amount, of a library that does not know how it is written."""
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+
+
+class DoseType(LogicalType):
+    """Doses as columns, read in a unit."""
+
+    name = "Dose in columns"
+    annotation = Dose
+    arrow = pa.int64()
+    is_identity = False
+
+    def __init__(self, unit: int) -> None:
+        self.unit = unit
+
+    def to_storage(self, value: Any) -> Any:
+        return value.amount
+
+    def from_storage(self, stored: Any) -> Any:
+        return Dose(stored * self.unit)
+
+
+def read_by_codec(unit: int) -> None:
+    op.logical_type(
+        name="Dose",
+        to_bytes=lambda dose: str(dose.amount).encode(),
+        from_bytes=lambda data: Dose(int(data) * unit),
+    )(Dose)
+
+
+def read_as_column(unit: int) -> None:
+    registry.register(Dose, lambda annotation: DoseType(unit))
+
+
+@pytest.mark.parametrize("annotation", [Dose, Dose | None, list[Dose], dict[str, tuple[int, Dose]]])
+@pytest.mark.parametrize("read_in", [read_by_codec, read_as_column])
+def test_a_function_depends_on_what_reads_its_arguments(read_in: Any, annotation: Any) -> None:
+    def print_of(unit: int) -> Any:
+        read_in(unit)
+        return op.PythonPacketFunction(
+            lambda x: str(x), "y", name="f", input_schema={"x": annotation}, output_schema={"y": str}
+        ).code("begins")
+
+    one, same, other = map(print_of, (1, 1, 1000))
+    assert one == same != other
+    assert one.opaque == other.opaque == ()
+
+
+def test_what_a_class_reads_itself_by_is_in_the_class() -> None:
+    @op.logical_type
+    class Fixed(Spectrum):
+        @staticmethod
+        def from_bytes(data: bytes) -> Spectrum:
+            return Spectrum([])
+
+    assert registry.resolve(Spectrum).readers == registry.resolve(Fixed).readers == ()
 
 
 def test_a_class_that_was_defined_again_is_the_same() -> None:

@@ -1,10 +1,11 @@
 """``Schema``: a mapping from names to Python types, and the Arrow schema that stands for it."""
 
-from typing import TypedDict
+from typing import NewType, TypedDict
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from typing_extensions import TypeAliasType
 
 from orcapod.errors import SchemaError
 from orcapod.testing.strategies import schemas
@@ -93,3 +94,24 @@ def test_a_type_without_arrow_type_is_named_with_what_to_do(annotation, words):
     with pytest.raises(SchemaError) as caught:
         Schema({"x": annotation})
     assert all(word in str(caught.value) for word in words)
+
+
+Unit = NewType("Unit", int)
+Part = NewType("Part", Unit)
+Pair = TypeAliasType("Pair", tuple[Part, str])
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        (Unit, int),
+        (Part, int),
+        (Part | None, int | None),
+        (list[Unit], list[int]),
+        (dict[Part, Pair], dict[int, tuple[int, str]]),
+        (TypeAliasType("Maybe", Unit | None), int | None),
+    ],
+)
+def test_another_name_for_a_type_is_that_type(named, meant):
+    assert Schema({"a": named}) == Schema({"a": meant})
+    assert Schema({"a": named}).structure == Schema({"a": meant}).structure

@@ -199,7 +199,7 @@ class PythonPacketFunction:
             self.function,
             depends_on=depends_on,
             ignores=self._ignores,
-            arguments=[dtype.annotation for dtype in self.signature.inputs.types.values()],
+            arguments=self.signature.arguments,
             packages=self._packages,
             outputs=list(self.signature.outputs),
             stage=stage,

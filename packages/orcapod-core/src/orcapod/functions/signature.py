@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from inspect import isasyncgenfunction, isgeneratorfunction
@@ -13,6 +13,7 @@ from orcapod.checks import Checks
 from orcapod.datagrams import as_identifier, colliding, column_called
 from orcapod.errors import SchemaError
 from orcapod.types import STR, LogicalType, OptionalType, Schema
+from orcapod.types.logical import unaliased
 
 __all__ = ["Signature", "type_hint"]
 
@@ -37,6 +38,13 @@ class Signature:
     inputs: Schema
     optional: frozenset[str]
     outputs: Schema
+
+    @property
+    def arguments(self) -> list[object]:
+        """The annotations of its parameters, and what makes values of these types."""
+        dtypes = [each for dtype in self.inputs.types.values() for each in _types_in(dtype)]
+        annotations = [dtype.annotation for dtype in self.inputs.types.values()]
+        return annotations + [reader for dtype in dtypes for reader in dtype.readers]
 
     def columns(self, packets: Schema) -> dict[str, str]:
         """Return the parameters that packets fill, and from which of their columns.
@@ -99,6 +107,16 @@ class Signature:
         return cls(_schema(inputs, named), frozenset(optional), _schema(outputs, named))
 
 
+def _types_in(dtype: LogicalType) -> Iterator[LogicalType]:
+    """Yield a type and those that it is made of."""
+    yield dtype
+    for held in vars(dtype).values():
+        parts = held.values() if isinstance(held, Mapping) else held if isinstance(held, list | tuple) else (held,)
+        for part in parts:
+            if isinstance(part, LogicalType):
+                yield from _types_in(part)
+
+
 def _check_kind(function: Callable[..., Any], named: str) -> None:
     """Check that a call of the function gives its result."""
     if isinstance(function, classmethod):
@@ -141,6 +159,7 @@ def _outputs(annotation: Any, keys: Sequence[str], named: str) -> dict[str, Any]
         raise SchemaError(f"{named}: the result has no type; annotate it, as in '-> float'")
     if len(keys) == 1:
         return {keys[0]: annotation}
+    annotation = unaliased(annotation)
     members = get_args(annotation)
     if get_origin(annotation) is not tuple or ... in members or len(members) != len(keys):
         raise SchemaError(

@@ -51,6 +51,11 @@ class CodecType(LogicalType):
         self._layout = layout
         self._migrate = migrate
 
+    @property
+    def readers(self) -> tuple[object, ...]:
+        given = [each for each in (self._from_bytes, self._migrate) if each is not None]
+        return tuple(each for each in given if getattr(self.python, getattr(each, "__name__", ""), None) != each)
+
     def to_storage(self, value: Any) -> Any:
         python = type(value)
         called = (self.python.__module__, self.python.__qualname__)  # by a cell of a notebook it is defined again

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, NewType, Union, get_args, get_origin
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from orcapod.display import shown
 from orcapod.errors import SchemaError, ValueTypeError
 from orcapod.plugins import Registry
 
-__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry"]
+__all__ = ["LogicalType", "OptionalType", "TypeRegistry", "mismatch", "not_exported", "quoted", "registry", "unaliased"]
 
 
 class LogicalType(ABC):
@@ -78,6 +78,11 @@ class LogicalType(ABC):
     def from_storage(self, stored: Any) -> Any:
         """Return the value that was stored; never called with None."""
         return stored
+
+    @property
+    def readers(self) -> tuple[object, ...]:
+        """The objects whose code makes values of what is stored: a function that takes such depends on it."""
+        return (self,)
 
     def identity(self, column: pa.Array[Any]) -> pa.Array[Any]:
         """Return a column that identifies the values of a stored one, null for null: row hashes are made of it.
@@ -300,6 +305,8 @@ class TypeRegistry:
                 if isinstance(mark, LogicalType):
                     return mark
             return self.resolve(get_args(annotation)[0])
+        if (meant := unaliased(annotation)) is not annotation:
+            return self.resolve(meant)
         if factory := self._forms.get(origin):
             return factory(annotation)
         python = origin if origin is not None else annotation
@@ -326,6 +333,13 @@ registry = TypeRegistry(
     }
 )
 """The types that this process knows."""
+
+
+def unaliased(annotation: Any) -> Any:
+    """Return the annotation that a ``NewType`` or an alias of ``type`` is another name for."""
+    if isinstance(annotation, NewType):
+        return unaliased(annotation.__supertype__)
+    return unaliased(annotation.__value__) if type(annotation).__name__ == "TypeAliasType" else annotation
 
 
 def mismatch(expected: str, value: object, why: str = "") -> ValueTypeError:

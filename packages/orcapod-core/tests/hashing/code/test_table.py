@@ -24,6 +24,15 @@ COMPUTED_AGAIN = {
     "an object of an installed class: a fitted model, a frame, a namespace": ["a frame in a global", "a namespace"],
     "which function of an installed package is used": ["which of two functions of numpy is a default"],
     "a docstring or an annotation that something reads": ["a docstring that is read", "annotations that are read"],
+    "a name that something reads as `__name__` or `__qualname__`": [
+        "the name of a class that is read of an object",
+        "names of functions in a list",
+    ],
+    "the name of a class, where an object is written that says it": [
+        "the name of a dataclass in a text",
+        "the name of an enum in a text",
+        "the name of a tuple in a text",
+    ],
     "a setting beside a counter in one dict": ["a setting beside a counter"],
     "what a memo holds before the run": ["a global that is loaded"],
 }

@@ -169,6 +169,16 @@ def test_what_a_package_wraps_around_a_function_is_followed(module: Callable[[st
     assert found[0].opaque == ()
 
 
+def test_a_single_dispatch_counts_as_a_pod_itself(module: Callable[[str], Any]) -> None:
+    text = (
+        "import functools\n@functools.singledispatch\ndef f(x: int) -> int:\n    return x\n"
+        "@f.register\ndef _(x: str):\n    return x * {0}\nregister = f.register\n"
+    )
+    one, same, other = (module(text.format(number)) for number in (1, 1, 2))
+    assert hash_of(one.f) == hash_of(same.f) != hash_of(other.f)
+    assert hash_of(one.register) == hash_of(same.register) != hash_of(other.register)
+
+
 def test_slots_count_as_attributes(module: Callable[[str], Any]) -> None:
     lab = module(
         "from dataclasses import dataclass\nclass A:\n    __slots__ = ('k', 'unset')\n    def __init__(self, k):\n"

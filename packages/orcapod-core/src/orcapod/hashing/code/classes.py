@@ -10,7 +10,7 @@ from enum import Enum
 from types import CodeType, FunctionType
 from typing import Any, cast
 
-from orcapod.hashing.code.ownership import is_own, module_of
+from orcapod.hashing.code.ownership import Ownership, is_own, module_of
 from orcapod.hashing.code.recursion import deeply
 from orcapod.hashing.code.sources import source_of
 from orcapod.hashing.code.syntax import Syntax, read_class
@@ -23,6 +23,7 @@ __all__ = [
     "functions_of",
     "holder_of",
     "raw",
+    "says_its_class",
     "written_in",
 ]
 
@@ -99,6 +100,16 @@ def _is_given(name: str, value: object) -> bool:
 def _is_made(code: CodeType) -> bool:
     """Say whether a method was written by dataclasses or attrs."""
     return "__create_fn__" in code.co_qualname or code.co_filename.startswith("<attrs generated")
+
+
+def says_its_class(item: object, ownership: Ownership) -> bool:
+    """Say whether an object of a class of the user's own is written with the name of that, as dataclasses do it."""
+    cls = type(item)
+    return ownership.owns_class(cls) and not any(
+        ownership.owns(module_of(function)) and not _is_made(function.__code__)
+        for name in ("__format__", "__repr__", "__str__")
+        for function in functions_in(raw(cls, name))
+    )
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:

@@ -25,6 +25,7 @@ from orcapod.hashing.code.classes import CACHED, raw
 from orcapod.hashing.code.ignored import own_label
 from orcapod.hashing.code.leaves import (
     PLAIN,
+    declared_type,
     framed,
     is_generator,
     is_ignorable,
@@ -54,6 +55,7 @@ _SEQUENCES = (tuple, list, deque)
 _SETS = (set, frozenset)
 _DICTS = (dict, OrderedDict, Counter, defaultdict, types.MappingProxyType)
 _DEEPEST, _LONGEST, _LABEL = 40, 80, 200
+_SHARED = (("random", "_inst"), ("numpy.random.mtrand", "_rand"))  # generators of all that has none of its own
 _METHODS = (types.BuiltinFunctionType, types.MethodWrapperType)
 _DESCRIPTORS = (types.MethodDescriptorType, types.WrapperDescriptorType, types.ClassMethodDescriptorType)
 
@@ -328,9 +330,12 @@ class Description:
         if is_ignorable(item):
             return framed("ignored", [cls.__qualname__.encode()])
         if is_generator(item) and item is not self._inside:
-            return self.state(item, "", item, label)
+            shared = next((name for name in _SHARED if provides(*name, item)), None)
+            return self.installed(".".join(shared)) if shared else self.state(item, "", item, label)
         if item is os.environ:
             return self.installed("os.environ")
+        if stands_for := declared_type(item):
+            return framed("type name", [item.__name__.encode(), *self.tokens(stands_for, label)])
         return framed("object", [self._class(cls), *self._rebuilt(item, cls, label)])
 
     def _rebuilt(self, item: Any, cls: type, label: str) -> list[bytes]:

@@ -14,7 +14,7 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -24,7 +24,14 @@ from typing import Any, Literal, cast, get_args
 
 from orcapod.display import may_be_secret
 from orcapod.hashing.code.changes import CONTAINERS, Changes
-from orcapod.hashing.code.classes import class_syntax, dataclass_fields, functions_in, functions_of, written_in
+from orcapod.hashing.code.classes import (
+    class_syntax,
+    dataclass_fields,
+    functions_in,
+    functions_of,
+    says_its_class,
+    written_in,
+)
 from orcapod.hashing.code.description import Description
 from orcapod.hashing.code.ignored import GIVEN, Ignored
 from orcapod.hashing.code.leaves import PLAIN, framed, is_plain
@@ -45,7 +52,7 @@ from orcapod.hashing.code.parts import CODE_METHOD, Binding, Fingerprint, Part, 
 from orcapod.hashing.code.rules import Note, Rules, RunStage, State, Unit
 from orcapod.hashing.code.scopes import Imported, NamePath
 from orcapod.hashing.code.sources import function_syntax
-from orcapod.hashing.code.syntax import About, Syntax
+from orcapod.hashing.code.syntax import ABOUT, About, Syntax
 from orcapod.hashing.content_hash import ContentHash
 
 __all__ = ["fingerprint_function"]
@@ -71,7 +78,7 @@ def fingerprint_function(
         function: a function, a method, a class, or whatever else can be called.
         depends_on: functions, classes or values that count too, for what cannot be seen from the function.
         ignores: objects that do not count, or the names under which they are listed.
-        arguments: the annotations of its parameters: classes of the user's own among them count.
+        arguments: the annotations of its parameters, and what reads such values: of these, the user's own count.
         packages: what counts of installed packages besides the names taken from them.
         outputs: the names of what it returns, in their order.
         stage: whether a run of it begins or has ended, by which is known what runs have changed.
@@ -118,21 +125,37 @@ class _Walk:
         self._notes: dict[Note, None] = {}
         self._bindings: list[Binding] = []
         self._size = 0
+        self._said = {"<lambda>"}
+        self._named: set[int] = set()
         self.about: frozenset[About] = frozenset()
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
         given = Description(self._rules, GIVEN)
         function, *others = roots.items()
+        self._say("", _innermost(function[1]))
         given.add("function", [given.token(function[1], function[0])])
         for name, item in others:
             given.add("depends_on", [self._value("depends_on", GIVEN, name, item, (id(item), name), given)])
-        given.add("arguments", (given.token(cls, "argument") for cls in self._own_classes(arguments)))
+        types = self._own_types(arguments)
+        self._said |= {each.__name__ for each in types if isinstance(each, type)}  # as what is given says
+        given.add("arguments", given.tokens(types, "argument"))
         given.add("outputs", [name.encode() for name in outputs])
         described = [self._numbers(given.look())]
         if outputs:
             self._parts.append(outputs_part(outputs))
         described += map(self._described, self._units)  # which grow while they are walked
+        if names := list(self._names()):
+            described.append(framed("names", names))
         return sha256(framed(CODE_METHOD, described)).digest()
+
+    def _names(self) -> Iterator[bytes]:
+        """Yield the names that are read of functions and classes, but for those by which the code itself calls them."""
+        for index, unit in enumerate(self._units):
+            if unit.kind in ("function", "class"):
+                code = cast(Any, unit.item)
+                read = {id(each) for each in (code.__mro__ if unit.kind == "class" else (code,))} & self._named
+                if (read or "names" in self._rules.about) and code.__name__ not in self._said:
+                    yield from (b"%d" % index, code.__name__.encode(), code.__qualname__.encode())
 
     @property
     def has_state(self) -> bool:
@@ -161,14 +184,19 @@ class _Walk:
             bindings=tuple(self._bindings),
         )
 
-    def _own_classes(self, annotations: Iterable[object]) -> list[type]:
-        """Return the classes with code of the user's own that annotations name."""
-        found: dict[type, None] = {}
-        for annotation in annotations:
-            if isinstance(annotation, type) and self._rules.ownership.owns_class(annotation):
-                found[annotation] = None
-            found.update(dict.fromkeys(self._own_classes(get_args(annotation))))
-        return list(found)
+    def _own_types(self, arguments: Iterable[object]) -> list[object]:
+        """Return the classes and readers with code of the user's own that arguments name."""
+        found: dict[int, object] = {}
+        for each in arguments:
+            if self._is_own_type(each):
+                found[id(each)] = each
+            found.update({id(held): held for held in self._own_types(get_args(each))})
+        return list(found.values())
+
+    def _is_own_type(self, item: object) -> bool:
+        if type(item) in (FunctionType, MethodType, functools.partial):
+            return self._rules.ownership.owns(_module_of(item))
+        return self._rules.ownership.owns_class(item if isinstance(item, type) else type(item))
 
     def _numbers(self, look: Look) -> bytes:
         """Return what a description says, with the numbers of the units that it refers to."""
@@ -215,6 +243,10 @@ class _Walk:
         wrapped = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
         if any(_reads_annotations(path) and path[0] not in wrapped for path in syntax.references):
             into.about.add("annotations")  # those of functions that it holds count anyway
+        for path in syntax.formatted:
+            target = names.follow(path, self._rules.changes.earlier)
+            if not target.rest and says_its_class(target.value, self._rules.ownership):
+                self._named.add(id(type(target.value)))
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
         defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
@@ -269,9 +301,8 @@ class _Walk:
         into.add("wrapped", [into.token(wrapped, label)])
         if type(wrapped) is FunctionType and into.is_own_function(wrapped):
             into.add("annotations", [self._annotations(wrapped, into)])
-        if name.startswith("singledispatch."):
-            registry = vars(function)["registry"].items()
-            into.add("registry", (into.token(item, label) for pair in registry for item in pair))
+        if name.startswith("singledispatch.") and (registry := _registry(function)) is not None:
+            into.add("registry", (into.token(item, label) for pair in registry.items() for item in pair))
             return
         into.add("wrapper", [into.installed(f"{module_of(function)}.{name}")])
         if function.__name__ == "<lambda>":
@@ -292,6 +323,7 @@ class _Walk:
             ownership=self._rules.ownership,
         )
         metaclass = type(cls)
+        self._said |= {base.__name__ for base in cls.__bases__}
         into.add("class", into.tokens(cls.__bases__, f"{name}: base"))
         if self._rules.ownership.owns_class(metaclass):
             into.add("metaclass", [into.token(metaclass, f"{name}: metaclass")])
@@ -303,6 +335,9 @@ class _Walk:
         for attribute, value in sorted({**dict.fromkeys(places, Sentinel.UNBOUND), **written}.items()):
             for function in functions_in(value):
                 self._rules.changes.notice(function, cls)
+                self._say(attribute, function)
+                if function_syntax(function.__code__).names_self:
+                    self._named.add(id(cls))
             label = f"{name}.{attribute}"
             said = into.state(cls, attribute, value, label) if attribute in places else into.token(value, label)
             into.add("attribute", [attribute.encode(), said])
@@ -346,6 +381,9 @@ class _Walk:
         if target.value is Sentinel.CHANGED:
             return into.state(target.owner, target.name, _current(target.owner, target.name), name)
         self._rules.changes.notice_call(target)
+        self._say(target.name, target.value)
+        if target.rest and ABOUT.get(target.rest[-1]) == "names":
+            self._named |= {id(target.value), id(type(target.value))}
         owner = target.owner
         if type(owner) is CellType:
             return self._value("closure", into.module, f"{around}: {name}", target.value, (id(owner), ""), into)
@@ -353,6 +391,12 @@ class _Walk:
         kind: PartKind = "global" if type(owner) is dict else "attribute"
         own = target.name if kind == "global" and name != target.name else ""
         return self._value(kind, module, name, target.value, (id(owner), target.name), into, own)
+
+    def _say(self, name: str, value: object) -> None:
+        """Note what the code calls an object, and what a decorator has called it."""
+        self._said.add(name)
+        if type(value) is FunctionType and (not name or "<locals>" in value.__qualname__):
+            self._said.add(value.__name__)
 
     def _value(
         self,
@@ -399,10 +443,23 @@ def _current(owner: object, name: str) -> object:
     return attributes_of(owner).get(name, Sentinel.UNBOUND)
 
 
-def _module_of(function: Any) -> str:
-    """Return the module that holds the code of what was given as a function."""
+def _registry(function: FunctionType) -> Mapping[type, object] | None:
+    """Return the functions that a single dispatch, or its ``register`` or ``dispatch``, chooses from."""
+    cell = cells_of(function).get("registry")
+    found: Mapping[type, object] | None = vars(function).get("registry", cell and content(cell))
+    return found
+
+
+def _innermost(function: Any) -> Any:
+    """Return what was given as a function, without arguments that it was bound to."""
     while type(function) in (functools.partial, MethodType):
         function = function.func if type(function) is functools.partial else function.__func__
+    return function
+
+
+def _module_of(function: Any) -> str:
+    """Return the module that holds the code of what was given as a function."""
+    function = _innermost(function)
     if type(function) is FunctionType:
         return module_of(function)
     return str((function if issubclass(type(function), type) else type(function)).__module__)

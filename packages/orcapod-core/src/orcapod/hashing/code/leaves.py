@@ -4,6 +4,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -14,7 +15,17 @@ from uuid import UUID
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.content_hash import ContentHash
 
-__all__ = ["PLAIN", "framed", "is_generator", "is_ignorable", "is_plain", "leaf", "numpy_scalars", "plain_bytes"]
+__all__ = [
+    "PLAIN",
+    "declared_type",
+    "framed",
+    "is_generator",
+    "is_ignorable",
+    "is_plain",
+    "leaf",
+    "numpy_scalars",
+    "plain_bytes",
+]
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 _CANONICAL = frozenset({
@@ -26,6 +37,11 @@ _IGNORABLE = frozenset({
     "threading.Semaphore", "threading._RLock",
     "multiprocessing.synchronize.Lock", "multiprocessing.synchronize.RLock",
 })  # fmt: skip
+_TYPE_NAMES = {
+    "NewType": ("__supertype__",),
+    "TypeAliasType": ("__value__",),
+    "TypeVar": ("__bound__", "__constraints__", "__default__"),
+}
 _GENERATORS = frozenset({
     "random.Random", "numpy.random._generator.Generator", "numpy.random.mtrand.RandomState",
 })  # fmt: skip
@@ -86,8 +102,19 @@ def leaf(item: Any) -> bytes | None:
             described = _LIBRARY[name](item)
             return None if described is None else framed(name, map(_part, described))
     if cls.__module__ in ("typing", "types") and typing.get_origin(item) is None and cls is not types.SimpleNamespace:
-        return framed("typing", [str(getattr(item, "__name__", item)).encode()])
+        return None if declared_type(item) else framed("typing", [str(getattr(item, "__name__", item)).encode()])
     return None
+
+
+def declared_type(item: Any) -> tuple[object, ...]:
+    """Return what a name for types stands for, or what it is restricted to; nothing if it is no more than a name."""
+    cls = type(item)
+    names = _TYPE_NAMES.get(cls.__name__, ()) if cls.__module__ in ("typing", "typing_extensions") else ()
+    with suppress(Exception):  # of an alias that names what only type checkers know
+        held = [getattr(item, name, None) for name in names]
+        held = [None if each == () or type(each).__name__ == "NoDefaultType" else each for each in held]
+        return tuple(held) if any(each is not None for each in held) else ()
+    return ()
 
 
 def _part(value: object) -> bytes:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import copyreg
+import functools
 import gc
 import itertools
 import os
+import pickletools
+import re
+import sys
 import threading
 import uuid
 import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
+from operator import attrgetter
 from typing import Any, cast
+
+from orcapod.hashing.code.ownership import is_own
 
 __all__ = ["NotTakenApart", "live_identity", "taken_apart"]
 
@@ -19,6 +28,8 @@ _WRAPPERS = {  # what wraps a function and changes while it runs: the attributes
     "numpy.vectorize": ("pyfunc", "otypes", "signature", "excluded", "cache"),
     "pydantic._internal._validate_call.ValidateCallWrapper": ("function", "validate_return"),
 }
+_PICKLE = re.compile(rb"\x80[\x04\x05]\x95")  # how one begins, of the protocols that have frames
+_KEY = type(functools.cmp_to_key(lambda one, other: 0))
 _PROTOCOL = 4  # of pickle: what an object gives is made of plain Python objects
 
 
@@ -43,7 +54,7 @@ def taken_apart(item: Any, cls: Any) -> tuple[Any, ...] | str:
     if cls is weakref.ref:
         return (item(),)
     if cls is ContextVar:
-        return item.name, item.get(None)
+        return item.name, _current(item)
     if cls is threading.local:
         return (vars(item),)
     if hasattr(cls, "__next__"):
@@ -55,13 +66,50 @@ def taken_apart(item: Any, cls: Any) -> tuple[Any, ...] | str:
     try:
         reduced = cls.__reduce_ex__(item, _PROTOCOL)
     except (TypeError, NotImplementedError):
-        if not callable(getattr(item, "__wrapped__", None)):
+        if cls is not _KEY and not callable(getattr(item, "__wrapped__", None)):
             raise NotTakenApart(f"a live object of type {cls.__qualname__}") from None
         # A compiled wrapper: what it refers to, in the order in which it is declared.
         return tuple(part for part in gc.get_referents(item) if part is not cls)
     if cls.__module__.startswith("pandas."):
         reduced = _without_caches(reduced)
+    if cls.__module__.startswith(("polars.expr.", "polars.lazyframe.")):
+        found = [each for part in reduced if type(part) is bytes for each in _own_globals(part)]
+        reduced = (*reduced, *found)
     return cast("tuple[Any, ...] | str", reduced)
+
+
+def _own_globals(data: bytes) -> Iterator[object]:
+    """Yield the user's functions and classes that pickles in the bytes of an expression refer to by name."""
+    for start in _PICKLE.finditer(data):
+        with suppress(ValueError, IndexError):  # bytes of other kinds may look like the beginning of a pickle
+            for module, name in _globals_of(data[start.start() :]):
+                if is_own(module) and module in sys.modules:
+                    yield attrgetter(name)(sys.modules[module])
+
+
+def _globals_of(pickled: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the module and name of each global that a pickle refers to, loading nothing."""
+    pushed: list[Any] = []
+    memo: list[Any] = []
+    for opcode, argument, _ in pickletools.genops(pickled):
+        match opcode.name:
+            case "MEMOIZE":
+                memo.append(pushed[-1])
+            case "BINGET" | "LONG_BINGET":
+                pushed.append(memo[cast(int, argument)])
+            case "STACK_GLOBAL":
+                yield pushed[-2], pushed[-1]
+                pushed.append(None)
+            case _:
+                pushed.append(argument)
+
+
+def _current(variable: ContextVar[Any]) -> Any:
+    """Return what the context says for a variable, or its default; None if neither says anything."""
+    try:
+        return variable.get()
+    except LookupError:
+        return None
 
 
 def _without_caches(reduced: Any) -> Any:

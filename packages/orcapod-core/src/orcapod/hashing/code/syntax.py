@@ -17,10 +17,12 @@ from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, imp
 
 __all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "read_class", "read_function"]
 
-About = Literal["docstrings", "annotations", "source"]
+About = Literal["docstrings", "annotations", "source", "names"]
 """What code says besides what it does. It counts where something reads it."""
 
-ABOUT: Mapping[str, About] = {"__doc__": "docstrings", "__annotations__": "annotations"}
+ABOUT: Mapping[str, About] = {
+    "__doc__": "docstrings", "__annotations__": "annotations", "__name__": "names", "__qualname__": "names",
+}  # fmt: skip
 """Names by which code reads what other code says besides."""
 
 
@@ -70,6 +72,8 @@ class Syntax:
         changes: what it visibly changes outside, or through a parameter.
         hints: paths in the annotations of a class, which need not exist when the code runs.
         about: what it reads of what code says besides what it does.
+        formatted: paths of what is written as text.
+        names_self: whether it reads the name of the class of ``self``.
         unseen: what it does that reaches things which no reading of the code can follow.
         source: the source in its normal form; empty where there is none.
         bound: names that a class body binds.
@@ -83,6 +87,8 @@ class Syntax:
     changes: tuple[Change, ...] = ()
     hints: tuple[NamePath, ...] = ()
     about: frozenset[About] = frozenset()
+    formatted: tuple[NamePath, ...] = ()
+    names_self: bool = False
     unseen: tuple[str, ...] = ()
     source: str = ""
     bound: frozenset[str] = frozenset()
@@ -117,6 +123,8 @@ class _Reader:
         self._changes: dict[Change, None] = {}
         self._hints: dict[NamePath, None] = {}
         self._about: set[About] = set()
+        self._formatted: dict[NamePath, None] = {}
+        self._names_self = False
         self._unseen: dict[str, None] = {}
 
     def syntax(
@@ -131,6 +139,8 @@ class _Reader:
             tuple(self._changes),
             tuple(self._hints),
             frozenset(self._about),
+            tuple(self._formatted),
+            self._names_self,
             tuple(self._unseen),
             _normal_source(node),
             bound,
@@ -200,6 +210,7 @@ class _Reader:
                 joined = _joined(value)
                 self._write_fields(joined) if isinstance(joined, ast.JoinedStr) else self.write(joined)
             case ast.FormattedValue(format_spec=ast.JoinedStr(values=[] | [ast.Constant(value="")])):
+                self._note_changes(value)
                 self._write_fields(value, "format_spec")
             case ast.AST() if getattr(value, "type_params", ()):  # type Pair[T] = tuple[T, T]
                 with self._type_parameters(value):
@@ -258,7 +269,10 @@ class _Reader:
         if isinstance(node.ctx, ast.Load):
             outside = any(origin == "outside" for _, origin in self._paths(names))
             read = names or [node.attr] if isinstance(node, ast.Attribute) else names
-            self._note_about(read if read[1:2] != ("__annotations__",) or not outside else ())  # else it is a reference
+            is_reference = outside and (read[1:2] == ("__annotations__",) or ABOUT.get(read[-1]) == "names")
+            names_self = _is_class_of_self(getattr(node, "value", None)) and ABOUT.get(read[-1]) == "names"
+            self._names_self |= names_self
+            self._note_about(() if is_reference or names_self else read)
         if not names:
             self._note_changes(node)
             self._write_fields(node)
@@ -297,10 +311,20 @@ class _Reader:
                 self._unseen["__subclasses__()"] = None
             case ast.AugAssign(target=ast.Name(id=name)):
                 self._refer((name,))
+            case ast.FormattedValue(value=shown):
+                self._note_formatted([shown])
+            case ast.Call(func=ast.Name(id="str" | "repr" | "format") | ast.Attribute(attr="format")):
+                self._note_formatted(node.args)
+            case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod(), right=shown):
+                self._note_formatted(shown.elts if isinstance(shown, ast.Tuple) else [shown])
             case ast.Import() | ast.ImportFrom():
                 self._note_imports(node)
         if isinstance(node, ast.Call) and (reached := self._reached_by_text(node)):
             self._unseen[reached] = None
+
+    def _note_formatted(self, nodes: Iterable[ast.expr]) -> None:
+        paths = (found for node in nodes for found in self._paths(written(node)))
+        self._formatted.update((path, None) for path, origin in paths if origin == "outside")
 
     def _note_imports(self, node: ast.Import | ast.ImportFrom) -> None:
         """Note what is imported for others to read: for a scope around this one, or as an attribute of a class."""
@@ -386,6 +410,15 @@ def _keys(call: ast.Call) -> list[str | int | None]:
         case ast.Call(func=ast.Attribute(attr="setdefault" | "pop"), args=[ast.Constant(value=str(key)), *_]):
             return [key]
     return [None]
+
+
+def _is_class_of_self(node: ast.expr | None) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="self"), attr="__class__"):
+            return True
+        case ast.Call(func=ast.Name(id="type"), args=[ast.Name(id="self")]):
+            return True
+    return False
 
 
 def _constant_key(node: ast.expr) -> str | int | None:
