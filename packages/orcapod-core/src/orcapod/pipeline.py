@@ -51,8 +51,7 @@ from orcapod.protocols import (
     checked_database,
 )
 from orcapod.records import Keep, PruneReport, prune
-from orcapod.running import Orchestrator, begun, carried_out, checked_orchestrator, watching
-from orcapod.sources import LiveSource
+from orcapod.running import Orchestrator, begun, carried_out, checked_orchestrator, surprises, watching
 from orcapod.streams import DerivedStream, Stream, recording
 
 __all__ = ["Pipeline"]
@@ -325,30 +324,8 @@ class Pipeline(Mapping[str, Node]):
         return carried_out(driver, part, run, recorded, results=results, records=records)
 
     def _warn(self) -> None:
-        """Warn whoever runs it of what they may not expect."""
-        for label, readers in self._replaced.items():
-            warnings.warn(
-                f"{', '.join(map(repr, readers))}: still made of {label!r}, which was replaced since; run again the "
-                "cell that builds what should be made of the new one",
-                stacklevel=3,
-            )
-        functions = [node for node in self._nodes.values() if isinstance(node, FunctionNode)]
-        for function in functions:
-            later = function.stream.producer.redefined()
-            if later is not None and later.fingerprint() not in (each.function.fingerprint() for each in functions):
-                warnings.warn(
-                    f"{function.label!r}: still applies {later.name!r} as it was before the function was defined anew; "
-                    "run again the cell that applies it",
-                    stacklevel=3,
-                )
-        for node in self._nodes.values():
-            origin = node.stream.origin if isinstance(node.stream, LiveSource) else node.stream
-            if isinstance(node, SourceNode) and isinstance(origin, Node) and (missing := origin.not_run()):
-                warnings.warn(
-                    f"{node.label!r} reads what pipeline {'/'.join(origin.pipeline)!r} has computed, and nothing is "
-                    f"there yet of {', '.join(map(repr, missing))}; run that pipeline first",
-                    stacklevel=3,
-                )
+        for surprise in surprises(self._nodes, self._replaced):
+            warnings.warn(surprise, stacklevel=3)
 
     @overload
     def explain(self) -> Plan: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,10 +14,12 @@ from orcapod.functions import ErrorPolicy, PipelineConfig, check_one_key, checke
 from orcapod.nodes import (
     Flusher,
     FunctionNode,
+    Node,
     RecordedRun,
     Run,
     RunPart,
     RunResult,
+    SourceNode,
     discarding,
     labels_in_order,
     reasons_of,
@@ -26,8 +28,9 @@ from orcapod.observers import CompositeObserver, NoOpObserver, ProgressObserver,
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.protocols import Database, ExecutionObserver, PythonFunctionExecutorProtocol, adapted
 from orcapod.records import new_run_id
+from orcapod.sources import LiveSource
 
-__all__ = ["Orchestrator", "begun", "carried_out", "checked_orchestrator", "watching"]
+__all__ = ["Orchestrator", "begun", "carried_out", "checked_orchestrator", "surprises", "watching"]
 
 Orchestrator = SyncPipelineOrchestrator | AsyncPipelineOrchestrator
 
@@ -56,6 +59,35 @@ def watching(*observers: ExecutionObserver | None, progress: bool | None) -> Exe
             return adapted(one)
         case _:
             return CompositeObserver(*told)
+
+
+def surprises(nodes: Mapping[str, Node], replaced: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield what those who run or explain a pipeline may not expect, and what to do about it.
+
+    Args:
+        nodes: all of its nodes, by label.
+        replaced: what is still made of nodes that were replaced, by the labels of these.
+    """
+    for label, readers in replaced.items():
+        yield (
+            f"{', '.join(map(repr, readers))}: still made of {label!r}, which was replaced since; run again the cell "
+            "that builds what should be made of the new one"
+        )
+    functions = [node for node in nodes.values() if isinstance(node, FunctionNode)]
+    for function in functions:
+        later = function.stream.producer.redefined()
+        if later is not None and later.fingerprint() not in (each.function.fingerprint() for each in functions):
+            yield (
+                f"{function.label!r}: still applies {later.name!r} as it was before the function was defined anew; run "
+                "again the cell that applies it"
+            )
+    for node in nodes.values():
+        origin = node.stream.origin if isinstance(node.stream, LiveSource) else node.stream
+        if isinstance(node, SourceNode) and isinstance(origin, Node) and (missing := origin.not_run()):
+            yield (
+                f"{node.label!r} reads what pipeline {'/'.join(origin.pipeline)!r} has computed, and nothing is there "
+                f"yet of {', '.join(map(repr, missing))}; run that pipeline first"
+            )
 
 
 def begun(

@@ -9,8 +9,9 @@ from orcapod.nodes.operator import OperatorNode, labels_in_order
 from orcapod.nodes.plan import NodePlan, Plan
 from orcapod.nodes.reasons import Reason, Reasons
 from orcapod.nodes.recorded_run import RecordedRun
-from orcapod.nodes.run import Run, RunResult, checked_tags
+from orcapod.nodes.run import Run, checked_tags
 from orcapod.nodes.run_part import RunPart
+from orcapod.nodes.run_result import RunResult
 from orcapod.nodes.source import SourceNode
 
 __all__ = [
