@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -357,3 +359,75 @@ def test_a_pipeline_that_is_only_asked_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     assert pipeline.run().ok
     assert (tmp_path / "wrong" / "lab.db").is_file()
+
+
+# Asks a store that is not there, and makes its first write just when the store is opened once more to answer.
+_WRITTEN_MEANWHILE = """
+import sys
+import pyarrow as pa
+from orcapod.databases import SQLiteDatabase
+
+database = SQLiteDatabase(sys.argv[1])
+steps = [lambda: database.add_records(("p",), pa.table({"key": ["k"]}))]
+sys.addaudithook(lambda event, _: steps.pop()() if event == "sqlite3.connect" and steps else None)
+print(eval(sys.argv[2]), database.get_records(("p",)).num_rows)
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("list(database.find_damage())", "[]"),
+        ("database.query('SELECT count(*) AS n FROM _orcapod_paths', []).to_pylist()", "[{'n': 0}]"),
+    ],
+)
+def test_the_first_write_of_one_thread_takes_nothing_from_another_that_reads(
+    asked: str, answer: str, tmp_path: Path
+) -> None:
+    program = [sys.executable, "-c", _WRITTEN_MEANWHILE, str(tmp_path / "run.db"), asked]
+    assert subprocess.run(program, check=True, capture_output=True, text=True).stdout == f"{answer} 1\n"
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    for folder in (tmp_path, Path("/")):
+        with pytest.raises(DatabaseError, match=f"cannot open {folder}: it is a folder; expected .*lab.db"):
+            SQLiteDatabase(folder)
+
+
+def test_an_empty_file_is_read_as_what_is_not_there(file: Path) -> None:
+    """Another program may be about to make a store of it; who only looks changes nothing."""
+    file.touch()
+    with SQLiteDatabase(file) as database:
+        assert database.list_paths() == []
+        assert database.query("SELECT 1 AS n", []).to_pylist() == [{"n": 1}]
+        assert file.stat().st_size == 0
+        file.unlink()
+        database.flush()
+        assert database.add_records(("p",), pa.table({"key": ["k"]})) == 1
+
+
+# Makes its first write while no file may grow, and then again.
+_NO_ROOM = """
+import resource, sys, time
+import pyarrow as pa
+from orcapod.databases import SQLiteDatabase
+from orcapod.errors import DatabaseError
+
+database = SQLiteDatabase(sys.argv[1])
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+started = time.monotonic()
+try:
+    database.add_records(("p",), pa.table({"key": ["k"]}))
+except DatabaseError as error:
+    print(error.is_transient, time.monotonic() - started < 20, database.list_paths())
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+print(database.add_records(("p",), pa.table({"key": ["k"]})), database.list_paths())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits as Unix has them")
+def test_a_first_write_without_room_is_told_at_once_and_can_be_tried_again(file: Path) -> None:
+    program = [sys.executable, "-c", _NO_ROOM, str(file)]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert done.stdout == "True True []\n1 [('p',)]\n"

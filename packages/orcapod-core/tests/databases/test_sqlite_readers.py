@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pytest
 
 import orcapod as op
-from orcapod.databases import SQLiteDatabase, sqlite_file
+from orcapod.databases import SQLiteDatabase, sqlite_locks
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
@@ -300,6 +301,44 @@ def test_an_empty_file_that_may_only_be_read_is_no_store(file: Path) -> None:
 # Locks
 
 
+# Opens stores that are not there, and uses them when somebody else has made them.
+LATE = """
+import sys
+from pathlib import Path
+from orcapod.databases import SQLiteDatabase
+from orcapod.errors import DatabaseError
+
+file = Path(sys.argv[1])
+database = SQLiteDatabase(file)
+print("open", flush=True)
+sys.stdin.readline()
+print(database.list_paths(), flush=True)
+try:
+    database.check_writable()
+except DatabaseError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("kept_from", ["files", "folder"])
+def test_a_store_that_was_not_there_is_as_the_one_that_somebody_else_made(kept_from: str, file: Path) -> None:
+    """Who may not write to it is told before anything is computed, as where it was there before."""
+    wrapper = _KEPT_OUT if os.geteuid() == 0 else []
+    program = [*wrapper, sys.executable, "-c", LATE, str(file)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as late:
+        assert late.stdout is not None
+        assert late.stdout.readline() == "open\n"
+        if kept_from == "files":
+            with SQLiteDatabase(file) as database:
+                database.add_records(("p",), pa.table({"key": ["a"]}))
+        with without_permission(kept_from)(file.parent):
+            said, _ = late.communicate("\n")
+    if kept_from == "files":
+        assert re.fullmatch(r"\[\('p',\)\]\nReadOnlyStoreError .*this user may not write to it.*\n", said)
+    else:
+        assert re.fullmatch(r"\[\]\nDatabaseError cannot open .*it is not there, and .* its folder.*\n", said)
+
+
 @contextmanager
 def held(file: Path) -> Iterator[None]:
     """Another program that has begun to write and does not end."""
@@ -311,7 +350,7 @@ def held(file: Path) -> Iterator[None]:
 def test_a_store_that_stays_locked_says_so_and_takes_the_same_rows_later(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_file, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite_locks, "BUSY_SECONDS", 0.01)
     table = pa.table({"key": ["a", "b"]})
     with SQLiteDatabase(file) as database:
         database.add_records(("p",), table[:1])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -283,10 +284,10 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
         Raises:
             DatabaseError: SQLite does not understand it, or it would do more than read.
         """
-        self._shared.check_in_place()
         named = [(view, self._absolute_below(view.pipeline)) for view in views]
         try:
-            return answer(self._shared.reading_uri, statement, named, self._prefix, self._table)
+            with closing(self._shared.open_again()) as connection:
+                return answer(connection, statement, named, self._prefix, self._table)
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise DatabaseError(
                 f"{self._shared.path}: {error}; expected one SELECT of SQLite's, which reads tables of the store and "
@@ -299,10 +300,10 @@ class SQLiteDatabase(DatabaseView[SQLiteFile]):
 
     def find_damage(self) -> Iterator[tuple[RecordPath, str]]:
         """Give what is wrong with the file beside its records, with the path of the table where it is one's."""
-        self._shared.check_in_place()
-        for path, why in find_damage(self._shared.reading_uri):
-            if not path or self._is_below(path):
-                yield path[len(self._prefix) :], why
+        with closing(self._shared.open_again()) as connection:
+            for path, why in find_damage(connection):
+                if not path or self._is_below(path):
+                    yield path[len(self._prefix) :], why
 
     def rebuild_indexes(self) -> None:
         """Make the indexes of the file anew, of the records that it holds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 from orcapod.databases.sql import path_of_text
 from orcapod.databases.sqlite_keys import ORDER
@@ -14,16 +13,8 @@ from orcapod.protocols import RecordPath
 __all__ = ["find_damage"]
 
 
-def find_damage(uri: str) -> Iterator[tuple[RecordPath, str]]:
-    """Give what is wrong, with the path of the table where it is one's.
-
-    The file is opened once more, so that it is read and written at the same time.
-    """
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        yield from _faults(connection)
-
-
-def _faults(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
+def find_damage(connection: sqlite3.Connection) -> Iterator[tuple[RecordPath, str]]:
+    """Give what is wrong, with the path of the table where it is one's; other connections read and write meanwhile."""
     try:
         connection.execute("BEGIN")  # all of it as it is at one moment
         for (said,) in connection.execute("PRAGMA integrity_check").fetchall():

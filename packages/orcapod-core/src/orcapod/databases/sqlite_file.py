@@ -10,23 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from time import monotonic, sleep
 
 from orcapod.databases.read_only import read_only_store, why_unwritable
 from orcapod.databases.sqlite_guard import check_plain
 from orcapod.databases.sqlite_keys import KeyIndex
+from orcapod.databases.sqlite_locks import BUSY_SECONDS, begin_to_write, error_code, set_up_log
 from orcapod.databases.sqlite_views import VIEWS_TABLE
 from orcapod.databases.store_format import STORE_FORMAT, check_format
 from orcapod.databases.view import check_process, closed_store
 from orcapod.errors import DatabaseError, StoreLockedError
-from orcapod.interrupts import Patience
 from orcapod.protocols.database import Key
 
 __all__ = ["SQLiteFile", "open_file"]
 
-_BUSY_SECONDS, _BUSY_SLICE, _PAUSE = 30.0, 0.1, 0.001
 _MOST_ABSENT, _MOST_TABLES = 10_000, 8
 _TRANSIENT = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+_IN_MEMORY = "file::memory:"
 _LOGS = ("-wal", "-journal")  # what SQLite has beside a file, until it is in the file
 
 
@@ -40,8 +39,11 @@ def open_file(path: Path) -> SQLiteFile:
     if path.name == ":memory:":
         raise DatabaseError("expected a file, found ':memory:'; use MemoryDatabase() or memory://")
     try:
-        folder = next(each for each in path.parents if each.exists())
-        why = why_unwritable(path, "it") or why_unwritable(folder, "its folder")
+        if path.is_dir():
+            raise DatabaseError(
+                f"cannot open {path}: it is a folder; expected the path of a file, such as {path / 'lab.db'}"
+            )
+        folder, why = _nearest_folder(path), _why_unwritable(path)
     except OSError as error:
         raise DatabaseError(f"cannot open {path}: {error}") from error
     if not folder.is_dir():
@@ -49,7 +51,7 @@ def open_file(path: Path) -> SQLiteFile:
     if why is None:
         return WritableFile(path)
     if not path.exists():
-        raise DatabaseError(f"cannot open {path}: it is not there, and {why}; choose a folder of your own")
+        raise _cannot_make(path, why)
     if os.access(path, os.W_OK):  # not its folder: it can be written to while somebody else's log is there
         try:
             return WritableFile(path)
@@ -119,7 +121,7 @@ class SQLiteFile(ABC):
         try:
             with self._translating():
                 if write:
-                    _begin_to_write(connection)
+                    begin_to_write(connection)
                 else:
                     connection.execute("BEGIN")
                 yield
@@ -135,8 +137,7 @@ class SQLiteFile(ABC):
             yield
         except _FAULTS as error:
             raise self._translated(error) or DatabaseError(
-                f"{self.path}: {error}; nothing of this call was written",
-                is_transient=getattr(error, "sqlite_errorcode", 0) & 0xFF in _TRANSIENT,
+                f"{self.path}: {error}; nothing of this call was written", is_transient=error_code(error) in _TRANSIENT
             ) from error
 
     def vacuum(self) -> None:
@@ -188,6 +189,22 @@ class SQLiteFile(ABC):
             self._opened(write=write)
             self._check_in_place()
 
+    def open_again(self) -> sqlite3.Connection:
+        """Return a connection of the caller's own, for reading, while all others use the one that is shared.
+
+        Raises:
+            DatabaseError: the file was closed, deleted or replaced.
+        """
+        check_process(self._process, self.path, "SQLiteDatabase")
+        with self._lock:
+            self._opened()
+            self._check_in_place()
+            uri = self._reading_uri
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        if uri == _IN_MEMORY:
+            _create_store(connection)
+        return connection
+
     def close(self) -> None:
         """Let go of the file; closing twice is fine.
 
@@ -232,7 +249,7 @@ class SQLiteFile(ABC):
 
     @property
     @abstractmethod
-    def reading_uri(self) -> str:
+    def _reading_uri(self) -> str:
         """The URI by which SQLite opens the file once more, for reading."""
 
     @abstractmethod
@@ -249,7 +266,7 @@ class SQLiteFile(ABC):
 
     def _open(self, database: str, *, uri: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            database, uri=uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            database, uri=uri, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._connection = connection
         self._closer = weakref.finalize(self, _close, connection, self._process)
@@ -268,11 +285,11 @@ class SQLiteFile(ABC):
 
     def _translated(self, error: Exception) -> DatabaseError | None:
         """Return what an error of SQLite means for whoever uses the store, if it says less than that itself."""
-        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        match error_code(error):
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreLockedError(
                     f"{self.path} was locked by another program as long as there was time to wait, "
-                    f"{_BUSY_SECONDS:.0f} seconds at the most; it is still writing or has left a transaction open "
+                    f"{BUSY_SECONDS:.0f} seconds at the most; it is still writing or has left a transaction open "
                     "(another run, a database browser, an sqlite3 shell); end that, and do the same again: nothing of "
                     "this call was written, nothing else is lost"
                 )
@@ -302,7 +319,7 @@ class SQLiteFile(ABC):
 class WritableFile(SQLiteFile):
     """A file that is read and written, by any number of processes of one machine at a time.
 
-    As long as it is not there, and nothing is written, an empty store in memory is read in its place.
+    As long as it is not there, or is empty, and nothing is written, an empty store in memory is read in its place.
     """
 
     def __init__(self, path: Path) -> None:
@@ -310,12 +327,13 @@ class WritableFile(SQLiteFile):
         super().__init__(path)
 
     @property
-    def reading_uri(self) -> str:
-        return f"{self.path.as_uri()}?mode=ro" if self._is_there else self._memory_uri
+    def _reading_uri(self) -> str:
+        return f"{self.path.as_uri()}?mode=ro" if self._is_there else _IN_MEMORY
 
-    @property
-    def _memory_uri(self) -> str:
-        return f"file:orcapod-{id(self)}?mode=memory&cache=shared"
+    def check_writable(self) -> None:
+        super().check_writable()
+        if why := why_unwritable(self.path, "it"):  # somebody else has made it meanwhile
+            raise read_only_store(self.path, why)
 
     def _opened(self, *, write: bool = False) -> sqlite3.Connection:
         connection = super()._opened(write=write)
@@ -335,44 +353,33 @@ class WritableFile(SQLiteFile):
         self._load()
 
     def _open_files(self) -> Sequence[Path]:
-        return self.path, Path(f"{self.path}-wal")
+        return (self.path, Path(f"{self.path}-wal")) if self._is_there else ()
 
     def _connect(self) -> sqlite3.Connection:
         if not self._is_there:
-            return self._open(self._memory_uri, uri=True)
+            return self._open(_IN_MEMORY, uri=True)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = self._open(str(self.path), uri=False)
             self._prepare(connection)
             return connection
         except (*_FAULTS, OSError) as error:
-            raise self._translated(error) or DatabaseError(f"cannot open {self.path}: {error}") from error
+            if not self.path.exists() and (why := _why_unwritable(self.path)):
+                raise _cannot_make(self.path, why) from error
+            raise self._translated(error) or DatabaseError(
+                f"cannot open {self.path}: {error}", is_transient=error_code(error) in _TRANSIENT
+            ) from error
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         with self._transacting(connection, write=True):
             if self._version(connection) is None:
-                connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
-                connection.execute("INSERT INTO _orcapod_format VALUES (?)", (STORE_FORMAT,))
-                connection.execute(
-                    "CREATE TABLE _orcapod_paths (number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE,"
-                    " table_name TEXT NOT NULL UNIQUE, arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
-                )
-                connection.execute(VIEWS_TABLE)
-                KeyIndex.create(connection)
+                _create_store(connection)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA page_size = 8192")  # of a new file; twice SQLite's own: a tenth faster
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 16000")  # pages: keys are random, so many pages change often
-        deadline = monotonic() + _BUSY_SECONDS
-        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            try:  # a change of journal does not wait for other processes by itself
-                connection.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError:
-                if monotonic() > deadline:
-                    raise
-                sleep(0.01)
+        set_up_log(connection)
 
 
 class ReadOnlyFile(SQLiteFile):
@@ -398,7 +405,7 @@ class ReadOnlyFile(SQLiteFile):
                 raise DatabaseError(f"{self.path} was changed by another program while it was read; read it again")
 
     @property
-    def reading_uri(self) -> str:
+    def _reading_uri(self) -> str:
         return f"{self.path.as_uri()}?{'immutable=1' if self._as_it_is else 'mode=ro'}"
 
     def _open_files(self) -> Sequence[Path]:
@@ -419,7 +426,7 @@ class ReadOnlyFile(SQLiteFile):
         logs = [log for ending in _LOGS if _size(log := Path(f"{self.path}{ending}"))]
         self._as_it_is = not logs
         try:
-            connection = self._open(self.reading_uri, uri=True)
+            connection = self._open(self._reading_uri, uri=True)
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
             return connection
         except _FAULTS as error:
@@ -446,30 +453,20 @@ class ReadOnlyFile(SQLiteFile):
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.exists()
+        return path.exists() and (path.stat().st_size > 0 or not path.is_file())
     except OSError:  # nothing can be called so, or nobody may look; whoever opens it is told
         return True
 
 
-def _begin_to_write(connection: sqlite3.Connection) -> None:
-    """Begin a transaction once no other program writes; SQLite waits a moment at a time, deaf to interrupts."""
-    patience = Patience(_BUSY_SECONDS)
-    _wait_for_locks(connection, _BUSY_SLICE)
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or patience.is_over:
-                    raise
-                patience.pause(_PAUSE)
-    finally:
-        _wait_for_locks(connection, _BUSY_SECONDS)
-
-
-def _wait_for_locks(connection: sqlite3.Connection, seconds: float) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
+def _create_store(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE _orcapod_format (version INTEGER NOT NULL)")
+    connection.execute("INSERT INTO _orcapod_format VALUES (?)", (STORE_FORMAT,))
+    connection.execute(
+        "CREATE TABLE _orcapod_paths (number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE,"
+        " table_name TEXT NOT NULL UNIQUE, arrow_schema BLOB NOT NULL, columns TEXT NOT NULL)"
+    )
+    connection.execute(VIEWS_TABLE)
+    KeyIndex.create(connection)
 
 
 def _size(path: Path) -> int:
@@ -477,8 +474,16 @@ def _size(path: Path) -> int:
 
 
 def _why_unwritable(path: Path) -> str | None:
-    """Return what keeps a file from being written to, None if nothing does."""
-    return why_unwritable(path, "it") or why_unwritable(path.parent, "its folder")
+    """Return what keeps a file from being made or written to, None if nothing does."""
+    return why_unwritable(path, "it") or why_unwritable(_nearest_folder(path), "its folder")
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next(each for each in path.parents if each.exists())
+
+
+def _cannot_make(path: Path, why: str) -> DatabaseError:
+    return DatabaseError(f"cannot open {path}: it is not there, and {why}; choose a folder of your own")
 
 
 def _close(connection: sqlite3.Connection, process: int) -> None:

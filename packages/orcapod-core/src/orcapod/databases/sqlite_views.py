@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -79,12 +78,16 @@ def place_views(
 
 
 def answer(
-    uri: str, statement: str, views: Sequence[tuple[NodeView, RecordPath]], results: RecordPath, find: Find
+    connection: sqlite3.Connection,
+    statement: str,
+    views: Sequence[tuple[NodeView, RecordPath]],
+    results: RecordPath,
+    find: Find,
 ) -> pa.Table:
     """Return the answer to a statement that reads.
 
     Args:
-        uri: by which the file is opened, for reading.
+        connection: for this alone; it can only read afterwards.
         statement: what is asked.
         views: which may be named, and where the tables of their pipelines are.
         results: below which path results are.
@@ -93,29 +96,28 @@ def answer(
     Raises:
         sqlite3.Error: SQLite does not understand it, or it would do more than read.
     """
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("BEGIN")
-        ours: dict[str, str] = {}
-        called: list[tuple[str, str]] = []
-        for view, pipeline in views:
-            selects = view_selects(view, _tables(connection, view, pipeline, results, find), _DIALECT)
-            held, wanted = _held_views(connection, pipeline, view.label, ours), view_names(pipeline, view.label)
-            called += zip(wanted, [name for name, *_ in held], strict=True)
-            for (name, *_), select in zip(held, selects, strict=True):
-                connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
-                ours[name] = f"CREATE VIEW {quoted(name)} AS {select}"
-        if (why := misnamed(statement, called, quoted)) is not None:
-            raise sqlite3.DatabaseError(why)
-        stored = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'view'")
-        _check_names(statement, ours, stored)
-        connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # to be made, they would have to write
-        connection.set_authorizer(_only_reading)
-        cursor = connection.execute(statement)
-        if cursor.description is None:
-            raise sqlite3.ProgrammingError("there is no statement")
-        names = [name for name, *_ in cursor.description]
-        rows = cursor.fetchall()
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("BEGIN")
+    ours: dict[str, str] = {}
+    called: list[tuple[str, str]] = []
+    for view, pipeline in views:
+        selects = view_selects(view, _tables(connection, view, pipeline, results, find), _DIALECT)
+        held, wanted = _held_views(connection, pipeline, view.label, ours), view_names(pipeline, view.label)
+        called += zip(wanted, [name for name, *_ in held], strict=True)
+        for (name, *_), select in zip(held, selects, strict=True):
+            connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {select}")
+            ours[name] = f"CREATE VIEW {quoted(name)} AS {select}"
+    if (why := misnamed(statement, called, quoted)) is not None:
+        raise sqlite3.DatabaseError(why)
+    stored = connection.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'view'")
+    _check_names(statement, ours, stored)
+    connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")  # to be made, they would have to write
+    connection.set_authorizer(_only_reading)
+    cursor = connection.execute(statement)
+    if cursor.description is None:
+        raise sqlite3.ProgrammingError("there is no statement")
+    names = [name for name, *_ in cursor.description]
+    rows = cursor.fetchall()
     columns: list[Any] = [_array(values) for values in zip(*rows, strict=True)] or [pa.nulls(0)] * len(names)
     return pa.Table.from_arrays(columns, names=names)
 
