@@ -21,7 +21,7 @@ import pyarrow as pa
 import pytest
 
 import orcapod as op
-from orcapod.databases import SQLiteDatabase, sqlite_locks
+from orcapod.databases import SQLiteDatabase, sqlite_file, sqlite_locks
 from orcapod.errors import DatabaseError, ReadOnlyStoreError, StoreLockedError
 from orcapod.orchestrators import AsyncPipelineOrchestrator, SyncPipelineOrchestrator
 from orcapod.sources import DictSource
@@ -392,3 +392,21 @@ def test_an_interrupt_ends_a_run_that_waits_for_a_lock(orchestrator: Any, file: 
     assert all("lab.db was locked by another program" in note for note in caught.value.__notes__)
     assert pipeline.run(where={"i": [1, 2]}).ok
     assert pipeline["n"].as_table().column("y").to_pylist()[-2:] == [1, 2]
+
+
+def test_a_change_while_a_file_is_only_read_is_named(file: Path) -> None:
+    """Also where the file is asked, on the way, whether anybody has written to it."""
+    with SQLiteDatabase(file) as database:
+        database.add_records(("p",), pa.table({"key": ["a"]}))
+    opened = sqlite_file.ReadOnlyFile(file, "a reason")
+
+    def read_while_it_is_changed() -> None:
+        with opened.transaction(write=False):
+            os.utime(file, ns=(0, 0))
+            opened.note_absent(1, ["b"])
+
+    with pytest.raises(DatabaseError, match="was changed by another program"):
+        read_while_it_is_changed()
+    with opened.transaction(write=False) as connection:
+        assert connection.execute("SELECT count(*) FROM p").fetchone() == (1,)
+    opened.close()

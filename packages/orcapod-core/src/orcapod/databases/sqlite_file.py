@@ -165,8 +165,9 @@ class SQLiteFile(ABC):
         return keys if keys and version == self._data_version() else set()
 
     def _data_version(self) -> int:
-        """Return a number that changes when others write to the file."""
-        version: int = self._opened().execute("PRAGMA data_version").fetchone()[0]
+        """Return a number that changes when others write to the file, in the transaction that is open."""
+        assert self._connection is not None
+        version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         return version
 
     def check_writable(self) -> None:
