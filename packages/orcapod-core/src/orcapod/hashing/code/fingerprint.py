@@ -45,6 +45,7 @@ from orcapod.hashing.code.names import (
     attributes_of,
     cells_of,
     content,
+    defaults_of,
     names_of,
 )
 from orcapod.hashing.code.ownership import Ownership, module_of
@@ -249,9 +250,7 @@ class _Walk:
                 self._named.add(id(type(target.value)))
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
-        defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
-        defaults |= dict(sorted((function.__kwdefaults__ or {}).items()))
-        for name, value in defaults.items():
+        for name, value in defaults_of(function).items():
             place = f"default {name}"
             label, key = f"{function.__qualname__}: {place}", (id(function), place)
             into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
@@ -419,12 +418,6 @@ def _reads_annotations(path: NamePath) -> bool:
     """Say whether a path leads to the annotations of what its first name means."""
     _, *attributes = path
     return attributes[:1] == ["__annotations__"]
-
-
-def _optional(function: FunctionType) -> Sequence[str]:
-    """Return the names of the positional parameters that have a default."""
-    code = function.__code__
-    return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
 
 
 def _bound(target: Target, before: Target) -> object:
