@@ -337,7 +337,7 @@ class _Walk:
         places = self._rules.changes.places(cls)
         written = dict(written_in(cls, syntax))
         for attribute, value in sorted({**dict.fromkeys(places, Sentinel.UNBOUND), **written}.items()):
-            self._said.add(attribute)
+            self._say(attribute, value)
             for function in functions_in(value):
                 self._rules.changes.notice(function, cls)
                 self._say(attribute, function)
@@ -402,7 +402,8 @@ class _Walk:
 
     def _say(self, name: str, value: object) -> None:
         """Note what the code calls an object, and what a decorator has called it."""
-        self._said.add(name)
+        if type(value) not in PLAIN:
+            self._said.add(name)
         if type(value) is FunctionType and (not name or "<locals>" in value.__qualname__):
             self._said.add(value.__name__)
 
