@@ -284,3 +284,64 @@ def test_names_by_which_the_code_itself_calls_things_need_not_count(module: Call
     assert hash_of(lab.written) == "code-v1:d14c32251dddcb21bf84b4ee04c12f2a0d583f2dbc8bf114b3e4ae2993ca3096"
     assert found.hash.hex == "3dac896d6b39a1a526e8b92bd6ddcc02c2ebfdbe53cd5172c22d4a31d00d9f14"
     assert found.hash == fingerprint_function(module(NAMED.replace("wrapper", "inner")).f).hash
+
+
+CALLED = """
+import enum
+
+
+class Mode(enum.StrEnum):
+    FAST = "fast"
+
+
+class Kelvin(float):
+    pass
+
+
+class Window:
+    pass
+
+
+class Model:
+    class Settings:
+        gain = 2
+
+    @classmethod
+    def named(cls, name):
+        if name != cls.__name__:
+            raise ValueError(f"{cls.__name__} is not {name}")
+        return cls()
+
+    def __scaled(self, x):
+        return x * self.Settings.gain
+
+    def fit(self, x):
+        return self.__scaled(x)
+
+
+MODE, ZERO, WINDOWS = Mode.FAST, Kelvin(273.15), [Window()]
+
+
+def attempt(x: int):
+    try:
+        return Model().fit(x)
+    except Exception as error:
+        return type(error).__name__
+
+
+def written(x: int):
+    return f"{MODE}.csv {ZERO:.1f} {ZERO!r}"
+
+
+def made(x: int):
+    return Model.named("Model"), WINDOWS
+"""
+
+
+def test_names_that_are_not_read_or_counted_already_need_not_count(module: Callable[[str], Any]) -> None:
+    lab = module(CALLED)
+    assert [hash_of(function) for function in (lab.attempt, lab.written, lab.made)] == [
+        "code-v1:fb34828f708621b18fde0f9f9ae830a204debd6bff7daf2b0ab3d8eff5a8fc1a",
+        "code-v1:d87be017baaf375be0f4fd76edd4f3c8f0af74415af16dc1c5f7a4e1da2a17e0",
+        "code-v1:782f615d237e23b86fea8bec62ac3100cd1ddda6b471bc0587a7d49e9e903d25",
+    ]

@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from orcapod.hashing.code.classes import functions_in, holder_of, raw
-from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, is_module, names_of
+from orcapod.hashing.code.names import Installed, Location, Names, Sentinel, Target, defaults_of, is_module, names_of
 from orcapod.hashing.code.ownership import Ownership, is_heap_type, module_of
 from orcapod.hashing.code.sources import function_syntax
 from orcapod.hashing.code.syntax import Change
@@ -56,9 +56,7 @@ class Changes:
             return
         self._noticed.add((id(function), id(receiver)))
         syntax, code = function_syntax(function.__code__), function.__code__
-        defaults = function.__defaults__ or ()
-        parameters = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
-        arguments = dict(zip(parameters, defaults, strict=True)) | (function.__kwdefaults__ or {})
+        arguments = defaults_of(function)
         first = code.co_varnames[0] if code.co_argcount else ""
         if receiver is not None and first:
             arguments[first] = receiver

@@ -13,7 +13,7 @@ from typing import Any, cast
 from orcapod.hashing.code.ownership import Ownership, is_own, module_of
 from orcapod.hashing.code.recursion import deeply
 from orcapod.hashing.code.sources import source_of
-from orcapod.hashing.code.syntax import Syntax, read_class
+from orcapod.hashing.code.syntax import Syntax, Writer, read_class
 
 __all__ = [
     "CACHED",
@@ -37,6 +37,8 @@ _WITHOUT_MEANING = frozenset({
 })  # fmt: skip
 _FIELDS = ("__attrs_attrs__", "__pydantic_fields__")
 _PARAMETERS = {"init": True, "repr": True, "eq": True, "order": False, "frozen": False, "unsafe_hash": False}
+_WRITE_BY_THE_NEXT = {("__format__", object), ("__format__", Enum), ("__str__", object)}
+_NAMELESS = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
 _MISSING = type(MISSING)  # a class that was sent to a worker and back has one of its own
 _OPTIONS = {"init": True, "compare": True, "default_factory": None}
 
@@ -102,14 +104,14 @@ def _is_made(code: CodeType) -> bool:
     return "__create_fn__" in code.co_qualname or code.co_filename.startswith("<attrs generated")
 
 
-def says_its_class(item: object, ownership: Ownership) -> bool:
+def says_its_class(item: object, writer: Writer, ownership: Ownership) -> bool:
     """Say whether an object of a class of the user's own is written with the name of that, as dataclasses do it."""
     cls = type(item)
-    return ownership.owns_class(cls) and not any(
-        ownership.owns(module_of(function)) and not _is_made(function.__code__)
-        for name in ("__format__", "__repr__", "__str__")
-        for function in functions_in(raw(cls, name))
-    )
+    names: tuple[str, ...] = ("__format__", "__str__", "__repr__") if writer == "__format__" else (writer,)
+    writes = next(raw(cls, name) for name in names if (name, holder_of(cls, name)) not in _WRITE_BY_THE_NEXT)
+    if not ownership.owns_class(cls) or getattr(writes, "__objclass__", None) in _NAMELESS:
+        return False
+    return all(not ownership.owns(module_of(each)) or _is_made(each.__code__) for each in functions_in(writes))
 
 
 def dataclass_fields(cls: type) -> Iterator[object]:

@@ -45,6 +45,7 @@ from orcapod.hashing.code.names import (
     attributes_of,
     cells_of,
     content,
+    defaults_of,
     names_of,
 )
 from orcapod.hashing.code.ownership import Ownership, module_of
@@ -127,6 +128,8 @@ class _Walk:
         self._size = 0
         self._said = {"<lambda>"}
         self._named: set[int] = set()
+        self._naming: set[int] = set()
+        self._methods: set[int] = set()
         self.about: frozenset[About] = frozenset()
 
     def digest(self, roots: Mapping[str, object], arguments: Sequence[object], outputs: Sequence[str]) -> bytes:
@@ -150,11 +153,12 @@ class _Walk:
 
     def _names(self) -> Iterator[bytes]:
         """Yield the names that are read of functions and classes, but for those by which the code itself calls them."""
+        all_are_read = "names" in self._rules.about or not self._naming <= self._methods
         for index, unit in enumerate(self._units):
             if unit.kind in ("function", "class"):
                 code = cast(Any, unit.item)
                 read = {id(each) for each in (code.__mro__ if unit.kind == "class" else (code,))} & self._named
-                if (read or "names" in self._rules.about) and code.__name__ not in self._said:
+                if (read or all_are_read) and code.__name__ not in self._said:
                     yield from (b"%d" % index, code.__name__.encode(), code.__qualname__.encode())
 
     @property
@@ -243,15 +247,15 @@ class _Walk:
         wrapped = {name for name, cell in names.cells.items() if type(content(cell)) is FunctionType}
         if any(_reads_annotations(path) and path[0] not in wrapped for path in syntax.references):
             into.about.add("annotations")  # those of functions that it holds count anyway
-        for path in syntax.formatted:
+        if syntax.names_self:
+            self._naming.add(id(function))
+        for path, writer in syntax.formatted:
             target = names.follow(path, self._rules.changes.earlier)
-            if not target.rest and says_its_class(target.value, self._rules.ownership):
+            if not target.rest and says_its_class(target.value, writer, self._rules.ownership):
                 self._named.add(id(type(target.value)))
         self._said_besides(function, into)
         into.add("function", [syntax.digest, into.token(vars(function).get("__wrapped__"), function.__name__)])
-        defaults = dict(zip(_optional(function), function.__defaults__ or (), strict=True))
-        defaults |= dict(sorted((function.__kwdefaults__ or {}).items()))
-        for name, value in defaults.items():
+        for name, value in defaults_of(function).items():
             place = f"default {name}"
             label, key = f"{function.__qualname__}: {place}", (id(function), place)
             into.add("default", [name.encode(), self._value("default", into.module, label, value, key, into)])
@@ -333,11 +337,15 @@ class _Walk:
         places = self._rules.changes.places(cls)
         written = dict(written_in(cls, syntax))
         for attribute, value in sorted({**dict.fromkeys(places, Sentinel.UNBOUND), **written}.items()):
+            self._say(attribute, value)
             for function in functions_in(value):
                 self._rules.changes.notice(function, cls)
                 self._say(attribute, function)
-                if function_syntax(function.__code__).names_self:
+                if attribute == f"_{cls.__name__.lstrip('_')}{function.__name__}":
+                    self._said.add(function.__name__)
+                if function_syntax(function.__code__).names_self and not issubclass(cls, type):
                     self._named.add(id(cls))
+                    self._methods.add(id(function))
             label = f"{name}.{attribute}"
             said = into.state(cls, attribute, value, label) if attribute in places else into.token(value, label)
             into.add("attribute", [attribute.encode(), said])
@@ -394,7 +402,8 @@ class _Walk:
 
     def _say(self, name: str, value: object) -> None:
         """Note what the code calls an object, and what a decorator has called it."""
-        self._said.add(name)
+        if type(value) not in PLAIN:
+            self._said.add(name)
         if type(value) is FunctionType and (not name or "<locals>" in value.__qualname__):
             self._said.add(value.__name__)
 
@@ -419,12 +428,6 @@ def _reads_annotations(path: NamePath) -> bool:
     """Say whether a path leads to the annotations of what its first name means."""
     _, *attributes = path
     return attributes[:1] == ["__annotations__"]
-
-
-def _optional(function: FunctionType) -> Sequence[str]:
-    """Return the names of the positional parameters that have a default."""
-    code = function.__code__
-    return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
 
 
 def _bound(target: Target, before: Target) -> object:

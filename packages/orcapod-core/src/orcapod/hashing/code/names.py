@@ -26,6 +26,7 @@ __all__ = [
     "attributes_of",
     "cells_of",
     "content",
+    "defaults_of",
     "is_module",
     "names_of",
 ]
@@ -193,6 +194,14 @@ def names_of(
 def cells_of(function: FunctionType) -> dict[str, CellType]:
     """Return the closure of a function, by name."""
     return dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+
+
+def defaults_of(function: FunctionType) -> dict[str, object]:
+    """Return the defaults of the parameters of a function; a wrapper may hold more, taken over from what it wraps."""
+    code, defaults = function.__code__, function.__defaults__ or ()
+    positional = code.co_varnames[max(code.co_argcount - len(defaults), 0) : code.co_argcount]
+    last = defaults[len(defaults) - len(positional) :]
+    return dict(zip(positional, last, strict=True)) | dict(sorted((function.__kwdefaults__ or {}).items()))
 
 
 def content(cell: CellType) -> object:

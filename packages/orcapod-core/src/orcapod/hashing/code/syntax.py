@@ -15,10 +15,13 @@ from typing import Literal
 from orcapod.hashing.canonical import canonical_bytes
 from orcapod.hashing.code.scopes import Function, Imported, NamePath, Scope, imports_of, statements, written
 
-__all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "read_class", "read_function"]
+__all__ = ["ABOUT", "MUTATORS", "About", "Change", "Syntax", "Writer", "read_class", "read_function"]
 
 About = Literal["docstrings", "annotations", "source", "names"]
 """What code says besides what it does. It counts where something reads it."""
+
+Writer = Literal["__format__", "__repr__"]
+"""Methods by which an object is written."""
 
 ABOUT: Mapping[str, About] = {
     "__doc__": "docstrings", "__annotations__": "annotations", "__name__": "names", "__qualname__": "names",
@@ -72,8 +75,8 @@ class Syntax:
         changes: what it visibly changes outside, or through a parameter.
         hints: paths in the annotations of a class, which need not exist when the code runs.
         about: what it reads of what code says besides what it does.
-        formatted: paths of what is written as text.
-        names_self: whether it reads the name of the class of ``self``.
+        formatted: paths of what is written as text, and by which method.
+        names_self: whether it reads the name of ``cls``, or of the class of ``self``.
         unseen: what it does that reaches things which no reading of the code can follow.
         source: the source in its normal form; empty where there is none.
         bound: names that a class body binds.
@@ -87,7 +90,7 @@ class Syntax:
     changes: tuple[Change, ...] = ()
     hints: tuple[NamePath, ...] = ()
     about: frozenset[About] = frozenset()
-    formatted: tuple[NamePath, ...] = ()
+    formatted: tuple[tuple[NamePath, Writer], ...] = ()
     names_self: bool = False
     unseen: tuple[str, ...] = ()
     source: str = ""
@@ -123,7 +126,7 @@ class _Reader:
         self._changes: dict[Change, None] = {}
         self._hints: dict[NamePath, None] = {}
         self._about: set[About] = set()
-        self._formatted: dict[NamePath, None] = {}
+        self._formatted: dict[tuple[NamePath, Writer], None] = {}
         self._names_self = False
         self._unseen: dict[str, None] = {}
 
@@ -270,7 +273,7 @@ class _Reader:
             outside = any(origin == "outside" for _, origin in self._paths(names))
             read = names or [node.attr] if isinstance(node, ast.Attribute) else names
             is_reference = outside and (read[1:2] == ("__annotations__",) or ABOUT.get(read[-1]) == "names")
-            names_self = _is_class_of_self(getattr(node, "value", None)) and ABOUT.get(read[-1]) == "names"
+            names_self = not is_reference and _is_name_of_own_class(node)
             self._names_self |= names_self
             self._note_about(() if is_reference or names_self else read)
         if not names:
@@ -311,20 +314,23 @@ class _Reader:
                 self._unseen["__subclasses__()"] = None
             case ast.AugAssign(target=ast.Name(id=name)):
                 self._refer((name,))
-            case ast.FormattedValue(value=shown):
-                self._note_formatted([shown])
-            case ast.Call(func=ast.Name(id="str" | "repr" | "format") | ast.Attribute(attr="format")):
-                self._note_formatted(node.args)
-            case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod(), right=shown):
-                self._note_formatted(shown.elts if isinstance(shown, ast.Tuple) else [shown])
+            case ast.FormattedValue(value=shown, conversion=conversion):
+                self._note_formatted([shown], "__repr__" if conversion == ord("r") else "__format__")
+            case ast.Call(func=ast.Name(id="str" | "repr" | "format" as writer)):
+                self._note_formatted(node.args, "__repr__" if writer == "repr" else "__format__")
+            case ast.Call(func=ast.Attribute(attr="format", value=template)):
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                self._note_formatted(values, _writer(template, "!r"))
+            case ast.BinOp(left=ast.Constant(value=str()) as template, op=ast.Mod(), right=shown):
+                self._note_formatted(_values(shown), _writer(template, "%r"))
             case ast.Import() | ast.ImportFrom():
                 self._note_imports(node)
         if isinstance(node, ast.Call) and (reached := self._reached_by_text(node)):
             self._unseen[reached] = None
 
-    def _note_formatted(self, nodes: Iterable[ast.expr]) -> None:
+    def _note_formatted(self, nodes: Iterable[ast.expr], writer: Writer) -> None:
         paths = (found for node in nodes for found in self._paths(written(node)))
-        self._formatted.update((path, None) for path, origin in paths if origin == "outside")
+        self._formatted.update(((path, writer), None) for path, origin in paths if origin == "outside")
 
     def _note_imports(self, node: ast.Import | ast.ImportFrom) -> None:
         """Note what is imported for others to read: for a scope around this one, or as an attribute of a class."""
@@ -412,13 +418,29 @@ def _keys(call: ast.Call) -> list[str | int | None]:
     return [None]
 
 
-def _is_class_of_self(node: ast.expr | None) -> bool:
+def _is_name_of_own_class(node: ast.expr) -> bool:
     match node:
-        case ast.Attribute(value=ast.Name(id="self"), attr="__class__"):
-            return True
-        case ast.Call(func=ast.Name(id="type"), args=[ast.Name(id="self")]):
-            return True
+        case ast.Attribute(value=ast.Name(id="cls") | ast.Attribute(value=ast.Name(id="self"), attr="__class__")):
+            return ABOUT.get(node.attr) == "names"
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="type"), args=[ast.Name(id="self")])):
+            return ABOUT.get(node.attr) == "names"
     return False
+
+
+def _values(shown: ast.expr) -> Sequence[ast.expr]:
+    """Return what is behind the percent sign, each by itself."""
+    match shown:
+        case ast.Tuple(elts=values) | ast.Dict(values=values):
+            return values
+    return [shown]
+
+
+def _writer(template: ast.expr, mark: str) -> Writer:
+    """Return the method by which a template writes, if it is known and has a mark for ``repr`` anywhere."""
+    match template:
+        case ast.Constant(value=str(text)) if mark in text:
+            return "__repr__"
+    return "__format__"
 
 
 def _constant_key(node: ast.expr) -> str | int | None:
