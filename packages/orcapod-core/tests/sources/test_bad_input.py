@@ -430,3 +430,23 @@ def test_a_decimal_comma_is_told_with_what_reads_it(tmp_path: Path) -> None:
     convert = csv.ConvertOptions(decimal_point=",")
     table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=";"), convert_options=convert)
     assert ArrowTableSource(table, ["k"]).as_table()["x"].to_pylist() == [1.5, -2.5]
+
+
+@pytest.mark.parametrize("declared", [float, int])
+@pytest.mark.parametrize("bad", ["two", "2,5", "to double: invalid value '2,5', to double: invalid value '3,5'"])
+def test_a_value_that_is_no_number_and_a_line_of_too_few_fields_are_two_bad_rows(
+    bad: str, declared: type, tmp_path: Path
+) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text(f'k;x;n\na;1;1\nb;"{bad}";2\nc;3\nd;4;4\n')
+    source = CSVSource(path, ["k"], delimiter=";", data_schema={"x": declared}, bad_rows="fail")
+    expected = f"row 1: column 'x': expected {declared.__name__}, found .*; and so are 1 more, of 4 rows"
+    with pytest.warns(UserWarning, match=expected):
+        assert source.as_table()["x"].to_pylist() == [1, 4]
+
+
+def test_a_text_that_looks_like_two_errors_gets_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text("k;x\na;to double: invalid value '2,5', to double: invalid value '3,5'\n")
+    with pytest.raises(InputValidationError, match="it cannot be read: column 'x'"):
+        CSVSource(path, ["k"], delimiter=";", data_schema={"x": float})
