@@ -15,6 +15,7 @@ from orcapod.protocols.executor import (
     PacketFunctionExecutorProtocol,
     PythonFunctionExecutorProtocol,
 )
+from orcapod.protocols.existing import ExistingDatabaseProtocol
 from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
 from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
@@ -22,6 +23,11 @@ from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
+from orcapod.protocols.verified import (
+    FileTablesDatabaseProtocol,
+    IndexedDatabaseProtocol,
+    VerifiedDatabaseProtocol,
+)
 from orcapod.protocols.views import NodeView, ViewingDatabaseProtocol
 
 __all__ = [
@@ -32,8 +38,11 @@ __all__ = [
     "ConcurrentExecutorProtocol",
     "Database",
     "ExecutionObserver",
+    "ExistingDatabaseProtocol",
+    "FileTablesDatabaseProtocol",
     "FilesDatabaseProtocol",
     "FindingDatabaseProtocol",
+    "IndexedDatabaseProtocol",
     "Key",
     "MaintainedDatabaseProtocol",
     "NoOpObserver",
@@ -47,6 +56,7 @@ __all__ = [
     "RecordPath",
     "ScanningDatabaseProtocol",
     "TableSize",
+    "VerifiedDatabaseProtocol",
     "ViewingDatabaseProtocol",
     "adapted",
     "checked_database",
