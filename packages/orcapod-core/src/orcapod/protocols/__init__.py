@@ -16,7 +16,12 @@ from orcapod.protocols.executor import (
     PythonFunctionExecutorProtocol,
 )
 from orcapod.protocols.existing import ExistingDatabaseProtocol
-from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
+from orcapod.protocols.files import (
+    ClaimsDatabaseProtocol,
+    FilesDatabaseProtocol,
+    claims_folder_of,
+    files_folder_of,
+)
 from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
@@ -35,6 +40,7 @@ __all__ = [
     "Call",
     "CallSession",
     "CapturedOutput",
+    "ClaimsDatabaseProtocol",
     "ConcurrentExecutorProtocol",
     "Database",
     "ExecutionObserver",
@@ -62,6 +68,7 @@ __all__ = [
     "checked_database",
     "checked_executor",
     "checked_observer",
+    "claims_folder_of",
     "decoding",
     "files_folder_of",
     "find_records",
