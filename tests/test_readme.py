@@ -72,3 +72,13 @@ def test_commands_print_what_the_page_says(
         for told in block.split("\n$ "):
             command, _, expected = told.partition("\n")
             assert steady(printed(command)) == steady(expected), command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_row_of_a_table_has_a_cell_for_each_heading(page: Path) -> None:
+    """A pipe that is not escaped ends a cell, also within backticks."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        heading, *rows = table.splitlines()
+        for row in rows:
+            assert len(re.findall(r"(?<!\\)\|", row)) == len(re.findall(r"(?<!\\)\|", heading)), row

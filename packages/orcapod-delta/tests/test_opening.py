@@ -134,11 +134,18 @@ def test_a_store_is_looked_into_by_its_configuration(tmp_path: Path) -> None:
     assert op.verify_store(config).records == 1
 
 
+def test_a_store_is_looked_into_by_a_url_in_capitals(tmp_path: Path) -> None:
+    with DeltaDatabase(tmp_path) as database:
+        database.add_records(("p",), _ROW)
+    with open_store(f"DELTA:///{tmp_path}") as store:
+        assert store.database.list_paths() == [("p",)]
+
+
 def test_a_folder_that_is_no_store_is_not_made_one(tmp_path: Path) -> None:
     """Whoever looks into a store writes nothing, whatever it is that he was led to."""
     (tmp_path / "data.csv").write_text("a")
     for look in (op.open_store, op.verify_store, op.remove_orphans):
-        for location in (f"delta:///{tmp_path}", {"type": "delta", "path": str(tmp_path)}):
+        for location in (f"delta:///{tmp_path}", f"DELTA:///{tmp_path}", {"type": "delta", "path": str(tmp_path)}):
             with pytest.raises(DatabaseError, match=f"there is no store in {tmp_path}.*nothing was made there"):
                 look(location)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]

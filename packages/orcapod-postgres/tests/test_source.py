@@ -113,7 +113,8 @@ def test_a_number_that_is_declared_int_is_never_rounded(postgres_conninfo: str) 
     declared = {"n": int | None, "ns": list[int | None] | None}
     found = rows(PostgresTableSource(postgres_conninfo, "whole", data_schema=declared))
     assert found == [{"id": 1, "n": 12, "ns": [1, None, -(2**63)]}, {"id": 2, "n": None, "ns": None}]
-    for column, value in (("n", "12.5"), ("n", "'NaN'"), ("n", "9223372036854775808"), ("ns", "'{1, 2.5}'")):
+    others = ("n", "12.5"), ("n", "'NaN'"), ("n", "9223372036854775808"), ("ns", "'{1, 2.5}'"), ("ns", "'{Infinity}'")
+    for column, value in others:
         made(postgres_conninfo, f"UPDATE whole SET {column} = {value} WHERE id = 2")
         with pytest.raises(InputValidationError, match=f"column '{column}': expected .*int64.*, found another value"):
             PostgresTableSource(postgres_conninfo, "whole", data_schema=declared)

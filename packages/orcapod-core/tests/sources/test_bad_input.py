@@ -253,7 +253,11 @@ FILES = {
     "an empty file": (b"", {}, ["found an empty file", "line of column names", "check whether it was written"]),
     "blank lines alone": (b"\n\n", {}, ["cannot be read", "Empty CSV"]),
     "names alone, no schema": (b"id,x\n", {}, ["no rows", "column 'id'", "data_schema"]),
-    "a line of too many fields": (b"id,x\n1,2\n1,2,3\n", {}, ["cannot be read", "#3", "Expected 2 columns, got 3"]),
+    "a line of too many fields": (
+        b"id,x\n1,2\n1,2,3\n",
+        {},
+        ["cannot be read", "#3", "Expected 2 columns, got 3", "; mend the file; or give bad_rows"],
+    ),
     "bytes that are no text": (b"id,x\n1,Z\xfcrich\n", {}, ["column 'x'", "utf-8", "encoding"]),
     "names that are no text": (b"id,Gr\xf6\xdfe\n1,2\n", {}, ["names of columns", "utf-8", "give the file's encoding"]),
     "names that are no text, and declared": (
@@ -266,7 +270,6 @@ FILES = {
         {"encoding": "ascii"},
         ["cannot be read", "'ascii' codec", "mend the file"],
     ),
-    "a field too many": (b"id,x\n1,2,3\n", {}, ["cannot be read", "got 3", "; mend the file; or give bad_rows"]),
     "an encoding that there is not": (b"id,x\n1,2\n", {"encoding": "latin-99"}, ["cannot be read", "latin-99"]),
     "two characters between fields": (b"id,x\n1,2\n", {"delimiter": "::"}, ["cannot be read"]),
     "another delimiter": (b"id;x\n1;2\n", {}, ["tag column 'id'", "found columns ['id;x']", "with delimiter=';'"]),
@@ -430,3 +433,23 @@ def test_a_decimal_comma_is_told_with_what_reads_it(tmp_path: Path) -> None:
     convert = csv.ConvertOptions(decimal_point=",")
     table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=";"), convert_options=convert)
     assert ArrowTableSource(table, ["k"]).as_table()["x"].to_pylist() == [1.5, -2.5]
+
+
+@pytest.mark.parametrize("declared", [float, int])
+@pytest.mark.parametrize("bad", ["two", "2,5", "to double: invalid value '2,5', to double: invalid value '3,5'"])
+def test_a_value_that_is_no_number_and_a_line_of_too_few_fields_are_two_bad_rows(
+    bad: str, declared: type, tmp_path: Path
+) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text(f'k;x;n\na;1;1\nb;"{bad}";2\nc;3\nd;4;4\n')
+    source = CSVSource(path, ["k"], delimiter=";", data_schema={"x": declared}, bad_rows="fail")
+    expected = f"row 1: column 'x': expected {declared.__name__}, found .*; and so are 1 more, of 4 rows"
+    with pytest.warns(UserWarning, match=expected):
+        assert source.as_table()["x"].to_pylist() == [1, 4]
+
+
+def test_a_text_that_looks_like_two_errors_gets_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text("k;x\na;to double: invalid value '2,5', to double: invalid value '3,5'\n")
+    with pytest.raises(InputValidationError, match="it cannot be read: column 'x'"):
+        CSVSource(path, ["k"], delimiter=";", data_schema={"x": float})

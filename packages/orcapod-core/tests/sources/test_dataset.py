@@ -174,6 +174,8 @@ def test_a_value_that_is_not_of_its_declared_type_is_named(tmp_path: Path) -> No
          "line 1 begins a list, expected an object in each line.*json.load"),
         (lambda folder: folder.write_text('\n[\n {"k": 1}\n]'), {"format": "jsonl"},
          "line 2 begins a list, .* give DictSource"),
+        (lambda folder: folder.write_text('[{"k": 1}]', encoding="utf-8-sig"), {"format": "jsonl"},
+         "line 1 begins a list"),
         (lambda folder: folder.write_text('[{"k": 1}]'), {"format": "jsonl", "bad_rows": "fail"},
          "no line is an object with a value"),
         (lambda folder: folder.write_text("{}\nno\n"), {"format": "jsonl", "bad_rows": "fail"},

@@ -164,9 +164,7 @@ def _numeric(modifier: int, declared: Any | None) -> ColumnType:
 def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: Any | None) -> ColumnType:
     wanted = None
     if declared is not None:
-        outer = registry.resolve(declared)
-        outer = outer.non_null
-        wanted = getattr(outer, "item", None)
+        wanted = getattr(registry.resolve(declared).non_null, "item", None)
     inner = _column_type(described, item, modifier, wanted)
     arrow = pa.large_list(inner.arrow)
     selected = _IN_ARRAYS.get(described[item].name, inner.selected + "[]")
@@ -179,5 +177,4 @@ def _array(described: Mapping[int, _Type], item: int, modifier: int, declared: A
 def _inner_name(declared: Any | None) -> str | None:
     if declared is None:
         return None
-    logical = registry.resolve(declared)
-    return logical.non_null.name
+    return registry.resolve(declared).non_null.name

@@ -31,22 +31,21 @@ from orcapod.databases import (
     named_columns,
     table_of,
 )
-from orcapod.errors import DatabaseError, RecordSchemaError, RecordTooLargeError
+from orcapod.errors import DatabaseError, RecordSchemaError
 from orcapod.protocols import Database, Key, NodeView, OnConflict, RecordPath, TableSize
 from orcapod_postgres.catalog import ORDER, Catalog, row_bytes
 from orcapod_postgres.conninfo import checked_conninfo, connection_parameters, split_url, without_secrets
 from orcapod_postgres.insertion import equal_count, insertion
 from orcapod_postgres.node_views import answer, are_current, place_views
-from orcapod_postgres.pg_columns import PGColumn, pg_array, pg_column, pg_columns, pg_payloads
+from orcapod_postgres.pg_columns import pg_column, pg_columns
+from orcapod_postgres.portions import MAX_RECORD_BYTES, counted, portions, sent
 from orcapod_postgres.retrying_pool import RetryingPool, transaction
-from orcapod_postgres.statements import Packed, all_among, among, quoted, statement
+from orcapod_postgres.statements import all_among, among, quoted, statement
 
 __all__ = ["PostgresDatabase"]
 
 _SCHEMA = "orcapod"
 _ROWS_AT_ONCE = 65_536
-_BYTES_AT_ONCE = 4 << 20  # psycopg sends a message in steps, and moves what is left of it at every one
-_MANY_BYTES = 16 << 20
 _SCANNED_ROWS, _SCANNED_BYTES = 2_000, 4 << 20
 _TABLES_AT_ONCE = 200
 
@@ -62,10 +61,6 @@ _END_OF_PORTION = (
 )
 
 _ASKED = "expected one SELECT of PostgreSQL's, which reads tables of the store and the views of its nodes"
-
-# A message, an array and a row of PostgreSQL have at most 1 GiB - 2 bytes each; a row of the most columns that there
-# can be needs some of them for itself.
-_MAX_RECORD_BYTES = (1 << 30) - (1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +152,7 @@ class PostgresDatabase(DatabaseView[_Server]):
     @property
     def max_record_bytes(self) -> int:
         """The bytes of the largest record: of its values in PostgreSQL's binary format."""
-        return _MAX_RECORD_BYTES
+        return MAX_RECORD_BYTES
 
     def check_writable(self) -> None:
         """Check that the server takes writes, and this user may make them.
@@ -187,11 +182,11 @@ class PostgresDatabase(DatabaseView[_Server]):
             skips = on_conflict == "skip" or before is not None
             insert = insertion(self._catalog.schema, layout.table, names, declared, skips=skips)
             try:
-                added = sum(_sent(connection, insert, packed) for packed in _portions(path, table, pg_types))
+                added = sum(sent(connection, insert, packed) for packed in portions(path, table, pg_types))
                 if before is None:
                     return added
                 count = equal_count(self._catalog.schema, layout.table, names, declared)
-                equal = sum(_counted(connection, count, packed) for packed in _portions(path, table, pg_types))
+                equal = sum(counted(connection, count, packed) for packed in portions(path, table, pg_types))
                 if on_conflict == "raise" and equal < table.num_rows:
                     raise _KeyThereError
                 return min(before, equal)
@@ -431,64 +426,6 @@ class PostgresDatabase(DatabaseView[_Server]):
 
 class _KeyThereError(Exception):
     """Violation of a key: it is there already, or twice in the table."""
-
-
-def _portions(path: RecordPath, table: pa.Table, pg_types: Sequence[PGColumn]) -> Iterator[list[Packed]]:
-    """Return the parameters of ``INSERT``, for as many rows at once as one message may well hold.
-
-    Raises:
-        RecordTooLargeError: a row is too large for any message.
-    """
-    rows = min(_ROWS_AT_ONCE, max(1, _BYTES_AT_ONCE * table.num_rows // max(1, table.nbytes)))
-    for start in range(0, table.num_rows, rows):
-        part = table.slice(start, rows)
-        columns = [pg_payloads(pg_type, column) for pg_type, column in zip(pg_types, part.columns, strict=True)]
-        for first, count in _fitting(path, table.column_names, columns):
-            yield [
-                Packed(pg_array(pg_type, payloads.slice(first, count)))
-                for pg_type, payloads in zip(pg_types, columns, strict=True)
-            ]
-
-
-def _sent(connection: Connection[Any], insert: bytes, packed: list[Packed]) -> int:
-    """Insert one portion, and return how many rows were new."""
-    if sum(len(each.data) for each in packed) < _MANY_BYTES:
-        return connection.execute(insert, packed).rowcount
-    connection.pgconn.nonblocking = 0  # one record in a message: libpq sends it in a tenth of the time by itself
-    try:
-        return connection.execute(insert, packed).rowcount
-    finally:
-        if not connection.closed:
-            connection.pgconn.nonblocking = 1
-
-
-def _counted(connection: Connection[Any], count: bytes, packed: list[Packed]) -> int:
-    row = connection.execute(count, packed).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _fitting(
-    path: RecordPath, names: Sequence[str], columns: Sequence[pa.LargeBinaryArray]
-) -> Iterator[tuple[int, int]]:
-    """Return where groups of rows start, and how many rows each has: one, or as many as are not too large."""
-    length = len(columns[0])
-    if sum(column.nbytes for column in columns) <= 2 * _BYTES_AT_ONCE:
-        yield 0, length
-        return
-    sizes = [pc.binary_length(column).to_pylist() for column in columns]
-    first = held = 0
-    for row, row_sizes in enumerate(zip(*sizes, strict=True)):
-        record = [size or 0 for size in row_sizes]
-        size = sum(record)
-        if size > _MAX_RECORD_BYTES:
-            column = names[record.index(max(record))]
-            raise RecordTooLargeError.of(path, column, size, _MAX_RECORD_BYTES, "a PostgreSQL store")
-        if row > first and held + size > _BYTES_AT_ONCE:
-            yield first, row - first
-            first, held = row, 0
-        held += size
-    yield first, length - first
 
 
 def _table(layout: Layout, names: Sequence[str], batches: Any, where: str) -> pa.Table:

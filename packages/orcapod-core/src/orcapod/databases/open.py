@@ -15,6 +15,7 @@ from orcapod.display import discreet
 from orcapod.errors import ConfigError, DatabaseError
 from orcapod.plugins import Registry
 from orcapod.protocols.database import Database
+from orcapod.protocols.existing import ExistingDatabaseProtocol
 
 __all__ = ["open_database", "open_existing"]
 
@@ -64,7 +65,7 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
         )
     text = os.fspath(location)
     if name is not None:
-        return _class(name).from_url(f"{name}://{text.partition('://')[2]}")
+        return _class(name).from_url(_url(name, text))
     if not text:
         raise DatabaseError("expected a URL or a path, found ''; use memory:// for a store in memory")
     if not is_path(text):
@@ -80,13 +81,23 @@ def open_database(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
 def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Database:
     """Return the store at a location, as ``open_database`` does, which has to be there.
 
-    Opening makes a store where there is none. A class of which that is true beyond a file or a folder has a
-    ``check_existing(location)``, which makes nothing, and raises if there is none.
+    Opening makes a store where there is none; a class of which that is true beyond a file or a folder is an
+    ``ExistingDatabaseProtocol``.
 
     Raises:
         DatabaseError: there is none, or it cannot be opened.
     """
     name = _registered_name(location)
+    _check_on_disk(location, name)
+    if name is not None:
+        database_class = _class(name)
+        if isinstance(database_class, ExistingDatabaseProtocol):
+            database_class.check_existing(location if isinstance(location, Mapping) else _url(name, location))
+    return open_database(location)
+
+
+def _check_on_disk(location: str | os.PathLike[str] | Mapping[str, object], name: str | None) -> None:
+    """Check that there is something at a path, and a store of SQLite's where that is what opens it."""
     given = location.get("path") if isinstance(location, Mapping) else location
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     url = _ON_DISK.fullmatch(text)
@@ -102,9 +113,6 @@ def open_existing(location: str | os.PathLike[str] | Mapping[str, object]) -> Da
                 f"expected a URL or the path of an SQLite file, found {discreet(path)}, which is {told}"
             )
         _check_store(path)
-    if name is not None:
-        getattr(_class(name), "check_existing", lambda _: None)(location)
-    return open_database(location)
 
 
 def _check_store(path: str) -> None:
@@ -128,6 +136,11 @@ def _registered_name(location: str | os.PathLike[str] | Mapping[str, object]) ->
         scheme, separator, _ = location.partition("://") if isinstance(location, str) else ("", "", "")
         name = separator and scheme.lower()
     return name if isinstance(name, str) and _SCHEME.fullmatch(name) else None
+
+
+def _url(name: str, location: str | os.PathLike[str]) -> str:
+    """Return a URL with its scheme as it is registered."""
+    return f"{name}://{os.fspath(location).partition('://')[2]}"
 
 
 def _is_there(path: str) -> bool:

@@ -17,11 +17,12 @@ import pyarrow as pa
 from orcapod.checks import Checks
 from orcapod.datagrams import Chunk, StreamSchema, as_identifier
 from orcapod.display import near_hint, shown
-from orcapod.errors import RecordTooLargeError, SchemaError, ValueTypeError
-from orcapod.files import WithPlaces, temporary_folder, with_files
+from orcapod.errors import SchemaError, ValueTypeError
+from orcapod.files import temporary_folder, with_files
 from orcapod.functions.arguments import Arguments, inexact_rows
 from orcapod.functions.awaiting import is_async, run_to_end
 from orcapod.functions.capture_buffer import CaptureBuffer
+from orcapod.functions.outputs import Outputs
 from orcapod.functions.signature import Signature, type_hint
 from orcapod.hashing import (
     ContentHash,
@@ -36,7 +37,7 @@ from orcapod.hashing import (
 from orcapod.interrupts import runs_user_code
 from orcapod.protocols import Outcome, PacketExecutionLoggerProtocol, PythonFunctionExecutorProtocol
 from orcapod.records import FunctionUri, SizeLimit
-from orcapod.types import Schema, holds_files, large_bytes, may_be_large, value_size, widened
+from orcapod.types import Schema, holds_files, value_size, widened
 
 __all__ = ["Identity", "Packages", "PythonPacketFunction"]
 
@@ -144,8 +145,8 @@ class PythonPacketFunction:
         self._last_code: Fingerprint | None = None
         self._before_runs: dict[ContentHash, Fingerprint] = {}
         self.seconds: float | None = None
-        self._outputs = list(self.signature.outputs.types.items())
-        self.has_large_outputs = any(may_be_large(type_.arrow) for _, type_ in self._outputs)
+        self._outputs = Outputs(self.name, self.signature.outputs)
+        self.has_large_outputs = self._outputs.may_be_large
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return what it is made of, without what it has noted since."""
@@ -458,41 +459,11 @@ class PythonPacketFunction:
             ValueTypeError: one is not of its declared type, or there are too many or too few.
             RecordTooLargeError: together they have more bytes than that.
         """
-        if isinstance(returned, WithPlaces):
-            with returned as value:
-                return self.to_storage(value, size_limit=size_limit)
-        if len(self._outputs) == 1:
-            values: tuple[Any, ...] = (returned,)
-        elif isinstance(returned, tuple | list) and len(returned) == len(self._outputs):
-            values = tuple(returned)
-        else:
-            names = [name for name, _ in self._outputs]
-            found = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__qualname__
-            expected = f"a tuple of {len(names)} outputs {names}"
-            why = f"{self.name}: expected {expected}, found {found}"
-            raise ValueTypeError(why, node=self.name, expected=expected, found=found)
-        stored = []
-        for (name, dtype), value in zip(self._outputs, values, strict=False):  # as many, see above
-            try:
-                stored.append(dtype.to_storage(value))
-            except ValueTypeError as error:
-                about = error.about(node=self.name, column=name)
-                raise ValueTypeError(f"{self.name}: output {name!r}: {error}", **about) from None
-        if size_limit is not None and self.has_large_outputs:
-            self._check_size(stored, size_limit)
-        return tuple(stored)
+        return self._outputs.to_storage(returned, size_limit)
 
     def result_size(self, stored: Sequence[Any]) -> int:
         """Return how many bytes outputs take, as they are stored."""
         return sum(map(value_size, stored))
-
-    def _check_size(self, stored: Sequence[Any], limit: SizeLimit) -> None:
-        sizes = {}
-        for (name, dtype), value in zip(self._outputs, stored, strict=True):
-            sizes[name] = value_size(value) - (0 if limit.counts_large else large_bytes(value, dtype.arrow))
-        if sum(sizes.values()) > limit.size:
-            name = max(sizes, key=lambda each: sizes[each])
-            raise RecordTooLargeError.of((), name, sizes[name], limit.size, limit.store)
 
 
 def _remade(function: Callable[..., Any], options: Mapping[str, Any]) -> PythonPacketFunction:

@@ -33,7 +33,16 @@ from orcapod.integrity.tables import (
     is_results,
     is_stubs,
 )
-from orcapod.protocols import Database, Key, RecordPath, checked_database, files_folder_of
+from orcapod.protocols import (
+    Database,
+    FileTablesDatabaseProtocol,
+    IndexedDatabaseProtocol,
+    Key,
+    RecordPath,
+    VerifiedDatabaseProtocol,
+    checked_database,
+    files_folder_of,
+)
 from orcapod.records import RECORD_ID, FunctionUri, Members, result_path, stub_path
 
 __all__ = ["verify_store"]
@@ -118,10 +127,12 @@ class _Check:
         """Return what a store finds that checks itself."""
         findings = []
         try:
-            for path, why in getattr(self._database, "find_damage", tuple)():
-                findings.append(Finding("storage", path, why=why))
-            for path, name in getattr(self._database, "find_orphans", tuple)():
-                findings.append(Finding("orphan file", path, why=name))
+            if isinstance(self._database, VerifiedDatabaseProtocol):
+                for path, why in self._database.find_damage():
+                    findings.append(Finding("storage", path, why=why))
+            if isinstance(self._database, FileTablesDatabaseProtocol):
+                for path, name in self._database.find_orphans():
+                    findings.append(Finding("orphan file", path, why=name))
         except Exception as error:  # noqa: BLE001 - whatever damage makes of it
             findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
         return findings
@@ -129,10 +140,11 @@ class _Check:
     def _repair_beside(self, found: Sequence[Finding]) -> None:
         """Let a store repair what it has found, as far as it can, and move aside what it cannot read."""
         try:
-            if any(finding.is_damage for finding in found):
-                getattr(self._database, "rebuild_indexes", lambda: None)()
-            for path, what in getattr(self._database, "move_damage_aside", tuple)():
-                self._findings.append(Finding("storage", path, why=what))
+            if isinstance(self._database, IndexedDatabaseProtocol) and any(finding.is_damage for finding in found):
+                self._database.rebuild_indexes()
+            if isinstance(self._database, FileTablesDatabaseProtocol):
+                for path, what in self._database.move_damage_aside():
+                    self._findings.append(Finding("storage", path, why=what))
         except Exception as error:  # noqa: BLE001 - likewise
             self._findings.append(Finding("unreadable", why=f"{type(error).__name__}: {error}"))
 

@@ -15,13 +15,24 @@ from orcapod.protocols.executor import (
     PacketFunctionExecutorProtocol,
     PythonFunctionExecutorProtocol,
 )
-from orcapod.protocols.files import FilesDatabaseProtocol, files_folder_of
+from orcapod.protocols.existing import ExistingDatabaseProtocol
+from orcapod.protocols.files import (
+    ClaimsDatabaseProtocol,
+    FilesDatabaseProtocol,
+    claims_folder_of,
+    files_folder_of,
+)
 from orcapod.protocols.finding import FindingDatabaseProtocol, find_records
 from orcapod.protocols.flushing import BufferingDatabaseProtocol, flush_all
 from orcapod.protocols.maintained import MaintainedDatabaseProtocol, TableSize
 from orcapod.protocols.noop import NoOpObserver, listens
 from orcapod.protocols.observer import ExecutionObserver
 from orcapod.protocols.scanning import ScanningDatabaseProtocol
+from orcapod.protocols.verified import (
+    FileTablesDatabaseProtocol,
+    IndexedDatabaseProtocol,
+    VerifiedDatabaseProtocol,
+)
 from orcapod.protocols.views import NodeView, ViewingDatabaseProtocol
 
 __all__ = [
@@ -29,11 +40,15 @@ __all__ = [
     "Call",
     "CallSession",
     "CapturedOutput",
+    "ClaimsDatabaseProtocol",
     "ConcurrentExecutorProtocol",
     "Database",
     "ExecutionObserver",
+    "ExistingDatabaseProtocol",
+    "FileTablesDatabaseProtocol",
     "FilesDatabaseProtocol",
     "FindingDatabaseProtocol",
+    "IndexedDatabaseProtocol",
     "Key",
     "MaintainedDatabaseProtocol",
     "NoOpObserver",
@@ -47,11 +62,13 @@ __all__ = [
     "RecordPath",
     "ScanningDatabaseProtocol",
     "TableSize",
+    "VerifiedDatabaseProtocol",
     "ViewingDatabaseProtocol",
     "adapted",
     "checked_database",
     "checked_executor",
     "checked_observer",
+    "claims_folder_of",
     "decoding",
     "files_folder_of",
     "find_records",

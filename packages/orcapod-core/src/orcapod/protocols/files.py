@@ -1,4 +1,4 @@
-"""``FilesDatabaseProtocol``: a store that has a place for files beside it."""
+"""``FilesDatabaseProtocol``, ``ClaimsDatabaseProtocol``: stores that have places for files beside their records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from orcapod.protocols.database import Database
 
-__all__ = ["FilesDatabaseProtocol", "files_folder_of"]
+__all__ = ["ClaimsDatabaseProtocol", "FilesDatabaseProtocol", "claims_folder_of", "files_folder_of"]
 
 
 @runtime_checkable
@@ -23,3 +23,18 @@ class FilesDatabaseProtocol(Protocol):
 def files_folder_of(database: Database) -> Path | None:
     """Return the folder for files of a store, if it has one."""
     return database.files_folder if isinstance(database, FilesDatabaseProtocol) else None
+
+
+@runtime_checkable
+class ClaimsDatabaseProtocol(Protocol):
+    """A store that has a place for the claims of programs that share its work; in others they are records."""
+
+    @property
+    def claims_folder(self) -> Path | None:
+        """The folder, which need not be there yet; None where claims are records, too."""
+        ...
+
+
+def claims_folder_of(database: Database) -> Path | None:
+    """Return the folder for claims of a store, if it has one."""
+    return database.claims_folder if isinstance(database, ClaimsDatabaseProtocol) else None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from orcapod.protocols import Database
+from orcapod.protocols import Database, claims_folder_of
 from orcapod.records.claims import Claims, TableClaims
 
 __all__ = ["FolderClaims", "beats_in", "claims_in"]
@@ -19,7 +19,7 @@ _HOLDER = ".holder"
 
 def claims_in(database: Database, holder: str, *, lease: float) -> Claims:
     """Return the claims of a holder: in the folder that the store has for them, if it has one; else in a table."""
-    folder: Path | None = getattr(database, "claims_folder", None)
+    folder = claims_folder_of(database)
     if folder is not None and _has_links(folder):
         return FolderClaims(folder, database, holder, lease=lease)
     return TableClaims(database, holder, lease=lease)
@@ -27,7 +27,7 @@ def claims_in(database: Database, holder: str, *, lease: float) -> Claims:
 
 def beats_in(database: Database) -> dict[str, tuple[int, float]]:
     """Return how many heartbeats every holder had, and its lease, wherever the claims of the store are."""
-    beats, folder = TableClaims(database, "", lease=0.0).beats(), getattr(database, "claims_folder", None)
+    beats, folder = TableClaims(database, "", lease=0.0).beats(), claims_folder_of(database)
     return beats if folder is None else beats | FolderClaims(folder, database, "", lease=0.0).beats()
 
 

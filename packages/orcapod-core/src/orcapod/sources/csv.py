@@ -32,6 +32,7 @@ _DIGIT = r"\d"
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _ONE_COLUMN = "Expected 1 columns"
 _CONVERSION = re.compile(r"In CSV column #(?P<number>\d+): (?P<why>.*)", re.DOTALL)
+_NO_FLOAT = re.compile(r"to double: invalid value '(?P<text>.*)'", re.DOTALL)
 _ALL_ROWS = 2**31 - 1
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -230,7 +231,8 @@ class _File:
             advice += f"; or give its delimiter, if that is not {self._delimiter!r}"
         if "Row #" in why and not self._fails:
             advice += BAD_ROWS_HINT
-        advice += _decimal_hint(*re.findall(r"to double: invalid value '(.*?)'", why))
+        if no_float := _NO_FLOAT.search(why):
+            advice += _decimal_hint(no_float["text"])
         return self._invalid(f"it cannot be read: {why}; {advice}")
 
     def _codes(self, schema: pa.Schema, declared: Mapping[str, LogicalType]) -> dict[str, pa.DataType]:
@@ -302,7 +304,7 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
     file = io.BytesIO()
     csv.write_csv(pa.table({"field": texts}), file)
     file.seek(0)
-    parsing = csv.ParseOptions(newlines_in_values=True)
+    parsing = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)  # of one field, that is null
     try:
         read = csv.read_csv(
             file, csv.ReadOptions(use_threads=False), parsing, csv.ConvertOptions(column_types={"field": dtype.arrow})
@@ -318,9 +320,9 @@ def _parsed(texts: pa.ChunkedArray[Any], *, dtype: LogicalType) -> pa.ChunkedArr
     return column
 
 
-def _decimal_hint(text: str = "") -> str:
-    """Return what reads a number that is written with a comma; nothing for any other text."""
-    if not _DECIMAL_COMMA.fullmatch(text):
+def _decimal_hint(text: str | None) -> str:
+    """Return what reads a number that is written with a comma; nothing for any other text, or none."""
+    if text is None or not _DECIMAL_COMMA.fullmatch(text):
         return ""
     return (
         "; a decimal comma is read by pyarrow.csv.read_csv with ConvertOptions(decimal_point=','): give the table that "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -40,7 +41,7 @@ def json_lines(path: Path, schema: pa.Schema, unexpected: str, *, exact: pa.Sche
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             longest = max(longest, len(line))
-            if is_first and line.lstrip().startswith(b"["):
+            if is_first and line.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
                 raise pa.ArrowInvalid(f"line {number} begins a list, {EXPECTED}")
             is_first = is_first and not line.strip()
             if len(line) < _BLANK_BYTES and line.strip() == b"null":

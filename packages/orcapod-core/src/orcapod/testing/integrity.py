@@ -16,7 +16,7 @@ from orcapod.errors import OrcapodError
 from orcapod.integrity import verify_store
 from orcapod.pipeline import Pipeline
 from orcapod.pods import function_pod
-from orcapod.protocols import Database
+from orcapod.protocols import Database, FileTablesDatabaseProtocol
 from orcapod.sources import DictSource
 
 __all__ = ["IntegritySuite"]
@@ -116,7 +116,7 @@ def _check(database: Database, truth: Rows) -> None:
     except OrcapodError:
         assert not is_whole
         damages = verify_store(database, repair=True).damages
-        if hasattr(database, "move_damage_aside") or all(damage.key is not None for damage in damages):
+        if isinstance(database, FileTablesDatabaseProtocol) or all(damage.key is not None for damage in damages):
             _check_repaired(database, truth)
         return
     assert _shown(pipeline) == truth

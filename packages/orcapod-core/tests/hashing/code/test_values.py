@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import operator
+import pickle
 import re
 import threading
 from argparse import Namespace
@@ -29,6 +30,7 @@ from hypothesis import strategies as st
 import orcapod as op
 from orcapod.errors import ConfigError
 from orcapod.hashing.code import Fingerprint, fingerprint_function
+from orcapod.hashing.code.live import _own_globals
 
 
 def hash_of(function: Callable[..., object], **options: Any) -> str:
@@ -310,3 +312,10 @@ def test_a_name_to_ignore_that_nothing_bears_is_told() -> None:
 
 def _double(x: int) -> int:
     return 2 * x
+
+
+def test_functions_are_found_in_a_pickle_wherever_a_frame_of_it_ends(module: Callable[[str], Any]) -> None:
+    """Also between the module and the name of a function: frames have some 64 KiB."""
+    step = module("def step(column):\n    return column\n").step
+    for size in range(65_440, 65_540):
+        assert list(_own_globals(pickle.dumps(["text", "x" * size, step], protocol=5))) == [step], size

@@ -100,6 +100,8 @@ def _globals_of(pickled: bytes) -> Iterator[tuple[str, str]]:
             case "STACK_GLOBAL":
                 yield pushed[-2], pushed[-1]
                 pushed.append(None)
+            case "FRAME":  # between any two others
+                pass
             case _:
                 pushed.append(argument)
 
