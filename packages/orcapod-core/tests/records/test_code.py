@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def lab(tmp_path: Path) -> Callable[[str], None]:
 
 def fingerprints(store: Path) -> list[str]:
     """The fingerprints of the results in a store, in the order in which they came."""
-    with sqlite3.connect(store) as connection:
+    with closing(sqlite3.connect(store)) as connection, connection:
         tables = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
         (results,) = [table for table in tables if "_result" in table]
         rows = connection.execute(f'select "__code", min("__timestamp") from "{results}" group by 1 order by 2')
@@ -113,7 +114,7 @@ def test_a_secret_that_code_holds_is_not_stored(
 def test_a_scientist_reads_it_in_a_shell(lab: Callable[[str], None], tmp_path: Path) -> None:
     lab(LAB)
     (made_by,) = fingerprints(tmp_path / "lab.db")
-    with sqlite3.connect(tmp_path / "lab.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "lab.db")) as connection, connection:
         (table,) = [row[0] for row in connection.execute("select name from sqlite_master") if row[0].endswith("_code")]
         rows = connection.execute(
             f'select part."__name", part."__source" from "{table}" whole, json_each(whole."__parts") listed '

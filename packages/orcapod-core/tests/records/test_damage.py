@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_a_damaged_text_is_named_or_means_nothing_else(tmp_path: Path, column: s
         with pipeline:
             POD(DictSource([{"k": 1, "x": 1}], ["k"], source_id="s").cached(database))
         pipeline.run(progress=False)
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         assert connection.execute(f'UPDATE "{table}" SET {column} = ?', (text,)).rowcount
     connection.close()
     with SQLiteDatabase(file) as database:

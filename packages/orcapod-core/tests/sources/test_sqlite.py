@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_types_are_those_that_the_table_declares(tmp_path: Path) -> None:
 def test_tonights_rows_change_no_type(tmp_path: Path) -> None:
     path = made(tmp_path)
     before = SQLiteTableSource(path, "patients").schema
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM patients")
     empty = SQLiteTableSource(path, "patients")
     assert empty.schema == before
@@ -176,7 +177,7 @@ def test_declared_types_stand_in_place_of_the_tables(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(InputValidationError, match="data_schema declares 'q'"):
         SQLiteTableSource(path, "t", data_schema={"q": int})
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE t SET f = NULL")
     with pytest.raises(InputValidationError, match="column 'f': row 0: expected float, found null"):
         SQLiteTableSource(path, "t", data_schema=types)
@@ -252,7 +253,7 @@ def test_it_keeps_the_rows_it_found_and_a_pipeline_runs_over_it(tmp_path: Path) 
     pipeline = op.Pipeline("p", MemoryDatabase())
     with pipeline:
         op.function_pod(output_keys="bmi", identity="version")(bmi).pod(SQLiteTableSource(path, "patients"))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM patients")
     assert pipeline.run().counts("bmi")["computed"] == 2
 
